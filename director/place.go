@@ -1,0 +1,116 @@
+package director
+
+import (
+	"fmt"
+	"math"
+)
+
+// A Place is where an address is, as far as the databases know. It is a small
+// comparable value; its zero value is "nowhere known". Zero coordinates and ASN
+// 0 mean unknown, not a spot in the Gulf of Guinea.
+type Place struct {
+	Continent   Code        // AF AN AS EU NA OC SA, as MaxMind writes them
+	Country     Code        // ISO 3166-1 alpha-2
+	Subdivision Subdivision // ISO 3166-2 without the country: "BY" in DE-BY
+	Point       Point       // what Lat and Lon mean; NoPoint: nothing
+	ASN         uint32      // autonomous system number; 0: unknown
+	Lat, Lon    float32     // degrees, -90..90 and -180..180
+}
+
+// Point says what a Place's coordinates stand for.
+type Point uint8
+
+const (
+	NoPoint       Point = iota // coordinates unknown
+	CountryCentre              // the centroid of the country: good to some hundred kilometres
+	CityPoint                  // what a city database or the operator said
+)
+
+// A Code is a two-letter country or continent code in upper case; its zero value is "unknown".
+type Code [2]byte
+
+// ParseCode reads a two-letter code in either case.
+func ParseCode(s string) (Code, error) {
+	if len(s) != 2 || !isLetter(s[0]) || !isLetter(s[1]) {
+		return Code{}, fmt.Errorf("%q is not a two-letter code", s)
+	}
+	return Code{s[0] &^ 0x20, s[1] &^ 0x20}, nil
+}
+
+// String returns the code, or "" if it is unknown.
+func (c Code) String() string {
+	if c == (Code{}) {
+		return ""
+	}
+	return string(c[:])
+}
+
+// A Subdivision is the part of an ISO 3166-2 code behind the country: one to
+// three letters or digits in upper case, padded with zero bytes.
+type Subdivision [3]byte
+
+// ParseSubdivision reads the part of an ISO 3166-2 code behind the dash, in either case.
+func ParseSubdivision(s string) (Subdivision, error) {
+	var out Subdivision
+	if len(s) == 0 || len(s) > len(out) {
+		return Subdivision{}, fmt.Errorf("%q is not the second part of an ISO 3166-2 code", s)
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isLetter(c):
+			out[i] = c &^ 0x20
+		case c >= '0' && c <= '9':
+			out[i] = c
+		default:
+			return Subdivision{}, fmt.Errorf("%q is not the second part of an ISO 3166-2 code", s)
+		}
+	}
+	return out, nil
+}
+
+// String returns the subdivision without its country, or "" if it is unknown.
+func (s Subdivision) String() string {
+	n := 0
+	for n < len(s) && s[n] != 0 {
+		n++
+	}
+	return string(s[:n])
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// String describes the place for people: "DE-BY AS3320 48.1,11.6 (city)".
+func (p Place) String() string {
+	s := "unknown"
+	switch {
+	case p.Country != Code{} && p.Subdivision != Subdivision{}:
+		s = p.Country.String() + "-" + p.Subdivision.String()
+	case p.Country != Code{}:
+		s = p.Country.String()
+	case p.Continent != Code{}:
+		s = p.Continent.String()
+	}
+	if p.ASN != 0 {
+		s += fmt.Sprintf(" AS%d", p.ASN)
+	}
+	switch p.Point {
+	case CityPoint:
+		s += fmt.Sprintf(" %.1f,%.1f", p.Lat, p.Lon)
+	case CountryCentre:
+		s += fmt.Sprintf(" %.1f,%.1f (centre of the country)", p.Lat, p.Lon)
+	}
+	return s
+}
+
+// earthRadiusKm is the mean radius of the Earth (IUGG, R1).
+const earthRadiusKm = 6371.0088
+
+// distanceKm is the great-circle distance by the haversine formula, which stays
+// exact for small distances (R. W. Sinnott, "Virtues of the Haversine", 1984).
+func distanceKm(lat1, lon1, lat2, lon2 float64) float64 {
+	const rad = math.Pi / 180
+	sLat := math.Sin((lat2 - lat1) * rad / 2)
+	sLon := math.Sin((lon2 - lon1) * rad / 2)
+	h := sLat*sLat + math.Cos(lat1*rad)*math.Cos(lat2*rad)*sLon*sLon
+	return 2 * earthRadiusKm * math.Asin(math.Sqrt(min(1, h)))
+}

@@ -1,0 +1,81 @@
+package director
+
+// A Reason says why a node was chosen or passed over. The set is closed, and
+// each has one stable string, the same in explain, API, log and metric.
+type Reason uint8
+
+const (
+	Fit         Reason = iota // nothing speaks against the node
+	Drained                   // an operator takes no new listeners to it
+	Down                      // probes agree that it does not serve
+	Unverified                // no probe has seen it yet
+	LacksMount                // it is up, but does not carry the mount now
+	LacksScheme               // it has no URL in the listener's scheme
+	LacksFamily               // it has no address in the listener's family
+	NotInRow                  // the region's row does not list it
+	WeightZero                // the row lists it with weight 0
+	AtTarget                  // it holds as many listeners as it should
+	AtLimit                   // it holds as many listeners as it may
+	NodeFull                  // the node itself refuses listeners
+	Paced                     // it has been given its listeners of this second
+	ToAvoid                   // the listener has just come back from it
+	numReasons  = iota
+)
+
+var reasonNames = [numReasons]string{
+	Fit: "fit", Drained: "drained", Down: "down", Unverified: "unverified", LacksMount: "lacks_mount",
+	LacksScheme: "lacks_scheme", LacksFamily: "lacks_family", NotInRow: "not_in_row", WeightZero: "weight_zero",
+	AtTarget: "at_target", AtLimit: "at_limit", NodeFull: "node_full", Paced: "paced", ToAvoid: "to_avoid",
+}
+
+// String returns the reason's stable name, such as "at_limit".
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// MarshalText makes a Reason its stable name in JSON and logs.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// An Outcome is how a decision ended.
+type Outcome uint8
+
+const (
+	Placed      Outcome = iota // the region's own row gave its first choice
+	Spilled                    // the region's own row gave another node, for the first choice had no room or was paced
+	Overflow                   // a later rung of the ladder gave a node
+	Full                       // nothing is below its target: the least used node below its limit, or no node at all
+	Dark                       // nothing is healthy: the last nodes known good, unverified
+	NoMount                    // no such mount
+	MountDown                  // the mount exists, but no node carries it now
+	Denied                     // the region may not listen to this mount
+	Nobody                     // the mount plays, but no node may take this listener (drained, wrong scheme)
+	numOutcomes = iota
+)
+
+var outcomeNames = [numOutcomes]string{
+	Placed: "placed", Spilled: "spilled", Overflow: "overflow", Full: "full", Dark: "dark",
+	NoMount: "no_mount", MountDown: "mount_down", Denied: "denied", Nobody: "nobody",
+}
+
+// Outcomes lists every outcome, for metrics that name them all from the start.
+func Outcomes() []Outcome {
+	all := make([]Outcome, numOutcomes)
+	for i := range all {
+		all[i] = Outcome(i)
+	}
+	return all
+}
+
+// String returns the outcome's stable name, such as "placed".
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return "unknown"
+}
+
+// MarshalText makes an Outcome its stable name in JSON and logs.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }

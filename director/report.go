@@ -1,0 +1,77 @@
+package director
+
+import "time"
+
+// Health is what probes make of a node.
+type Health uint8
+
+const (
+	HealthUnknown Health = iota // not probed yet
+	Up
+	Failed // down, by several probes in a row
+)
+
+// String returns "unknown", "up" or "down".
+func (h Health) String() string {
+	switch h {
+	case Up:
+		return "up"
+	case Failed:
+		return "down"
+	default:
+		return "unknown"
+	}
+}
+
+// MarshalText makes a Health its name in JSON and logs.
+func (h Health) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote; anything else is HealthUnknown, so
+// that a value of another version is tolerated.
+func (h *Health) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "up":
+		*h = Up
+	case "down":
+		*h = Failed
+	default:
+		*h = HealthUnknown
+	}
+	return nil
+}
+
+// Report is what a probe or an agent measured at one node. It is immutable once
+// handed over.
+type Report struct {
+	Node  NodeID    `json:"node"`
+	By    string    `json:"by,omitempty"` // the director or agent that measured
+	Taken time.Time `json:"taken"`        // when, by the store's clock
+
+	Health Health    `json:"health"`
+	Since  time.Time `json:"since"`            // when Health last changed
+	Detail string    `json:"detail,omitempty"` // why, for an operator: "GET /status-json.xsl: connection refused (2 in a row)"
+	// Returned is when the node last came back from being down; zero: it never
+	// was. A node that was merely first seen has not come back.
+	Returned time.Time `json:"returned,omitzero"`
+
+	Full      bool    `json:"full,omitempty"`  // the server refuses listeners at its own limit
+	Listeners int     `json:"listeners"`       // connections at all mounts, relays included; -1: not told
+	Limit     int     `json:"limit,omitempty"` // the server's own limit; 0: not told
+	Kbit      float64 `json:"kbit,omitempty"`  // kbit/s sent to listeners; 0: not told
+	Server    string  `json:"server,omitempty"`
+
+	IPv4     bool          `json:"ipv4,omitempty"` // families its host has addresses in; both false: not known
+	IPv6     bool          `json:"ipv6,omitempty"`
+	Mounts   []MountReport `json:"mounts,omitempty"`    // what it carries now
+	AnyMount bool          `json:"any_mount,omitempty"` // it cannot list its mounts: every declared one is taken as carried
+}
+
+// MountReport is one mount at one node.
+type MountReport struct {
+	Path      string `json:"path"`            // on the node
+	Listeners int    `json:"listeners"`       // -1: not told
+	Limit     int    `json:"limit,omitempty"` // the mount's own limit; 0: none or not told
+	Type      string `json:"type,omitempty"`  // media type
+	Name      string `json:"name,omitempty"`  // the station's name
+	Title     string `json:"title,omitempty"` // what is playing
+}
