@@ -1,6 +1,10 @@
 package director
 
-import "net/netip"
+import (
+	"math"
+	"net/netip"
+	"time"
+)
 
 // Listener is one request for a mount, as far as choosing needs to know it.
 type Listener struct {
@@ -41,4 +45,343 @@ type Candidate struct {
 	Node  int // for Snapshot.Node and Snapshot.URL
 	Rung  int // 0: the region's own row, then its overflow regions in order
 	score float64
+}
+
+// stage is what the search accepts. Later ones are tried only if the earlier found nobody.
+type stage uint8
+
+const (
+	byShare     stage = iota // fit nodes, by share, rung after rung
+	leastUsed                // nodes at target but below their limit, the least used first
+	leastPushed              // nodes that have been given their listeners of this second
+	lastKnown                // nodes that were last known good
+)
+
+// search is the way of one decision. It lives on the stack.
+type search struct {
+	s     *Snapshot
+	d     *Decision
+	l     *Listener
+	live  Live
+	stage stage
+	// forgiving lifts what is only a preference: a listener over IPv6 usually has
+	// IPv4 as well, and the node it came back from is better than none.
+	forgiving bool
+	seen      reasons // why nodes were passed over
+	trace     *Explanation
+}
+
+// reasons is a set of Reasons.
+type reasons uint32
+
+func (r reasons) has(any ...Reason) bool {
+	for _, x := range any {
+		if r&(1<<x) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Decide fills d with the answer to l. It allocates nothing once d.Ranked is
+// large enough, and is safe for concurrent use as long as d is the caller's own.
+// live may be nil.
+func (s *Snapshot) Decide(d *Decision, l Listener, live Live) {
+	s.decide(d, &l, live, nil)
+}
+
+func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanation) {
+	d.Ranked = d.Ranked[:0]
+	d.Region, d.Mount = "", -1
+	d.Want = max(d.Want, 1)
+	m, ok := s.names[l.Mount]
+	if !ok {
+		d.Outcome = NoMount
+		return
+	}
+	d.Mount = m
+	ladder, denied := s.place(d, l, trace)
+	if denied {
+		d.Outcome = Denied
+		return
+	}
+	q := search{s: s, d: d, l: l, live: live, trace: trace}
+	for _, q.forgiving = range [...]bool{false, true} {
+		for q.stage = byShare; q.stage <= leastPushed; q.stage++ {
+			if q.run(ladder) {
+				return
+			}
+		}
+	}
+	d.Outcome = q.nobody()
+	if q.seen.has(Down, Unverified) && !q.seen.has(AtLimit, NodeFull, LacksScheme) {
+		q.stage = lastKnown
+		q.run(ladder)
+	}
+}
+
+// place finds the region and its ladder.
+func (s *Snapshot) place(d *Decision, l *Listener, trace *Explanation) (ladder []*rung, denied bool) {
+	r, by := s.fleet.match.find(l.Addr, l.Place)
+	if r != noRegion {
+		region := &s.fleet.regions[r]
+		d.Region = region.id
+		ladder, denied = region.ladder, region.denies(s.mounts[d.Mount].Name)
+	}
+	if ladder == nil {
+		ladder = s.fleet.near.ladder(l.Place)
+	}
+	if trace != nil {
+		trace.MatchedBy = by.String()
+		for _, r := range ladder {
+			trace.Ladder = append(trace.Ladder, r.name)
+		}
+	}
+	return ladder, denied
+}
+
+// run ranks what the stage accepts and says whether there is anyone.
+func (q *search) run(ladder []*rung) bool {
+	if q.trace != nil {
+		q.trace.Candidates = q.trace.Candidates[:0]
+	}
+	since := q.lastGood(ladder)
+	lost := math.Inf(1) // the best draw among home nodes that had no room
+	for i, r := range ladder {
+		waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
+		for _, e := range r.entries {
+			c := Candidate{Node: e.node, Rung: i}
+			reason := q.judge(e)
+			share := q.s.share(r, e, waived)
+			if reason == Fit && share <= 0 {
+				reason = AtTarget
+			}
+			q.seen |= 1 << reason
+			accepted := q.accept(&c, r, e, reason, share, since)
+			if i == 0 && !accepted && lacksRoom(reason) {
+				lost = min(lost, draw(q.l.Key, q.s.fleet.nodes[e.node].hash)/nominal(q.s, r, e))
+			}
+			if accepted {
+				q.rank(c)
+			}
+			if q.trace != nil {
+				q.trace.add(*q, r, e, c, reason, share, waived)
+			}
+		}
+		if q.stage == byShare && len(q.d.Ranked) >= q.d.Want && q.trace == nil {
+			break
+		}
+	}
+	if len(q.d.Ranked) == 0 {
+		return false
+	}
+	q.d.Outcome = q.outcome(lost)
+	return true
+}
+
+// judge says what speaks against a node, the weightiest first.
+func (q *search) judge(e entry) Reason {
+	st := &q.s.nodes[e.node]
+	if st.health != Fit {
+		return st.health
+	}
+	carries := q.s.carries[q.d.Mount*len(q.s.nodes)+e.node]
+	switch {
+	case carries == LacksMount:
+		return LacksMount
+	case st.schemes&q.l.Scheme == 0:
+		return LacksScheme
+	case e.weight == 0:
+		return WeightZero
+	case st.full || carries == NodeFull:
+		return NodeFull
+	case st.limit > 0 && q.used(e.node) >= st.limit:
+		return AtLimit
+	case !q.forgiving && !q.reaches(st):
+		return LacksFamily
+	case !q.forgiving && q.l.Avoid != "" && q.l.Avoid == q.s.fleet.nodes[e.node].ID:
+		return ToAvoid
+	case st.maxNew > 0 && q.recent(e.node) >= st.maxNew:
+		return Paced
+	}
+	return Fit
+}
+
+func (q *search) used(node int) int {
+	if q.live == nil {
+		return q.s.nodes[node].used
+	}
+	return q.live.Used(node)
+}
+
+func (q *search) recent(node int) int {
+	if q.live == nil {
+		return q.s.nodes[node].recent
+	}
+	return q.live.Recent(node)
+}
+
+func (q *search) reaches(st *nodeState) bool {
+	switch a := q.l.Addr; {
+	case !a.IsValid() || !st.ipv4 && !st.ipv6:
+		return true // unknown
+	case a.Unmap().Is4():
+		return st.ipv4
+	default:
+		return st.ipv6
+	}
+}
+
+func lacksRoom(r Reason) bool {
+	return r == AtTarget || r == AtLimit || r == NodeFull || r == Paced
+}
+
+// share is weight x room x warm-up, or free capacity x warm-up by load.
+func (s *Snapshot) share(r *rung, e entry, waived bool) float64 {
+	st := &s.nodes[e.node]
+	share := st.free
+	if r.given {
+		share = e.weight * st.room
+	}
+	if !waived {
+		share *= st.warm
+	}
+	return share
+}
+
+// nominal is a node's share when it is empty.
+func nominal(s *Snapshot, r *rung, e entry) float64 {
+	if r.given {
+		return e.weight
+	}
+	return max(float64(s.nodes[e.node].target), 1)
+}
+
+// warmUpWaived says whether the nodes that are warm hold less than half of what
+// the rung was made for: then the ones that came back are needed at once.
+func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
+	var steady, all float64
+	for _, e := range r.entries {
+		st := &s.nodes[e.node]
+		n := nominal(s, r, e)
+		all += n
+		if st.warm == 1 && st.health == Fit && !st.full && s.carries[mount*len(s.nodes)+e.node] == Fit {
+			steady += n * st.room
+		}
+	}
+	return steady < all/2
+}
+
+// accept says whether the stage takes the candidate, and sets what it ranks by.
+func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share float64, since time.Time) bool {
+	st := &q.s.nodes[e.node]
+	switch q.stage {
+	case byShare:
+		if reason != Fit {
+			return false
+		}
+		c.tier = c.Rung
+	case leastUsed:
+		if reason != AtTarget {
+			return false
+		}
+		// In twentieths, and by draw among equals, so that not everyone takes the very same one.
+		c.tier = q.used(e.node) * 20 / max(st.limit, st.target, 1)
+		share = nominal(q.s, r, e)
+	case leastPushed:
+		if reason != Paced {
+			return false
+		}
+		c.tier = q.recent(e.node) * 10 / st.maxNew
+		share = nominal(q.s, r, e)
+	case lastKnown:
+		if !q.mayStillServe(e, since) {
+			return false
+		}
+		c.tier = c.Rung
+		share = nominal(q.s, r, e)
+	}
+	c.draw = draw(q.l.Key, q.s.fleet.nodes[e.node].hash) / share
+	c.nominal = c.draw * share / nominal(q.s, r, e)
+	return true
+}
+
+// knownTogether is how long after the first the nodes of one failure may be
+// noticed: a director that loses its network sees them go one after another.
+const knownTogether = 30 * time.Second
+
+// lastGood returns the time from which on a node that went down counts as one of
+// the last known good. Only the last stage needs it.
+func (q *search) lastGood(ladder []*rung) (since time.Time) {
+	if q.stage != lastKnown {
+		return since
+	}
+	for _, r := range ladder {
+		for _, e := range r.entries {
+			if st := &q.s.nodes[e.node]; st.health == Down && st.report.Since.After(since) {
+				since = st.report.Since
+			}
+		}
+	}
+	return since.Add(-knownTogether)
+}
+
+func (q *search) mayStillServe(e entry, since time.Time) bool {
+	st := &q.s.nodes[e.node]
+	if e.weight == 0 || st.schemes&q.l.Scheme == 0 || q.s.carries[q.d.Mount*len(q.s.nodes)+e.node] == LacksMount {
+		return false
+	}
+	return st.health == Unverified || st.health == Down && !st.report.Since.Before(since)
+}
+
+// rank keeps the best Want candidates in order: by tier, then by draw.
+func (q *search) rank(c Candidate) {
+	r := q.d.Ranked
+	i := len(r)
+	if i >= q.d.Want {
+		if !c.before(&r[i-1]) {
+			return
+		}
+		i--
+	} else {
+		r = append(r, c)
+	}
+	for i > 0 && c.before(&r[i-1]) {
+		r[i] = r[i-1]
+		i--
+	}
+	r[i] = c
+	q.d.Ranked = r
+}
+
+func (c *Candidate) before(o *Candidate) bool {
+	return c.tier < o.tier || c.tier == o.tier && c.draw < o.draw
+}
+
+func (q *search) outcome(lost float64) Outcome {
+	first := &q.d.Ranked[0]
+	switch {
+	case q.stage == lastKnown:
+		return Dark
+	case q.stage != byShare:
+		return Full
+	case first.Rung > 0:
+		return Overflow
+	case lost < first.nominal:
+		return Spilled
+	}
+	return Placed
+}
+
+// nobody names the case in which no node was accepted.
+func (q *search) nobody() Outcome {
+	switch {
+	case q.seen.has(AtLimit, NodeFull):
+		return Full
+	case q.seen.has(LacksScheme):
+		return Nobody
+	case q.seen.has(LacksMount):
+		return MountDown
+	}
+	return Nobody
 }

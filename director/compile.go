@@ -1,0 +1,309 @@
+package director
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ConfigError is one mistake in a [Config].
+type ConfigError struct {
+	Path []any  // where, in strings and indices: "regions", 2, "weights", "fra1"
+	Msg  string // what is wrong, and the remedy
+}
+
+// Error gives the place and the mistake: "regions[2].weights.fra1: no such node".
+func (e *ConfigError) Error() string { return formatPath(e.Path) + ": " + e.Msg }
+
+func formatPath(path []any) string {
+	var b strings.Builder
+	for _, p := range path {
+		switch p := p.(type) {
+		case int:
+			fmt.Fprintf(&b, "[%d]", p)
+		default:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			fmt.Fprint(&b, p)
+		}
+	}
+	return b.String()
+}
+
+// A Fleet is a checked [Config], ready to build snapshots from. It is immutable
+// and safe for concurrent use.
+type Fleet struct {
+	tuning      Tuning
+	overflowURL string
+	nodes       []fleetNode
+	index       map[NodeID]int
+	mounts      []Mount        // declared ones
+	names       map[string]int // name or alias -> mount
+	regions     []region
+	match       matcher
+	near        *nearness
+}
+
+type fleetNode struct {
+	Node
+	hash       uint64
+	http       string // base URLs without a trailing slash; empty: none
+	https      string
+	ipv4, ipv6 bool // what a literal address in the URLs says; both false: a name
+}
+
+// A region's ladder begins with its own row.
+type region struct {
+	id      RegionID
+	ladder  []*rung // nil: by distance
+	deny    map[string]bool
+	denyAll bool
+}
+
+// A rung is a set of nodes that share the listeners who come to it.
+type rung struct {
+	name    string
+	entries []entry
+	given   bool // weights are given; else the share is by load
+}
+
+type entry struct {
+	node   int
+	weight float64 // 1 where none is given
+}
+
+// Compile checks a Config whole and makes it ready to build snapshots from. The
+// error joins one *[ConfigError] for each mistake found.
+func Compile(c Config) (*Fleet, error) {
+	k := compiler{
+		cfg: c,
+		fleet: &Fleet{
+			tuning:      c.Tuning.withDefaults(),
+			overflowURL: c.OverflowURL,
+			index:       make(map[NodeID]int, len(c.Nodes)),
+			names:       map[string]int{},
+		},
+	}
+	k.tuning()
+	k.mounts()
+	k.nodes()
+	k.regions()
+	if err := errors.Join(k.errs...); err != nil {
+		return nil, err
+	}
+	k.fleet.near = newNearness(k.fleet)
+	return k.fleet, nil
+}
+
+type compiler struct {
+	cfg   Config
+	fleet *Fleet
+	errs  []error
+}
+
+func (k *compiler) fail(msg string, path ...any) {
+	k.errs = append(k.errs, &ConfigError{Path: path, Msg: msg})
+}
+
+func (t Tuning) withDefaults() Tuning {
+	orDefault(&t.SpillAt, 0.85)
+	orDefault(&t.WarmUp, time.Minute)
+	orDefault(&t.WarmUpFloor, 0.1)
+	orDefault(&t.NearFactor, 1.3)
+	orDefault(&t.NearKm, 300)
+	return t
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+func (k *compiler) tuning() {
+	t := k.fleet.tuning
+	if !(t.SpillAt > 0 && t.SpillAt < 1) {
+		k.fail("must be above 0 and below 1", "tuning", "spill_at")
+	}
+	if !(t.WarmUpFloor > 0 && t.WarmUpFloor <= 1) {
+		k.fail("must be above 0 and at most 1", "tuning", "warm_up_floor")
+	}
+	if !(t.NearFactor >= 1) || math.IsInf(t.NearFactor, 0) {
+		k.fail("must be 1 or more", "tuning", "near_factor")
+	}
+	if !(t.NearKm >= 0) || math.IsInf(t.NearKm, 0) {
+		k.fail("must be 0 or more kilometres", "tuning", "near_km")
+	}
+	if u := k.cfg.OverflowURL; u != "" {
+		if _, err := parseBase(strings.ReplaceAll(u, "{mount}", "/x")); err != nil {
+			k.fail(err.Error(), "overflow_url")
+		}
+	}
+}
+
+func (k *compiler) mounts() {
+	owner := map[string]string{}
+	for i, m := range k.cfg.Mounts {
+		for j, name := range append([]string{m.Name}, m.Aliases...) {
+			path := []any{"mounts", i, "name"}
+			if j > 0 {
+				path = []any{"mounts", i, "aliases", j - 1}
+			}
+			if msg := checkMountName(name); msg != "" {
+				k.fail(msg, path...)
+				continue
+			}
+			if other, taken := owner[name]; taken {
+				k.fail(fmt.Sprintf("%q already names the mount %s; names and aliases must differ", name, other), path...)
+				continue
+			}
+			owner[name] = m.Name
+			k.fleet.names[name] = i
+		}
+		if m.Kbit < 0 {
+			k.fail("must be 0 or more kbit/s", "mounts", i, "kbit")
+		}
+		k.fleet.mounts = append(k.fleet.mounts, m)
+	}
+}
+
+// checkMountName says what is wrong with a decoded mount path, or nothing.
+func checkMountName(name string) string {
+	switch {
+	case !strings.HasPrefix(name, "/"):
+		return fmt.Sprintf("%q does not begin with a slash; write %q", name, "/"+name)
+	case len(name) < 2:
+		return "\"/\" is not a mount"
+	case len(name) > 1024:
+		return "is longer than 1,024 bytes"
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Sprintf("%q has a control character in it", name)
+	}
+	return ""
+}
+
+func (k *compiler) nodes() {
+	if len(k.cfg.Nodes) == 0 {
+		k.fail("no nodes; declare at least one, or there is nowhere to send listeners", "nodes")
+	}
+	for i, n := range k.cfg.Nodes {
+		if msg := checkID(string(n.ID)); msg != "" {
+			k.fail(msg, "nodes", i, "id")
+		} else if first, dup := k.fleet.index[n.ID]; dup {
+			k.fail(fmt.Sprintf("%q is already the id of node %d; ids must differ", n.ID, first+1), "nodes", i, "id")
+		} else {
+			k.fleet.index[n.ID] = i
+		}
+		fn := fleetNode{Node: n, hash: hashString(string(n.ID))}
+		k.nodeURLs(&fn, i)
+		k.nodeCapacity(n, i)
+		for mount, path := range n.Paths {
+			if msg := checkMountName(path); msg != "" {
+				k.fail(msg, "nodes", i, "paths", mount)
+			}
+			if m, ok := k.fleet.names[mount]; len(k.fleet.mounts) > 0 && (!ok || k.fleet.mounts[m].Name != mount) {
+				k.fail(fmt.Sprintf("no mount is named %q; declare it under mounts, or correct the name", mount), "nodes", i, "paths", mount)
+			}
+		}
+		k.fleet.nodes = append(k.fleet.nodes, fn)
+	}
+}
+
+func (k *compiler) nodeURLs(n *fleetNode, i int) {
+	if len(n.URLs) == 0 {
+		k.fail("no URL; give one such as \"http://"+string(n.ID)+".example:8000\"", "nodes", i, "urls")
+	}
+	for j, raw := range n.URLs {
+		u, err := parseBase(raw)
+		if err != nil {
+			k.fail(err.Error(), "nodes", i, "urls", j)
+			continue
+		}
+		if slices.ContainsFunc(k.cfg.Self, func(self string) bool { return strings.EqualFold(hostPort(u), self) }) {
+			k.fail(fmt.Sprintf("%q points back at a director: listeners would be sent round in circles; give the streaming server's own address", raw), "nodes", i, "urls", j)
+		}
+		slot := &n.http
+		if u.Scheme == "https" {
+			slot = &n.https
+		}
+		if *slot != "" {
+			k.fail(fmt.Sprintf("a second %s URL; a node has one a scheme, declare another node for %q", u.Scheme, raw), "nodes", i, "urls", j)
+		}
+		*slot = strings.TrimRight(u.String(), "/")
+		if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+			n.ipv4 = n.ipv4 || ip.Unmap().Is4()
+			n.ipv6 = n.ipv6 || !ip.Unmap().Is4()
+		}
+	}
+}
+
+// parseBase reads a URL that listeners may be sent to.
+func parseBase(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err))
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%q has no scheme; begin it with http:// or https://", raw)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%q has no host; write http://host:port", raw)
+	case u.User != nil:
+		return nil, errors.New("a URL with a user or password would be shown to every listener; put them into a credentials_file")
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("%q has a query or fragment; give only scheme, host, port and perhaps a path", raw)
+	}
+	return u, nil
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Hostname() + ":" + port
+}
+
+func (k *compiler) nodeCapacity(n Node, i int) {
+	notBelowZero := func(v float64, key ...any) {
+		if !(v >= 0) || math.IsInf(v, 0) {
+			k.fail("must be 0 or more", append([]any{"nodes", i}, key...)...)
+		}
+	}
+	notBelowZero(float64(n.Target), "target")
+	notBelowZero(float64(n.Limit), "limit")
+	notBelowZero(float64(n.MaxNewPerS), "max_new_per_s")
+	notBelowZero(float64(n.Relays), "relays")
+	notBelowZero(n.Mbit.Target, "mbit", "target")
+	notBelowZero(n.Mbit.Limit, "mbit", "limit")
+	if n.Limit > 0 && n.Limit < n.Target {
+		k.fail(fmt.Sprintf("the limit %d is below the target %d; a node should hold fewer than it may", n.Limit, n.Target), "nodes", i, "limit")
+	}
+	if n.Mbit.Limit > 0 && n.Mbit.Limit < n.Mbit.Target {
+		k.fail(fmt.Sprintf("the limit %g is below the target %g; a node should send less than it may", n.Mbit.Limit, n.Mbit.Target), "nodes", i, "mbit", "limit")
+	}
+	if p := n.Place; p.Point != NoPoint && (!(p.Lat >= -90 && p.Lat <= 90) || !(p.Lon >= -180 && p.Lon <= 180)) {
+		k.fail("latitude must be within -90..90 and longitude within -180..180 degrees", "nodes", i, "place")
+	}
+}
+
+func checkID(id string) string {
+	switch {
+	case id == "":
+		return "is missing"
+	case len(id) > 64:
+		return "is longer than 64 characters"
+	}
+	for _, r := range id {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)) {
+			return fmt.Sprintf("%q has %q in it; use letters, digits, '-', '_' and '.'", id, r)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,150 @@
+package director
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// An Explanation is a decision with everything that led to it. It is made by the
+// same code as the decision.
+type Explanation struct {
+	Outcome    Outcome     `json:"outcome"`
+	Mount      string      `json:"mount"`
+	Place      string      `json:"place"`
+	Region     RegionID    `json:"region,omitempty"` // empty: by distance
+	MatchedBy  string      `json:"matched_by"`       // cidr, asn, subdivision, country, continent, default or nothing
+	Ladder     []string    `json:"ladder,omitempty"`
+	Node       NodeID      `json:"node,omitempty"` // the answer
+	Built      time.Time   `json:"snapshot_built"`
+	Candidates []Candidacy `json:"candidates,omitempty"` // by rung, the ranked ones first; then nodes in no rung
+}
+
+// Candidacy is one node's part in an Explanation.
+type Candidacy struct {
+	Node   NodeID `json:"node"`
+	Site   string `json:"site,omitempty"`
+	Rung   string `json:"rung,omitempty"`
+	Reason Reason `json:"reason"`         // why it was passed over; fit: it was not
+	Rank   int    `json:"rank,omitempty"` // 1: the answer; 0: not ranked
+	Detail string `json:"detail,omitempty"`
+
+	Weight   float64 `json:"weight"`   // as given; 1 in a row by load
+	Room     float64 `json:"room"`     // 0..1; with given weights
+	WarmUp   float64 `json:"warm_up"`  // 0..1; 1 where it is waived
+	Share    float64 `json:"share"`    // weight x room x warm-up, or free listeners x warm-up
+	Expected float64 `json:"expected"` // the part 0..1 of the rung's listeners that it gets
+	Used     int     `json:"used"`     // listeners, those on their way included
+	EnRoute  int     `json:"en_route"`
+	Target   int     `json:"target,omitempty"` // listeners
+	Limit    int     `json:"limit,omitempty"`  // listeners
+	Km       float64 `json:"km,omitempty"`     // distance, where both places are known
+
+	rung int
+}
+
+// Explain decides like Decide, by the same code, and keeps the trace.
+func (s *Snapshot) Explain(l Listener, live Live) Explanation {
+	x := Explanation{Mount: l.Mount, Place: l.Place.String(), Built: s.built}
+	d := Decision{Want: len(s.nodes)}
+	s.decide(&d, &l, live, &x)
+	x.Outcome, x.Region = d.Outcome, d.Region
+	if d.Mount >= 0 {
+		x.Mount = s.mounts[d.Mount].Name
+	}
+	x.rank(s, d.Ranked)
+	x.expect()
+	if d.Outcome != NoMount && d.Outcome != Denied {
+		x.addOthers(s, &l)
+	}
+	return x
+}
+
+func (x *Explanation) add(q search, r *rung, e entry, c Candidate, reason Reason, share float64, waived bool) {
+	st := &q.s.nodes[e.node]
+	line := q.s.candidacy(e.node, q.l)
+	line.Rung, line.rung, line.Reason = r.name, c.Rung, reason
+	line.Weight, line.Share = e.weight, share
+	if waived {
+		line.WarmUp = 1
+	}
+	if q.live != nil {
+		line.Used = q.live.Used(e.node)
+	}
+	if st.health == Fit && reason != Fit && !lacksRoom(reason) || st.health != Fit {
+		line.Share = 0
+	}
+	x.Candidates = append(x.Candidates, line)
+}
+
+func (s *Snapshot) candidacy(node int, l *Listener) Candidacy {
+	st, n := &s.nodes[node], &s.fleet.nodes[node]
+	out := Candidacy{
+		Node: n.ID, Site: n.Site, Detail: st.report.Detail,
+		Room: st.room, WarmUp: st.warm,
+		Used: st.used, EnRoute: st.enRoute, Target: st.target, Limit: st.limit,
+	}
+	if p := n.Place; p.Point != NoPoint && l.Place.Point != NoPoint {
+		out.Km = distanceKm(float64(p.Lat), float64(p.Lon), float64(l.Place.Lat), float64(l.Place.Lon))
+	}
+	return out
+}
+
+func (x *Explanation) rank(s *Snapshot, ranked []Candidate) {
+	type spot struct {
+		node NodeID
+		rung int
+	}
+	rank := make(map[spot]int, len(ranked))
+	for i, c := range ranked {
+		rank[spot{s.fleet.nodes[c.Node].ID, c.Rung}] = i + 1
+	}
+	for i := range x.Candidates {
+		c := &x.Candidates[i]
+		c.Rank = rank[spot{c.Node, c.rung}]
+		if c.Rank == 1 {
+			x.Node = c.Node
+		}
+	}
+	slices.SortStableFunc(x.Candidates, func(a, b Candidacy) int {
+		// The ranked ones stand in their order, the others behind them in their rung.
+		return cmp.Or(cmp.Compare(a.rung, b.rung), cmp.Compare(b2i(a.Rank == 0), b2i(b.Rank == 0)), cmp.Compare(a.Rank, b.Rank))
+	})
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// expect turns the shares of the fit nodes of each rung into parts of it.
+func (x *Explanation) expect() {
+	sum := map[int]float64{}
+	for _, c := range x.Candidates {
+		if c.Reason == Fit {
+			sum[c.rung] += c.Share
+		}
+	}
+	for i := range x.Candidates {
+		if c := &x.Candidates[i]; c.Reason == Fit && sum[c.rung] > 0 {
+			c.Expected = c.Share / sum[c.rung]
+		}
+	}
+}
+
+// addOthers lists the nodes that no rung of the ladder names.
+func (x *Explanation) addOthers(s *Snapshot, l *Listener) {
+	named := make(map[NodeID]bool, len(x.Candidates))
+	for _, c := range x.Candidates {
+		named[c.Node] = true
+	}
+	for i := range s.nodes {
+		if id := s.fleet.nodes[i].ID; !named[id] {
+			c := s.candidacy(i, l)
+			c.Reason = NotInRow
+			x.Candidates = append(x.Candidates, c)
+		}
+	}
+}

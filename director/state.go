@@ -1,0 +1,38 @@
+package director
+
+// NodeState is what is known of a node, for rendering and for operators.
+type NodeState struct {
+	Node                    // as declared
+	State           Reason  // Fit, Drained, Down or Unverified
+	Used            int     // listeners, relays subtracted, those on their way included
+	EnRoute         int     // listeners on their way
+	Recent          int     // listeners sent to it in the second before the snapshot
+	EffectiveTarget int     // listeners; converted where it is set in Mbit/s or told by the server; 0: unknown
+	EffectiveLimit  int     // listeners, likewise
+	Room            float64 // 0..1
+	WarmUp          float64 // 0..1
+	Report          Report  // the newest one; zero: none yet
+}
+
+// Nodes returns how many nodes there are; they are numbered from 0.
+func (s *Snapshot) Nodes() int { return len(s.nodes) }
+
+// NodeID returns the id of node n.
+func (s *Snapshot) NodeID(n int) NodeID { return s.fleet.nodes[n].ID }
+
+// FindNode returns the number of the node with this id.
+func (s *Snapshot) FindNode(id NodeID) (int, bool) {
+	n, ok := s.fleet.index[id]
+	return n, ok
+}
+
+// Node returns what is known of node n.
+func (s *Snapshot) Node(n int) NodeState {
+	st := &s.nodes[n]
+	return NodeState{
+		Node: s.fleet.nodes[n].Node, State: st.health,
+		Used: st.used, EnRoute: st.enRoute, Recent: st.recent,
+		EffectiveTarget: st.target, EffectiveLimit: st.limit,
+		Room: st.room, WarmUp: st.warm, Report: st.report,
+	}
+}
