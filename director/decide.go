@@ -42,9 +42,12 @@ type Decision struct {
 
 // Candidate is one ranked node.
 type Candidate struct {
-	Node  int // for Snapshot.Node and Snapshot.URL
-	Rung  int // 0: the region's own row, then its overflow regions in order
-	score float64
+	Node int // for Snapshot.Node and Snapshot.URL
+	Rung int // 0: the region's own row, then its overflow regions in order
+
+	tier    int     // the lower one is answered first
+	draw    float64 // among equal tiers: the lower one
+	nominal float64 // the draw by weight alone
 }
 
 // stage is what the search accepts. Later ones are tried only if the earlier found nobody.
