@@ -1,0 +1,104 @@
+package store
+
+import (
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+const (
+	// BucketWidth is the span of a Count: as long as a tick, since directors
+	// exchange counts no more often.
+	BucketWidth = 250 * time.Millisecond
+	// DefaultSettle is how long a listener may take from the answer to being
+	// counted by the node: a slow player's second connection, a prebuffer, and
+	// the node's own statistics, up to 1 s old.
+	DefaultSettle = 3 * time.Second
+	// EnRouteMax is how long a listener is waited for at most. One that has not
+	// arrived by then never will.
+	EnRouteMax = 15 * time.Second
+
+	recentSpan = time.Second
+	// maxCount is more than any director sends to one node in a bucket. A Count
+	// above it is rubbish.
+	maxCount = 1_000_000
+)
+
+// enRoute says whether listeners counted in the bucket that begins at at may be
+// missing from a report taken at taken, the zero Time being no report. All times
+// are the store's clock, which can step: what lies too far in the future is
+// from before a step, and is let go like what lies too far in the past.
+func enRoute(at, taken, now time.Time, settle time.Duration) bool {
+	end := at.Add(BucketWidth)
+	if age := now.Sub(end); age >= EnRouteMax || age <= -EnRouteMax {
+		return false
+	}
+	if taken.After(now) {
+		taken = now
+	}
+	return taken.Before(end.Add(settle))
+}
+
+// recent says whether any part of the bucket that begins at at lies within the
+// second before now.
+func recent(at, now time.Time) bool {
+	age := now.Sub(at.Add(BucketWidth))
+	return age < recentSpan && age > -EnRouteMax
+}
+
+// load sums what is on the way to each node.
+type load struct {
+	now    time.Time
+	settle time.Duration
+	taken  map[director.NodeID]time.Time // when listeners were last counted at each node
+
+	enRoute map[director.NodeID]int
+	recent  map[director.NodeID]int
+}
+
+func newLoad(now time.Time, settle time.Duration, reports map[director.NodeID]director.Report) *load {
+	l := &load{
+		now:     now,
+		settle:  settle,
+		taken:   make(map[director.NodeID]time.Time, len(reports)),
+		enRoute: map[director.NodeID]int{},
+		recent:  map[director.NodeID]int{},
+	}
+	for id, r := range reports {
+		if r.Listeners >= 0 { // a report that does not tell them has not counted them
+			l.taken[id] = r.Taken
+		}
+	}
+	return l
+}
+
+// add counts c in, unless it is rubbish or past.
+func (l *load) add(c Count) {
+	if c.N <= 0 || c.N > maxCount {
+		return
+	}
+	if recent(c.At, l.now) {
+		l.recent[c.Node] += c.N
+	}
+	if enRoute(c.At, l.taken[c.Node], l.now, l.settle) {
+		l.enRoute[c.Node] += c.N
+	}
+}
+
+// newest returns the newest of each node's reports. Where two are equally new
+// the one that comes first stands; one from the future, as after a step of the
+// clock, is as new as now and no newer.
+func newest(now time.Time, lists ...[]director.Report) map[director.NodeID]director.Report {
+	out := make(map[director.NodeID]director.Report, len(lists[0]))
+	for _, list := range lists {
+		for _, r := range list {
+			if r.Taken.After(now) {
+				r.Taken = now
+			}
+			if have, ok := out[r.Node]; !ok || r.Taken.After(have.Taken) {
+				out[r.Node] = r
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,240 @@
+// Package memstore is the embedded store: for one director, or for several in
+// one process. It keeps the overlay in a file; all else is in memory, for it is
+// worth nothing after a restart.
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// Config says how a Store is kept.
+type Config struct {
+	Path string           // the overlay's file, in a directory that exists; empty: memory only
+	Now  func() time.Time // the store's clock; nil: time.Now
+	Log  *slog.Logger     // nil: slog.Default()
+}
+
+// Store implements [store.Store]. Any number of directors in one process may
+// share one.
+type Store struct {
+	now  func() time.Time
+	file *store.File // nil: memory only
+
+	// saving is held while the overlay is replaced, over the disk's work too, so
+	// that revisions reach the disk in order. It is taken before mu.
+	saving sync.Mutex
+
+	mu        sync.Mutex // guards what follows, and is never held over disk work
+	overlay   store.Overlay
+	directors map[string]offered
+	watchers  map[chan struct{}]struct{}
+	closed    bool
+}
+
+// offered is a director's last Offer.
+type offered struct {
+	store.Director
+	counts  []store.Count
+	reports []director.Report
+}
+
+// Open opens the store. The errors, and what becomes of a damaged file, are
+// those of [store.OpenFile].
+func Open(c Config) (*Store, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Store{now: c.Now, directors: map[string]offered{}, watchers: map[chan struct{}]struct{}{}}
+	if c.Path == "" {
+		return s, nil
+	}
+	var err error
+	s.file, s.overlay, err = store.OpenFile(c.Path, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Sync implements [store.Store].
+func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) {
+	if o.Director.ID == "" {
+		return store.Picture{}, errors.New("an offer needs the id of its director")
+	}
+	if err := ctx.Err(); err != nil {
+		return store.Picture{}, fmt.Errorf("%w: %w", store.ErrAway, err)
+	}
+	if err := s.refill(o.Overlay); err != nil {
+		return store.Picture{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.Picture{}, store.ErrClosed
+	}
+	now := s.now().UTC().Round(0)
+	o.Director.Seen = now
+	s.directors[o.Director.ID] = offered{o.Director, o.Counts, o.Reports}
+	return s.picture(now), nil
+}
+
+// refill takes over an overlay that is newer than the store's own.
+func (s *Store) refill(o store.Overlay) error {
+	if have, err := s.revision(); err != nil || o.Revision <= have {
+		return err
+	}
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	if have, err := s.revision(); err != nil || o.Revision <= have {
+		return err
+	}
+	return s.replace(o)
+}
+
+// Edit implements [store.Store].
+func (s *Store) Edit(ctx context.Context, at store.Revision, o store.Overlay) (store.Revision, error) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", store.ErrAway, err)
+	}
+	have, err := s.revision()
+	if err != nil {
+		return 0, err
+	}
+	if have != at {
+		return have, fmt.Errorf("revision %d is in force, not %d: %w", have, at, store.ErrConflict)
+	}
+	o.Revision = at + 1
+	return o.Revision, s.replace(o)
+}
+
+func (s *Store) revision() (store.Revision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, store.ErrClosed
+	}
+	return s.overlay.Revision, nil
+}
+
+// replace saves o, puts it in force and tells watchers. s.saving is held.
+func (s *Store) replace(o store.Overlay) error {
+	if s.file != nil {
+		if err := s.file.Save(o); err != nil {
+			return fmt.Errorf("%w: %w", store.ErrAway, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.overlay = o
+	for w := range s.watchers {
+		select {
+		case w <- struct{}{}:
+		default: // a hint is waiting there already
+		}
+	}
+	return nil
+}
+
+// picture forgets what is past its life and returns the rest. s.mu is held.
+func (s *Store) picture(now time.Time) store.Picture {
+	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
+	newest := map[reportKey]int{}
+	for id, d := range s.directors {
+		if d.Seen.After(now) { // the clock was set back
+			d.Seen = now
+			s.directors[id] = d
+		}
+		age := now.Sub(d.Seen)
+		if age > max(store.CountLife, store.ReportLife) {
+			delete(s.directors, id)
+			continue
+		}
+		if age <= store.DirectorLife {
+			p.Directors = append(p.Directors, d.Director)
+		}
+		if age <= store.CountLife && len(d.counts) > 0 {
+			p.Counts[id] = d.counts
+		}
+		if age > store.ReportLife {
+			continue
+		}
+		for _, r := range d.reports {
+			key := reportKey{r.Node, r.By}
+			i, known := newest[key]
+			switch {
+			case !known:
+				newest[key] = len(p.Reports)
+				p.Reports = append(p.Reports, r)
+			case r.Taken.After(p.Reports[i].Taken):
+				p.Reports[i] = r
+			}
+		}
+	}
+	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
+	return p
+}
+
+type reportKey struct {
+	node director.NodeID
+	by   string
+}
+
+// Watch implements [store.Store].
+func (s *Store) Watch(ctx context.Context) <-chan struct{} {
+	w := make(chan struct{}, 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		close(w)
+		return w
+	}
+	s.watchers[w] = struct{}{}
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unwatch(w)
+	})
+	return w
+}
+
+// unwatch closes w, once. s.mu is held.
+func (s *Store) unwatch(w chan struct{}) {
+	if _, ok := s.watchers[w]; ok {
+		delete(s.watchers, w)
+		close(w)
+	}
+}
+
+// Close implements [store.Store]. It lets go of the file.
+func (s *Store) Close() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	s.closed = true
+	for w := range s.watchers {
+		s.unwatch(w)
+	}
+	if s.file != nil {
+		return s.file.Close()
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A Revision numbers the states of an Overlay. 0 is the empty one that nobody
+// has edited yet.
+type Revision uint64
+
+// An Overlay is what operators changed at run time, over the declared file: one
+// document, edited by compare-and-set. It is immutable once handed over; an edit
+// starts from a [Overlay.Clone].
+//
+// An entry that names a node or region which is not there stays, and has no
+// effect until it is. Fields that a newer Signpost wrote are kept as they came.
+type Overlay struct {
+	Revision Revision                        `json:"revision"`
+	Rows     map[director.RegionID]Row       `json:"rows,omitempty"`
+	Nodes    map[director.NodeID]NodeSetting `json:"nodes,omitempty"`
+	Rules    []Rule                          `json:"rules,omitempty"` // in order: the first match wins
+	Notes    []Note                          `json:"notes,omitempty"`
+
+	Unknown map[string]json.RawMessage `json:"-"`
+}
+
+// Stamp is what every entry carries: who, when, why, and until when.
+type Stamp struct {
+	By    string    `json:"by"` // the operator, or the name of the token
+	At    time.Time `json:"at"`
+	Why   string    `json:"why,omitempty"`
+	Until time.Time `json:"until,omitzero"` // from then on it has no effect; zero: until it is taken back
+
+	Unknown map[string]json.RawMessage `json:"-"`
+}
+
+// A Row takes the place of a region's whole row of weights.
+type Row struct {
+	Weights map[director.NodeID]float64 `json:"weights"` // 0 or more each, not all 0
+	Stamp
+}
+
+// A NodeSetting takes a node out of use.
+type NodeSetting struct {
+	State NodeState `json:"state"`
+	Stamp
+}
+
+// NodeState is what an operator made of a node. A state of a newer Signpost that
+// this one does not know has no effect, and is reported so.
+type NodeState string
+
+const (
+	NodeDrained  NodeState = "drained"  // it takes no new listeners
+	NodeDisabled NodeState = "disabled" // nor is it probed
+)
+
+// A Rule is an operator's client rule. Its content belongs to the web package;
+// here it is only kept.
+type Rule struct {
+	ID   string          `json:"id"`
+	Rule json.RawMessage `json:"rule"`
+	Stamp
+}
+
+// A Note is what operators want each other to read.
+type Note struct {
+	ID    string `json:"id"`
+	About string `json:"about,omitempty"` // an entry's name, such as "nodes/fra1"; empty: the fleet
+	Text  string `json:"text"`
+	Stamp
+}
+
+// Clone returns a copy that can be edited without changing o. The weights of a
+// Row and the bytes of a Rule are shared: replace them, do not write to them.
+func (o Overlay) Clone() Overlay {
+	o.Rows = maps.Clone(o.Rows)
+	o.Nodes = maps.Clone(o.Nodes)
+	o.Rules = slices.Clone(o.Rules)
+	o.Notes = slices.Clone(o.Notes)
+	o.Unknown = maps.Clone(o.Unknown)
+	return o
+}
+
+// InForce returns o without the entries that have expired at now.
+func (o Overlay) InForce(now time.Time) Overlay {
+	o = o.Clone()
+	maps.DeleteFunc(o.Rows, func(_ director.RegionID, e Row) bool { return e.expired(now) })
+	maps.DeleteFunc(o.Nodes, func(_ director.NodeID, e NodeSetting) bool { return e.expired(now) })
+	o.Rules = slices.DeleteFunc(o.Rules, func(e Rule) bool { return e.expired(now) })
+	o.Notes = slices.DeleteFunc(o.Notes, func(e Note) bool { return e.expired(now) })
+	return o
+}
+
+// NextExpiry returns when the next entry that is in force at now will expire,
+// or the zero Time if none will.
+func (o Overlay) NextExpiry(now time.Time) time.Time {
+	var next time.Time
+	for _, s := range o.stamps() {
+		if s.Until.After(now) && (next.IsZero() || s.Until.Before(next)) {
+			next = s.Until
+		}
+	}
+	return next
+}
+
+func (s Stamp) expired(now time.Time) bool { return !s.Until.IsZero() && !s.Until.After(now) }
+
+// stamps returns every entry's Stamp by the entry's name, such as "rows/de".
+func (o Overlay) stamps() map[string]Stamp {
+	all := make(map[string]Stamp, len(o.Rows)+len(o.Nodes)+len(o.Rules)+len(o.Notes))
+	for id, e := range o.Rows {
+		all["rows/"+string(id)] = e.Stamp
+	}
+	for id, e := range o.Nodes {
+		all["nodes/"+string(id)] = e.Stamp
+	}
+	for _, e := range o.Rules {
+		all["rules/"+e.ID] = e.Stamp
+	}
+	for _, e := range o.Notes {
+		all["notes/"+e.ID] = e.Stamp
+	}
+	return all
+}
+
+// Validate says what is wrong with o in itself, whatever the fleet is: the
+// errors of all entries, joined, each with the entry's name. It lets pass what
+// a newer Signpost may have put in.
+func (o Overlay) Validate() error {
+	var errs []error
+	fail := func(kind, id, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s/%s: "+format, append([]any{kind, id}, args...)...))
+	}
+	for id, row := range o.Rows {
+		sum := 0.0
+		for node, w := range row.Weights {
+			if !(w >= 0) || math.IsInf(w, 0) {
+				fail("rows", string(id), "weight %g of node %s must be 0 or more", w, node)
+			}
+			sum += w
+		}
+		if sum == 0 && row.Unknown == nil {
+			fail("rows", string(id), "no weight is above 0, so its listeners would have nowhere to go; drain the nodes, or take the row back")
+		}
+	}
+	for id, n := range o.Nodes {
+		if n.State == "" {
+			fail("nodes", string(id), "has no state; give %q or %q, or take the entry out", NodeDrained, NodeDisabled)
+		}
+	}
+	seen := map[string]bool{}
+	for _, r := range o.Rules {
+		if r.ID == "" || seen[r.ID] {
+			fail("rules", r.ID, "needs an id of its own")
+		}
+		if !json.Valid(r.Rule) {
+			fail("rules", r.ID, "its content is not JSON")
+		}
+		seen[r.ID] = true
+	}
+	clear(seen)
+	for _, n := range o.Notes {
+		if n.ID == "" || seen[n.ID] {
+			fail("notes", n.ID, "needs an id of its own")
+		}
+		seen[n.ID] = true
+	}
+	for name, s := range o.stamps() {
+		if s.By == "" || s.At.IsZero() {
+			errs = append(errs, fmt.Errorf("%s: does not say who made it and when", name))
+		}
+		if !s.Until.IsZero() && !s.Until.After(s.At) {
+			errs = append(errs, fmt.Errorf("%s: expires before it was made", name))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}

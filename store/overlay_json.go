@@ -1,0 +1,128 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// OverlaySchema is the version of the overlay's JSON. It rises only with changes
+// that an older Signpost would misread; a new field is not one.
+const OverlaySchema = 1
+
+// maxRevision is the largest number that every JSON reader and Redis's Lua hold exactly.
+const maxRevision = 1<<53 - 1
+
+// Each type has a twin without methods, which is how encoding/json sees it.
+type (
+	plainOverlay     Overlay
+	plainRow         Row
+	plainNodeSetting NodeSetting
+	plainRule        Rule
+	plainNote        Note
+
+	overlayDocument struct {
+		Schema int `json:"schema"`
+		plainOverlay
+	}
+)
+
+// MarshalJSON writes the document with its schema version.
+func (o Overlay) MarshalJSON() ([]byte, error) {
+	return marshalWith(o.Unknown, overlayDocument{OverlaySchema, plainOverlay(o)})
+}
+
+// UnmarshalJSON reads the document. A higher schema than [OverlaySchema], a lower
+// one than 1 and a revision that no Signpost writes are errors; fields that are
+// not known are kept.
+func (o *Overlay) UnmarshalJSON(b []byte) error {
+	var d overlayDocument
+	unknown, err := unmarshalWith(b, &d)
+	switch {
+	case err != nil:
+		return err
+	case d.Schema > OverlaySchema:
+		return fmt.Errorf("overlay has schema %d, and this version reads up to %d: a newer signpost wrote it", d.Schema, OverlaySchema)
+	case d.Schema < 1:
+		return fmt.Errorf("overlay has schema %d: not written by signpost", d.Schema)
+	case d.Revision > maxRevision:
+		return fmt.Errorf("overlay has revision %d: not written by signpost", d.Revision)
+	}
+	*o = Overlay(d.plainOverlay)
+	o.Unknown = unknown
+	return nil
+}
+
+func (r Row) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plainRow(r)) }
+func (n NodeSetting) MarshalJSON() ([]byte, error) {
+	return marshalWith(n.Unknown, plainNodeSetting(n))
+}
+func (r Rule) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plainRule(r)) }
+func (n Note) MarshalJSON() ([]byte, error) { return marshalWith(n.Unknown, plainNote(n)) }
+
+func (r *Row) UnmarshalJSON(b []byte) (err error) {
+	r.Unknown, err = unmarshalWith(b, (*plainRow)(r))
+	return err
+}
+
+func (n *NodeSetting) UnmarshalJSON(b []byte) (err error) {
+	n.Unknown, err = unmarshalWith(b, (*plainNodeSetting)(n))
+	return err
+}
+
+func (r *Rule) UnmarshalJSON(b []byte) (err error) {
+	r.Unknown, err = unmarshalWith(b, (*plainRule)(r))
+	return err
+}
+
+func (n *Note) UnmarshalJSON(b []byte) (err error) {
+	n.Unknown, err = unmarshalWith(b, (*plainNote)(n))
+	return err
+}
+
+// marshalWith writes the struct known and, behind its fields, the unknown ones.
+func marshalWith(unknown map[string]json.RawMessage, known any) ([]byte, error) {
+	b, err := json.Marshal(known)
+	if err != nil || len(unknown) == 0 {
+		return b, err
+	}
+	rest, err := json.Marshal(unknown)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(b, []byte("{}")) {
+		return rest, nil
+	}
+	b[len(b)-1] = ','
+	return append(b, rest[1:]...), nil
+}
+
+// unmarshalWith reads into the struct that known points to, and returns the
+// fields that it has no place for; nil if there are none.
+func unmarshalWith(b []byte, known any) (map[string]json.RawMessage, error) {
+	if err := json.Unmarshal(b, known); err != nil {
+		return nil, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, err
+	}
+	// encoding/json matches names without regard to case.
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(known).Elem()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		for key := range all {
+			if strings.EqualFold(key, name) {
+				delete(all, key)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return all, nil
+}

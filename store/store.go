@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// How long a store keeps what a director that no longer calls has left behind.
+// Every store uses these, so that a fleet behaves the same on each.
+const (
+	// DirectorLife is how long after its last Sync a director counts as live:
+	// eight ticks, and short enough for its probing to be taken over within 3 s.
+	DirectorLife = 2 * time.Second
+	// CountLife is how long its counts stay. Those listeners are on their way
+	// whether the director lives or not, and no longer than this.
+	CountLife = EnRouteMax
+	// ReportLife is how long its reports stay: an old report beats none.
+	ReportLife = time.Minute
+)
+
+var (
+	// ErrConflict says that the overlay was edited since it was read.
+	ErrConflict = errors.New("the overlay has been edited meanwhile: read it again and repeat the edit")
+	// ErrAway says that the store cannot be reached or cannot answer for now:
+	// refused, hung, loading, read-only. It never means that the store is empty.
+	ErrAway = errors.New("the store is away")
+	// ErrClosed says that the store was used after Close.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// A Store is where directors agree. One handle serves one director; all its
+// methods are safe for concurrent use. Every time that passes through it is read
+// from the store's clock, which may differ from a director's by any amount.
+//
+// A call returns soon after its context is done. Arguments and results are
+// shared, not copied: from the call on, nobody changes them.
+type Store interface {
+	// Sync leaves what this director knows and takes what all of them know, in
+	// one batch. The Offer replaces, as a whole, what the same director offered
+	// before, so that a Sync which is repeated, or which took effect although
+	// the caller saw an error, counts once.
+	//
+	// If the offered overlay has a higher revision than the store's, as after
+	// the store was emptied, the store takes it over, as durably as an Edit. In
+	// every other case, an equal revision with different content among them,
+	// the store's own stands.
+	//
+	// Any error leaves the caller with the last Picture it had. Errors wrap
+	// ErrAway, or are ErrClosed, or are mistakes in the Offer.
+	Sync(ctx context.Context, o Offer) (Picture, error)
+
+	// Edit replaces the overlay by o, whose own Revision is ignored, if the
+	// store's revision is still at. It returns the revision that o then has,
+	// at+1, and returns only once o is as durable as the store can make it. With
+	// ErrConflict it returns the revision that stands in the store instead.
+	//
+	// An Edit that fails in any other way may have taken effect; the next
+	// Picture tells.
+	Edit(ctx context.Context, at Revision, o Overlay) (Revision, error)
+
+	// Watch returns a channel that receives after the overlay may have changed,
+	// by this handle or another. It is a hint: one receive may stand for several
+	// edits, and some may go missing; polling with Sync is the truth. The
+	// channel is closed once ctx is done or the store is closed, never before.
+	Watch(ctx context.Context) <-chan struct{}
+
+	// Close releases the handle. Calls after it return ErrClosed.
+	Close() error
+}
+
+// An Offer is all that one director knows and others do not.
+type Offer struct {
+	Director Director
+	Counts   []Count           // what it sent away within the last EnRouteMax
+	Reports  []director.Report // the newest of each node that it measured
+	Overlay  Overlay           // the copy it holds, to refill an empty store
+}
+
+// A Picture is everything that a store knows. It is the same for all directors:
+// what the caller has offered is in it too.
+type Picture struct {
+	Now       time.Time          // the store's clock while it answered
+	Overlay   Overlay            // the one that stands
+	Directors []Director         // live ones, by ID
+	Counts    map[string][]Count // by Director.ID, up to CountLife after its last Sync
+	Reports   []director.Report  // the newest for each Node and By, in no order
+}
+
+// Director is one director, as others see it.
+type Director struct {
+	ID     string    `json:"id"`             // unique to one run of a process
+	Site   string    `json:"site,omitempty"` // where it stands; may be empty
+	Config string    `json:"config"`         // a hash of its declared configuration
+	Seen   time.Time `json:"seen,omitzero"`  // its last Sync; set by the store
+}
+
+// A Count is how many listeners one director sent to a node within the bucket
+// of BucketWidth that begins at At. The number is absolute: it is written again,
+// not added to.
+type Count struct {
+	Node director.NodeID `json:"node"`
+	At   time.Time       `json:"at"`
+	N    int             `json:"n"`
+}
