@@ -3,6 +3,7 @@ package director
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -45,9 +46,8 @@ type Candidate struct {
 	Node int // for Snapshot.Node and Snapshot.URL
 	Rung int // 0: the region's own row, then its overflow regions in order
 
-	tier    int     // the lower one is answered first
-	draw    float64 // among equal tiers: the lower one
-	nominal float64 // the draw by weight alone
+	tier int     // the lower one is answered first
+	draw float64 // among equal tiers: the lower one
 }
 
 // stage is what the search accepts. Later ones are tried only if the earlier found nobody.
@@ -64,7 +64,7 @@ const (
 type search struct {
 	s     *Snapshot
 	d     *Decision
-	l     *Listener
+	l     Listener // by value: what is behind a pointer here would escape with live
 	live  Live
 	stage stage
 	// forgiving lifts what is only a preference: a listener over IPv6 usually has
@@ -108,7 +108,7 @@ func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanatio
 		d.Outcome = Denied
 		return
 	}
-	q := search{s: s, d: d, l: l, live: live, trace: trace}
+	q := search{s: s, d: d, l: *l, live: live, trace: trace}
 	for _, q.forgiving = range [...]bool{false, true} {
 		for q.stage = byShare; q.stage <= leastPushed; q.stage++ {
 			if q.run(ladder) {
@@ -160,12 +160,10 @@ func (q *search) run(ladder []*rung) bool {
 				reason = AtTarget
 			}
 			q.seen |= 1 << reason
-			accepted := q.accept(&c, r, e, reason, share, since)
-			if i == 0 && !accepted && lacksRoom(reason) {
-				lost = min(lost, draw(q.l.Key, q.s.fleet.nodes[e.node].hash)/nominal(q.s, r, e))
-			}
-			if accepted {
-				q.rank(c)
+			if drawn, ok := q.accept(&c, r, e, reason, share, since); ok {
+				q.rank(c, drawn)
+			} else if i == 0 && lacksRoom(reason) {
+				lost = min(lost, q.draw(e.node, nominal(q.s, r, e)))
 			}
 			if q.trace != nil {
 				q.trace.add(*q, r, e, c, reason, share, waived)
@@ -178,8 +176,12 @@ func (q *search) run(ladder []*rung) bool {
 	if len(q.d.Ranked) == 0 {
 		return false
 	}
-	q.d.Outcome = q.outcome(lost)
+	q.d.Outcome = q.outcome(ladder[0], lost)
 	return true
+}
+
+func (q *search) draw(node int, share float64) float64 {
+	return exponential(uniform(q.l.Key, q.s.fleet.nodes[node].hash)) / share
 }
 
 // judge says what speaks against a node, the weightiest first.
@@ -275,38 +277,25 @@ func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 	return steady < all/2
 }
 
-// accept says whether the stage takes the candidate, and sets what it ranks by.
-func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share float64, since time.Time) bool {
+// accept says whether the stage takes the candidate, and sets its tier. It
+// returns the share by which the candidates of a tier draw.
+func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share float64, since time.Time) (float64, bool) {
 	st := &q.s.nodes[e.node]
 	switch q.stage {
 	case byShare:
-		if reason != Fit {
-			return false
-		}
 		c.tier = c.Rung
+		return share, reason == Fit
 	case leastUsed:
-		if reason != AtTarget {
-			return false
-		}
 		// In twentieths, and by draw among equals, so that not everyone takes the very same one.
 		c.tier = q.used(e.node) * 20 / max(st.limit, st.target, 1)
-		share = nominal(q.s, r, e)
+		return nominal(q.s, r, e), reason == AtTarget
 	case leastPushed:
-		if reason != Paced {
-			return false
-		}
-		c.tier = q.recent(e.node) * 10 / st.maxNew
-		share = nominal(q.s, r, e)
-	case lastKnown:
-		if !q.mayStillServe(e, since) {
-			return false
-		}
+		c.tier = q.recent(e.node) * 10 / max(st.maxNew, 1)
+		return nominal(q.s, r, e), reason == Paced
+	default:
 		c.tier = c.Rung
-		share = nominal(q.s, r, e)
+		return nominal(q.s, r, e), q.mayStillServe(e, since)
 	}
-	c.draw = draw(q.l.Key, q.s.fleet.nodes[e.node].hash) / share
-	c.nominal = c.draw * share / nominal(q.s, r, e)
-	return true
 }
 
 // knownTogether is how long after the first the nodes of one failure may be
@@ -337,10 +326,21 @@ func (q *search) mayStillServe(e entry, since time.Time) bool {
 	return st.health == Unverified || st.health == Down && !st.report.Since.Before(since)
 }
 
-// rank keeps the best Want candidates in order: by tier, then by draw.
-func (q *search) rank(c Candidate) {
+// rank keeps the best Want candidates in order: by tier, then by draw. The
+// logarithm is most of a decision's cost, and -ln(u) is never below 1-u: one who
+// would lose even with that is not worth it.
+func (q *search) rank(c Candidate, share float64) {
 	r := q.d.Ranked
+	if c.Rung > 0 && slices.ContainsFunc(r, func(o Candidate) bool { return o.Node == c.Node }) {
+		return // an earlier rung has named it
+	}
+	u := uniform(q.l.Key, q.s.fleet.nodes[c.Node].hash)
+	c.draw = (1 - u) / share
 	i := len(r)
+	if i >= q.d.Want && !c.before(&r[i-1]) {
+		return
+	}
+	c.draw = exponential(u) / share
 	if i >= q.d.Want {
 		if !c.before(&r[i-1]) {
 			return
@@ -361,7 +361,9 @@ func (c *Candidate) before(o *Candidate) bool {
 	return c.tier < o.tier || c.tier == o.tier && c.draw < o.draw
 }
 
-func (q *search) outcome(lost float64) Outcome {
+// outcome names a search that found a node. lost is the best draw among the home
+// nodes that had no room: what the answer has to beat to be the first choice.
+func (q *search) outcome(home *rung, lost float64) Outcome {
 	first := &q.d.Ranked[0]
 	switch {
 	case q.stage == lastKnown:
@@ -370,8 +372,11 @@ func (q *search) outcome(lost float64) Outcome {
 		return Full
 	case first.Rung > 0:
 		return Overflow
-	case lost < first.nominal:
-		return Spilled
+	}
+	for _, e := range home.entries {
+		if e.node == first.Node && lost < q.draw(e.node, nominal(q.s, home, e)) {
+			return Spilled
+		}
 	}
 	return Placed
 }

@@ -61,8 +61,7 @@ func (s *Snapshot) Explain(l Listener, live Live) Explanation {
 }
 
 func (x *Explanation) add(q search, r *rung, e entry, c Candidate, reason Reason, share float64, waived bool) {
-	st := &q.s.nodes[e.node]
-	line := q.s.candidacy(e.node, q.l)
+	line := q.s.candidacy(e.node, &q.l)
 	line.Rung, line.rung, line.Reason = r.name, c.Rung, reason
 	line.Weight, line.Share = e.weight, share
 	if waived {
@@ -71,7 +70,7 @@ func (x *Explanation) add(q search, r *rung, e entry, c Candidate, reason Reason
 	if q.live != nil {
 		line.Used = q.live.Used(e.node)
 	}
-	if st.health == Fit && reason != Fit && !lacksRoom(reason) || st.health != Fit {
+	if reason != Fit && !lacksRoom(reason) {
 		line.Share = 0
 	}
 	x.Candidates = append(x.Candidates, line)

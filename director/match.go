@@ -130,7 +130,10 @@ func (b *matcherBuilder) add(i int, r Region) (errs []*ConfigError) {
 		errs = append(errs, &ConfigError{Path: []any{key, j}, Msg: err.Error()})
 	}
 	for j, p := range r.Match.CIDRs {
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()).Masked()
+		if p.Addr().Is4In6() {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+		p = p.Masked()
 		if !p.IsValid() {
 			bad(fmt.Errorf("not a CIDR; write one such as 192.0.2.0/24"), "cidrs", j)
 		} else if claim(p.String(), "cidrs", j) {

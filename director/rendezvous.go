@@ -8,13 +8,14 @@ import "math"
 // name-based mappings to increase hit rates", 1998; the logarithmic method is
 // J. Schindelhauer and G. Schomaker's, "Weighted distributed hash tables", 2005).
 
-// draw returns an exponentially distributed number that depends on nothing but
-// the listener and the node.
-func draw(key, node uint64) float64 {
-	// 53 bits, moved half a step away from 0, so that the logarithm is finite.
-	u := (float64(mix(key^node)>>11) + 0.5) / (1 << 53)
-	return -math.Log(u)
+// uniform returns a number within 0..1, both excluded, that depends on nothing
+// but the listener and the node.
+func uniform(key, node uint64) float64 {
+	return (float64(mix(key^node)>>11) + 0.5) / (1 << 53)
 }
+
+// exponential turns a uniform number into an exponentially distributed one.
+func exponential(u float64) float64 { return -math.Log(u) }
 
 // mix is the finalizer of SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast
 // splittable pseudorandom number generators", 2014).

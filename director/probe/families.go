@@ -1,0 +1,53 @@
+package probe
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// familiesEvery is how often a host's addresses are looked up again. Hosts gain
+// or lose a family seldom.
+const familiesEvery = 10 * time.Minute
+
+// families says in which address families a host can be reached. Its zero value
+// means that it is not known.
+type families struct{ v4, v6 bool }
+
+// lookup finds a host's addresses, as net.Resolver.LookupNetIP does.
+type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+func (s *state) familiesDue(now time.Time) bool {
+	return s.looked.IsZero() || now.Sub(s.looked) >= familiesEvery
+}
+
+// families returns the families that the hosts of all URLs have, or zero if one
+// of them cannot be found.
+func (l lookup) families(ctx context.Context, urls []string) families {
+	var all families
+	for i, u := range urls {
+		f := l.family(ctx, hostOf(u))
+		if i == 0 {
+			all = f
+		}
+		all.v4, all.v6 = all.v4 && f.v4, all.v6 && f.v6
+	}
+	return all
+}
+
+func (l lookup) family(ctx context.Context, host string) (f families) {
+	var addrs []netip.Addr
+	if a, err := netip.ParseAddr(host); err == nil {
+		addrs = []netip.Addr{a}
+	} else if addrs, err = l(ctx, "ip", host); err != nil {
+		return families{}
+	}
+	for _, a := range addrs {
+		if a.Unmap().Is4() {
+			f.v4 = true
+		} else {
+			f.v6 = true
+		}
+	}
+	return f
+}

@@ -1,0 +1,208 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// icecast asks Icecast 2.4, 2.5 and Icecast-KH. With credentials it reads
+// /admin/stats, which is cheapest for the server, is always well formed but for
+// titles in a broken encoding, and lists hidden mounts too. Without, it reads
+// the public /status-json.xsl, which Icecast-KH does not have.
+type icecast struct{}
+
+const (
+	statsPath  = "/admin/stats"
+	statusPath = "/status-json.xsl"
+)
+
+func (icecast) ask(ctx context.Context, t target) (answer, error) {
+	if !t.admin {
+		return t.statistics(ctx, statusPath, parseStatus)
+	}
+	a, err := t.statistics(ctx, statsPath, parseStats)
+	var refused *unexpected
+	if !errors.As(err, &refused) || refused.code < 400 || refused.code > 499 {
+		return a, err
+	}
+	// A password that was changed at the node is no reason to take it down.
+	a, publicErr := t.statistics(ctx, statusPath, parseStatus)
+	if publicErr != nil {
+		return answer{}, err
+	}
+	a.warning = fmt.Sprintf("%v: read %s instead, which lacks hidden mounts", err, statusPath)
+	return a, nil
+}
+
+func (t target) statistics(ctx context.Context, path string, parse func([]byte) (statistics, error)) (answer, error) {
+	resp, err := t.get(ctx, path)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		if refusesAtLimit(resp) {
+			return answer{full: true, detail: fmt.Sprintf("GET %s: %s: the server is at its own limit of clients", path, clip(resp.Status))}, nil
+		}
+		return answer{}, statusError(path, resp)
+	}
+	body, err := t.read(path, resp)
+	if err != nil {
+		return answer{}, err
+	}
+	s, err := parse(body)
+	if err != nil {
+		return answer{}, fmt.Errorf("GET %s: %w", path, err)
+	}
+	if s.server == "" {
+		s.server = cmp.Or(clip(resp.Header.Get("Server")), "unnamed server")
+	}
+	return s.answer(path), nil
+}
+
+// refusesAtLimit says whether an error means that the server has no room for
+// one more client, the probe included. Icecast 2.4.4 answers 403 with this text
+// before it reads the request and then resets the connection; 2.5.0 answers 503
+// with a page; KH puts the text into the status line.
+func refusesAtLimit(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusForbidden:
+		return strings.Contains(resp.Status, "Too many clients connected") ||
+			bodyHas(resp, "connection limit reached")
+	case http.StatusServiceUnavailable:
+		// Any other server in front of a dead Icecast answers 503 as well.
+		return strings.HasPrefix(resp.Header.Get("Server"), "Icecast") ||
+			bodyHas(resp, "connection limit reached")
+	}
+	return false
+}
+
+// statistics is what a page told, gathered field by field as text.
+type statistics struct {
+	server    string
+	listeners int // -1: not told, or not believed
+	kbit      float64
+	sources   []source
+}
+
+// source is one mount on a statistics page.
+type source struct {
+	director.MountReport
+	artist string
+	// plays is false for an entry that stands for a configured mount whose source
+	// is away while its fallback lives: such an entry has no type and no start.
+	plays bool
+}
+
+// maxMounts is how many mounts are believed of one server.
+const maxMounts = 10_000
+
+func newStatistics() statistics { return statistics{listeners: -1} }
+
+func newSource() source {
+	return source{MountReport: director.MountReport{Listeners: -1}}
+}
+
+func (s *statistics) set(field, text string) {
+	switch field {
+	case "server_id":
+		s.server = clip(text)
+	case "listeners":
+		s.listeners = count(text)
+	case "outgoing_kbitrate":
+		// A server that fills a 10 Tbit/s line is another wrapped counter.
+		if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f <= 1e10 {
+			s.kbit = f
+		}
+	}
+}
+
+func (s *source) set(field, text string) {
+	switch field {
+	case "listenurl":
+		if s.Path == "" {
+			s.Path = pathOf(text)
+		}
+	case "listeners":
+		s.Listeners = count(text)
+	case "max_listeners":
+		s.Limit = max(0, count(text)) // "unlimited" and -1: none
+	case "server_type", "content-type":
+		s.plays = s.plays || text != ""
+		if s.Type == "" {
+			s.Type = clip(text)
+		}
+	case "stream_start":
+		s.plays = s.plays || text != ""
+	case "on_demand": // a relay that connects when the first listener comes
+		s.plays = s.plays || text == "1"
+	case "server_name":
+		s.Name = clip(text)
+	case "title":
+		s.Title = clip(text)
+	case "artist":
+		s.artist = clip(text)
+	}
+}
+
+// add takes a source that was read to its end.
+func (s *statistics) add(src source) error {
+	if !src.plays || !strings.HasPrefix(src.Path, "/") {
+		return nil
+	}
+	if len(s.sources) == maxMounts {
+		return fmt.Errorf("more than %d mounts: not believed", maxMounts)
+	}
+	if src.artist != "" && src.Title != "" {
+		src.Title = src.artist + " - " + src.Title
+	}
+	s.sources = append(s.sources, src)
+	return nil
+}
+
+func (s *statistics) answer(path string) answer {
+	mounts := make([]director.MountReport, len(s.sources))
+	for i, src := range s.sources {
+		mounts[i] = src.MountReport
+	}
+	slices.SortFunc(mounts, func(a, b director.MountReport) int { return strings.Compare(a.Path, b.Path) })
+	return answer{
+		detail:    fmt.Sprintf("GET %s: %s", path, describe(s.server, len(mounts))),
+		server:    s.server,
+		mounts:    mounts,
+		kbit:      s.kbit,
+		listeners: listenersOf(mounts, s.listeners),
+		limit:     limitOf(mounts),
+	}
+}
+
+// count reads a number of listeners, and returns -1 for what cannot be one.
+func count(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > maxCount {
+		return -1
+	}
+	return n
+}
+
+// pathOf returns the path of a listenurl. Icecast writes the mount into it as it
+// is, decoded: "http://host:8000/sp ace%.mp3", so it is not parsed as a URL.
+func pathOf(listenURL string) string {
+	_, rest, ok := strings.Cut(listenURL, "://")
+	if !ok {
+		return ""
+	}
+	i := strings.IndexByte(rest, '/')
+	if i < 0 {
+		return ""
+	}
+	return rest[i:]
+}

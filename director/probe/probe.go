@@ -1,0 +1,331 @@
+// Package probe asks every node how it is, each on a schedule of its own, and
+// keeps what was heard as one [director.Report] a node.
+//
+// One failed check is not down and one good check is not up again: see Config.Fall
+// and Config.Rise. Which mounts a node carries is taken from its statistics only,
+// for a mount with a fallback answers 200 whether its source lives or not.
+package probe
+
+import (
+	"container/heap"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// Config is what a Prober needs to know. A zero field means its default.
+type Config struct {
+	// Interval is the time from one probe of a healthy node to the next, less up
+	// to a tenth of it, so that many nodes do not stay in step. Default 2 s.
+	Interval time.Duration
+	// Timeout bounds a probe from the lookup of the host to the last byte. The
+	// probe that confirms a failure gets half of it. Default 2 s.
+	Timeout time.Duration
+	// Recheck is how soon a node in doubt is asked again, counted from the start
+	// of the probe that raised the doubt. Default 500 ms.
+	Recheck time.Duration
+	// Fall and Rise are how many failures in a row make a node down, and how many
+	// good answers make it up again. Defaults 2 and 2. A node that was never down
+	// is up with its first good answer.
+	Fall, Rise int
+	// InFlight is how many probes may run at once, each with a goroutine and a
+	// socket. Default 256: as many nodes may hang before others are asked late.
+	InFlight int
+
+	// By is the director's name in reports.
+	By string
+	// Kind says what sort of server a node is, one of [Kinds]. Nil or "": icecast.
+	Kind func(director.NodeID) string
+	// Credentials returns a node's admin user and password, if there are any.
+	Credentials func(director.NodeID) (user, password string, ok bool)
+	// Path is what is asked of a node of kind http. Nil or "": "/".
+	Path func(director.NodeID) string
+	// TLS is for nodes that have an https URL only. Nil: the system's roots.
+	TLS *tls.Config
+
+	Now func() time.Time // the store's clock, for the times in reports; default time.Now
+	Log *slog.Logger     // changes of state; default: nowhere
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&c.Interval, 2*time.Second)
+	set(&c.Timeout, 2*time.Second)
+	set(&c.Recheck, 500*time.Millisecond)
+	atLeastOne := func(n *int, to int) {
+		if *n <= 0 {
+			*n = to
+		}
+	}
+	atLeastOne(&c.Fall, 2)
+	atLeastOne(&c.Rise, 2)
+	atLeastOne(&c.InFlight, 256)
+	if c.Kind == nil {
+		c.Kind = func(director.NodeID) string { return "" }
+	}
+	if c.Credentials == nil {
+		c.Credentials = func(director.NodeID) (string, string, bool) { return "", "", false }
+	}
+	if c.Path == nil {
+		c.Path = func(director.NodeID) string { return "" }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Detection is the longest that a node which was up can be dead before it is
+// reported down, whether it refuses connections, is off the network, or accepts
+// them and never answers. With the defaults it is 5 s; a node that refuses
+// connections is found in half of that.
+func (c Config) Detection() time.Duration {
+	c = c.withDefaults()
+	return c.Interval + c.Timeout + time.Duration(c.Fall-1)*max(c.Recheck, c.Timeout/2)
+}
+
+// Prober asks nodes how they are. Its methods are safe for concurrent use.
+type Prober struct {
+	cfg    Config
+	kinds  map[string]kind
+	client *client
+	lookup lookup
+
+	wake  chan struct{} // the schedule has changed
+	first chan struct{}
+
+	mu       sync.Mutex
+	set      bool // SetNodes was called
+	isFirst  bool // first is closed
+	states   []*state
+	queue    queue // the states that are not being asked, by the time that they are due
+	inFlight int
+}
+
+// New returns a Prober without nodes. Nothing is asked until Run.
+func New(c Config) *Prober {
+	c = c.withDefaults()
+	return &Prober{
+		cfg:    c,
+		kinds:  kinds,
+		client: newClient(c.TLS),
+		lookup: net.DefaultResolver.LookupNetIP,
+		wake:   make(chan struct{}, 1),
+		first:  make(chan struct{}),
+	}
+}
+
+// SetNodes says which nodes to probe from now on. A node that keeps its ID and
+// URLs keeps its state; a new one is asked at once; the others are forgotten.
+// The mounts are not looked at: statistics list what a node carries.
+func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := make(map[director.NodeID]*state, len(p.states))
+	for _, s := range p.states {
+		s.removed = true
+		known[s.report.Node] = s
+	}
+	p.states = make([]*state, len(nodes))
+	p.queue = p.queue[:0]
+	for i, n := range nodes {
+		s := known[n.ID]
+		delete(known, n.ID)
+		if s == nil || !slices.Equal(s.urls, n.URLs) {
+			s = newState(n, p.cfg.By)
+		}
+		s.removed = false
+		p.states[i] = s
+		if !s.asking {
+			p.queue = append(p.queue, s)
+		}
+	}
+	heap.Init(&p.queue)
+	p.set = true
+	p.closeFirst()
+	p.changed()
+}
+
+// Reports returns the newest report of every node that was probed at least
+// once, in the order of SetNodes. The caller owns the slice, not the mounts in it.
+func (p *Prober) Reports() []director.Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]director.Report, 0, len(p.states))
+	for _, s := range p.states {
+		if s.probed {
+			out = append(out, s.report)
+		}
+	}
+	return out
+}
+
+// First returns a channel that is closed when every node that was set has been
+// probed once, with whatever result.
+func (p *Prober) First() <-chan struct{} { return p.first }
+
+func (p *Prober) closeFirst() {
+	if p.isFirst || !p.set || slices.ContainsFunc(p.states, func(s *state) bool { return !s.probed }) {
+		return
+	}
+	p.isFirst = true
+	close(p.first)
+}
+
+func (p *Prober) changed() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run probes until ctx is done, and returns nil when its last probe has ended.
+// It is called once.
+func (p *Prober) Run(ctx context.Context) error {
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-p.wake:
+		}
+		timer.Reset(p.start(ctx, &probes))
+	}
+}
+
+// start begins the probes that are due and returns the time until the next one is.
+func (p *Prober) start(ctx context.Context, probes *sync.WaitGroup) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// The schedule runs on the monotonic clock: a step of the store's clock
+	// neither stalls nor hurries it.
+	now := time.Now()
+	for len(p.queue) > 0 && p.inFlight < p.cfg.InFlight {
+		s := p.queue[0]
+		if wait := s.due.Sub(now); wait > 0 {
+			return wait
+		}
+		heap.Pop(&p.queue)
+		s.asking = true
+		p.inFlight++
+		probes.Go(func() { p.probe(ctx, s) })
+	}
+	return time.Hour // whatever ends or is set wakes Run
+}
+
+// probe asks one node once, and puts it back into the queue.
+func (p *Prober) probe(ctx context.Context, s *state) {
+	timeout := p.cfg.Timeout
+	if s.confirming() {
+		timeout /= 2
+	}
+	started, taken := time.Now(), p.cfg.Now()
+	h := p.ask(ctx, s, timeout)
+	h.taken = taken
+
+	p.mu.Lock()
+	p.inFlight--
+	s.asking = false
+	var news []event
+	if ctx.Err() == nil && !s.removed {
+		news = s.hear(h, p.cfg)
+		s.due = p.nextDue(s, started)
+		heap.Push(&p.queue, s)
+		p.closeFirst()
+	}
+	p.changed()
+	p.mu.Unlock()
+	for _, e := range news {
+		p.cfg.Log.LogAttrs(ctx, e.level, e.msg, e.attrs...)
+	}
+}
+
+func (p *Prober) nextDue(s *state, started time.Time) time.Time {
+	now := time.Now()
+	interval := p.cfg.Interval - rand.N(p.cfg.Interval/10+1)
+	switch {
+	case s.inDoubt():
+		return later(now, started.Add(p.cfg.Recheck))
+	case s.report.Health == director.Failed:
+		// From the end, so that nodes that hang hold half of their slots at most.
+		return now.Add(interval)
+	default:
+		return later(now, started.Add(interval))
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// heard is the result of one probe.
+type heard struct {
+	taken    time.Time
+	answer   answer
+	err      error
+	families families // unknown: not looked up, or in vain
+}
+
+// ask puts the question to the node, and beside it looks up its host's
+// addresses when that is due.
+func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h heard) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if s.familiesDue(time.Now()) {
+		found := make(chan families, 1)
+		go func() { found <- p.lookup.families(ctx, s.urls) }()
+		defer func() { h.families = <-found }()
+	}
+	name := p.cfg.Kind(s.report.Node)
+	k, ok := p.kinds[name]
+	if !ok {
+		h.err = fmt.Errorf("kind %q is not known: set one of %q", name, Kinds())
+		return h
+	}
+	t := target{
+		client:  p.client,
+		base:    probeURL(s.urls),
+		path:    p.cfg.Path(s.report.Node),
+		timeout: timeout,
+	}
+	t.user, t.password, t.admin = p.cfg.Credentials(s.report.Node)
+	h.answer, h.err = k.ask(ctx, t)
+	return h
+}
+
+// queue is a heap of states by the time that they are due.
+type queue []*state
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)        { *q = append(*q, x.(*state)) }
+func (q *queue) Pop() any {
+	old := *q
+	s := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return s
+}

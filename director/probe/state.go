@@ -1,0 +1,153 @@
+package probe
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// state is what is known of one node. It changes when a probe of the node ends,
+// under the Prober's lock.
+type state struct {
+	urls    []string
+	report  director.Report
+	probed  bool
+	asking  bool      // a probe is under way, and the state is not in the queue
+	removed bool      // the node is no longer wanted
+	due     time.Time // when to ask next, on the monotonic clock
+
+	failures, answers int       // in a row
+	looked            time.Time // when the host's addresses were last found
+	warning           string    // the last answer's, so that it is logged once
+}
+
+func newState(n director.Node, by string) *state {
+	return &state{
+		urls:   append([]string(nil), n.URLs...),
+		report: director.Report{Node: n.ID, By: by, Listeners: -1},
+	}
+}
+
+// confirming says whether the next failure may take the node down.
+func (s *state) confirming() bool {
+	return s.failures > 0 && s.report.Health != director.Failed
+}
+
+// inDoubt says whether the newest result speaks against what is reported.
+func (s *state) inDoubt() bool {
+	return s.confirming() || s.answers > 0 && s.report.Health == director.Failed
+}
+
+// event is a change of state, for the log.
+type event struct {
+	level slog.Level
+	msg   string
+	attrs []slog.Attr
+}
+
+// hear takes the result of a probe into the report, and returns what changed.
+func (s *state) hear(h heard, c Config) []event {
+	was := s.report
+	if !s.probed {
+		s.report.Since = h.taken
+	}
+	s.probed = true
+	if h.families != (families{}) {
+		s.report.IPv4, s.report.IPv6 = h.families.v4, h.families.v6
+		s.looked = time.Now()
+	}
+	if h.err != nil {
+		s.hearFailure(h, c.Fall)
+	} else {
+		s.hearAnswer(h, c.Rise)
+	}
+	return s.events(was, h)
+}
+
+// hearFailure leaves the numbers and their time as they were measured while the
+// node is still taken for up. A node that is down keeps its mounts: they are the
+// last it was known to carry.
+func (s *state) hearFailure(h heard, fall int) {
+	s.failures++
+	s.answers = 0
+	r := &s.report
+	r.Detail = fmt.Sprintf("%v (%d in a row)", h.err, s.failures)
+	if s.failures >= fall {
+		s.become(director.Failed, h.taken)
+	}
+	if r.Health == director.Up {
+		return
+	}
+	r.Taken = h.taken
+	r.Full = false
+	r.Listeners = -1
+	r.Kbit = 0
+}
+
+// hearAnswer takes over what the node told. A node that is full tells nothing
+// but that, so the numbers of its last whole answer stay.
+func (s *state) hearAnswer(h heard, rise int) {
+	s.answers++
+	s.failures = 0
+	r := &s.report
+	r.Detail = h.answer.detail
+	switch {
+	case r.Health == director.Failed && s.answers >= rise:
+		s.become(director.Up, h.taken)
+		r.Returned = h.taken
+	case r.Health == director.Failed:
+		r.Detail = fmt.Sprintf("%s (%d in a row, up again with %d)", r.Detail, s.answers, rise)
+	default:
+		s.become(director.Up, h.taken)
+	}
+	r.Taken = h.taken
+	r.Full = h.answer.full
+	if r.Full {
+		return
+	}
+	a := h.answer
+	r.Listeners, r.Limit, r.Kbit, r.Server = a.listeners, a.limit, a.kbit, a.server
+	r.Mounts, r.AnyMount = a.mounts, a.anyMount
+}
+
+func (s *state) become(health director.Health, at time.Time) {
+	if s.report.Health != health {
+		s.report.Health = health
+		s.report.Since = at
+	}
+}
+
+func (s *state) events(was director.Report, h heard) []event {
+	var out []event
+	is := s.report
+	node, detail := slog.String("node", string(is.Node)), slog.String("detail", is.Detail)
+	add := func(level slog.Level, msg string, attrs ...slog.Attr) {
+		out = append(out, event{level, msg, append([]slog.Attr{node, detail}, attrs...)})
+	}
+	if is.Health != was.Health {
+		level := slog.LevelInfo
+		if is.Health == director.Failed {
+			level = slog.LevelWarn
+		}
+		attrs := []slog.Attr{slog.String("was", was.Health.String())}
+		if !was.Since.IsZero() {
+			attrs = append(attrs, slog.Duration("for", is.Since.Sub(was.Since).Round(time.Millisecond)))
+		}
+		add(level, "node is "+is.Health.String(), attrs...)
+	}
+	switch {
+	case is.Full && !was.Full:
+		add(slog.LevelWarn, "node is full")
+	case was.Full && !is.Full && is.Health == director.Up:
+		add(slog.LevelInfo, "node has room again")
+	}
+	if h.err == nil && !h.answer.full && h.answer.warning != s.warning {
+		s.warning = h.answer.warning
+		if s.warning != "" {
+			add(slog.LevelWarn, "node answers in part", slog.String("warning", s.warning))
+		}
+	}
+	return out
+}

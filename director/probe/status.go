@@ -1,0 +1,226 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// parseStatus reads the page /status-json.xsl. It is a scanner of its own for
+// this page, because Icecast writes titles that look like numbers or literals
+// without quotes and without care: - and .5 and -01 and 1e999 and true have all
+// been seen behind "title":, and control characters within strings. Values keep
+// their text, whatever their type.
+func parseStatus(page []byte) (statistics, error) {
+	s := statusScanner{rest: string(page)}
+	stats := newStatistics()
+	found := false
+	s.object(func(key string) {
+		if key != "icestats" {
+			s.skip()
+			return
+		}
+		found = true
+		s.object(func(key string) {
+			if key == "source" {
+				s.each(func() { s.source(&stats) })
+				return
+			}
+			stats.set(key, s.text())
+		})
+	})
+	switch {
+	case s.err == nil && s.space() != 0:
+		s.fail("text behind the end")
+	case s.err == nil && !found:
+		s.fail("no icestats in it")
+	}
+	if s.err != nil {
+		return statistics{}, fmt.Errorf("not Icecast's status page: %w; it begins with %.60q", s.err, clip(string(page[:min(len(page), 60)])))
+	}
+	return stats, nil
+}
+
+// statusScanner reads values from the front of rest. After the first error it
+// reads nothing more.
+type statusScanner struct {
+	rest  string
+	depth int
+	err   error
+}
+
+func (s *statusScanner) fail(msg string) {
+	if s.err == nil {
+		s.err = errors.New(msg)
+	}
+	s.rest = ""
+}
+
+// space passes over white space and returns the byte behind it, 0 at the end.
+func (s *statusScanner) space() byte {
+	s.rest = strings.TrimLeft(s.rest, " \t\r\n")
+	if s.rest == "" {
+		return 0
+	}
+	return s.rest[0]
+}
+
+// took passes over c if it comes next.
+func (s *statusScanner) took(c byte) bool {
+	if s.space() != c || s.rest == "" {
+		return false
+	}
+	s.rest = s.rest[1:]
+	return true
+}
+
+// list reads items between the brackets, with commas between them.
+func (s *statusScanner) list(opening, closing byte, item func()) {
+	if !s.took(opening) {
+		s.fail("no " + string(opening) + " where one is due")
+		return
+	}
+	if s.depth++; s.depth > maxDepth {
+		s.fail("too many brackets")
+	}
+	defer func() { s.depth-- }()
+	if s.took(closing) {
+		return
+	}
+	for s.err == nil {
+		item()
+		if s.took(closing) {
+			return
+		}
+		if !s.took(',') {
+			s.fail("cut off, or no comma where one is due")
+		}
+	}
+}
+
+// object reads an object; field reads the value of each key.
+func (s *statusScanner) object(field func(key string)) {
+	s.list('{', '}', func() {
+		if s.space() != '"' {
+			s.fail("no key where one is due")
+			return
+		}
+		key := s.quoted()
+		if !s.took(':') {
+			s.fail("no colon behind a key")
+			return
+		}
+		field(key)
+	})
+}
+
+// each reads a value, or each value of an array: Icecast leaves the array out
+// where there is one source only.
+func (s *statusScanner) each(value func()) {
+	if s.space() == '[' {
+		s.list('[', ']', value)
+		return
+	}
+	value()
+}
+
+func (s *statusScanner) source(stats *statistics) {
+	if s.space() != '{' {
+		s.skip()
+		return
+	}
+	src := newSource()
+	s.object(func(key string) { src.set(key, s.text()) })
+	if s.err != nil {
+		return
+	}
+	if err := stats.add(src); err != nil {
+		s.fail(err.Error())
+	}
+}
+
+func (s *statusScanner) skip() { s.text() }
+
+// text reads any value and returns its text, "" for null, objects and arrays.
+func (s *statusScanner) text() string {
+	switch s.space() {
+	case '{':
+		s.object(func(string) { s.skip() })
+		return ""
+	case '[':
+		s.list('[', ']', s.skip)
+		return ""
+	case '"':
+		return s.quoted()
+	}
+	end := strings.IndexAny(s.rest, ",}]")
+	if end < 0 {
+		s.fail("cut off")
+		return ""
+	}
+	bare := strings.TrimSpace(s.rest[:end])
+	s.rest = s.rest[end:]
+	if bare == "null" {
+		return ""
+	}
+	return bare
+}
+
+// quoted reads a string that begins at the front of rest.
+func (s *statusScanner) quoted() string {
+	in := s.rest[1:]
+	var out strings.Builder
+	for {
+		i := strings.IndexAny(in, `"\`)
+		if i < 0 || in[i] == '\\' && i+1 == len(in) {
+			s.fail("a string is cut off")
+			return ""
+		}
+		out.WriteString(in[:i])
+		if in[i] == '"' {
+			s.rest = in[i+1:]
+			return out.String()
+		}
+		n := unescape(&out, in[i+1:])
+		in = in[i+1+n:]
+	}
+}
+
+// unescape writes what the escape sequence at the front of in stands for (the
+// backslash is gone already) and returns its length. A sequence that JSON does
+// not know stands for its first byte.
+func unescape(out *strings.Builder, in string) int {
+	switch c := in[0]; c {
+	case 'n', 'r', 't', 'b', 'f':
+		out.WriteByte(' ')
+		return 1
+	case 'u':
+		r, ok := hex4(in[1:])
+		if !ok {
+			break
+		}
+		if utf16.IsSurrogate(r) && strings.HasPrefix(in[5:], `\u`) {
+			if low, ok := hex4(in[7:]); ok {
+				if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+					out.WriteRune(pair)
+					return 11
+				}
+			}
+		}
+		out.WriteRune(r) // half a surrogate pair is written as U+FFFD
+		return 5
+	}
+	out.WriteByte(in[0])
+	return 1
+}
+
+func hex4(s string) (rune, bool) {
+	if len(s) < 4 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[:4], 16, 32)
+	return rune(n), err == nil
+}
