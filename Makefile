@@ -1,0 +1,58 @@
+# Signpost's commands. A newcomer needs two: `make demo` and `make test`.
+
+GO       ?= go
+PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl
+PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl
+LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 3s
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench run build install-test-programs fuzz generate
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## three small nodes and a director on this machine: listen to it
+	$(GO) run ./cmd/signpost demo
+
+test: install-test-programs ## install what the tests need, and run them all with the race detector
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -race -timeout 5m ./...
+	@$(MAKE) --no-print-directory fuzz
+
+# Every fuzz target runs for a moment on new inputs; its seeds run with the tests.
+fuzz:
+	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package dir; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$dir"/*_test.go); do \
+			echo "fuzz $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
+		done; \
+	done; rm -f .fuzz.log
+
+check: ## lint (golangci-lint is built from the module proxy the first time)
+	$(GO) run $(LINT) run
+
+bench: build ## benchmarks: the core's, and the whole program beside a bare handler
+	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web
+	$(GO) run ./cmd/bench redirect --signpost bin/signpost
+
+run: ## serve with signpost.yaml from this directory
+	$(GO) run ./cmd/signpost serve --config signpost.yaml
+
+build: ## build bin/signpost
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/signpost ./cmd/signpost
+
+generate: ## make the embedded country database and the generated documentation anew (needs npm)
+	$(GO) generate ./...
+
+# The end-to-end tests play real servers with real players, from Debian's packages.
+install-test-programs:
+	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing $(PACKAGES)"; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
+	fi
