@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/geo"
+)
+
+// fleet converts the file to what package director knows. Compile checks it; the
+// error joins a *director.ConfigError for each place that cannot be understood.
+func (l *loaded) fleet() (director.Config, []error) {
+	var errs []error
+	c := director.Config{
+		OverflowURL: l.Regions.OverflowURL,
+		Self:        l.Listen.self(),
+		Tuning: director.Tuning{
+			SpillAt:     l.Regions.SpillAt,
+			WarmUp:      noneBelowZero(l.Regions.WarmUp),
+			WarmUpFloor: l.Regions.WarmUpFloor,
+			NearFactor:  l.Regions.NearFactor,
+			NearKm:      l.Regions.NearKm,
+		},
+	}
+	for _, m := range l.Mounts {
+		c.Mounts = append(c.Mounts, director.Mount(m))
+	}
+	for i, n := range l.Nodes {
+		place, err := n.Place.place()
+		if err != nil {
+			errs = append(errs, &director.ConfigError{Path: []any{"nodes", i, "place"}, Msg: err.Error()})
+		}
+		c.Nodes = append(c.Nodes, n.node(place))
+	}
+	for _, r := range l.Regions.List {
+		c.Regions = append(c.Regions, r.region())
+	}
+	return c, errs
+}
+
+// noneBelowZero writes "none" as package director does: its zero is the default.
+func noneBelowZero(t time.Duration) time.Duration {
+	if t == 0 {
+		return -1
+	}
+	return t
+}
+
+func (n *nodeEntry) node(place director.Place) director.Node {
+	return director.Node{
+		ID:         director.NodeID(n.ID),
+		URLs:       n.URLs,
+		Site:       n.Site,
+		Place:      place,
+		Target:     n.Target,
+		Limit:      n.Limit,
+		Mbit:       director.Mbit(n.Mbit),
+		MaxNewPerS: n.MaxNewPerS,
+		Relays:     n.Relays,
+		Paths:      n.Paths,
+	}
+}
+
+func (r *regionEntry) region() director.Region {
+	out := director.Region{
+		ID:   director.RegionID(r.ID),
+		Deny: r.Deny,
+		Match: director.Match{
+			Subdivisions: r.Match.Subdivisions,
+			Countries:    r.Match.Countries,
+			Continents:   r.Match.Continents,
+			Default:      r.Match.Default,
+		},
+	}
+	for _, c := range r.Match.CIDRs {
+		out.Match.CIDRs = append(out.Match.CIDRs, c.Prefix)
+	}
+	for _, a := range r.Match.ASNs {
+		out.Match.ASNs = append(out.Match.ASNs, uint32(a))
+	}
+	for _, w := range r.Weights {
+		out.Row = append(out.Row, director.Weight{Node: director.NodeID(w.node), Weight: w.weight, Given: w.given})
+	}
+	for _, o := range r.Overflow {
+		out.Overflow = append(out.Overflow, director.RegionID(o))
+	}
+	return out
+}
+
+// place makes a Place; the country alone stands for its centroid.
+func (p placeValue) place() (director.Place, error) {
+	var out director.Place
+	if p.Country != "" {
+		code, err := director.ParseCode(p.Country)
+		if err != nil {
+			return out, fmt.Errorf("%w; write a country such as DE, or degrees such as 50.1,8.7", err)
+		}
+		out.Country, out.Continent = code, geo.ContinentOf(code)
+		if lat, lon, ok := geo.Centroid(code); ok {
+			out.Lat, out.Lon, out.Point = lat, lon, director.CountryCentre
+		} else if !p.point {
+			return out, fmt.Errorf("no country has the code %q; write one of ISO 3166-1, or degrees such as 50.1,8.7", code)
+		}
+	}
+	if p.point {
+		if !(p.Lat >= -90 && p.Lat <= 90 && p.Lon >= -180 && p.Lon <= 180) {
+			return out, fmt.Errorf("%g,%g is not on Earth; latitude is within -90..90 and longitude within -180..180", p.Lat, p.Lon)
+		}
+		out.Lat, out.Lon, out.Point = float32(p.Lat), float32(p.Lon), director.CityPoint
+	}
+	return out, nil
+}
+
+// self lists the host:port pairs at which directors answer: the public URLs, and
+// the listen addresses that name a host. An address of all interfaces stands for
+// the loopback ones and the machine's name.
+func (s *listenSection) self() []string {
+	var out []string
+	for _, raw := range s.PublicURLs {
+		if u, err := url.Parse(raw); err == nil && u.Host != "" {
+			port := u.Port()
+			if port == "" {
+				port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+			}
+			out = append(out, u.Hostname()+":"+port)
+		}
+	}
+	for _, addr := range s.HTTP {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil || port == "0" {
+			continue
+		}
+		if host == "" || host == "0.0.0.0" || host == "::" {
+			for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
+				out = append(out, name+":"+port)
+			}
+			continue
+		}
+		out = append(out, host+":"+port)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// settings is a configuration ready to be put to work.
+type settings struct {
+	*loaded
+	fleet director.Config
+}
+
+// settle converts and checks the whole file. The error is a *fileError with every
+// mistake in it.
+func (l *loaded) settle() (*settings, error) {
+	s := &settings{loaded: l}
+	var errs []error
+	s.fleet, errs = l.fleet()
+	if _, err := director.Compile(s.fleet); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, l.annotate(err)
+	}
+	return s, nil
+}

@@ -1,0 +1,426 @@
+package main
+
+import (
+	"encoding"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Bounds on what a configuration file may ask of the loader. A fleet of 1,000
+// nodes and 200 regions that list them all needs some 210,000 values; anything
+// far beyond is a mistake or an alias bomb.
+const (
+	maxValues   = 1_000_000
+	maxDepth    = 50
+	maxMistakes = 50
+)
+
+// A decoder turns a YAML tree into the types of this package. It exists because
+// the library's own decoder stops at the first mistake, and an operator wants to
+// see all of them at once; it also notes where every value stands, so that what
+// other packages refuse later can be shown in the file.
+type decoder struct {
+	anchors  map[string]ast.Node
+	places   map[string]position // by pathKey
+	mistakes []mistake
+	values   int // decoded so far, aliases expanded
+}
+
+// nodeDecoder is what a type with a shape of its own implements: one that can be
+// written in several ways.
+type nodeDecoder interface {
+	decodeNode(d *decoder, n ast.Node, path []any)
+}
+
+// fail notes a mistake at n.
+func (d *decoder) fail(n ast.Node, format string, args ...any) {
+	if len(d.mistakes) < maxMistakes {
+		d.mistakes = append(d.mistakes, mistake{at: positionOf(n), msg: fmt.Sprintf(format, args...)})
+	}
+}
+
+// decode reads n into v, which is addressable, and notes under path where it stands.
+func (d *decoder) decode(n ast.Node, v reflect.Value, path []any) {
+	if d.values++; d.values > maxValues || len(path) > maxDepth {
+		if d.values <= maxValues+1 {
+			d.values = maxValues + 1
+			d.fail(n, "the file is too large or nested too deeply once its aliases are expanded; write it without aliases")
+		}
+		return
+	}
+	at := positionOf(n)
+	if n = d.resolve(n); n == nil {
+		return
+	}
+	d.places[pathKey(path)] = at
+	if custom, ok := v.Addr().Interface().(nodeDecoder); ok {
+		custom.decodeNode(d, n, path)
+		return
+	}
+	if _, null := n.(*ast.NullNode); null {
+		return // a key without a value keeps its default
+	}
+	_, text := v.Addr().Interface().(encoding.TextUnmarshaler)
+	switch kind := v.Kind(); {
+	case text:
+		d.scalar(n, v)
+	case kind == reflect.Struct:
+		d.structure(n, v, path)
+	case kind == reflect.Map:
+		d.table(n, v, path)
+	case kind == reflect.Slice:
+		d.list(n, v, path)
+	default:
+		d.scalar(n, v)
+	}
+}
+
+// resolve follows anchors and aliases to the value itself; nil: there is none,
+// and the mistake is noted.
+func (d *decoder) resolve(n ast.Node) ast.Node {
+	for range maxDepth {
+		switch t := n.(type) {
+		case *ast.AnchorNode:
+			n = t.Value
+		case *ast.AliasNode:
+			name := t.Value.GetToken().Value
+			target, ok := d.anchors[name]
+			if !ok {
+				d.fail(n, "alias *%s has no anchor &%s", name, name)
+				return nil
+			}
+			n = target
+		case *ast.TagNode:
+			d.fail(n, "YAML tags such as %s are not used here; remove it", t.Start.Value)
+			return nil
+		default:
+			return n
+		}
+	}
+	d.fail(n, "aliases point at each other in a circle")
+	return nil
+}
+
+// An entry is one key of a mapping with its value.
+type entry struct {
+	key   string
+	node  ast.Node // the key
+	value ast.Node
+}
+
+// entries returns what the mapping n holds, with `<<` merged in behind its own
+// keys. ok is false when n is no mapping; the mistake is then noted.
+func (d *decoder) entries(n ast.Node, what string) (found []entry, ok bool) {
+	m, isMap := n.(ast.MapNode)
+	if !isMap {
+		d.fail(n, "%s is written as keys with values, not as %s", what, describe(n))
+		return nil, false
+	}
+	var merged []entry
+	seen := map[string]position{}
+	for it := m.MapRange(); it.Next(); {
+		if it.Key().IsMergeKey() {
+			merged = append(merged, d.merge(it.Value(), what)...)
+			continue
+		}
+		keyNode := ast.Node(it.Key())
+		if a, isAnchor := keyNode.(*ast.AnchorNode); isAnchor {
+			keyNode = a.Value
+		}
+		key, isScalar := scalarText(keyNode)
+		if !isScalar {
+			d.fail(it.Key(), "a key must be plain text")
+			continue
+		}
+		if first, twice := seen[key]; twice {
+			d.fail(it.Key(), "key %q is given twice, first on line %d; keep one", key, first.line)
+			continue
+		}
+		seen[key] = positionOf(it.Key())
+		found = append(found, entry{key, it.Key(), it.Value()})
+	}
+	for _, e := range merged {
+		if _, own := seen[e.key]; !own {
+			seen[e.key] = positionOf(e.node)
+			found = append(found, e)
+		}
+	}
+	return found, true
+}
+
+// merge returns the entries that a `<<` key brings in.
+func (d *decoder) merge(n ast.Node, what string) []entry {
+	if d.values++; d.values > maxValues {
+		return nil
+	}
+	if n = d.resolve(n); n == nil {
+		return nil
+	}
+	if _, isMap := n.(ast.MapNode); !isMap {
+		d.fail(n, "<< merges one alias of a mapping, not %s", describe(n))
+		return nil
+	}
+	for it := n.(ast.MapNode).MapRange(); it.Next(); {
+		if it.Key().IsMergeKey() {
+			d.fail(it.Key(), "<< inside what is merged by << is not supported; merge once")
+			return nil
+		}
+	}
+	found, _ := d.entries(n, what)
+	return found
+}
+
+func (d *decoder) structure(n ast.Node, v reflect.Value, path []any) {
+	what := keyOf(path)
+	found, ok := d.entries(n, what)
+	if !ok {
+		return
+	}
+	fields := fieldsOf(v.Type())
+	for _, e := range found {
+		i, known := fields.index[e.key]
+		if !known {
+			d.fail(e.node, "unknown key %q in %s%s", e.key, what, hint(e.key, fields.names))
+			continue
+		}
+		d.decode(e.value, v.Field(i), append(path, e.key))
+		if _, single := scalarText(e.value); !single {
+			d.places[pathKey(append(path, e.key))] = positionOf(e.node)
+		}
+	}
+}
+
+func (d *decoder) table(n ast.Node, v reflect.Value, path []any) {
+	found, ok := d.entries(n, keyOf(path))
+	if !ok {
+		return
+	}
+	out := reflect.MakeMapWithSize(v.Type(), len(found))
+	for _, e := range found {
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.decode(e.value, value, append(path, e.key))
+		d.places[pathKey(append(path, e.key))] = positionOf(e.node)
+		out.SetMapIndex(reflect.ValueOf(e.key).Convert(v.Type().Key()), value)
+	}
+	v.Set(out)
+}
+
+// list reads a sequence; a single value is a list of one.
+func (d *decoder) list(n ast.Node, v reflect.Value, path []any) {
+	var items []ast.Node
+	switch t := n.(type) {
+	case *ast.SequenceNode:
+		items = t.Values
+	default:
+		if v.Type().Elem().Kind() == reflect.Struct {
+			d.fail(n, "%s is a list; start each item with a dash", keyOf(path))
+			return
+		}
+		items = []ast.Node{n}
+	}
+	out := reflect.MakeSlice(v.Type(), len(items), len(items))
+	for i, item := range items {
+		if _, null := item.(*ast.NullNode); null {
+			d.fail(item, "an empty item in %s; remove the dash or fill it in", keyOf(path))
+			continue
+		}
+		setDefaults(out.Index(i))
+		d.decode(item, out.Index(i), append(path, i))
+	}
+	v.Set(out)
+}
+
+// scalar reads a single value.
+func (d *decoder) scalar(n ast.Node, v reflect.Value) {
+	text, ok := scalarText(n)
+	if !ok {
+		d.fail(n, "%s is expected here, not %s", typeName(v.Type()), describe(n))
+		return
+	}
+	_, quoted := n.(*ast.StringNode)
+	if quoted && n.GetToken().Value != "" && isNumber(v.Type()) {
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			d.fail(n, "%s is expected here, not the text %q; remove the quotes", typeName(v.Type()), text)
+			return
+		}
+	}
+	if err := setScalar(v, text); err != nil {
+		d.fail(n, "%s", err)
+	}
+}
+
+// setScalar parses text into v by its type. The tags `default` are read by it too.
+func setScalar(v reflect.Value, text string) error {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	wrong := fmt.Errorf("%s is expected here, not %q", typeName(v.Type()), text)
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		t, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is no duration; write a number with its unit, such as 250ms, 5s or 1h30m", text)
+		}
+		v.SetInt(int64(t))
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			return fmt.Errorf("true or false is expected here, not %q", text)
+		}
+		v.SetBool(text == "true")
+	case reflect.Int:
+		i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, 64)
+		if err != nil || i > math.MaxInt32 || i < math.MinInt32 {
+			return wrong
+		}
+		v.SetInt(i)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return wrong
+		}
+		v.SetFloat(f)
+	default:
+		panic("configuration type without a reader: " + v.Type().String())
+	}
+	return nil
+}
+
+// setDefaults fills v, and the structs inside it, from their `default` tags.
+func setDefaults(v reflect.Value) {
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for i := range v.NumField() {
+		text, ok := v.Type().Field(i).Tag.Lookup("default")
+		if !ok {
+			setDefaults(v.Field(i))
+			continue
+		}
+		target := v.Field(i)
+		if target.Kind() == reflect.Slice {
+			target.Set(reflect.MakeSlice(target.Type(), 1, 1))
+			target = target.Index(0)
+		}
+		if err := setScalar(target, text); err != nil {
+			panic(fmt.Sprintf("default of %s.%s: %v", v.Type(), v.Type().Field(i).Name, err))
+		}
+	}
+}
+
+// fields are the keys of one struct type, in the order they are declared.
+type fields struct {
+	names []string
+	index map[string]int
+}
+
+func fieldsOf(t reflect.Type) fields {
+	f := fields{index: map[string]int{}}
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("yaml"); name != "" {
+			f.names = append(f.names, name)
+			f.index[name] = i
+		}
+	}
+	return f
+}
+
+// scalarText returns the text of a scalar as it stands in the file.
+func scalarText(n ast.Node) (string, bool) {
+	switch t := n.(type) {
+	case *ast.StringNode:
+		return t.Value, true
+	case *ast.LiteralNode:
+		return t.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, true
+	default:
+		return urlInBraces(n)
+	}
+}
+
+// urlInBraces puts a bare URL with a port together again. Between { and } the
+// parser takes "http://a.example:8000" for a key with a value, although YAML
+// wants a space behind the colon.
+func urlInBraces(n ast.Node) (string, bool) {
+	m, ok := n.(ast.MapNode)
+	if !ok {
+		return "", false
+	}
+	it := m.MapRange()
+	if !it.Next() {
+		return "", false
+	}
+	key, isText := it.Key().(*ast.StringNode)
+	value, isScalar := scalarText(it.Value())
+	if !isText || !isScalar || !strings.HasPrefix(key.Value, "http://") && !strings.HasPrefix(key.Value, "https://") {
+		return "", false
+	}
+	from, to := key.GetToken().Position, it.Value().GetToken().Position
+	touching := from.Line == to.Line && from.Column+utf8.RuneCountInString(key.Value)+1 == to.Column
+	return key.Value + ":" + value, touching && !it.Next()
+}
+
+func isNumber(t reflect.Type) bool {
+	return t.Kind() == reflect.Int || t.Kind() == reflect.Float64
+}
+
+// typeName names a type for people, in messages and in the reference page.
+func typeName(t reflect.Type) string {
+	if named, ok := reflect.Zero(t).Interface().(interface{ typeName() string }); ok {
+		return named.typeName()
+	}
+	if t == reflect.TypeFor[time.Duration]() {
+		return "a duration"
+	}
+	switch t.Kind() {
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map, reflect.Struct:
+		return "keys with values"
+	default:
+		return "text"
+	}
+}
+
+// describe names what stands in the file instead of what was expected.
+func describe(n ast.Node) string {
+	switch n.(type) {
+	case ast.MapNode:
+		return "keys with values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "nothing"
+	default:
+		text, _ := scalarText(n)
+		return strconv.Quote(text)
+	}
+}
+
+// keyOf names the part of the file that path leads to, for a message.
+func keyOf(path []any) string {
+	for _, p := range slices.Backward(path) {
+		if s, ok := p.(string); ok {
+			return s
+		}
+	}
+	return "the file"
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"time"
+)
+
+//go:generate go test -run=TestReferencePage -update .
+
+// The types of this file and of file_*.go are the configuration file: a tag
+// `yaml` is a key, `default` its value when the key is absent, and the comment
+// of the field its description in docs/configuration.md. A list key may be given
+// a single value instead of a list of one.
+
+// file is the whole configuration.
+type file struct {
+	// Where listeners come in, and what is known about them there.
+	Listen listenSection `yaml:"listen"`
+	// How an address becomes a place.
+	Geo geoSection `yaml:"geo"`
+	// The streams. Without this key every mount that a node reports is served under its own path.
+	Mounts []mountEntry `yaml:"mounts"`
+	// The streaming servers. At least one is needed.
+	Nodes []nodeEntry `yaml:"nodes"`
+	// Which listeners go to which nodes: a list of regions, or a mapping with `list` and the numbers of choosing. Without any, listeners go to the nearest nodes.
+	Regions regionsSection `yaml:"regions"`
+	// What kinds of player are answered how: a list of rules, or a mapping with `list` and what holds for all.
+	Rules rulesSection `yaml:"rules"`
+	// Where directors agree on load and on operators' changes.
+	Store storeSection `yaml:"store"`
+	// How nodes are watched.
+	Probe probeSection `yaml:"probe"`
+	// How much audio this director carries itself, for listeners who cannot be redirected.
+	Proxy proxySection `yaml:"proxy"`
+	// What the log keeps of listeners.
+	Privacy privacySection `yaml:"privacy"`
+	// The operators' side: API, dashboard, metrics.
+	Admin adminSection `yaml:"admin"`
+	// A directory that this director may write to, for operators' changes and what has been learnt. Without it they are forgotten at exit. A relative path is relative to this file, as all paths in it.
+	StateDir string `yaml:"state_dir"`
+}
+
+type geoSection struct {
+	// Databases in MaxMind's format (.mmdb): city, country, ASN, in any number. A replaced file is taken up while running. Without any, the embedded country database is used.
+	Databases []string `yaml:"databases"`
+	// The place of addresses that no database knows.
+	Unknown placeValue `yaml:"unknown"`
+	// The place of private, loopback and otherwise reserved addresses.
+	Private placeValue `yaml:"private"`
+}
+
+// A mount may be written as its name alone.
+type mountEntry struct {
+	// The public path, decoded, with its leading slash: `/live.mp3`.
+	Name string `yaml:"name"`
+	// Other public paths of the same stream.
+	Aliases []string `yaml:"aliases"`
+	// The title in playlists; the name, if absent.
+	Title string `yaml:"title"`
+	// The media type, such as `audio/mpeg`; what the nodes report, if absent.
+	Type string `yaml:"type"`
+	// The bitrate in kbit/s, for capacity in Mbit/s.
+	Kbit int `yaml:"kbit" default:"128"`
+}
+
+type nodeEntry struct {
+	// The node's name: letters, digits, `-`, `_` and `.`, at most 64 of them.
+	ID string `yaml:"id"`
+	// Base URLs that listeners are sent to, at most one a scheme: `http://fra1.example:8000`.
+	URLs []string `yaml:"urls"`
+	// Where the node stands, for failures that nodes share: a data centre, a provider.
+	Site string `yaml:"site"`
+	// Where the node stands on the map, for distance.
+	Place placeValue `yaml:"place"`
+	// How many listeners it should hold. Given weights hold up to `spill_at` of it. 0: two thirds of the limit that the server tells.
+	Target int `yaml:"target" default:"0"`
+	// How many listeners no director knowingly exceeds. 0: what the server tells. Set the server's own limit too.
+	Limit int `yaml:"limit" default:"0"`
+	// The same two numbers in Mbit/s of audio.
+	Mbit mbitValue `yaml:"mbit"`
+	// How many listeners it can be given in one second; stock Icecast 2.4 takes about 50. 0: any number.
+	MaxNewPerS int `yaml:"max_new_per_s" default:"0"`
+	// How many connections at the node are relays and not listeners.
+	Relays int `yaml:"relays" default:"0"`
+	// What kind of server it is, where that cannot be found out by asking: `icecast`, `shoutcast`, `http`.
+	Kind string `yaml:"kind"`
+	// A file with one line `user:password`, for the server's admin statistics.
+	CredentialsFile string `yaml:"credentials_file"`
+	// The mounts that have another path on this node: mount name to path.
+	Paths map[string]string `yaml:"paths"`
+}
+
+type regionsSection struct {
+	// The regions.
+	List []regionEntry `yaml:"list"`
+	// Where listeners go when every node is at its limit, usually a CDN. `{mount}` in it becomes the mount's path.
+	OverflowURL string `yaml:"overflow_url"`
+	// The part of a node's target, 0 to 1, up to which given weights hold exactly.
+	SpillAt float64 `yaml:"spill_at" default:"0.85"`
+	// How long a node that came back takes to get its whole share. 0: none.
+	WarmUp time.Duration `yaml:"warm_up" default:"1m"`
+	// The part of its share, 0 to 1, with which it begins.
+	WarmUpFloor float64 `yaml:"warm_up_floor" default:"0.1"`
+	// Without regions: nodes up to this many times as far as the nearest one count as near.
+	NearFactor float64 `yaml:"near_factor" default:"1.3"`
+	// Without regions: nodes up to this many kilometres away count as near.
+	NearKm float64 `yaml:"near_km" default:"300"`
+}
+
+type regionEntry struct {
+	// The region's name, in the same alphabet as a node's.
+	ID string `yaml:"id"`
+	// Who belongs to it. The most specific match over all regions wins: CIDR (the longest), ASN, subdivision, country, continent, default. `match: default` is short for `match: {default: true}`. Without a match, the region is only overflowed into.
+	Match matchEntry `yaml:"match"`
+	// Node to weight (`{fra1: 3, ams1: 1}`), or a list of nodes (`[fra1, ams1]`) that share by load. Without it, all nodes by distance.
+	Weights weightsValue `yaml:"weights"`
+	// The regions whose rows come next when nothing in this one has room, in order.
+	Overflow []string `yaml:"overflow"`
+	// Mounts that its listeners may not hear (451); `*` for all.
+	Deny []string `yaml:"deny"`
+}
+
+type matchEntry struct {
+	// Networks, such as `192.0.2.0/24`, or single addresses.
+	CIDRs []cidrValue `yaml:"cidrs"`
+	// Autonomous systems, such as `AS3320` or `3320`. They need an ASN database.
+	ASNs []asnValue `yaml:"asns"`
+	// ISO 3166-2 codes, such as `DE-BY`. They need a city database.
+	Subdivisions []string `yaml:"subdivisions"`
+	// ISO 3166-1 codes of two letters, such as `DE`.
+	Countries []string `yaml:"countries"`
+	// `AF`, `AN`, `AS`, `EU`, `NA`, `OC`, `SA`.
+	Continents []string `yaml:"continents"`
+	// Whatever nothing else matches, unknown places among them.
+	Default bool `yaml:"default" default:"false"`
+}

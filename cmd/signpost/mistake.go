@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A position is a place in a file; lines and columns count from 1. Zero: the
+// file as a whole.
+type position struct{ line, col int }
+
+func positionOf(n ast.Node) position {
+	if a, ok := n.(*ast.AnchorNode); ok {
+		n = a.Value
+	}
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 && !m.IsFlowStyle {
+		n = m.Values[0].Key
+	}
+	if m, ok := n.(*ast.MappingValueNode); ok {
+		n = m.Key
+	}
+	if n == nil {
+		return position{}
+	}
+	t := n.GetToken()
+	if t == nil || t.Position == nil {
+		return position{}
+	}
+	return position{t.Position.Line, t.Position.Column}
+}
+
+// A mistake is one thing wrong with a configuration: its place, what it is, and
+// what to do.
+type mistake struct {
+	at  position
+	msg string
+}
+
+// A fileError is everything wrong with one configuration file.
+type fileError struct {
+	name     string
+	source   []byte
+	mistakes []mistake
+}
+
+// Error shows every mistake as name:line:column with the line itself.
+func (e *fileError) Error() string {
+	lines := strings.Split(string(e.source), "\n")
+	var b strings.Builder
+	for i, m := range e.mistakes {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if m.at.line == 0 {
+			fmt.Fprintf(&b, "%s: %s", e.name, m.msg)
+			continue
+		}
+		fmt.Fprintf(&b, "%s:%d:%d: %s", e.name, m.at.line, m.at.col, m.msg)
+		if m.at.line <= len(lines) {
+			b.WriteString(excerpt(lines[m.at.line-1], m.at))
+		}
+	}
+	if len(e.mistakes) >= maxMistakes {
+		fmt.Fprintf(&b, "\n%s: only the first %d mistakes are shown", e.name, maxMistakes)
+	}
+	return b.String()
+}
+
+// sort puts the mistakes into the order of the file. The parser counts a lone
+// carriage return as a line, so that a place may lie behind the end.
+func (e *fileError) sort() {
+	last := 1 + bytes.Count(e.source, []byte("\n"))
+	for i := range e.mistakes {
+		e.mistakes[i].at.line = min(e.mistakes[i].at.line, last)
+	}
+	slices.SortStableFunc(e.mistakes, func(a, b mistake) int {
+		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col))
+	})
+}
+
+// lines gives every mistake in one line, for a log.
+func (e *fileError) lines() []string {
+	out := make([]string, len(e.mistakes))
+	for i, m := range e.mistakes {
+		out[i] = fmt.Sprintf("%s:%d:%d: %s", e.name, m.at.line, m.at.col, m.msg)
+	}
+	return out
+}
+
+// excerpt shows the line of a mistake with a mark below its column.
+func excerpt(line string, at position) string {
+	const widest = 120 // characters of a line that are shown
+	runes := []rune(strings.TrimRight(line, "\r"))
+	column := max(0, min(at.col-1, len(runes)))
+	start := 0
+	if column > widest-20 {
+		start = column - widest/2
+	}
+	shown := runes[start:min(len(runes), start+widest)]
+	for i, r := range shown {
+		if r < ' ' || r == 0x7f {
+			shown[i] = ' '
+		}
+	}
+	return fmt.Sprintf("\n%5d | %s\n      | %*s", at.line, string(shown), column-start+1, "^")
+}
+
+// annotate turns what other packages say about a configuration into mistakes at
+// their places in the file.
+func (l *loaded) annotate(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &fileError{name: l.name, source: l.source}
+	for _, one := range flatten(err) {
+		var c *director.ConfigError
+		if errors.As(one, &c) {
+			e.mistakes = append(e.mistakes, mistake{l.find(c.Path), c.Error()})
+		} else {
+			e.mistakes = append(e.mistakes, mistake{msg: one.Error()})
+		}
+	}
+	e.sort()
+	return e
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, flatten(one)...)
+	}
+	return all
+}
+
+// find returns where the value at path stands, or the nearest part of the file
+// around it.
+func (l *loaded) find(path []any) position {
+	for n := len(path); n > 0; n-- {
+		if at, ok := l.places[pathKey(path[:n])]; ok {
+			return at
+		}
+	}
+	return position{}
+}
+
+// pathKey makes a path a map key.
+func pathKey(path []any) string {
+	var b strings.Builder
+	for _, p := range path {
+		fmt.Fprintf(&b, "%v\x00", p)
+	}
+	return b.String()
+}
+
+// hint proposes the known word that is nearest to a misspelt one, or names all
+// of a few.
+func hint(word string, known []string) string {
+	best, distance := "", 1+max(1, len(word)/3)
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(word), k); d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
+	case len(known) == 0:
+		return ""
+	default:
+		return "; known here: " + strings.Join(known, ", ")
+	}
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that turn a into b (optimal string alignment).
+func editDistance(a, b string) int {
+	before, last, row := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(row[j-1]+1, last[j]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, make([]int, len(b)+1)
+	}
+	return last[len(b)]
+}
