@@ -1,0 +1,127 @@
+package geo
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/oschwald/maxminddb-golang/v2"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A compiler turns the networks of a database into an index.
+type compiler struct {
+	v4     runs[uint32]
+	v6     runs[uint64]
+	deep   []runs[uint64]
+	deepHi uint64 // the /64 of the last of deep
+
+	places  []director.Place
+	numbers map[director.Place]uint32 // of places
+	records map[uintptr]uint32        // numbers by record, for many networks share one
+}
+
+var (
+	errNothing = errors.New("no record has a country, coordinates or an autonomous system number: use a City, Country or ASN database")
+	errTangled = errors.New("the search tree is damaged: download the file again")
+)
+
+func compile(r *maxminddb.Reader) (*index, error) {
+	c := compiler{
+		places:  []director.Place{{}},
+		numbers: map[director.Place]uint32{{}: 0},
+		records: map[uintptr]uint32{},
+	}
+	c.v4.set(0, 0)
+	c.v6.set(0, 0)
+	// A tree of n nodes has n+1 leaves. A writer might share some branches, but in
+	// a damaged file the nodes can refer to each other so that a walk hardly ends.
+	left := 4 * (r.Metadata.NodeCount + 1)
+	for result := range r.Networks(walkOptions(r)...) {
+		n, err := c.number(result)
+		if err != nil {
+			return nil, fmt.Errorf("at %s: %w", result.Prefix(), err)
+		}
+		if left--; left == 0 {
+			return nil, errTangled
+		}
+		c.add(result.Prefix(), n)
+	}
+	if len(c.places) == 1 {
+		return nil, errNothing
+	}
+	return &index{v4: pack4(c.v4), v6: pack6(c.v6, c.deep), places: c.places}, nil
+}
+
+// walkOptions has networks without data walked too, so that every leaf is counted.
+func walkOptions(r *maxminddb.Reader) []maxminddb.NetworksOption {
+	options := []maxminddb.NetworksOption{maxminddb.IncludeNetworksWithoutData()}
+	// The walk knows aliases of the IPv4 tree by where they point. If all of IPv4
+	// is a single record, whatever has the same record would pass for an alias.
+	if p := r.Lookup(netip.IPv4Unspecified()).Prefix(); p.Addr().Is6() || p.Bits() == 0 {
+		options = append(options, maxminddb.IncludeAliasedNetworks())
+	}
+	return options
+}
+
+// number returns the number of the place that a network's record tells.
+func (c *compiler) number(result maxminddb.Result) (uint32, error) {
+	if err := result.Err(); err != nil {
+		return 0, err
+	}
+	if !result.Found() {
+		return 0, nil
+	}
+	if n, ok := c.records[result.Offset()]; ok {
+		return n, nil
+	}
+	var rec record
+	if err := result.Decode(&rec); err != nil {
+		return 0, err
+	}
+	place, err := rec.place()
+	if err != nil {
+		return 0, err
+	}
+	n, ok := c.numbers[place]
+	if !ok {
+		n = uint32(len(c.places))
+		c.places, c.numbers[place] = append(c.places, place), n
+	}
+	c.records[result.Offset()] = n
+	return n, nil
+}
+
+// add puts a network in. Networks come in ascending order.
+func (c *compiler) add(network netip.Prefix, place uint32) {
+	bits := network.Bits()
+	if network.Addr().Is4() {
+		b := network.Addr().As4()
+		insert(&c.v4, binary.BigEndian.Uint32(b[:]), 32-bits, place)
+		return
+	}
+	b := network.Addr().As16()
+	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	if hi == 0 && lo == 0 && bits <= 96 {
+		insert(&c.v4, 0, 32, place) // it contains ::/96, where the tree has all of IPv4
+	}
+	if bits <= 64 {
+		insert(&c.v6, hi, 64-bits, place)
+		return
+	}
+	if len(c.deep) == 0 || c.deepHi != hi {
+		insert(&c.v6, hi, 0, deepBit|uint32(len(c.deep)))
+		c.deep, c.deepHi = append(c.deep, runs[uint64]{start: []uint64{0}, place: []uint32{0}}), hi
+	}
+	insert(&c.deep[len(c.deep)-1], lo, 128-bits, place)
+}
+
+// insert puts in a network of 1<<size addresses.
+func insert[S uint32 | uint64](r *runs[S], start S, size int, place uint32) {
+	r.set(start, place)
+	if end := start + 1<<size; end > start { // else it reaches to the end of the space
+		r.set(end, 0)
+	}
+}

@@ -1,0 +1,49 @@
+package geo
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// country is a row of countryTable; lat and lon are degrees.
+type country struct {
+	code, continent director.Code
+	lat, lon        float32
+}
+
+func code(s string) director.Code { return director.Code{s[0], s[1]} }
+
+// find returns the row of a country, or nil if ISO 3166-1 has none of that code.
+func find(c director.Code) *country {
+	i, ok := slices.BinarySearchFunc(countryTable[:], c, func(row country, c director.Code) int {
+		return bytes.Compare(row.code[:], c[:])
+	})
+	if !ok {
+		return nil
+	}
+	return &countryTable[i]
+}
+
+// Centroid returns the middle of a country in degrees: the position that the
+// World Factbook gives, to a tenth of a degree. Of a large country nearly all
+// listeners are far from it. ok is false for a code that ISO 3166-1 lacks.
+func Centroid(country director.Code) (lat, lon float32, ok bool) {
+	row := find(country)
+	if row == nil {
+		return 0, 0, false
+	}
+	return row.lat, row.lon, true
+}
+
+// ContinentOf returns the continent a country is counted to, or the zero Code
+// for a code that ISO 3166-1 lacks. Countries on two continents are counted to
+// one: Russia to Europe, Turkey and Kazakhstan to Asia, Egypt to Africa.
+func ContinentOf(country director.Code) director.Code {
+	row := find(country)
+	if row == nil {
+		return director.Code{}
+	}
+	return row.continent
+}

@@ -1,0 +1,133 @@
+package geo
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// Config says where geography comes from. Only Open reads it.
+type Config struct {
+	// Databases are paths of MaxMind DB files, the most exact first. Empty: the
+	// embedded database of countries.
+	Databases []string
+	// Unknown is the place of public addresses that no database knows, Private
+	// that of private, loopback, link-local, reserved and other special ones. A
+	// country without coordinates is completed with its centre and continent.
+	Unknown, Private director.Place
+	Log              *slog.Logger // nil: no log
+}
+
+// Source describes a database in use.
+type Source struct {
+	Path        string    // of its file; empty: embedded
+	Type        string    // as the database calls itself: "GeoLite2-City"
+	Built       time.Time // when its publisher built it
+	Embedded    bool      // the default that comes with the program
+	Description string    // as the database describes itself; may be empty
+}
+
+// Locator finds the places of addresses. It is safe for concurrent use.
+type Locator struct {
+	unknown, private director.Place
+	log              *slog.Logger
+	files            []*file // what Run watches; after Open only Run touches them
+	current          atomic.Pointer[set]
+
+	settle time.Duration // how long a directory must be quiet before its files are read
+	poll   time.Duration // how often files are looked at without any notice
+}
+
+// A set is the databases that are in use together. It is immutable.
+type set struct {
+	indexes []*index
+	sources []Source
+}
+
+// Open loads the databases and compiles them, which takes some seconds for a
+// city database. A file that cannot be used is an error that names it and the
+// remedy. Call Run to have the files watched.
+func Open(c Config) (*Locator, error) {
+	l := &Locator{
+		unknown: complete(c.Unknown),
+		private: complete(c.Private),
+		log:     c.Log,
+		settle:  500 * time.Millisecond,
+		poll:    time.Minute,
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if len(c.Databases) == 0 {
+		return l, l.useEmbedded()
+	}
+	for _, path := range c.Databases {
+		f := &file{path: path}
+		l.files = append(l.files, f)
+		if err := f.load(l.log, "geo database loaded"); err != nil {
+			return nil, err
+		}
+	}
+	l.publish()
+	return l, nil
+}
+
+// Sources lists the databases in use, in the order of Config.Databases. It is
+// safe for concurrent use; the caller must not change the slice.
+func (l *Locator) Sources() []Source { return l.current.Load().sources }
+
+// Locate returns where an address is, see the package's description for what
+// that means. It allocates nothing, waits for nothing and is safe for concurrent use.
+func (l *Locator) Locate(addr netip.Addr) director.Place {
+	if !addr.IsValid() {
+		return l.unknown
+	}
+	a := split(addr)
+	var place director.Place
+	located := false
+	for _, ix := range l.current.Load().indexes {
+		p := ix.at(a)
+		asn := place.ASN
+		if !located && hasGeography(p) {
+			place, located = *p, true
+		}
+		if asn == 0 {
+			asn = p.ASN
+		}
+		place.ASN = asn
+	}
+	if located {
+		return place
+	}
+	fallback := l.unknown
+	if isSpecial(a) {
+		fallback = l.private
+	}
+	if place.ASN != 0 {
+		fallback.ASN = place.ASN
+	}
+	return fallback
+}
+
+func hasGeography(p *director.Place) bool {
+	return p.Country != director.Code{} || p.Continent != director.Code{} || p.Point != director.NoPoint
+}
+
+// complete fills in what follows from the country: its continent, and its centre
+// where the coordinates are unknown.
+func complete(p director.Place) director.Place {
+	row := find(p.Country)
+	if row == nil {
+		return p
+	}
+	if p.Continent == (director.Code{}) {
+		p.Continent = row.continent
+	}
+	if p.Point == director.NoPoint {
+		p.Point, p.Lat, p.Lon = director.CountryCentre, row.lat, row.lon
+	}
+	return p
+}
