@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -135,15 +134,6 @@ func clip(s string) string {
 		return r
 	}, s)
 	return strings.TrimSpace(s)
-}
-
-// hostOf returns the host of a node's URL without port and brackets.
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return u.Hostname()
 }
 
 // bodyHas looks for text at the start of an error page. Errors do not

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"net/netip"
+	"net/url"
 	"time"
 )
 
@@ -50,4 +51,13 @@ func (l lookup) family(ctx context.Context, host string) (f families) {
 		}
 	}
 	return f
+}
+
+// hostOf returns the host of a node's URL without port and brackets.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }

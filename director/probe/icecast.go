@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/signpost-fm/signpost/director"
 )
@@ -155,7 +156,7 @@ func (s *source) set(field, text string) {
 
 // add takes a source that was read to its end.
 func (s *statistics) add(src source) error {
-	if !src.plays || !strings.HasPrefix(src.Path, "/") {
+	if !src.plays || !isMount(src.Path) {
 		return nil
 	}
 	if len(s.sources) == maxMounts {
@@ -191,6 +192,11 @@ func count(text string) int {
 		return -1
 	}
 	return n
+}
+
+// isMount refuses paths that no listener can ask for.
+func isMount(path string) bool {
+	return strings.HasPrefix(path, "/") && len(path) <= 1024 && !strings.ContainsFunc(path, unicode.IsControl)
 }
 
 // pathOf returns the path of a listenurl. Icecast writes the mount into it as it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -108,17 +109,29 @@ func (r *statsReader) close() error {
 	return nil
 }
 
-// charRef matches what may be a numeric reference to a character below space.
-var charRef = regexp.MustCompile(`&#(0*[0-9]{1,2}|x0*[0-9a-fA-F]{1,2}|x0*[fF]{3}[eEfF]|6553[45]);`)
+var charRef = regexp.MustCompile(`&#x?[0-9a-fA-F]+;`)
 
-// cleanXML replaces what XML 1.0 (section 2.2, Char) has no place for.
+// cleanXML replaces what XML 1.0 (section 2.2, Char) has no place for, written
+// out or as a numeric reference.
 func cleanXML(b []byte) []byte {
-	b = bytes.ToValidUTF8(b, []byte("\uFFFD"))
 	b = bytes.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == '\uFFFE' || r == '\uFFFF' {
+		if !isXMLChar(r) {
 			return utf8.RuneError
 		}
 		return r
-	}, b)
-	return charRef.ReplaceAll(b, []byte("\uFFFD"))
+	}, b) // which makes U+FFFD of bytes that are not UTF-8
+	return charRef.ReplaceAllFunc(b, func(ref []byte) []byte {
+		digits, base := string(ref[2:len(ref)-1]), 10
+		if digits[0] == 'x' {
+			digits, base = digits[1:], 16
+		}
+		if n, err := strconv.ParseInt(digits, base, 32); err != nil || !isXMLChar(rune(n)) {
+			return []byte("\uFFFD")
+		}
+		return ref
+	})
+}
+
+func isXMLChar(r rune) bool {
+	return r >= ' ' && r != '\uFFFE' && r != '\uFFFF' && r <= utf8.MaxRune || r == '\t' || r == '\n' || r == '\r'
 }

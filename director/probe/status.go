@@ -70,7 +70,7 @@ func (s *statusScanner) space() byte {
 
 // took passes over c if it comes next.
 func (s *statusScanner) took(c byte) bool {
-	if s.space() != c || s.rest == "" {
+	if s.space() != c {
 		return false
 	}
 	s.rest = s.rest[1:]

@@ -1,0 +1,252 @@
+//go:build unix
+
+package probetest
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Options say what an Icecast server is to be like. The zero value is a server
+// on 127.0.0.1 without mounts.
+type Options struct {
+	// Addr is a loopback address, such as "127.0.0.2"; default "127.0.0.1". The
+	// port is a free one.
+	Addr string
+	// MaxClients is the server's limit of connections, sources and requests for
+	// statistics included; default 1000.
+	MaxClients int
+	// Mounts are fed from the start, unless they say otherwise.
+	Mounts []Mount
+}
+
+// Mount is an MP3 stream on a server.
+type Mount struct {
+	Path         string // "/live.mp3", decoded
+	Hz           int    // the tone that is heard; default 440
+	Kbit         int    // bitrate in kbit/s, one of MP3's; default 64
+	Title        string // what is playing, from the start; empty: nothing is told
+	Fallback     string // the mount that listeners get while this one has no source
+	MaxListeners int    // 0: no limit
+	Hidden       bool   // not shown on public pages
+	Silent       bool   // has no source until StartSource
+}
+
+// Node is a running Icecast server. Its methods are safe for concurrent use,
+// and fail the test if they cannot do what they say.
+type Node struct {
+	t        testing.TB
+	opts     Options
+	addr     string // host:port
+	password string
+	config   string // the configuration's path
+
+	mu      sync.Mutex
+	server  *process
+	sources map[string]*process
+}
+
+// patience is how long anything may take to start. On two busy cores, three
+// servers with their sources take about a second.
+const patience = 20 * time.Second
+
+// Icecast starts a server and the sources of its mounts, and returns when all
+// mounts are there. Where icecast2 or ffmpeg is not installed the test fails, or
+// is skipped with -short.
+func Icecast(t testing.TB, o Options) *Node {
+	t.Helper()
+	return Fleet(t, o)[0]
+}
+
+// Fleet is Icecast for several servers, which come up side by side.
+func Fleet(t testing.TB, options ...Options) []*Node {
+	t.Helper()
+	needs(t, "icecast2", "ffmpeg")
+	nodes := make([]*Node, len(options))
+	for i, o := range options {
+		nodes[i] = startNode(t, o)
+		nodes[i].feedAll()
+	}
+	for _, n := range nodes {
+		n.awaitAll()
+	}
+	return nodes
+}
+
+func startNode(t testing.TB, o Options) *Node {
+	t.Helper()
+	o.Addr = cmp.Or(o.Addr, "127.0.0.1")
+	o.MaxClients = cmp.Or(o.MaxClients, 1000)
+	n := &Node{t: t, opts: o, password: rand.Text(), sources: map[string]*process{}}
+	n.config = filepath.Join(ownDir(t), "icecast.xml")
+	for try := 1; ; try++ {
+		n.addr = freePort(t, o.Addr)
+		n.writeConfig()
+		err := n.start()
+		if err == nil {
+			return n
+		}
+		if try == 5 {
+			t.Fatalf("icecast2 does not start: %v", err)
+		}
+	}
+}
+
+// URL returns the server's base URL: "http://127.0.0.1:34567".
+func (n *Node) URL() string { return "http://" + n.addr }
+
+// Credentials returns the server's admin user and password.
+func (n *Node) Credentials() (user, password string) { return "admin", n.password }
+
+// Kill ends the server and its sources at once (SIGKILL).
+func (n *Node) Kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.server.kill()
+	for path, s := range n.sources {
+		s.kill()
+		delete(n.sources, path)
+	}
+}
+
+// Restart kills the server, and starts it and the sources of its mounts on the
+// same port.
+func (n *Node) Restart() {
+	n.t.Helper()
+	n.Kill()
+	if err := n.start(); err != nil {
+		n.t.Fatalf("icecast2 does not start again: %v", err)
+	}
+	n.feedAll()
+	n.awaitAll()
+}
+
+// Stop freezes the server (SIGSTOP): connections are still accepted by the
+// kernel, and nobody answers.
+func (n *Node) Stop() { n.signal(syscall.SIGSTOP) }
+
+// Cont lets a frozen server go on (SIGCONT).
+func (n *Node) Cont() { n.signal(syscall.SIGCONT) }
+
+func (n *Node) signal(s syscall.Signal) {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.server.cmd.Process.Signal(s); err != nil {
+		n.t.Fatalf("icecast2 at %s: %v: %v", n.addr, s, err)
+	}
+}
+
+// KillSource ends a mount's source at once. Its listeners hear the end, or the
+// mount's fallback.
+func (n *Node) KillSource(path string) {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.sources[path]
+	if s == nil {
+		n.t.Fatalf("mount %s has no source to kill", path)
+	}
+	s.kill()
+	delete(n.sources, path)
+}
+
+// StartSource feeds a mount of the Options that has no source, and returns when
+// the server has it.
+func (n *Node) StartSource(path string) {
+	n.t.Helper()
+	for _, m := range n.opts.Mounts {
+		if m.Path == path {
+			n.feed(m)
+			n.await(m)
+			return
+		}
+	}
+	n.t.Fatalf("mount %s is not in the options", path)
+}
+
+func (n *Node) feedAll() {
+	n.t.Helper()
+	for _, m := range n.opts.Mounts {
+		if !m.Silent {
+			n.feed(m)
+		}
+	}
+}
+
+func (n *Node) awaitAll() {
+	n.t.Helper()
+	for _, m := range n.opts.Mounts {
+		if !m.Silent {
+			n.await(m)
+		}
+	}
+}
+
+// start runs the server and returns when it answers. An error means that it
+// ended, most likely because another process took the port in between.
+func (n *Node) start() error {
+	p := startProcess(n.t, "icecast2", "-c", n.config)
+	deadline := time.After(patience)
+	for {
+		// The password is this server's own, so no other can answer in its place.
+		if _, err := n.admin("stats", nil); err == nil {
+			break
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("it ended: %s", p.output())
+		case <-deadline:
+			p.kill()
+			return fmt.Errorf("no answer at %s in %v: %s", n.addr, patience, p.output())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.server = p
+	return nil
+}
+
+func (n *Node) feed(m Mount) {
+	n.t.Helper()
+	to := url.URL{Scheme: "icecast", User: url.UserPassword("source", n.password), Host: n.addr, Path: m.Path}
+	p := startProcess(n.t, "ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin",
+		"-re", "-f", "lavfi", "-i", "sine=frequency="+strconv.Itoa(cmp.Or(m.Hz, 440)),
+		"-c:a", "libmp3lame", "-b:a", strconv.Itoa(cmp.Or(m.Kbit, 64))+"k",
+		"-ice_name", "Signpost test "+m.Path, "-content_type", "audio/mpeg",
+		"-write_xing", "0", "-id3v2_version", "0", "-f", "mp3", to.String())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if old := n.sources[m.Path]; old != nil {
+		p.kill()
+		n.t.Fatalf("mount %s has a source already", m.Path)
+	}
+	n.sources[m.Path] = p
+}
+
+// await returns when the server has the mount's source, and its title if it has one.
+func (n *Node) await(m Mount) {
+	n.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !n.plays(m.Path) {
+		n.mu.Lock()
+		source := n.sources[m.Path]
+		n.mu.Unlock()
+		if source == nil || source.ended() || time.Now().After(deadline) {
+			n.t.Fatalf("mount %s does not come up at %s: ffmpeg: %v", m.Path, n.addr, source)
+		}
+		time.Sleep(10 * time.Millisecond) // between polls
+	}
+	if m.Title != "" {
+		n.SetTitle(m.Path, m.Title)
+	}
+}

@@ -1,0 +1,134 @@
+//go:build unix
+
+package probetest
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// process is a program that runs until it ends or is killed.
+type process struct {
+	cmd  *exec.Cmd
+	log  tail
+	done chan struct{} // closed when it has ended
+}
+
+// needs ends the test if a program is not installed.
+func needs(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		_, err := exec.LookPath(name)
+		switch {
+		case err != nil && testing.Short():
+			t.Skipf("-short: %v", err)
+		case err != nil:
+			t.Fatalf("%v: \"make test\" installs it", err)
+		}
+	}
+}
+
+// startProcess runs a program as an unprivileged user: icecast2 refuses to run
+// as root.
+func startProcess(t testing.TB, name string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.Dir = "/"
+	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr.Credential = unprivileged(t)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended does not matter, its output does
+		close(p.done)
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill ends the process and returns when it is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.done
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *process) output() string { return p.log.String() }
+
+// String returns the end of what the process wrote, for failures.
+func (p *process) String() string {
+	if p == nil {
+		return "killed"
+	}
+	return p.output()
+}
+
+// unprivileged returns the user "nobody" for root, and nil for anyone else.
+func unprivileged(t testing.TB) *syscall.Credential {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatalf("icecast2 does not run as root, and there is no user to run it as: %v", err)
+	}
+	uid, _ := strconv.ParseUint(u.Uid, 10, 32)
+	gid, _ := strconv.ParseUint(u.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+// ownDir makes a directory that the unprivileged user can read, which those of
+// t.TempDir are not.
+func ownDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "probetest")
+	if err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		err = os.Chmod(dir, 0o755) //nolint:gosec // it holds the password of a test server
+	}
+	if err != nil {
+		t.Fatalf("directory for icecast2: %v", err)
+	}
+	return dir
+}
+
+// tail keeps the last bytes that were written to it.
+type tail struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+const tailSize = 16 << 10
+
+func (l *tail) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Write(b)
+	if over := l.b.Len() - tailSize; over > 0 {
+		l.b.Next(over)
+	}
+	return len(b), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
