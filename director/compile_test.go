@@ -37,7 +37,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"unknown node":   {func(_ *Config, l *lab) { l.row("eu", everyone, "A", 1) }, `regions[0].weights.A: no node has the id "A"; did you mean "a"?`},
 		"listed unknown": {func(_ *Config, l *lab) { l.listed("eu", everyone, "a", "x") }, `regions[0].weights[1]: no node has the id "x"`},
 		"weight":         {func(_ *Config, l *lab) { l.row("eu", everyone, "a", -1) }, "regions[0].weights.a: weight -1: must be 0 or more"},
-		"not a number": {func(c *Config, l *lab) { l.row("eu", everyone, "a", 1).Row[0].Weight = math.NaN() },
+		"not a number": {func(_ *Config, l *lab) { l.row("eu", everyone, "a", 1).Row[0].Weight = math.NaN() },
 			"regions[0].weights.a: weight NaN"},
 		"all zero":     {func(_ *Config, l *lab) { l.row("eu", everyone, "a", 0) }, "regions[0].weights: every weight is 0"},
 		"region twice": {func(_ *Config, l *lab) { l.row("eu", everyone, "a", 1); l.row("eu", Match{}, "a", 1) }, `regions[1].id: "eu" is already`},

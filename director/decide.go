@@ -20,6 +20,7 @@ type Listener struct {
 // Scheme is a set of URL schemes.
 type Scheme uint8
 
+// The schemes that nodes and listeners speak.
 const (
 	HTTP Scheme = 1 << iota
 	HTTPS

@@ -47,13 +47,12 @@ func (l *lab) row(id RegionID, m Match, weights ...any) *Region {
 	return &l.cfg.Regions[len(l.cfg.Regions)-1]
 }
 
-func (l *lab) listed(id RegionID, m Match, nodes ...NodeID) *Region {
+func (l *lab) listed(id RegionID, m Match, nodes ...NodeID) {
 	r := Region{ID: id, Match: m}
 	for _, n := range nodes {
 		r.Row = append(r.Row, Weight{Node: n})
 	}
 	l.cfg.Regions = append(l.cfg.Regions, r)
-	return &l.cfg.Regions[len(l.cfg.Regions)-1]
 }
 
 func (l *lab) fleet() *Fleet {

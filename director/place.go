@@ -20,6 +20,7 @@ type Place struct {
 // Point says what a Place's coordinates stand for.
 type Point uint8
 
+// What coordinates may stand for.
 const (
 	NoPoint       Point = iota // coordinates unknown
 	CountryCentre              // the centroid of the country: good to some hundred kilometres

@@ -4,6 +4,7 @@ package director
 // each has one stable string, the same in explain, API, log and metric.
 type Reason uint8
 
+// The reasons, the weightiest first as far as several apply.
 const (
 	Fit         Reason = iota // nothing speaks against the node
 	Drained                   // an operator takes no new listeners to it
@@ -42,6 +43,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // An Outcome is how a decision ended.
 type Outcome uint8
 
+// The outcomes. The first five come with nodes, Full perhaps without.
 const (
 	Placed      Outcome = iota // the region's own row gave its first choice
 	Spilled                    // the region's own row gave another node, for the first choice had no room or was paced

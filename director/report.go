@@ -5,6 +5,7 @@ import "time"
 // Health is what probes make of a node.
 type Health uint8
 
+// The states of a node's health.
 const (
 	HealthUnknown Health = iota // not probed yet
 	Up
