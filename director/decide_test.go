@@ -76,6 +76,17 @@ func TestOutcomes(t *testing.T) {
 				l.row("all", everyone, "a", 1)
 				l.report("a", func(r *Report) { r.Listeners = 1500 })
 			}, expect: "full"},
+		{name: "one at its limit and one down: full, not dark", listen: Listener{},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1, "b", 1)
+				l.report("a", func(r *Report) { r.Listeners = 1500 })
+				l.report("b", down)
+			}, expect: "full"},
+		{name: "the mount's own limit", listen: Listener{},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1, "b", 1)
+				l.report("a", func(r *Report) { r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 5, Limit: 5}} })
+			}, expect: "spilled b"},
 		{name: "the server says full", listen: Listener{},
 			set: func(l *lab) {
 				l.row("all", everyone, "a", 1)

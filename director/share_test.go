@@ -133,6 +133,63 @@ func TestNearestNodesFirst(t *testing.T) {
 	}
 }
 
+// For a country alone nodes count as near in a wide circle; with a city, those
+// hardly further away than the nearest.
+func TestAboutAsNear(t *testing.T) {
+	t.Parallel()
+	east := func(km float32) Place { return Place{Point: CityPoint, Lat: 0.5, Lon: 0.5 + km/111.2} }
+	l := newLab(t, 3)
+	l.cfg.Nodes[0].Place, l.cfg.Nodes[1].Place, l.cfg.Nodes[2].Place = east(600), east(750), east(1100)
+	s := l.snapshot()
+	wantShares(t, shares(t, s, Listener{Place: east(0)}, 20_000), map[NodeID]float64{"a": .5, "b": .5})
+	centre := Place{Point: CountryCentre, Country: Code{'G', 'H'}, Lat: 0.5, Lon: 0.5 + 150/111.2}
+	wantShares(t, shares(t, s, Listener{Place: centre}, 20_000), map[NodeID]float64{"a": 1. / 3, "b": 1. / 3, "c": 1. / 3})
+}
+
+func TestCapacity(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		node          Node
+		report        Report
+		target, limit int
+	}{
+		{"as declared", Node{Target: 1000, Limit: 1500}, Report{}, 1000, 1500},
+		{"the server's own limit is lower", Node{Target: 1000, Limit: 1500}, Report{Limit: 800}, 800, 800},
+		{"only the server tells: two thirds of it", Node{}, Report{Limit: 900}, 600, 900},
+		{"nobody tells", Node{}, Report{}, 0, 0},
+		{"megabits of 128 kbit/s each", Node{Mbit: Mbit{Target: 64, Limit: 128}}, Report{}, 500, 1000},
+		{"megabits as measured", Node{Mbit: Mbit{Target: 64, Limit: 128}}, Report{Kbit: 6400, Listeners: 100}, 1000, 2000},
+		{"only a limit in megabits", Node{Mbit: Mbit{Limit: 192}}, Report{}, 1000, 1500},
+		{"whichever comes first", Node{Target: 100, Limit: 5000, Mbit: Mbit{Target: 64, Limit: 128}}, Report{}, 100, 1000},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, 1)
+			tt.node.ID, tt.node.URLs = "a", []string{"http://a.example"}
+			l.cfg.Nodes[0] = tt.node
+			l.reports["a"] = tt.report
+			st := l.snapshot().Node(0)
+			if st.EffectiveTarget != tt.target || st.EffectiveLimit != tt.limit {
+				t.Errorf("target %d, limit %d; want %d, %d", st.EffectiveTarget, st.EffectiveLimit, tt.target, tt.limit)
+			}
+		})
+	}
+}
+
+// A node of unknown capacity among known ones is taken for a middle-sized one,
+// and is never left out for it.
+func TestUnknownCapacityAmongKnown(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	l.cfg.Nodes[1].Target, l.cfg.Nodes[1].Limit = 0, 0
+	l.listed("all", everyone, "a", "b")
+	wantShares(t, shares(t, l.snapshot(), Listener{}, 20_000), map[NodeID]float64{"a": .5, "b": .5})
+	l.report("b", func(r *Report) { r.Listeners = 5000 })
+	wantShares(t, shares(t, l.snapshot(), Listener{}, 20_000), map[NodeID]float64{"a": 20. / 21, "b": 1. / 21})
+}
+
 func TestMountsAreDiscoveredAndRemembered(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 1)
