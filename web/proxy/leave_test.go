@@ -1,0 +1,273 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// freed is how soon the upstream must be closed once the listener is gone.
+const freed = 100 * time.Millisecond
+
+// TestListenerLeaves measures at the node how soon it is released. A busy machine
+// may be late by itself, so that the best of a few tries counts.
+func TestListenerLeaves(t *testing.T) {
+	t.Parallel()
+	for where, play := range map[string]func(net.Conn){
+		"before the head":      saysAndWaits(""),
+		"in the head":          saysAndWaits("HTTP/1.0 200 OK\r\nContent-"),
+		"before the audio":     saysAndWaits(okHead),
+		"while silent":         saysAndWaits(okHead + "audio"),
+		"while silent, chunks": saysAndWaits("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\naudio\r\n"),
+		"while playing":        floods,
+	} {
+		for how, leave := range map[string]func(*net.TCPConn) error{
+			"FIN":        (*net.TCPConn).Close,
+			"half-close": (*net.TCPConn).CloseWrite,
+			"RST": func(c *net.TCPConn) error {
+				_ = c.SetLinger(0)
+				return c.Close()
+			},
+		} {
+			t.Run(how+" "+where, func(t *testing.T) {
+				t.Parallel()
+				best := patience
+				for range 5 {
+					if best = min(best, timeToLeave(t, play, leave, strings.HasPrefix(where, "while"))); best <= freed {
+						return
+					}
+				}
+				t.Errorf("the node was released after %v at best, want %v", best, freed)
+			})
+		}
+	}
+}
+
+func timeToLeave(t *testing.T, play func(net.Conn), leave func(*net.TCPConn) error, playing bool) time.Duration {
+	released := make(chan time.Time, 1)
+	n := startNode(t, func(conn net.Conn) {
+		play(conn)
+		released <- time.Now()
+	})
+	f := startFront(t, quick(), Request{Upstreams: upstreams(n)})
+	conn := f.listen(t, getRequest)
+	<-n.requests
+	if playing {
+		if _, err := bufio.NewReaderSize(conn, 16).Peek(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := time.Now()
+	if err := leave(conn); err != nil {
+		t.Fatal(err)
+	}
+	res := f.result(t)
+	if res.err != nil || res.End != EndListenerLeft || len(res.Failed) > 0 {
+		t.Errorf("result %+v", res)
+	}
+	select {
+	case at := <-released:
+		return at.Sub(left)
+	case <-time.After(patience):
+		t.Fatal("the node was never released")
+		return 0
+	}
+}
+
+// TestStall has a listener that reads nothing more. It is cut after StallTimeout,
+// and the kernel keeps nothing for it.
+func TestStall(t *testing.T) {
+	t.Parallel()
+	for name, front := range map[string]func(*front, Request){
+		"TCP": func(f *front, _ Request) { f.Start() },
+		"TLS": func(f *front, _ Request) { f.StartTLS() },
+		"not hijacked": func(f *front, req Request) {
+			f.withoutHijacking(req)
+			f.Start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := quick()
+			cfg.StallTimeout = 300 * time.Millisecond
+			req := Request{Upstreams: upstreams(startNode(t, floods))}
+			f := newFront(t, cfg, req)
+			front(f, req)
+			began := time.Now()
+			conn := f.dial(t)
+			_ = conn.SetReadBuffer(4 << 10)
+			if name == "TLS" {
+				client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+				if _, err := io.WriteString(client, getRequest); err != nil {
+					t.Fatal(err)
+				}
+			} else if _, err := io.WriteString(conn, getRequest); err != nil {
+				t.Fatal(err)
+			}
+			res := f.result(t)
+			took := time.Since(began)
+			if res.err != nil || res.End != EndListenerStalled {
+				t.Errorf("result %+v", res)
+			}
+			if took < cfg.StallTimeout || took > patience/2 {
+				t.Errorf("cut after %v, want some more than %v", took, cfg.StallTimeout)
+			}
+			if name == "not hijacked" {
+				return // the kernel's buffer is net/http's affair
+			}
+			if res.Bytes > 1<<20 {
+				t.Errorf("the network held %d bytes for the listener", res.Bytes)
+			}
+			if _, err := io.Copy(io.Discard, conn); err == nil {
+				t.Error("the connection ended as if the stream were over, want a reset")
+			}
+		})
+	}
+}
+
+// TestNodeStops ends a stream in each way in which a node can.
+func TestNodeStops(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		reply string
+		stop  func(*net.TCPConn)
+		want  End
+	}{
+		"closes":         {okHead, func(*net.TCPConn) {}, EndUpstreamEnded},
+		"resets":         {okHead, func(c *net.TCPConn) { _ = c.SetLinger(0) }, EndUpstreamFailed},
+		"hangs":          {okHead, hang, EndUpstreamSilent},
+		"hangs, chunked": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n", hang, EndUpstreamSilent},
+		"cuts a chunk":   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n", func(*net.TCPConn) {}, EndUpstreamFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			heard := make(chan struct{})
+			n := startNode(t, func(conn net.Conn) {
+				_, _ = io.WriteString(conn, c.reply+"audio")
+				<-heard
+				c.stop(conn.(*net.TCPConn))
+			})
+			cfg := quick()
+			if c.want == EndUpstreamSilent {
+				cfg.IdleTimeout = 50 * time.Millisecond
+			}
+			f := startFront(t, cfg, Request{Upstreams: upstreams(n)})
+			br := bufio.NewReader(f.listen(t, getRequest))
+			readAnswer(t, br)
+			if _, err := br.Discard(len("audio")); err != nil {
+				t.Fatal(err)
+			}
+			close(heard)
+			if rest, err := io.ReadAll(br); len(rest) > 0 || err != nil {
+				t.Errorf("then the listener got %q, %v, want the end", rest, err)
+			}
+			if res := f.result(t); res.err != nil || res.Node != "node0" || res.End != c.want || res.Bytes != 5 {
+				t.Errorf("result %+v, want %s", res, c.want)
+			}
+		})
+	}
+}
+
+func hang(conn *net.TCPConn) { _, _ = io.Copy(io.Discard, conn) }
+
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]Config{
+		"listeners": {MaxListeners: 2},
+		"Mbit/s":    {MaxMbit: 0.3}, // two at 128 kbit/s, not three
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			limits := cfg
+			cfg = quick()
+			cfg.MaxListeners, cfg.MaxMbit = limits.MaxListeners, limits.MaxMbit
+			f := startFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+"audio")))})
+			var present []*net.TCPConn
+			for i := range 2 {
+				if u := f.proxy.Usage(); !f.proxy.Room(0) || u.Listeners != i || u.Kbit != i*128 {
+					t.Fatalf("with %d listeners: %+v", i, u)
+				}
+				conn := f.listen(t, getRequest)
+				readAnswer(t, bufio.NewReader(conn))
+				present = append(present, conn)
+			}
+			if f.proxy.Room(0) {
+				t.Error("there seems to be room for a third")
+			}
+			if name == "Mbit/s" && !f.proxy.Room(44) {
+				t.Error("there seems to be no room for one of 44 kbit/s")
+			}
+			if head, body := f.play(t, getRequest); !strings.Contains(head, " 503 ") || !strings.Contains(body, ErrNoRoom.Error()) {
+				t.Errorf("the third got %q %q", head, body)
+			}
+			if res := f.result(t); !errors.Is(res.err, ErrNoRoom) || errors.Is(res.err, ErrDraining) {
+				t.Errorf("result %+v", res)
+			}
+			_ = present[0].Close()
+			f.result(t)
+			if u := f.proxy.Usage(); u.Listeners != 1 || !f.proxy.Room(128) {
+				t.Errorf("after one left: %+v", u)
+			}
+		})
+	}
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, quick(), Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+"audio")))})
+	stays, leaves := f.listen(t, getRequest), f.listen(t, getRequest)
+	br := bufio.NewReader(stays)
+	readAnswer(t, br)
+	readAnswer(t, bufio.NewReader(leaves))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan error, 1)
+	go func() { drained <- f.proxy.Drain(ctx) }()
+	for f.proxy.Room(1) {
+		runtime.Gosched()
+	}
+	f.play(t, getRequest)
+	if res := f.result(t); !errors.Is(res.err, ErrDraining) || !errors.Is(res.err, ErrNoRoom) {
+		t.Errorf("a new listener: %+v, want ErrDraining", res)
+	}
+	_ = leaves.Close()
+	if res := f.result(t); res.End != EndListenerLeft {
+		t.Errorf("the one who left: %+v", res)
+	}
+	select {
+	case err := <-drained:
+		t.Fatalf("Drain returned %v while a stream played", err)
+	default:
+	}
+	cancel()
+	if body, err := io.ReadAll(br); string(body) != "audio" || err != nil {
+		t.Errorf("the one who stayed got %q, %v, want all and then the end", body, err)
+	}
+	if res := f.result(t); res.err != nil || res.End != EndDrained {
+		t.Errorf("the one who stayed: %+v", res)
+	}
+	if err := <-drained; !errors.Is(err, context.Canceled) {
+		t.Errorf("Drain: %v", err)
+	}
+}
+
+func TestDrainWaitsForTheLast(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, quick(), Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+"audio")))})
+	conn := f.listen(t, getRequest)
+	readAnswer(t, bufio.NewReader(conn))
+	_ = conn.Close()
+	if err := f.proxy.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	if u := f.proxy.Usage(); u.Listeners != 0 || u.Kbit != 0 {
+		t.Errorf("after Drain: %+v", u)
+	}
+}

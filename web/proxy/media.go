@@ -1,0 +1,27 @@
+package proxy
+
+import "strings"
+
+// mediaType returns the type without its parameters, in lower case.
+func mediaType(contentType string) string {
+	typ, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(typ))
+}
+
+// isUntold reports whether a media type says nothing; cmus, for one, refuses it.
+func isUntold(typ string) bool {
+	return typ == "" || typ == "application/octet-stream" || typ == "binary/octet-stream"
+}
+
+// isAudio reports whether a media type may be a stream, which playlists among
+// the audio types are not. Icecast calls some Ogg streams application/ogg, and
+// carries video as well.
+func isAudio(typ string) bool {
+	switch typ {
+	case "audio/x-mpegurl", "audio/mpegurl", "audio/x-scpls", "audio/scpls", "video/x-ms-asf", "video/x-ms-asx", "audio/x-ms-wax":
+		return false
+	case "application/ogg":
+		return true
+	}
+	return isUntold(typ) || strings.HasPrefix(typ, "audio/") || strings.HasPrefix(typ, "video/")
+}

@@ -1,0 +1,267 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// TestMain checks, when every test is over, that no stream left a goroutine or a
+// socket behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	for deadline := time.Now().Add(patience); code == 0; {
+		left := leftovers()
+		if left == "" {
+			break
+		}
+		if time.Now().After(deadline) {
+			fmt.Fprintln(os.Stderr, "left behind:", left)
+			code = 1
+		}
+		runtime.Gosched()
+	}
+	os.Exit(code)
+}
+
+func leftovers() string {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for g := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(g, "web/proxy.(") {
+			return g
+		}
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return "" // not Linux
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			return to
+		}
+	}
+	return ""
+}
+
+// node is a fake upstream that speaks raw TCP.
+type node struct {
+	net.Listener
+	requests chan string // heads of the requests that came
+}
+
+// startNode serves each connection with play once its request head has come, and
+// closes the connection when play returns.
+func startNode(t testing.TB, play func(net.Conn)) *node {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{Listener: l, requests: make(chan string, 100)}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(func() {
+		cancel()
+		_ = l.Close()
+	})
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+				n.requests <- readRequest(bufio.NewReader(conn))
+				play(conn)
+			}()
+		}
+	}()
+	return n
+}
+
+func readRequest(br *bufio.Reader) string {
+	var head strings.Builder
+	for {
+		line, err := br.ReadString('\n')
+		head.WriteString(line)
+		if err != nil || line == "\r\n" {
+			return head.String()
+		}
+	}
+}
+
+func (n *node) url() string { return "http://" + n.Addr().String() + "/live.mp3?token=a%20b" }
+
+// says answers with fixed bytes, then closes.
+func says(reply string) func(net.Conn) {
+	return func(conn net.Conn) { _, _ = io.WriteString(conn, reply) }
+}
+
+// saysAndWaits answers with fixed bytes and then is silent until the proxy closes.
+func saysAndWaits(reply string) func(net.Conn) {
+	return func(conn net.Conn) {
+		_, _ = io.WriteString(conn, reply)
+		_, _ = io.Copy(io.Discard, conn)
+	}
+}
+
+// floods answers and then sends as fast as it can.
+func floods(conn net.Conn) {
+	_, err := io.WriteString(conn, okHead)
+	for piece := bytes.Repeat([]byte("audio..."), 1000); err == nil; {
+		_, err = conn.Write(piece)
+	}
+}
+
+const okHead = "HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n"
+
+// ended is what one Serve returned.
+type ended struct {
+	Result
+	err error
+}
+
+// front is a director with nothing but a proxy.
+type front struct {
+	*httptest.Server
+	proxy *Proxy
+	ended chan ended
+}
+
+// quick has timeouts that suit tests, long enough for a busy machine.
+func quick() Config {
+	return Config{
+		ConnectTimeout: patience, HeaderTimeout: patience, IdleTimeout: patience, StallTimeout: patience,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// newFront makes a front that is not started yet, and serves req to everybody.
+func newFront(t testing.TB, cfg Config, req Request) *front {
+	t.Helper()
+	f := &front{proxy: New(cfg), ended: make(chan ended, 1000)}
+	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.serve(w, r, req)
+	}))
+	f.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	t.Cleanup(func() {
+		f.proxy.cut()
+		f.Close()
+	})
+	return f
+}
+
+func startFront(t testing.TB, cfg Config, req Request) *front {
+	t.Helper()
+	f := newFront(t, cfg, req)
+	f.Start()
+	return f
+}
+
+func (f *front) serve(w http.ResponseWriter, r *http.Request, req Request) {
+	res, err := f.proxy.Serve(w, r, req)
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+	f.ended <- ended{res, err}
+}
+
+// withoutHijacking makes the front hide all of its ResponseWriter but what
+// writing and flushing under a deadline needs.
+func (f *front) withoutHijacking(req Request) {
+	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.serve(struct {
+			http.ResponseWriter
+			http.Flusher
+			deadliner
+		}{w, w.(http.Flusher), w.(deadliner)}, r, req)
+	})
+}
+
+type deadliner interface {
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+func upstreams(nodes ...*node) []Upstream {
+	var ups []Upstream
+	for i, n := range nodes {
+		ups = append(ups, Upstream{Node: nodeName(i), URL: n.url()})
+	}
+	return ups
+}
+
+func (f *front) result(t testing.TB) ended {
+	t.Helper()
+	select {
+	case e := <-f.ended:
+		return e
+	case <-time.After(patience):
+		t.Fatal("the stream did not end")
+		panic("unreachable")
+	}
+}
+
+const getRequest = "GET /live.mp3 HTTP/1.1\r\nHost: radio.example\r\nUser-Agent: test/1\r\n\r\n"
+
+func (f *front) dial(t testing.TB) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", f.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn)
+}
+
+// listen opens a connection of a listener and sends a request.
+func (f *front) listen(t testing.TB, request string) *net.TCPConn {
+	t.Helper()
+	conn := f.dial(t)
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// readAnswer reads a head, raw.
+func readAnswer(t testing.TB, br *bufio.Reader) string {
+	t.Helper()
+	head := readRequest(br)
+	if !strings.HasSuffix(head, "\r\n\r\n") {
+		t.Fatalf("the head is cut short: %q", head)
+	}
+	return head
+}
+
+// play reads a whole answer, raw.
+func (f *front) play(t testing.TB, request string) (head, body string) {
+	t.Helper()
+	br := bufio.NewReader(f.listen(t, request))
+	head = readAnswer(t, br)
+	rest, err := io.ReadAll(br)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("reading the body: %v", err)
+	}
+	return head, string(rest)
+}

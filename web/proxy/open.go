@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// An ask is what every node is asked for one listener.
+type ask struct {
+	upstreams []Upstream
+	header    http.Header
+	metadata  bool // the listener wants ICY metadata
+}
+
+// newAsk passes on of the listener's request what the node needs to know: who
+// listens, with what, and whether metadata is wanted. A Range is not passed on:
+// a live stream has none, and an answer of 206 makes players open another connection.
+func newAsk(r *http.Request, req Request) ask {
+	a := ask{upstreams: req.Upstreams, metadata: r.Header.Get("Icy-MetaData") == "1"}
+	a.header = http.Header{"Accept": {"*/*"}, "User-Agent": {r.UserAgent()}} // "" sends none
+	if a.metadata {
+		a.header["Icy-MetaData"] = []string{"1"}
+	}
+	if req.Client.IsValid() {
+		a.header["X-Forwarded-For"] = []string{req.Client.Unmap().WithZone("").String()}
+	}
+	return a
+}
+
+// nodeAt returns the given node that answers at u's scheme, host and port.
+func (a *ask) nodeAt(u *url.URL) (director.NodeID, bool) {
+	for _, up := range a.upstreams {
+		if v, err := url.Parse(up.URL); err == nil && v.Scheme == u.Scheme && strings.EqualFold(hostPort(v), hostPort(u)) {
+			return up.Node, true
+		}
+	}
+	return "", false
+}
+
+// refusal is why a node does not play, on its way to becoming a Failure.
+type refusal struct {
+	why    Why
+	detail string
+}
+
+func (r *refusal) Error() string { return r.detail }
+
+func refuse(why Why, format string, args ...any) error {
+	return &refusal{why, fmt.Sprintf(format, args...)}
+}
+
+// open returns the first upstream that gives audio, with its first bytes read;
+// nil when there is none, or when ctx ended.
+func (p *Proxy) open(ctx context.Context, a ask, res *Result) *upstream {
+	for _, u := range a.upstreams {
+		up, err := p.openOne(ctx, a, u)
+		if err == nil {
+			return up
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		f := Failure{Node: u.Node, Why: WhyConnect, Detail: "GET " + u.URL + ": " + err.Error()}
+		if r := (*refusal)(nil); errors.As(err, &r) {
+			f.Why = r.why
+		}
+		res.Failed = append(res.Failed, f)
+	}
+	return nil
+}
+
+// openOne asks one node and follows one redirect, if it stays within the nodes
+// at hand: where else a node points is not the operator's word.
+func (p *Proxy) openOne(ctx context.Context, a ask, u Upstream) (*upstream, error) {
+	first, err := url.Parse(u.URL)
+	if err != nil || first.Host == "" || first.Scheme != "http" && first.Scheme != "https" {
+		return nil, refuse(WhyURL, "not an absolute http or https URL")
+	}
+	up, err := p.get(ctx, a, first)
+	if err != nil {
+		return nil, err
+	}
+	up.node = u.Node
+	if !isRedirect(up.head.code) {
+		return up.begin(a)
+	}
+	location := up.head.get("Location")
+	up.close()
+	next, err := first.Parse(location)
+	if err != nil || location == "" {
+		return nil, refuse(WhyRedirect, "redirects to %.100q, which is no URL", location)
+	}
+	next.Fragment = ""
+	node, ok := a.nodeAt(next)
+	switch {
+	case !ok:
+		return nil, refuse(WhyRedirect, "redirects to %.100q, which is none of the nodes that may serve this listener", location)
+	case next.String() == first.String():
+		return nil, refuse(WhyRedirect, "redirects to itself")
+	}
+	if up, err = p.get(ctx, a, next); err != nil {
+		return nil, fmt.Errorf("redirects to %.100q: %w", location, err)
+	}
+	up.node = node
+	if isRedirect(up.head.code) {
+		up.close()
+		return nil, refuse(WhyRedirect, "redirects to %.100q, which redirects again", location)
+	}
+	return up.begin(a)
+}
+
+func isRedirect(code int) bool {
+	switch code {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// get sends the request and reads the head of the answer. The connection is
+// closed when ctx ends, and must give audio within HeaderTimeout.
+func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
+	conn, err := p.dial(ctx, u)
+	if err != nil {
+		return nil, refuse(WhyConnect, "%v", err)
+	}
+	up := &upstream{conn: conn}
+	up.unhook = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(p.cfg.HeaderTimeout))
+	// HTTP/1.1, and not 1.0, for the sake of balancers and CDNs that answer 426
+	// to 1.0; a node that chunks its answer is understood.
+	r := http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: a.header, Close: true}
+	if err := r.Write(conn); err != nil {
+		up.close()
+		return nil, refuse(WhyConnect, "%v", err)
+	}
+	up.br = bufio.NewReader(up)
+	if up.head, err = readHead(up.br); err != nil {
+		up.close()
+		return nil, openingError(WhyHeader, err)
+	}
+	return up, nil
+}
+
+func openingError(why Why, err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(WhyTimeout, "connected, but no audio came in time")
+	}
+	return refuse(why, "%v", err)
+}
+
+// dial connects within ConnectTimeout, TLS included.
+func (p *Proxy) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout)
+	defer cancel()
+	if u.Scheme == "https" {
+		return (&tls.Dialer{Config: p.cfg.TLS}).DialContext(ctx, "tcp", hostPort(u))
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", hostPort(u))
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// TestRefusals gives each listener a node that does not play, and then one that does.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	const ok = "HTTP/1.1 200 OK\r\n"
+	const mpeg = "Content-Type: audio/mpeg\r\n"
+	for name, c := range map[string]struct {
+		play   func(net.Conn)
+		why    Why
+		detail string
+	}{
+		"mount full":         {says("HTTP/1.0 403 Forbidden\r\nContent-Type: text/plain\r\n\r\nmax listeners reached"), WhyFull, `"403 Forbidden"`},
+		"server full":        {says("HTTP/1.1 503 Service Unavailable\r\n\r\n<html>"), WhyFull, "503"},
+		"missing":            {says("HTTP/1.0 404 File Not Found\r\nContent-Type: text/html\r\n\r\n<html>"), WhyStatus, "404 File Not Found"},
+		"bad password":       {says("ICY 401 Service Unavailable\r\n\r\n"), WhyStatus, "401"},
+		"no content":         {says("HTTP/1.1 204 No Content\r\n\r\n"), WhyEnded, "EOF"},
+		"a page":             {says(ok + "Content-Type: text/html; charset=utf-8\r\n\r\n<html>"), WhyNotAudio, "text/html"},
+		"a page as audio":    {says(ok + mpeg + "\r\n<!DOCTYPE html><html>blocked</html>"), WhyNotAudio, "a page"},
+		"a playlist":         {says(ok + "Content-Type: audio/x-mpegurl\r\n\r\nhttp://example/"), WhyNotAudio, "audio/x-mpegurl"},
+		"gzip":               {says(ok + mpeg + "Content-Encoding: gzip\r\n\r\n\x1f\x8b"), WhyNotAudio, "gzip"},
+		"gzip in transfer":   {says(ok + mpeg + "Transfer-Encoding: gzip, chunked\r\n\r\n\x1f\x8b"), WhyNotAudio, "gzip"},
+		"length of nonsense": {says(ok + mpeg + "Content-Length: -5\r\n\r\naudio"), WhyHeader, "-5"},
+		"metadata unasked":   {says(ok + mpeg + "icy-metaint: 16000\r\n\r\naudio"), WhyMetadata, "not asked for"},
+		"metaint of words":   {says(ok + mpeg + "icy-metaint: often\r\n\r\naudio"), WhyMetadata, "often"},
+		"not HTTP":           {says("SSH-2.0-OpenSSH_9.2\r\n\r\n"), WhyHeader, "neither HTTP/1 nor ICY"},
+		"HTTP/2":             {says("HTTP/2 200\r\n\r\n"), WhyHeader, "neither HTTP/1 nor ICY"},
+		"endless line":       {says(ok + "X: " + strings.Repeat("x", 1<<16)), WhyHeader, "longer than"},
+		"endless head":       {endless(ok), WhyHeader, "longer than"},
+		"nothing":            {says(""), WhyHeader, "EOF"},
+		"half a head":        {says("HTTP/1.1 200 OK\r\nContent-"), WhyHeader, "EOF"},
+		"no audio":           {says(okHead), WhyEnded, "EOF"},
+		"bad chunk":          {says(ok + mpeg + "Transfer-Encoding: chunked\r\n\r\nzz\r\naudio"), WhyEnded, "chunk"},
+		"silent":             {saysAndWaits(""), WhyTimeout, "no audio came in time"},
+		"silent source":      {saysAndWaits(okHead), WhyTimeout, "no audio came in time"},
+		"redirect elsewhere": {says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/live.mp3\r\n\r\n"), WhyRedirect, "none of the nodes"},
+		"redirect nowhere":   {says("HTTP/1.1 302 Found\r\n\r\n"), WhyRedirect, "no URL"},
+		"redirect to a file": {says("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"), WhyRedirect, "none of the nodes"},
+		"redirect to itself": {says("HTTP/1.1 302 Found\r\nLocation: /live.mp3?token=a%20b\r\n\r\n"), WhyRedirect, "itself"},
+		"redirect in a ring": {says("HTTP/1.1 302 Found\r\nLocation: /again.mp3\r\n\r\n"), WhyRedirect, "redirects again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := quick()
+			if c.why == WhyTimeout {
+				cfg.HeaderTimeout = 20 * time.Millisecond
+			}
+			bad := startNode(t, c.play)
+			good := startNode(t, says(okHead+"audio"))
+			f := startFront(t, cfg, Request{Upstreams: upstreams(bad, good)})
+			if _, body := f.play(t, getRequest); body != "audio" && c.why != WhyTimeout { // a busy machine may be late itself
+				t.Errorf("the listener got %q", body)
+			}
+			res := f.result(t)
+			if len(res.Failed) == 0 {
+				t.Fatalf("no failure in %+v", res)
+			}
+			got := res.Failed[0]
+			if got.Node != "node0" || got.Why != c.why || !strings.Contains(got.Detail, c.detail) || !strings.HasPrefix(got.Detail, "GET "+bad.url()+": ") {
+				t.Errorf("failure %+v, want %s with %q", got, c.why, c.detail)
+			}
+		})
+	}
+}
+
+func endless(head string) func(net.Conn) {
+	return func(conn net.Conn) {
+		_, err := io.WriteString(conn, head)
+		for err == nil {
+			_, err = io.WriteString(conn, "X-More: of the same\r\n")
+		}
+	}
+}
+
+func TestNoUpstream(t *testing.T) {
+	t.Parallel()
+	closed := startNode(t, says(""))
+	_ = closed.Close()
+	for name, req := range map[string]Request{
+		"none given": {},
+		"refused":    {Upstreams: upstreams(closed)},
+		"unusable":   {Upstreams: []Upstream{{Node: "node0", URL: "/live.mp3"}, {Node: "node1", URL: "ftp://a/"}, {Node: "node2", URL: "http://[::1"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := startFront(t, quick(), req)
+			head, body := f.play(t, getRequest)
+			if !strings.HasPrefix(head, "HTTP/1.1 503 ") || !strings.Contains(body, ErrNoUpstream.Error()) {
+				t.Errorf("the caller's own answer did not come through: %q %q", head, body)
+			}
+			res := f.result(t)
+			if !errors.Is(res.err, ErrNoUpstream) || res.End != "" || len(res.Failed) != len(req.Upstreams) {
+				t.Errorf("result %+v", res)
+			}
+			for _, failed := range res.Failed {
+				if want := map[string]Why{"refused": WhyConnect, "unusable": WhyURL}[name]; failed.Why != want {
+					t.Errorf("failure %+v, want %s", failed, want)
+				}
+			}
+		})
+	}
+}
+
+// TestRedirectWithinTheFleet follows one node to another that is at hand.
+func TestRedirectWithinTheFleet(t *testing.T) {
+	t.Parallel()
+	target := startNode(t, says(okHead+"audio"))
+	for _, code := range []string{"301", "302", "303", "307", "308"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, says("HTTP/1.1 "+code+" Elsewhere\r\nLocation: HTTP://"+target.Addr().String()+"/other.mp3\r\n\r\n"))
+			f := startFront(t, quick(), Request{Upstreams: upstreams(n, target)})
+			if _, body := f.play(t, getRequest); body != "audio" {
+				t.Errorf("the listener got %q", body)
+			}
+			if got := <-target.requests; !strings.HasPrefix(got, "GET /other.mp3 HTTP/1.1\r\n") {
+				t.Errorf("asked for %q", got)
+			}
+			if res := f.result(t); res.Node != director.NodeID("node1") || len(res.Failed) > 0 {
+				t.Errorf("result %+v, want node1 without a failure", res)
+			}
+		})
+	}
+}
+
+func FuzzReadHead(f *testing.F) {
+	f.Add([]byte("HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\nicy-name:Radio\r\n\r\naudio"))
+	f.Add([]byte("ICY 200 OK\nicy-metaint:8192\n\n"))
+	f.Add([]byte("HTTP/1.1 302\r\nLocation: http://a/\r\n folded\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nicy-name: a\rb\x00\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		h, err := readHead(bufio.NewReader(strings.NewReader(string(in))))
+		if err != nil {
+			return
+		}
+		a := newAnswer(h, Request{})
+		head, rest, ok := strings.Cut(string(a.wire()), "\r\n\r\n")
+		if !ok || rest != "" {
+			t.Fatalf("%q makes the head %q", in, a)
+		}
+		for line := range strings.SplitSeq(head, "\r\n") {
+			if strings.ContainsAny(line, "\r\n\x00") {
+				t.Fatalf("%q makes the line %q", in, line)
+			}
+		}
+	})
+}
