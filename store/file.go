@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,11 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 		return Overlay{}, fmt.Errorf("%w; make it a file that user %d can read and write, or move it away to begin with an empty overlay", cause(err), os.Getuid())
 	}
 	var o Overlay
-	damage := json.Unmarshal(b, &o)
+	var dense bytes.Buffer // what is kept as raw JSON must not keep the file's indentation
+	damage := json.Compact(&dense, b)
+	if damage == nil {
+		damage = json.Unmarshal(dense.Bytes(), &o)
+	}
 	if damage == nil {
 		return o, nil
 	}

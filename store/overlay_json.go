@@ -55,6 +55,15 @@ func (o *Overlay) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// asStored returns o as it comes back from a store, so that the two compare equal.
+func (o Overlay) asStored() (out Overlay, err error) {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(b, &out)
+}
+
 func (r Row) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plainRow(r)) }
 func (n NodeSetting) MarshalJSON() ([]byte, error) {
 	return marshalWith(n.Unknown, plainNodeSetting(n))

@@ -24,9 +24,14 @@ type Config struct {
 	Log  *slog.Logger     // nil: slog.Default()
 }
 
-// Store implements [store.Store]. Any number of directors in one process may
-// share one.
+// Store implements [store.Store]: one director's handle.
 type Store struct {
+	*shared
+	closed bool // guarded by shared.mu
+}
+
+// shared is what all handles hold together.
+type shared struct {
 	now  func() time.Time
 	file *store.File // nil: memory only
 
@@ -35,10 +40,10 @@ type Store struct {
 	saving sync.Mutex
 
 	mu        sync.Mutex // guards what follows, and is never held over disk work
+	handles   int
 	overlay   store.Overlay
 	directors map[string]offered
-	watchers  map[chan struct{}]struct{}
-	closed    bool
+	watchers  map[chan struct{}]*Store
 }
 
 // offered is a director's last Offer.
@@ -57,16 +62,26 @@ func Open(c Config) (*Store, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Store{now: c.Now, directors: map[string]offered{}, watchers: map[chan struct{}]struct{}{}}
-	if c.Path == "" {
-		return s, nil
+	s := &shared{now: c.Now, handles: 1, directors: map[string]offered{}, watchers: map[chan struct{}]*Store{}}
+	if c.Path != "" {
+		var err error
+		if s.file, s.overlay, err = store.OpenFile(c.Path, c.Log); err != nil {
+			return nil, err
+		}
 	}
-	var err error
-	s.file, s.overlay, err = store.OpenFile(c.Path, c.Log)
-	if err != nil {
-		return nil, err
+	return &Store{shared: s}, nil
+}
+
+// Join returns another handle on the same store, for another director in this
+// process. What is stored goes with the last handle that is closed.
+func (s *Store) Join() (*Store, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
 	}
-	return s, nil
+	s.handles++
+	return &Store{shared: s.shared}, nil
 }
 
 // Sync implements [store.Store].
@@ -132,7 +147,7 @@ func (s *Store) revision() (store.Revision, error) {
 }
 
 // replace saves o, puts it in force and tells watchers. s.saving is held.
-func (s *Store) replace(o store.Overlay) error {
+func (s *shared) replace(o store.Overlay) error {
 	if s.file != nil {
 		if err := s.file.Save(o); err != nil {
 			return fmt.Errorf("%w: %w", store.ErrAway, err)
@@ -151,7 +166,7 @@ func (s *Store) replace(o store.Overlay) error {
 }
 
 // picture forgets what is past its life and returns the rest. s.mu is held.
-func (s *Store) picture(now time.Time) store.Picture {
+func (s *shared) picture(now time.Time) store.Picture {
 	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
 	newest := map[reportKey]int{}
 	for id, d := range s.directors {
@@ -203,7 +218,7 @@ func (s *Store) Watch(ctx context.Context) <-chan struct{} {
 		close(w)
 		return w
 	}
-	s.watchers[w] = struct{}{}
+	s.watchers[w] = s
 	context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -213,14 +228,14 @@ func (s *Store) Watch(ctx context.Context) <-chan struct{} {
 }
 
 // unwatch closes w, once. s.mu is held.
-func (s *Store) unwatch(w chan struct{}) {
+func (s *shared) unwatch(w chan struct{}) {
 	if _, ok := s.watchers[w]; ok {
 		delete(s.watchers, w)
 		close(w)
 	}
 }
 
-// Close implements [store.Store]. It lets go of the file.
+// Close implements [store.Store]. The last handle lets go of the file.
 func (s *Store) Close() error {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -230,10 +245,12 @@ func (s *Store) Close() error {
 		return store.ErrClosed
 	}
 	s.closed = true
-	for w := range s.watchers {
-		s.unwatch(w)
+	for w, owner := range s.watchers {
+		if owner == s {
+			s.unwatch(w)
+		}
 	}
-	if s.file != nil {
+	if s.handles--; s.handles == 0 && s.file != nil {
 		return s.file.Close()
 	}
 	return nil

@@ -1,0 +1,300 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// firstWait bounds how long the first snapshot waits for the prober's first
+// round and the store's first answer: two tries at a node that does not answer.
+const firstWait = 5 * time.Second
+
+var errNoAnswer = errors.New("no answer, and it does not give up either")
+
+// Run exchanges and builds until ctx is done, then returns nil.
+func (s *Syncer) Run(ctx context.Context) error {
+	l := s.loop
+	hints := s.cfg.Store.Watch(ctx)
+	probed := s.cfg.Prober.First()
+	wait := time.NewTimer(firstWait)
+	defer wait.Stop()
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return l.stop()
+		case <-tick.C:
+			tick.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
+			l.tick(ctx)
+		case _, open := <-hints:
+			if !open {
+				hints = nil
+			}
+			l.hurry(ctx)
+		case <-s.kick:
+			l.hurry(ctx)
+		case r := <-l.results:
+			l.receive(ctx, r)
+		case <-probed:
+			probed, l.probed = nil, true
+			l.build()
+		case <-wait.C:
+			l.probed, l.answered = true, true
+			l.build()
+		}
+	}
+}
+
+// loop is what Run alone touches, once NewSyncer is through.
+type loop struct {
+	*Syncer
+	probed, answered bool // what the first snapshot waits for
+
+	results chan result
+	began   time.Time // when the exchange under way began; zero: there is none
+	again   bool      // there is news that the exchange under way may have missed
+
+	ledgers ledgers
+	picture Picture
+	offset  time.Duration // store's clock minus ours
+
+	fleet    *director.Fleet
+	compiled compiled // what fleet was made of
+	probing  probing
+	snapshot *director.Snapshot
+}
+
+// result is how an exchange went, with our clock before and after.
+type result struct {
+	picture      Picture
+	err          error
+	began, ended time.Time
+}
+
+// now returns the store's clock, as well as it is known.
+func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0) }
+
+// tick begins an exchange, after which a snapshot is built. While the one before
+// is still under way, a snapshot is built without it.
+func (l *loop) tick(ctx context.Context) {
+	l.ledgers.collect(l.now())
+	if l.began.IsZero() {
+		l.exchange(ctx)
+		return
+	}
+	if l.cfg.Now().Sub(l.began) > l.cfg.Timeout {
+		l.away(fmt.Errorf("%w: %w", ErrAway, errNoAnswer))
+	}
+	l.build()
+}
+
+// hurry is a tick for news that cannot wait for the next.
+func (l *loop) hurry(ctx context.Context) {
+	l.again = !l.began.IsZero()
+	l.tick(ctx)
+}
+
+// exchange calls the store in a goroutine of its own, so that no store can hold
+// up the loop.
+func (l *loop) exchange(ctx context.Context) {
+	l.began = l.cfg.Now()
+	l.again = false
+	o := Offer{Counts: l.ledgers.counts(), Reports: l.reports()}
+	l.mu.Lock()
+	o.Director, o.Overlay = l.self(), l.overlay
+	l.mu.Unlock()
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+		defer cancel()
+		l.keepCopy(o.Overlay)
+		began := l.cfg.Now()
+		p, err := l.cfg.Store.Sync(ctx, o)
+		l.results <- result{p, err, began, l.cfg.Now()}
+	}()
+}
+
+func (l *loop) keepCopy(o Overlay) {
+	if l.copy == nil {
+		return
+	}
+	fail := ""
+	if err := l.copy.keep(o); err != nil {
+		fail = err.Error()
+	}
+	l.update(func(st *Status) { st.CopyFail = fail })
+}
+
+func (l *loop) receive(ctx context.Context, r result) {
+	l.began, l.answered = time.Time{}, true
+	l.update(func(st *Status) {
+		st.Syncs++
+		if r.err != nil {
+			st.Failures++
+		}
+	})
+	switch {
+	case ctx.Err() != nil: // whatever the store said, it was asked to stop
+		return
+	case r.err != nil:
+		l.away(r.err)
+	default:
+		l.offset = nextOffset(l.offset, r.began, r.ended, r.picture.Now)
+		l.picture = r.picture
+		l.back(r.picture)
+		l.adopt(r.picture.Overlay)
+	}
+	l.build()
+	if l.again {
+		l.exchange(ctx)
+	}
+}
+
+// nextOffset measures how far the store's clock, read as at between began and
+// ended, is ahead of ours. While the offset that was known is within the error
+// of the measurement it stays, so that times do not waver.
+func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
+	half := ended.Sub(began) / 2
+	measured := at.Sub(began.Add(half))
+	if (measured - known).Abs() <= half+time.Millisecond {
+		return known
+	}
+	return measured
+}
+
+// reports returns the prober's reports by the store's clock.
+func (l *loop) reports() []director.Report {
+	reports := l.cfg.Prober.Reports()
+	if l.offset == 0 {
+		return reports
+	}
+	reports = slices.Clone(reports)
+	for i := range reports {
+		r := &reports[i]
+		for _, t := range []*time.Time{&r.Taken, &r.Since, &r.Returned} {
+			if !t.IsZero() {
+				*t = t.Add(l.offset).UTC().Round(0)
+			}
+		}
+	}
+	return reports
+}
+
+// build makes a snapshot of what is known and puts it in the place of the last.
+func (l *loop) build() {
+	now := l.now()
+	l.compile(now)
+	if !l.probed || !l.answered {
+		return
+	}
+	reports := newest(now, l.reports(), l.picture.Reports)
+	sum := newLoad(now, l.cfg.Settle, reports)
+	for _, n := range l.ledgers {
+		for _, c := range n.buckets {
+			sum.add(c)
+		}
+	}
+	for id, counts := range l.picture.Counts {
+		if id == l.cfg.Director {
+			continue // the ledgers know better
+		}
+		for _, c := range counts {
+			sum.add(c)
+		}
+	}
+	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: reports, EnRoute: sum.enRoute, Recent: sum.recent})
+	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
+	l.update(func(st *Status) { st.built = l.cfg.Now() })
+	if first {
+		close(l.ready)
+	}
+}
+
+// live makes the counters of the newest snapshot.
+func (l *loop) live() live {
+	out := make(live, l.snapshot.Nodes())
+	for i := range out {
+		st := l.snapshot.Node(i)
+		n := l.ledgers.of(st.ID)
+		out[i] = liveNode{counter: n.counter, base: n.read, used: st.Used, recent: st.Recent}
+	}
+	return out
+}
+
+// compiled is what a fleet was compiled from.
+type compiled struct {
+	edit    int // declared.edit
+	overlay Overlay
+	until   time.Time // when an entry will expire; zero: none will
+}
+
+// probing is what the prober was told.
+type probing struct {
+	nodes  []director.Node
+	mounts []director.Mount
+}
+
+// compile brings the fleet up to date with the declared configuration and the
+// overlay. Nothing is done while both are the same and no entry has expired.
+func (l *loop) compile(now time.Time) {
+	l.mu.Lock()
+	d, o := l.declared, l.overlay
+	l.mu.Unlock()
+	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && reflect.DeepEqual(c.overlay, o) &&
+		(c.until.IsZero() || now.Before(c.until)) {
+		return
+	}
+	fleet, applied, effects, err := compile(d.config, o, now)
+	l.compiled = compiled{d.edit, o, o.NextExpiry(now)}
+	if err != nil { // not to be expected: d compiled before
+		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
+		return
+	}
+	l.fleet = fleet
+	l.update(func(st *Status) { st.Revision, st.Effects = o.Revision, effects })
+	for _, e := range effects {
+		if e.Kind == Skipped {
+			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
+		}
+	}
+	if p := (probing{probed(applied, o, now), applied.Mounts}); !reflect.DeepEqual(p, l.probing) {
+		l.probing = p
+		l.cfg.Prober.SetNodes(p.nodes, p.mounts)
+	}
+	declaredNode := map[director.NodeID]bool{}
+	for _, n := range applied.Nodes {
+		declaredNode[n.ID] = true
+	}
+	l.ledgers.prune(func(id director.NodeID) bool { return declaredNode[id] })
+}
+
+// probed returns the nodes of an applied configuration that are to be probed.
+func probed(c director.Config, o Overlay, now time.Time) []director.Node {
+	settings := o.InForce(now).Nodes
+	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n director.Node) bool {
+		return settings[n.ID].State == NodeDisabled
+	})
+}
+
+// stop waits for the exchange under way, saves the last edit and lets go of StateDir.
+func (l *loop) stop() error {
+	if !l.began.IsZero() {
+		select {
+		case <-l.results:
+		case <-time.After(l.cfg.Timeout):
+			return nil // a store that does not give up has the copy, too
+		}
+	}
+	if l.copy == nil {
+		return nil
+	}
+	l.keepCopy(l.Overlay())
+	return l.copy.file.Close()
+}

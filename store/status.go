@@ -1,0 +1,120 @@
+package store
+
+import (
+	"log/slog"
+	"reflect"
+	"time"
+)
+
+// Status is how a [Syncer] is doing. Ages and times are by the director's own clock.
+type Status struct {
+	Ready       bool          // there is a snapshot
+	SnapshotAge time.Duration // since it was built; 0 before the first
+	PictureAge  time.Duration // since the store last answered; 0 before that
+
+	// Degraded says that the store does not answer: the snapshots are made of
+	// what this director itself knows, and of the last Picture.
+	Degraded bool
+	Since    time.Time // when Degraded last changed; zero: it never has
+	Error    string    // why Degraded
+	CopyFail string    // why the copy in StateDir cannot be written; empty: it can
+
+	Syncs, Failures int64 // exchanges with the store, and those of them that failed
+
+	Director  Director   // this one, as it is offered
+	Directors []Director // live ones in the last Picture, with this one
+	Revision  Revision   // of the overlay that the snapshot obeys
+	Effects   []Effect   // what became of the overlay's entries
+
+	built, answered time.Time
+}
+
+// Status returns how the Syncer is doing now. The slices are not to be changed.
+func (s *Syncer) Status() Status {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	st.Director = s.self()
+	if !st.built.IsZero() {
+		st.Ready = true
+		st.SnapshotAge = now.Sub(st.built)
+	}
+	if !st.answered.IsZero() {
+		st.PictureAge = now.Sub(st.answered)
+	}
+	return st
+}
+
+// self describes this director. s.mu is held.
+func (s *Syncer) self() Director {
+	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash}
+}
+
+// update changes the status.
+func (s *Syncer) update(change func(*Status)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.status)
+}
+
+// away notes that an exchange failed, and says so when it is news.
+func (s *Syncer) away(err error) {
+	news := false
+	s.update(func(st *Status) {
+		news = !st.Degraded
+		if news {
+			st.Degraded, st.Since = true, s.cfg.Now()
+		}
+		st.Error = err.Error()
+	})
+	if news {
+		s.cfg.Log.Warn("the store is away; listeners are served as before, edits are refused",
+			"err", err, "overlay_revision", s.Overlay().Revision)
+	}
+}
+
+// back notes that the store answered, and says so when it is news.
+func (s *Syncer) back(p Picture) {
+	news, away := false, time.Duration(0)
+	s.update(func(st *Status) {
+		now := s.cfg.Now()
+		st.answered, st.Directors = now, p.Directors
+		if news = st.Degraded; news {
+			away = now.Sub(st.Since)
+			st.Degraded, st.Since, st.Error = false, now, ""
+		}
+	})
+	if news {
+		s.cfg.Log.Info("the store is back", "away", away)
+	}
+}
+
+// A stateCopy keeps the overlay on disk for a store that may lose it. It has one
+// user at a time.
+type stateCopy struct {
+	file  *File
+	saved Overlay
+	log   *slog.Logger
+	fails bool
+}
+
+// keep saves o if it differs from what was saved last.
+func (c *stateCopy) keep(o Overlay) error {
+	if reflect.DeepEqual(o, c.saved) {
+		return nil
+	}
+	err := c.file.Save(o)
+	if err == nil {
+		c.saved = o
+	}
+	if fails := err != nil; fails != c.fails {
+		c.fails = fails
+		if fails {
+			c.log.Error("the copy of the overlay cannot be written; if the store loses it too, operators' changes are lost", "err", err)
+		} else {
+			c.log.Info("the copy of the overlay can be written again")
+		}
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A Prober measures nodes. Its methods are safe for concurrent use and do not block.
+type Prober interface {
+	// SetNodes says what to measure from now on.
+	SetNodes(nodes []director.Node, mounts []director.Mount)
+	// Reports returns the newest report of each node that was measured, with the
+	// times of this machine's clock.
+	Reports() []director.Report
+	// First returns a channel that is closed when every node was measured once.
+	First() <-chan struct{}
+}
+
+// SyncerConfig is what a [Syncer] needs. Store, Config and Prober must be set.
+type SyncerConfig struct {
+	Store  Store
+	Config director.Config // as declared, without the overlay
+	Prober Prober
+
+	Director string // unique to this run of the process; empty: the host's name and some chance
+	Site     string // where this director stands; may be empty
+	// StateDir is a directory that exists, in which a copy of the overlay is
+	// kept against a store that loses it. Empty: no copy.
+	StateDir string
+
+	Tick    time.Duration // between two snapshots, give or take a tenth; default 250 ms
+	Settle  time.Duration // see DefaultSettle, which is the default
+	Timeout time.Duration // of one Sync; default 1 s
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// A Syncer keeps a director's view of the fleet up to date: each tick it
+// exchanges with the store and builds a snapshot. Once it has built the first
+// one it always has one, whatever becomes of the store. Its methods are safe for
+// concurrent use.
+type Syncer struct {
+	cfg   SyncerConfig
+	view  atomic.Pointer[director.View]
+	ready chan struct{}
+	kick  chan struct{} // something changed here: do not wait for the tick
+	copy  *stateCopy    // nil: none is kept
+	loop  *loop
+
+	mu       sync.Mutex // guards what follows
+	declared declared
+	overlay  Overlay
+	status   Status
+}
+
+// declared is a configuration that compiles by itself.
+type declared struct {
+	config director.Config
+	hash   string
+	edit   int // how many there were before it
+}
+
+// NewSyncer checks c and reads the copy in StateDir. A configuration that does
+// not compile is an error, and so is a StateDir that cannot be used, as told at
+// [OpenFile]. [Syncer.Run] must follow: it releases what is held.
+func NewSyncer(c SyncerConfig) (*Syncer, error) {
+	setDefault(&c.Tick, 250*time.Millisecond)
+	setDefault(&c.Settle, DefaultSettle)
+	setDefault(&c.Timeout, time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Director == "" {
+		host, _ := os.Hostname() // without one, chance alone makes it unique
+		c.Director = host + "-" + rand.Text()[:8]
+	}
+	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1)}
+	if err := s.SetConfig(c.Config); err != nil {
+		return nil, err
+	}
+	if c.StateDir != "" {
+		file, o, err := OpenFile(filepath.Join(c.StateDir, "overlay.json"), c.Log)
+		if err != nil {
+			return nil, err
+		}
+		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
+		s.overlay = o
+	}
+	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}}
+	s.loop.compile(s.loop.now()) // so that the prober has nodes from the start
+	return s, nil
+}
+
+func setDefault(d *time.Duration, def time.Duration) {
+	if *d <= 0 {
+		*d = def
+	}
+}
+
+// SetConfig puts a newly declared configuration in force, soon after it
+// returns. One that does not compile is refused as a whole; the error is that of
+// [director.Compile], and the old one stays.
+func (s *Syncer) SetConfig(c director.Config) error {
+	if _, err := director.Compile(c); err != nil {
+		return err
+	}
+	hash, err := hashConfig(c)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.declared = declared{c, hash, s.declared.edit + 1}
+	s.mu.Unlock()
+	s.wake()
+	return nil
+}
+
+// hashConfig returns a short hash that is the same wherever c means the same to
+// listeners. Directors may go by different names, so Self is left out.
+func hashConfig(c director.Config) (string, error) {
+	c.Self = nil
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("hash the configuration: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:6]), nil
+}
+
+func (s *Syncer) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// View returns the newest snapshot with its counters. Before the first one its
+// Snapshot is nil. It costs the load of a pointer.
+func (s *Syncer) View() director.View {
+	if v := s.view.Load(); v != nil {
+		return *v
+	}
+	return director.View{}
+}
+
+// Ready returns a channel that is closed once View has a snapshot.
+func (s *Syncer) Ready() <-chan struct{} { return s.ready }
+
+// Overlay returns the overlay as this director last saw it, with entries that
+// have expired; see [Overlay.InForce].
+func (s *Syncer) Overlay() Overlay {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.overlay
+}
+
+// Edit replaces the overlay in the store, by compare-and-set as told at [Store],
+// and at this director. An o that fails [Overlay.Validate] is refused. After a
+// success Overlay returns o, and the next View, some milliseconds later, obeys it.
+func (s *Syncer) Edit(ctx context.Context, at Revision, o Overlay) (Revision, error) {
+	if err := o.Validate(); err != nil {
+		return 0, fmt.Errorf("the edit is refused: %w", err)
+	}
+	o, err := o.asStored()
+	if err != nil {
+		return 0, fmt.Errorf("the edit is refused: %w", err)
+	}
+	defer s.wake() // after a conflict, too: what is in force is newer than what we know
+	rev, err := s.cfg.Store.Edit(ctx, at, o)
+	if err != nil {
+		return rev, err
+	}
+	o.Revision = rev
+	s.adopt(o)
+	return rev, nil
+}
+
+// adopt takes over o unless it is older than what is held: then the next Sync
+// offers what is held.
+func (s *Syncer) adopt(o Overlay) {
+	s.mu.Lock()
+	held := s.overlay
+	if o.Revision >= held.Revision {
+		s.overlay = o
+	}
+	s.mu.Unlock()
+	switch {
+	case o.Revision > held.Revision:
+		s.cfg.Log.Info("the overlay was edited", "revision", o.Revision, "before", held.Revision)
+	case o.Revision == held.Revision && !reflect.DeepEqual(o, held):
+		s.cfg.Log.Warn("the store has another overlay under the same revision, and the store's stands", "revision", o.Revision)
+	}
+}
