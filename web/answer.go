@@ -1,0 +1,69 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+)
+
+// An Answer is the form in which a request is answered. Each has one stable
+// name, the same in rules, explain, log and metric.
+type Answer uint8
+
+const (
+	Redirect Answer = iota // 302 to a node
+	M3U
+	PLS
+	XSPF
+	ASX
+	JSON       // what an app needs to go to a node by itself
+	Proxy      // the stream itself, carried inline
+	Deny       // 403, by a rule
+	NoAnswer   // an error, or OPTIONS: the status says which
+	numAnswers = iota
+)
+
+var answerNames = [numAnswers]string{
+	Redirect: "redirect", M3U: "m3u", PLS: "pls", XSPF: "xspf", ASX: "asx", JSON: "json",
+	Proxy: "proxy", Deny: "deny", NoAnswer: "none",
+}
+
+// String returns the answer's stable name, such as "redirect".
+func (a Answer) String() string {
+	if int(a) < len(answerNames) {
+		return answerNames[a]
+	}
+	return "unknown"
+}
+
+// MarshalText makes an Answer its stable name in JSON and logs.
+func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads the name of an answer that a rule may give.
+func (a *Answer) UnmarshalText(b []byte) error {
+	for i := range NoAnswer {
+		if i != JSON && i.String() == string(b) {
+			*a = i
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not an answer; use redirect, m3u, pls, xspf, asx, proxy or deny", b)
+}
+
+// playlist says whether the answer is a document that leads to the stream.
+func (a Answer) playlist() bool { return a >= M3U && a <= JSON }
+
+// playlistSuffixes are what a mount's name takes to become a playlist's.
+var playlistSuffixes = [...]struct {
+	suffix string
+	answer Answer
+}{{".m3u", M3U}, {".pls", PLS}, {".xspf", XSPF}, {".asx", ASX}, {".json", JSON}}
+
+// cutPlaylist splits "/live.mp3.m3u" into the mount and the playlist's format.
+func cutPlaylist(name string) (mount string, a Answer, ok bool) {
+	for _, s := range &playlistSuffixes {
+		if mount, ok = strings.CutSuffix(name, s.suffix); ok {
+			return mount, s.answer, true
+		}
+	}
+	return name, Redirect, false
+}

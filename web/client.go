@@ -1,0 +1,207 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// ForwardHeader is the header in which trusted proxies tell the client's address.
+// It is exactly one: a proxy that writes the one passes on what a client put into
+// the other.
+type ForwardHeader string
+
+const (
+	XForwardedFor ForwardHeader = "X-Forwarded-For" // and X-Forwarded-Proto
+	Forwarded     ForwardHeader = "Forwarded"       // RFC 7239
+)
+
+// maxHops bounds the walk through a chain of proxies.
+const maxHops = 32
+
+// trust says whom to believe about the client's address.
+type trust struct {
+	proxies []netip.Prefix
+	header  ForwardHeader
+}
+
+// client is who asks.
+type client struct {
+	addr  netip.Addr // of the listener; invalid: unknown
+	peer  netip.Addr // of the connection
+	https bool       // the listener speaks it, with us or with a trusted proxy
+	proxy bool       // addr is a trusted proxy's own: it asks for itself
+	hops  int        // entries of the header that were looked at
+	end   walkEnd
+}
+
+// walkEnd says why addr was taken.
+type walkEnd uint8
+
+const (
+	endDirect  walkEnd = iota // the peer is no trusted proxy
+	endClient                 // the right-most entry that is no trusted proxy's
+	endTrusted                // every entry was a trusted proxy's
+	endGarbage                // the next entry to the left is no address
+	endTooLong                // the chain is longer than anybody's
+)
+
+var walkEndNames = [...]string{
+	endDirect:  "the connection's own address: it is not from a trusted proxy",
+	endClient:  "the right-most forwarded address that is not a trusted proxy's",
+	endTrusted: "a trusted proxy's own: none of them forwarded anybody else's address",
+	endGarbage: "the last good forwarded address: what stands left of it is not an address",
+	endTooLong: "the last of 32 forwarded addresses: the chain is longer than that",
+}
+
+func (e walkEnd) String() string { return walkEndNames[e] }
+
+// clientOf finds out who asks. It allocates nothing for good input.
+func (t *trust) clientOf(r *http.Request) client {
+	c := client{https: r.TLS != nil}
+	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		c.peer = plain(ap.Addr())
+	}
+	c.addr = c.peer
+	if !t.trusts(c.peer) {
+		return c
+	}
+	c.end, c.proxy = endTrusted, true
+	lines := r.Header[string(t.header)]
+	var proto string
+	if t.header == Forwarded {
+		proto = t.walk(&c, lines, forwardedHop)
+	} else {
+		t.walk(&c, lines, plainHop)
+		proto = firstValue(r.Header["X-Forwarded-Proto"])
+	}
+	switch {
+	case strings.EqualFold(proto, "https"):
+		c.https = true
+	case strings.EqualFold(proto, "http"):
+		c.https = false
+	}
+	return c
+}
+
+// firstValue returns the first entry of a list, which the outermost proxy wrote:
+// the one that the listener talks to. It decides about nothing but the listener's
+// own answer, so that a claim of the listener's does no harm.
+func firstValue(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	first, _, _ := strings.Cut(lines[0], ",")
+	return strings.TrimSpace(first)
+}
+
+// walk goes through the entries from the right, past those of trusted proxies,
+// and returns the scheme that came with the one it ended at.
+func (t *trust) walk(c *client, lines []string, parse func(string) (netip.Addr, string, bool)) (proto string) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		rest, more := lines[i], true
+		for more {
+			var entry string
+			rest, entry, more = cutLast(rest)
+			if entry == "" {
+				continue // an empty entry of a list means nothing (RFC 9110, 5.6.1)
+			}
+			if c.hops == maxHops {
+				c.end = endTooLong
+				return proto
+			}
+			c.hops++
+			addr, scheme, ok := parse(entry)
+			if !ok {
+				c.end = endGarbage
+				return proto
+			}
+			c.addr, proto = addr, scheme
+			if !t.trusts(addr) {
+				c.end, c.proxy = endClient, false
+				return proto
+			}
+		}
+	}
+	return proto
+}
+
+// cutLast splits off the last entry of a comma-separated list. Commas in quoted
+// strings do not count, and quotes are matched from the right: what an attacker
+// puts on the left cannot swallow what a proxy appended.
+func cutLast(s string) (rest, entry string, more bool) {
+	quoted := false
+	for i := len(s) - 1; i >= 0; i-- {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ',' && !quoted:
+			return s[:i], trimSpace(s[i+1:]), true
+		}
+	}
+	return "", trimSpace(s), false
+}
+
+func trimSpace(s string) string { return strings.Trim(s, " \t") }
+
+func (t *trust) trusts(a netip.Addr) bool {
+	for _, p := range t.proxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// plainHop reads an entry of X-Forwarded-For.
+func plainHop(s string) (netip.Addr, string, bool) {
+	a, ok := hopAddr(s)
+	return a, "", ok
+}
+
+// forwardedHop reads an element of Forwarded: for="[2001:db8::1]:4711";proto=https.
+func forwardedHop(s string) (addr netip.Addr, proto string, ok bool) {
+	for s != "" {
+		var pair string
+		pair, s, _ = strings.Cut(s, ";")
+		name, value, _ := strings.Cut(trimSpace(pair), "=")
+		value = unquote(value)
+		switch {
+		case strings.EqualFold(name, "for"):
+			addr, ok = hopAddr(value)
+		case strings.EqualFold(name, "proto"):
+			proto = value
+		}
+	}
+	return addr, proto, ok
+}
+
+func unquote(s string) string {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		return s[1 : len(s)-1]
+	}
+	return s
+}
+
+// hopAddr reads an address with or without a port: proxies write all of
+// 192.0.2.1, 192.0.2.1:4711, 2001:db8::1 and [2001:db8::1]:4711.
+func hopAddr(s string) (netip.Addr, bool) {
+	if strings.HasPrefix(s, "[") {
+		var tail string
+		var found bool
+		s, tail, found = strings.Cut(s[1:], "]")
+		if !found || tail != "" && tail[0] != ':' {
+			return netip.Addr{}, false
+		}
+	} else if i := strings.IndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i+1:], ':') < 0 {
+		s = s[:i]
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.IsUnspecified() || a.IsMulticast() {
+		return netip.Addr{}, false
+	}
+	return plain(a), true
+}
+
+// plain drops what makes one address look like two: IPv4 in IPv6, and zones.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

@@ -1,0 +1,213 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// Config is what a [Server] is made of. Functions are called by many requests at
+// once and must not wait for anything.
+type Config struct {
+	// View returns the snapshot in force and its counters. Until there is one, its
+	// Snapshot is nil and requests are answered 503.
+	View func() director.View
+	// Locate returns where an address is.
+	Locate func(netip.Addr) director.Place
+	// Carrier carries streams inline; nil: nobody does.
+	Carrier Carrier
+	// Record is handed a record of each request once it has ended; nil: none is
+	// made. It must not keep the Record.
+	Record func(*Record)
+	// Ready adds to what /readyz says; nil: there is nothing to add.
+	Ready func() Readiness
+	// Now returns the time, for rates and records; nil: time.Now.
+	Now func() time.Time
+	// Log is for changes of state and for faults; nil: slog.Default.
+	Log *slog.Logger
+
+	// HashSecret is the same at all directors: by it a listener is placed alike at
+	// each of them, and pseudonyms in records agree. It may be empty.
+	HashSecret []byte
+	// MaxConnections bounds the connections of all listeners together; 0: 20,000.
+	MaxConnections int
+
+	Policy Policy
+}
+
+// Policy is what may change while the server runs. The zero Policy is the default.
+type Policy struct {
+	Rules []Rule // the operator's own; [ShippedRules] follow them
+
+	Escalate       Escalate       // empty: next
+	SchemeMismatch SchemeMismatch // empty: proxy
+	Entries        Entries        // of playlists; empty: nodes
+
+	// PlaylistLength is how many nodes a playlist lists, 1 to 20; 0: 3.
+	PlaylistLength int
+	// PublicURL is the director's own base URL, "https://radio.example", for
+	// entries of playlists. Empty: the request's scheme and Host.
+	PublicURL string
+
+	// DefaultMount is what "/" and SHOUTcast's "/;" stand for. Empty: "/;" stands
+	// for the only mount, if there is one.
+	DefaultMount string
+	// SIDs names the mounts of SHOUTcast's "/stream/1/". Empty: by order.
+	SIDs map[int]string
+
+	// KeepAlive keeps connections open after an answer: for directors behind a
+	// proxy that keeps its own. A listener goes elsewhere, so it gains nothing.
+	KeepAlive bool
+
+	// Trusted are the proxies that are believed about the client's address, and
+	// ForwardHeader is where they tell it; empty: X-Forwarded-For.
+	Trusted       []netip.Prefix
+	ForwardHeader ForwardHeader
+
+	// PerKey and PerAddress are requests a second, beyond which the answer is 429;
+	// 0: 10 and 200, negative: no limit. An address is an IPv4 address or an IPv6 /64.
+	PerKey, PerAddress int
+
+	// FullAddresses puts whole addresses into records, as royalty reports may need.
+	FullAddresses bool
+}
+
+// SchemeMismatch says what a listener gets whose scheme (http or https) no node speaks.
+type SchemeMismatch string
+
+const (
+	MismatchProxy    SchemeMismatch = "proxy"    // the stream, carried inline; without room 503, or a redirect from http to https
+	MismatchRedirect SchemeMismatch = "redirect" // a redirect to the other scheme, which browsers and ExoPlayer refuse
+	MismatchDeny     SchemeMismatch = "deny"     // 503
+)
+
+// Entries says what playlists lead to.
+type Entries string
+
+const (
+	EntriesNodes    Entries = "nodes"    // the nodes' URLs, ranked
+	EntriesDirector Entries = "director" // the director's own: players that return to the playlist are placed anew
+)
+
+// policy is a checked Policy with its defaults in place.
+type policy struct {
+	Policy
+	rules *ruleSet
+	trust trust
+}
+
+// compilePolicy joins one [director.ConfigError] for each mistake.
+func compilePolicy(in Policy) (*policy, error) {
+	p := &policy{Policy: in}
+	var errs []error
+	fail := func(msg string, path ...any) {
+		errs = append(errs, &director.ConfigError{Path: path, Msg: msg})
+	}
+	choose(&p.Escalate, "escalate", fail, EscalateNext, EscalateOff, EscalateObserve, EscalateInline)
+	choose(&p.SchemeMismatch, "scheme_mismatch", fail, MismatchProxy, MismatchRedirect, MismatchDeny)
+	choose(&p.Entries, "entries", fail, EntriesNodes, EntriesDirector)
+	choose(&p.ForwardHeader, "forward_header", fail, XForwardedFor, Forwarded)
+	orDefault(&p.PlaylistLength, 3)
+	orDefault(&p.PerKey, 10)
+	orDefault(&p.PerAddress, 200)
+	if p.PlaylistLength < 1 || p.PlaylistLength > 20 {
+		fail("must be 1 to 20 nodes", "playlist_length")
+	}
+	if err := checkPublicURL(p.PublicURL); err != nil {
+		fail(err.Error(), "public_url")
+	}
+	p.PublicURL = strings.TrimSuffix(p.PublicURL, "/")
+	if p.DefaultMount != "" && !strings.HasPrefix(p.DefaultMount, "/") {
+		fail(fmt.Sprintf("%q: a mount begins with a slash", p.DefaultMount), "default_mount")
+	}
+	for sid, name := range p.SIDs {
+		if !strings.HasPrefix(name, "/") {
+			fail(fmt.Sprintf("%q: a mount begins with a slash", name), "sids", sid)
+		}
+	}
+	p.trust = trust{header: p.ForwardHeader}
+	for i, t := range p.Trusted {
+		if !t.IsValid() {
+			fail("is not a network; write 192.0.2.0/24 or 2001:db8::/32", "trusted", i)
+			continue
+		}
+		p.trust.proxies = append(p.trust.proxies, plainPrefix(t))
+	}
+	rules, mistakes := compileRules(p.Rules)
+	for _, e := range mistakes {
+		errs = append(errs, e)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	p.rules = newRuleSet(rules)
+	return p, nil
+}
+
+func compileRules(own []Rule) (rules []compiledRule, mistakes []*director.ConfigError) {
+	add := func(list []Rule, shipped bool) {
+		for i, r := range list {
+			c, errs := compileRule(r, i+1, shipped)
+			for _, e := range errs {
+				e.Path = append([]any{"rules", i}, e.Path...)
+			}
+			rules, mistakes = append(rules, c), append(mistakes, errs...)
+		}
+	}
+	add(own, false)
+	add(ShippedRules(), true)
+	return rules, mistakes
+}
+
+// choose puts the first of all where none is given, and refuses what is not among them.
+func choose[T ~string](field *T, name string, fail func(string, ...any), all ...T) {
+	if *field == "" {
+		*field = all[0]
+	}
+	if !slices.Contains(all, *field) {
+		names := make([]string, len(all))
+		for i, v := range all {
+			names[i] = string(v)
+		}
+		fail(fmt.Sprintf("%q: use %s", *field, strings.Join(names, ", ")), name)
+	}
+}
+
+func orDefault(n *int, def int) {
+	if *n == 0 {
+		*n = def
+	}
+}
+
+func checkPublicURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("%q: write it with its scheme, as in https://radio.example", s)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("%q: leave out credentials, query and fragment", u.Redacted())
+	case hasControl(s) || strings.ContainsAny(s, " \"<>"):
+		return fmt.Errorf("%q: has characters that do not belong into a URL", s)
+	}
+	return nil
+}
+
+// plainPrefix turns a network of IPv4 in IPv6 into one of IPv4, as addresses are.
+func plainPrefix(p netip.Prefix) netip.Prefix {
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(a.Unmap(), p.Bits()-96).Masked()
+	}
+	return p.Masked()
+}

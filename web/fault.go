@@ -1,0 +1,117 @@
+package web
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+	"github.com/signpost-fm/signpost/director"
+)
+
+// fault is an answer that is not what was asked for. Handlers return it, and
+// [Server.refuse] turns it into a response.
+type fault struct {
+	status int
+	text   string // one short line for people; players never show it
+	retry  bool   // it may pass: tell when to ask again
+	body   []byte
+	length []string // of body, for the header
+}
+
+func newFault(status int, retry bool, text string) *fault {
+	return &fault{
+		status: status, retry: retry, text: text,
+		body: []byte(text + "\n"), length: []string{strconv.Itoa(len(text) + 1)},
+	}
+}
+
+func (f *fault) Error() string { return f.text }
+
+var (
+	faultBadPath     = newFault(http.StatusBadRequest, false, "the request has control characters in its path or query")
+	faultRuleDenies  = newFault(http.StatusForbidden, false, "this player is not served here")
+	faultNoMount     = newFault(http.StatusNotFound, false, "no such stream")
+	faultMethod      = newFault(http.StatusMethodNotAllowed, false, "use GET")
+	faultTooLong     = newFault(http.StatusRequestURITooLong, false, "the path or the query is too long")
+	faultKeyRate     = newFault(http.StatusTooManyRequests, true, "too many requests")
+	faultAddressRate = newFault(http.StatusTooManyRequests, true, "too many requests from this address")
+	faultDenied      = newFault(http.StatusUnavailableForLegalReasons, false, "this stream is not licensed for your region")
+	faultBroken      = newFault(http.StatusInternalServerError, false, "the director failed")
+	faultStarting    = newFault(http.StatusServiceUnavailable, true, "starting, try again soon")
+	faultDown        = newFault(http.StatusServiceUnavailable, true, "this stream is off the air right now")
+	faultFull        = newFault(http.StatusServiceUnavailable, true, "all nodes are full, try again soon")
+	faultNobody      = newFault(http.StatusServiceUnavailable, true, "no node is available right now")
+	faultScheme      = newFault(http.StatusServiceUnavailable, true, "no node serves this stream over this scheme")
+	faultNoRoom      = newFault(http.StatusServiceUnavailable, true, "no room to carry this stream, try again soon")
+	faultNoUpstream  = newFault(http.StatusServiceUnavailable, true, "no node gives this stream right now")
+)
+
+// faultOf says which fault a decision without a node is.
+func faultOf(o director.Outcome) *fault {
+	switch o {
+	case director.NoMount:
+		return faultNoMount
+	case director.MountDown:
+		return faultDown
+	case director.Denied:
+		return faultDenied
+	case director.Full:
+		return faultFull
+	default:
+		return faultNobody
+	}
+}
+
+// Listeners that are refused together must not come back together: Retry-After
+// is spread over 5 to 20 seconds.
+var retryAfter = func() (values [16][]string) {
+	for i := range values {
+		values[i] = []string{strconv.Itoa(5 + i)}
+	}
+	return values
+}()
+
+// refuse answers with a fault. It is the one place where errors become responses.
+func (s *Server) refuse(x *exchange, err error) {
+	var f *fault
+	var router *echo.HTTPError
+	switch {
+	case errors.As(err, &f):
+	case errors.As(err, &router) && (router.Code == http.StatusMethodNotAllowed || router.Code == http.StatusNotFound):
+		// The router knows every path; what it does not know is a method.
+		f = faultMethod
+	default:
+		s.cfg.Log.Error("request failed", "error", err, "path", x.r.URL.Path)
+		f = faultBroken
+	}
+	if x.c.Response().Committed {
+		return
+	}
+	x.answer, x.fault = NoAnswer, f
+	if f == faultRuleDenies {
+		x.answer = Deny
+	}
+	h := x.header()
+	delete(h, "Location")
+	h["Content-Type"] = typePlain
+	h["Content-Length"] = f.length
+	h["Cache-Control"] = noStore
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	if f.retry {
+		h["Retry-After"] = retryAfter[rand.IntN(len(retryAfter))]
+	}
+	switch f.status {
+	case http.StatusMethodNotAllowed:
+		h["Allow"] = allowMethods
+	case http.StatusTooManyRequests:
+		h["Connection"] = closeConnection
+	default:
+		x.p.connection(h)
+	}
+	x.w.WriteHeader(f.status)
+	if x.r.Method != http.MethodHead {
+		x.w.Write(f.body)
+	}
+}

@@ -1,0 +1,51 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Readiness is what the rest of the program says about itself.
+type Readiness struct {
+	Degraded bool   // it answers, but something is not as it should be
+	Reason   string // what that is
+}
+
+type readyAnswer struct {
+	Ready        bool    `json:"ready"`
+	Degraded     bool    `json:"degraded"`
+	Reason       string  `json:"reason,omitempty"`
+	SnapshotAgeS float64 `json:"snapshot_age_s,omitempty"` // seconds
+}
+
+// healthz says that the process serves.
+func (s *Server) healthz(c echo.Context) error {
+	h := c.Response().Header()
+	h["Cache-Control"] = noStore
+	return c.String(http.StatusOK, "ok\n")
+}
+
+// readyz says whether listeners should be sent here.
+func (s *Server) readyz(c echo.Context) error {
+	a := readyAnswer{Ready: true}
+	if s.cfg.Ready != nil {
+		r := s.cfg.Ready()
+		a.Degraded, a.Reason = r.Degraded, r.Reason
+	}
+	if view := s.cfg.View(); view.Snapshot == nil {
+		a.Ready, a.Reason = false, "no snapshot yet"
+	} else {
+		a.SnapshotAgeS = max(0, s.cfg.Now().Sub(view.Built()).Seconds())
+	}
+	if s.draining.Load() {
+		a.Ready, a.Reason = false, "draining"
+	}
+	code := http.StatusOK
+	if !a.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	h := c.Response().Header()
+	h["Cache-Control"] = noStore
+	return c.JSON(code, a)
+}

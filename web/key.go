@@ -1,0 +1,113 @@
+package web
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+func hashString(s string) uint64 { return xxhash.Sum64String(s) }
+
+// keyer makes the hashes that stand for a listener. Safe for concurrent use.
+type keyer struct {
+	seed  uint64   // for placement: the same at all directors
+	local uint64   // for tables in this process
+	log   [32]byte // for records
+	day   atomic.Pointer[daySalt]
+}
+
+type daySalt struct {
+	day  int64 // since 1970, UTC
+	salt [16]byte
+}
+
+// newKeyer derives everything from the secret. Without one, placement is still
+// the same at all directors, but the hash in records is this process's own: it
+// must not be one that anybody can try addresses against.
+func newKeyer(secret []byte) *keyer {
+	var own [32]byte
+	rand.Read(own[:]) // never fails: see the package's documentation
+	k := &keyer{local: binary.LittleEndian.Uint64(own[:]), log: own}
+	if len(secret) > 0 {
+		placement := sha256.Sum256(append([]byte("signpost placement "), secret...))
+		k.seed = binary.LittleEndian.Uint64(placement[:])
+		k.log = sha256.Sum256(append([]byte("signpost records "), secret...))
+	}
+	return k
+}
+
+// placement is the Key by which a listener is placed: a keyed hash of the
+// address's network, the user agent's hash and the mount's canonical name.
+func (k *keyer) placement(a netip.Addr, agent uint64, mount string) uint64 {
+	var b [24]byte
+	putNetwork(b[:16], a)
+	binary.LittleEndian.PutUint64(b[16:], agent)
+	var d xxhash.Digest
+	d.ResetWithSeed(k.seed)
+	d.Write(b[:])
+	d.WriteString(mount)
+	return d.Sum64()
+}
+
+// network is the key of an address in the table of rate limits.
+func (k *keyer) network(a netip.Addr) uint64 {
+	var b [16]byte
+	putNetwork(b[:], a)
+	var d xxhash.Digest
+	d.ResetWithSeed(k.local)
+	d.Write(b[:])
+	return d.Sum64()
+}
+
+// putNetwork writes what of an address stands for one household: all of IPv4,
+// the /64 of IPv6.
+func putNetwork(b []byte, a netip.Addr) {
+	full := a.As16()
+	copy(b, full[:])
+	if !a.Is4() {
+		clear(b[8:16])
+	}
+}
+
+// listener is the hash by which records of one day can be told to be of one
+// listener. With the next day's salt nothing connects the two; who has the secret
+// can try addresses, so it is a pseudonym, not anonymity.
+func (k *keyer) listener(now time.Time, a netip.Addr, agent uint64) uint64 {
+	var b [40]byte // with SHA-256's padding one block
+	salt := k.saltOf(now)
+	copy(b[:16], salt[:])
+	full := a.As16()
+	copy(b[16:32], full[:])
+	binary.LittleEndian.PutUint64(b[32:], agent)
+	sum := sha256.Sum256(b[:])
+	return binary.LittleEndian.Uint64(sum[:])
+}
+
+func (k *keyer) saltOf(now time.Time) *[16]byte {
+	day := now.Unix() / (24 * 60 * 60)
+	if s := k.day.Load(); s != nil && s.day == day {
+		return &s.salt
+	}
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(k.log[:], uint64(day)))
+	s := &daySalt{day: day, salt: [16]byte(sum[:])}
+	k.day.Store(s)
+	return &s.salt
+}
+
+// masked returns the network that a record shows: /24 of IPv4, /48 of IPv6.
+func masked(a netip.Addr) netip.Prefix {
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil { // the zero Addr
+		return netip.Prefix{}
+	}
+	return p
+}

@@ -1,0 +1,81 @@
+package web
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// Listener prepares a listening socket for [Server.Serve]. It closes connections
+// beyond [Config.MaxConnections] at once: a player that is refused tries elsewhere,
+// one that waits in a queue does not. Connections from the networks in proxies may
+// begin with a PROXY header, version 1 or 2, that tells the client's address; from
+// elsewhere such a header is garbage. TLS goes on top of it.
+func (s *Server) Listener(l net.Listener, proxies []netip.Prefix) net.Listener {
+	l = &limitedListener{Listener: l, s: s}
+	if len(proxies) == 0 {
+		return l
+	}
+	trusted := trust{}
+	for _, p := range proxies {
+		trusted.proxies = append(trusted.proxies, plainPrefix(p))
+	}
+	return &proxyproto.Listener{
+		Listener:          l,
+		ReadHeaderTimeout: proxyHeaderTimeout,
+		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+			if trusted.trusts(addrOf(o.Upstream)) {
+				return proxyproto.USE, nil // without one it is the proxy's own: a health check
+			}
+			return proxyproto.SKIP, nil
+		},
+	}
+}
+
+// proxyHeaderTimeout bounds how long a trusted proxy may take for its header,
+// which is the first thing that it sends.
+const proxyHeaderTimeout = 3 * time.Second
+
+func addrOf(a net.Addr) netip.Addr {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plain(ap.Addr())
+}
+
+type limitedListener struct {
+	net.Listener
+	s *Server
+}
+
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		st := l.s.stats
+		if st.open.Add(1) > l.s.connLimit {
+			st.open.Add(-1)
+			st.excess.Add(1)
+			c.Close()
+			continue
+		}
+		return &countedConn{Conn: c, s: l.s}, nil
+	}
+}
+
+type countedConn struct {
+	net.Conn
+	s    *Server
+	once sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.s.stats.open.Add(-1) })
+	return c.Conn.Close()
+}

@@ -1,0 +1,94 @@
+package web
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// Record is what is kept of one request. It is handed to [Config.Record] when the
+// request has ended, and is used again afterwards: whoever wants to keep it copies it.
+type Record struct {
+	Time     time.Time // when it began
+	Duration time.Duration
+	Method   string
+	Path     string // decoded, as asked for
+	Status   int    // HTTP status
+	Answer   Answer
+	// Outcome is the core's word on it, where Decided; else the request came not so far.
+	Outcome director.Outcome
+	Decided bool
+	Fault   string // the short line that the listener got; empty: none
+
+	Mount  string          // its canonical name; empty: no such mount
+	Node   director.NodeID // where the listener was sent; empty: nowhere, or to the overflow
+	Region director.RegionID
+	Rule   string // the client rule that held; empty: none
+	Step   string // on the ladder for clients without a rule: first, again, next, inline or crowd; empty: not on it
+
+	Country   director.Code
+	Client    netip.Prefix // /24 or /48 of the listener's address; all of it with Policy.FullAddresses
+	Listener  uint64       // pseudonym of address and user agent, another one each day (UTC)
+	UserAgent string
+	HTTPS     bool // how the listener came
+
+	Bytes int64  // of a stream that was carried inline
+	End   string // why it ended
+}
+
+func (s *Server) record(x *exchange) {
+	took := s.cfg.Now().Sub(x.now)
+	status := x.c.Response().Status
+	if status >= 0 && status < len(s.stats.codes) {
+		s.stats.codes[status].Add(1)
+	}
+	if x.decided {
+		s.stats.answers[x.d.Outcome][x.answer].Add(1)
+	}
+	if !x.ended {
+		s.stats.seconds.observe(took)
+	}
+	if s.cfg.Record == nil {
+		return
+	}
+	r := &x.rec
+	*r = Record{
+		Time: x.now, Duration: took, Method: x.r.Method, Path: x.r.URL.Path, Status: status,
+		Answer: x.answer, Outcome: x.d.Outcome, Decided: x.decided,
+		Country: x.place.Country, UserAgent: firstHeader(x.r, "User-Agent"), HTTPS: x.client.https,
+	}
+	if x.fault != nil {
+		r.Fault = x.fault.text
+	}
+	if x.decided {
+		s.recordDecision(x)
+	}
+	if x.rule != nil {
+		r.Rule = x.rule.Name
+	} else if x.visit.tracked {
+		r.Step = x.visit.step.String()
+	}
+	if a := x.client.addr; a.IsValid() {
+		r.Client = masked(a)
+		if x.p.FullAddresses {
+			r.Client = netip.PrefixFrom(a, a.BitLen())
+		}
+		r.Listener = s.keys.listener(x.now, a, x.agent.hash)
+	}
+	s.cfg.Record(r)
+}
+
+func (s *Server) recordDecision(x *exchange) {
+	r := &x.rec
+	r.Region = x.d.Region
+	if x.d.Mount >= 0 {
+		r.Mount = x.view.Mount(x.d.Mount).Name
+	}
+	switch {
+	case x.ended:
+		r.Node, r.Bytes, r.End = x.carried.Node, x.carried.Bytes, x.carried.End
+	case x.fault == nil && len(x.d.Ranked) > 0:
+		r.Node = x.view.NodeID(x.d.Ranked[0].Node)
+	}
+}

@@ -1,0 +1,196 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A Rule says how clients of one kind are answered at a mount's own URL. All of
+// its conditions must hold; without any, it holds for everyone. Of several rules
+// the first that holds wins, the operator's before the shipped ones.
+//
+// The URL of a playlist is answered with that playlist whatever Answer says,
+// except where it is Deny; with Proxy, its entries are the director's own URLs.
+type Rule struct {
+	Name string // for explain and records; empty: its number
+
+	// UserAgent is a glob for the whole header without regard to case: '*' is any
+	// run, '?' any byte, '\' takes the next byte literally. Empty: any user agent.
+	UserAgent string
+	// UserAgentRegexp is an RE2 expression, not anchored. Empty: any user agent.
+	UserAgentRegexp string
+	Headers         []HeaderMatch
+	HTTP            string // "1.0", "1.1" or "2"; empty: any
+
+	Answer Answer
+	// HTTPOnly sends the client to http:// URLs only, whatever it came with.
+	HTTPOnly bool
+	// SameScheme says that the client refuses a redirect to the other scheme: where
+	// its own is not to be had, it gets the stream itself, or 503.
+	SameScheme bool
+	// ICY begins a stream that is carried inline with "ICY 200 OK".
+	ICY bool
+	// OrRedirect sends the client to a node when a stream cannot be carried inline
+	// for want of room. Without it, the answer is then 503.
+	OrRedirect bool
+
+	Reason string // why there is this rule, for explain
+}
+
+// A HeaderMatch is a condition on a request header.
+type HeaderMatch struct {
+	Name   string
+	Absent bool   // the header is missing or empty
+	Glob   string // what its value is like; empty: it must merely be there
+}
+
+// compiledRule is a Rule that was checked.
+type compiledRule struct {
+	Rule
+	number    int // in its list, from 1
+	shipped   bool
+	agent     glob           // nil: any
+	agentRE   *regexp.Regexp // nil: any
+	agentNone bool           // there must be no user agent
+	needs     needs
+	headers   []compiledHeader // but User-Agent
+	major     int              // 0: any version of HTTP
+	minor     int
+}
+
+type compiledHeader struct {
+	name   string // canonical
+	absent bool
+	glob   glob // nil: any value
+}
+
+// compileRule returns the mistakes with the field's path below the rule.
+func compileRule(r Rule, number int, shipped bool) (compiledRule, []*director.ConfigError) {
+	c := compiledRule{Rule: r, number: number, shipped: shipped}
+	var errs []*director.ConfigError
+	fail := func(msg string, path ...any) {
+		errs = append(errs, &director.ConfigError{Path: path, Msg: msg})
+	}
+	if c.Name == "" {
+		c.Name = fmt.Sprintf("rule %d", number)
+	}
+	if r.Answer >= NoAnswer || r.Answer == JSON {
+		fail("use redirect, m3u, pls, xspf, asx, proxy or deny", "answer")
+	}
+	switch r.HTTP {
+	case "":
+	case "1.0":
+		c.major, c.minor = 1, 0
+	case "1.1":
+		c.major, c.minor = 1, 1
+	case "2":
+		c.major = 2
+	default:
+		fail(fmt.Sprintf(`%q is not a version of HTTP; use "1.0", "1.1" or "2"`, r.HTTP), "http")
+	}
+	c.compileAgent(fail)
+	for i, h := range r.Headers {
+		c.compileHeader(h, i, fail)
+	}
+	return c, errs
+}
+
+func (c *compiledRule) compileAgent(fail func(string, ...any)) {
+	switch {
+	case c.UserAgent != "" && c.UserAgentRegexp != "":
+		fail("give a user agent as a glob or as a regular expression, not both", "user_agent_regexp")
+	case c.UserAgent != "":
+		g, err := parseGlob(c.UserAgent)
+		if err != nil {
+			fail(err.Error(), "user_agent")
+			return
+		}
+		c.agent = g
+		if lits := g.literals(); len(lits) > 0 {
+			c.needs = needs{lits}
+		}
+	case c.UserAgentRegexp != "":
+		re, lits, err := parseRegexp(c.UserAgentRegexp)
+		if err != nil {
+			fail(err.Error(), "user_agent_regexp")
+			return
+		}
+		c.agentRE = re
+		for _, l := range lits {
+			c.needs = append(c.needs, []string{l})
+		}
+	}
+}
+
+func (c *compiledRule) compileHeader(h HeaderMatch, i int, fail func(string, ...any)) {
+	name := textproto.CanonicalMIMEHeaderKey(h.Name)
+	if name == "" || strings.ContainsAny(name, " \t\r\n:") {
+		fail(fmt.Sprintf("%q is not the name of a header", h.Name), "headers", i, "name")
+		return
+	}
+	if h.Absent && h.Glob != "" {
+		fail("a header that is absent has no value; take out one of the two", "headers", i, "value")
+		return
+	}
+	var g glob
+	if h.Glob != "" {
+		var err error
+		if g, err = parseGlob(h.Glob); err != nil {
+			fail(err.Error(), "headers", i, "value")
+			return
+		}
+	}
+	if name == "User-Agent" {
+		if !h.Absent {
+			fail("write this as user_agent", "headers", i, "name")
+		}
+		c.agentNone = true
+		return
+	}
+	c.headers = append(c.headers, compiledHeader{name: name, absent: h.Absent, glob: g})
+}
+
+// matchesAgent is the part of a rule that depends on the user agent alone.
+func (c *compiledRule) matchesAgent(ua string) bool {
+	switch {
+	case c.agentNone && ua != "":
+		return false
+	case c.agent != nil:
+		return c.agent.match(ua)
+	case c.agentRE != nil:
+		return c.agentRE.MatchString(ua)
+	}
+	return true
+}
+
+// agentOnly says that nothing but the user agent matters.
+func (c *compiledRule) agentOnly() bool { return c.major == 0 && len(c.headers) == 0 }
+
+// matchesRest is what matchesAgent leaves to be looked at.
+func (c *compiledRule) matchesRest(r *http.Request) bool {
+	if c.major != 0 && (r.ProtoMajor != c.major || r.ProtoMinor != c.minor) {
+		return false
+	}
+	for i := range c.headers {
+		h := &c.headers[i]
+		value := ""
+		if v := r.Header[h.name]; len(v) > 0 {
+			value = v[0]
+		}
+		switch {
+		case h.absent != (value == ""):
+			return false
+		case h.glob != nil && !h.glob.match(clip(value)):
+			return false
+		}
+	}
+	return true
+}
+
+// clip returns what patterns get to see of a header.
+func clip(s string) string { return s[:min(len(s), maxMatched)] }

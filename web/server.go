@@ -1,0 +1,206 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Server is the public side. Safe for concurrent use.
+type Server struct {
+	cfg    Config
+	policy atomic.Pointer[policy]
+	keys   *keyer
+	stats  *stats
+	start  time.Time
+	pool   sync.Pool // of *exchange
+
+	visits    *table[visit] // by Key
+	addresses *table[rate]
+
+	echo      *echo.Echo
+	http      *http.Server
+	connLimit int64
+
+	base     context.Context // of all requests
+	cut      context.CancelFunc
+	inline   sync.Mutex // orders draining and new inline streams
+	draining atomic.Bool
+	carrying sync.WaitGroup
+}
+
+const (
+	// rememberedKeys bounds what is known of listeners: at 4,000 new ones a second
+	// each is remembered for the 15 seconds that count. About 9 MB when full.
+	rememberedKeys = 1 << 16
+	// rememberedAddresses is about 0.8 MB when full.
+	rememberedAddresses = 1 << 15
+
+	defaultMaxConnections = 20_000
+
+	maxHeaderBytes    = 16 << 10
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 60 * time.Second
+)
+
+// New makes a server of a checked configuration. Mistakes are joined, one
+// [director.ConfigError] each.
+func New(c Config) (*Server, error) {
+	if c.View == nil || c.Locate == nil {
+		return nil, errors.New("web: Config.View and Config.Locate are needed")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = defaultMaxConnections
+	}
+	s := &Server{
+		cfg: c, keys: newKeyer(c.HashSecret), stats: newStats(), start: c.Now(), connLimit: int64(c.MaxConnections),
+		visits: newTable[visit](rememberedKeys), addresses: newTable[rate](rememberedAddresses),
+	}
+	s.pool.New = func() any { return newExchange() }
+	if err := s.SetPolicy(c.Policy); err != nil {
+		return nil, err
+	}
+	s.base, s.cut = context.WithCancel(context.Background())
+	s.echo = s.routes()
+	s.http = &http.Server{
+		Handler:        s.echo,
+		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		// No WriteTimeout: it would cut streams that are carried inline.
+		BaseContext: func(net.Listener) context.Context { return s.base },
+		ErrorLog:    log.New(serverLog{c.Log}, "", 0),
+	}
+	return s, nil
+}
+
+func (s *Server) routes() *echo.Echo {
+	e := echo.New()
+	stream, options := s.stream, s.options
+	anything := func(c echo.Context) error { return s.run(c, stream) }
+	e.GET("/*", anything)
+	e.HEAD("/*", anything)
+	e.OPTIONS("/*", func(c echo.Context) error { return s.run(c, options) })
+	for path, h := range map[string]echo.HandlerFunc{"/healthz": s.healthz, "/readyz": s.readyz} {
+		e.GET(path, h)
+		e.HEAD(path, h)
+	}
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		s.run(c, func(*exchange) error { return err })
+	}
+	return e
+}
+
+// CheckPolicy returns what [Server.SetPolicy] would: a whole configuration can be
+// refused before any part of it is applied.
+func CheckPolicy(p Policy) error {
+	_, err := compilePolicy(p)
+	return err
+}
+
+// SetPolicy puts a policy into force for the requests that come. One with
+// mistakes is refused whole, and the old one stays.
+func (s *Server) SetPolicy(p Policy) error {
+	c, err := compilePolicy(p)
+	if err != nil {
+		return fmt.Errorf("web: %w", err)
+	}
+	s.policy.Store(c)
+	return nil
+}
+
+// Handler returns the public side as a handler.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Collector returns the metrics of the public side.
+func (s *Server) Collector() prometheus.Collector { return s.stats }
+
+// since is the time since the server began. It is never 0, which means "never".
+func (s *Server) since(now time.Time) time.Duration { return now.Sub(s.start) + time.Hour }
+
+// Serve answers connections of l until [Server.Shutdown], with which it returns
+// nil. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("web: serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Drain makes /readyz say no and takes no new streams to carry inline; all else
+// goes on. A load balancer gets time to notice before [Server.Shutdown].
+func (s *Server) Drain() {
+	s.inline.Lock()
+	defer s.inline.Unlock()
+	s.draining.Store(true)
+}
+
+// beginCarrying says whether a new inline stream may begin. If so, the caller
+// calls s.carrying.Done when it has ended.
+func (s *Server) beginCarrying() bool {
+	s.inline.Lock()
+	defer s.inline.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.carrying.Add(1)
+	return true
+}
+
+// Shutdown drains, closes the listeners, and lets requests and inline streams
+// finish until ctx is done. Then it cuts them and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Drain()
+	defer s.cut()
+	err := s.http.Shutdown(ctx)
+	if err == nil {
+		// net/http does not wait for connections that were hijacked.
+		err = wait(ctx, &s.carrying)
+	}
+	if err != nil {
+		s.cut()
+		s.http.Close()
+	}
+	return err
+}
+
+func wait(ctx context.Context, wg *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// serverLog passes on what net/http complains about, except what every scanner on
+// the internet could fill a log with.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(b []byte) (int, error) {
+	msg := strings.TrimSpace(string(b))
+	if !strings.HasPrefix(msg, "http: TLS handshake error") {
+		l.log.Warn("http server", "message", msg)
+	}
+	return len(b), nil
+}

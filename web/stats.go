@@ -1,0 +1,230 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/signpost-fm/signpost/director"
+)
+
+// stats counts with atomic additions only, and is read when metrics are
+// collected. It implements [prometheus.Collector].
+type stats struct {
+	answers    [][numAnswers]atomic.Uint64 // by outcome
+	codes      [600]atomic.Uint64          // by HTTP status
+	seconds    histogram                   // of all but carried streams
+	families   families
+	nodes      counters
+	limited    [2]atomic.Uint64 // by limitScope
+	carried    atomic.Uint64    // streams carried inline that have ended
+	bytes      atomic.Uint64    // of them
+	noRoom     atomic.Uint64    // streams that the inline budget had no room for
+	noUpstream atomic.Uint64
+	panics     atomic.Uint64
+	open       atomic.Int64 // connections
+	excess     atomic.Uint64
+}
+
+// limitScope is what a request was one too many of.
+type limitScope int
+
+const (
+	limitKey limitScope = iota
+	limitAddress
+)
+
+func newStats() *stats {
+	return &stats{answers: make([][numAnswers]atomic.Uint64, len(director.Outcomes()))}
+}
+
+// counters are counts by a label whose values become known on the way. Adding to
+// one that is known takes no lock.
+type counters struct {
+	mu    sync.Mutex // for adding new ones
+	known atomic.Pointer[map[string]*atomic.Uint64]
+}
+
+func (c *counters) add(label string) {
+	if m := c.known.Load(); m != nil {
+		if n := (*m)[label]; n != nil {
+			n.Add(1)
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := map[string]*atomic.Uint64{}
+	if m := c.known.Load(); m != nil {
+		for k, v := range *m {
+			next[k] = v
+		}
+	}
+	if next[label] == nil {
+		next[label] = new(atomic.Uint64)
+	}
+	next[label].Add(1)
+	c.known.Store(&next)
+}
+
+// maxFamilies bounds the label values that user agents can make.
+const maxFamilies = 200
+
+// family counts the requests of one kind of client.
+type family struct {
+	name  string
+	steps [numSteps]atomic.Uint64
+}
+
+// families knows the kinds of clients seen. Safe for concurrent use.
+type families struct {
+	mu    sync.Mutex
+	named map[string]*family
+	all   []*family
+}
+
+// of returns the family of a user agent; the 201st and further ones are "other".
+func (f *families) of(ua string) *family {
+	name := familyName(ua)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known := f.named[name]; known != nil {
+		return known
+	}
+	if len(f.all) >= maxFamilies {
+		name = "other"
+		if known := f.named[name]; known != nil {
+			return known
+		}
+	}
+	if f.named == nil {
+		f.named = map[string]*family{}
+	}
+	known := &family{name: strings.Clone(name)}
+	f.named[known.name] = known
+	f.all = append(f.all, known)
+	return known
+}
+
+// familyName is the user agent's first token, up to a slash or a space.
+func familyName(ua string) string {
+	const longest = 40
+	if ua == "" {
+		return "none"
+	}
+	name := ua
+	if i := strings.IndexAny(ua, "/ "); i >= 0 {
+		name = ua[:i]
+	}
+	if name == "" || len(name) > longest {
+		return "other"
+	}
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] >= 0x7f {
+			return "other"
+		}
+	}
+	return name
+}
+
+// histogram counts durations in fixed buckets.
+type histogram struct {
+	counts [len(histogramBounds) + 1]atomic.Uint64
+	sum    atomic.Int64 // nanoseconds
+}
+
+var histogramBounds = [...]time.Duration{
+	20 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond,
+	time.Millisecond, 5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, time.Second,
+}
+
+func (h *histogram) observe(d time.Duration) {
+	i := 0
+	for i < len(histogramBounds) && d > histogramBounds[i] {
+		i++
+	}
+	h.counts[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+var (
+	descRequests    = prometheus.NewDesc("signpost_requests_total", "Requests for a mount, by how the decision ended and how they were answered.", []string{"outcome", "answer"}, nil)
+	descResponses   = prometheus.NewDesc("signpost_responses_total", "Answers by HTTP status.", []string{"code"}, nil)
+	descSeconds     = prometheus.NewDesc("signpost_request_duration_seconds", "Time to answer, without streams that were carried inline.", nil, nil)
+	descSent        = prometheus.NewDesc("signpost_listeners_sent_total", "Listeners that were sent to a node.", []string{"node"}, nil)
+	descClients     = prometheus.NewDesc("signpost_client_requests_total", "Requests of clients without a rule, by the user agent's first word and by what happened before: first, again (within 3 s), next and inline (back within 15 s, so the redirect may not have worked), crowd (more than 3 in 10 s).", []string{"client", "step"}, nil)
+	descLimited     = prometheus.NewDesc("signpost_rate_limited_total", "Requests answered 429, by what there were too many of.", []string{"scope"}, nil)
+	descCarried     = prometheus.NewDesc("signpost_inline_streams_total", "Streams carried inline that have ended.", nil, nil)
+	descBytes       = prometheus.NewDesc("signpost_inline_bytes_total", "Bytes of streams carried inline that have ended.", nil, nil)
+	descNotCarried  = prometheus.NewDesc("signpost_inline_refused_total", "Streams that were to be carried inline and were not.", []string{"reason"}, nil)
+	descPanics      = prometheus.NewDesc("signpost_panics_total", "Requests that ended in a panic: faults to report.", nil, nil)
+	descConnections = prometheus.NewDesc("signpost_connections", "Open connections.", nil, nil)
+	descExcess      = prometheus.NewDesc("signpost_connections_refused_total", "Connections closed at once because there were too many.", nil, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (s *stats) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descRequests, descResponses, descSeconds, descSent, descClients, descLimited, descCarried,
+		descBytes, descNotCarried, descPanics, descConnections, descExcess,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (s *stats) Collect(ch chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	for o := range s.answers {
+		for a := range s.answers[o] {
+			count(descRequests, s.answers[o][a].Load(), director.Outcome(o).String(), Answer(a).String())
+		}
+	}
+	for code := range s.codes {
+		if n := s.codes[code].Load(); n > 0 {
+			count(descResponses, n, strconv.Itoa(code))
+		}
+	}
+	ch <- s.seconds.metric()
+	if m := s.nodes.known.Load(); m != nil {
+		for node, n := range *m {
+			count(descSent, n.Load(), node)
+		}
+	}
+	for _, f := range s.families.list() {
+		for i := range f.steps {
+			count(descClients, f.steps[i].Load(), f.name, step(i).String())
+		}
+	}
+	count(descLimited, s.limited[limitKey].Load(), "key")
+	count(descLimited, s.limited[limitAddress].Load(), "address")
+	count(descCarried, s.carried.Load())
+	count(descBytes, s.bytes.Load())
+	count(descNotCarried, s.noRoom.Load(), "no_room")
+	count(descNotCarried, s.noUpstream.Load(), "no_upstream")
+	count(descPanics, s.panics.Load())
+	count(descExcess, s.excess.Load())
+	ch <- prometheus.MustNewConstMetric(descConnections, prometheus.GaugeValue, float64(s.open.Load()))
+}
+
+func (f *families) list() []*family {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all[:len(f.all):len(f.all)]
+}
+
+func (h *histogram) metric() prometheus.Metric {
+	buckets := make(map[float64]uint64, len(histogramBounds))
+	var n uint64
+	for i, b := range histogramBounds {
+		n += h.counts[i].Load()
+		buckets[b.Seconds()] = n
+	}
+	n += h.counts[len(histogramBounds)].Load()
+	return prometheus.MustNewConstHistogram(descSeconds, n, time.Duration(h.sum.Load()).Seconds(), buckets)
+}
