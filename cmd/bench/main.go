@@ -1,0 +1,27 @@
+// Command bench measures Signpost beside its peers, in one run.
+//
+// It starts all parties itself on loopback addresses, lets them take turns, and
+// prints medians, spreads and ratios. Ratios are what counts: absolute numbers
+// are the machine's. It imports nothing of Signpost and sees only the wire.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Redirect redirectCmd `cmd:"" help:"CPU per redirect, beside a bare echo handler."`
+	Peer     peerCmd     `cmd:"" hidden:"" help:"Serve as a peer: started by the benchmarks themselves."`
+}
+
+func main() {
+	ctx := kong.Parse(&cli{}, kong.Name("bench"), kong.UsageOnError(),
+		kong.Description("Measures Signpost beside its peers, in one run."))
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
