@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -12,10 +11,8 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// fleet converts the file to what package director knows. Compile checks it; the
-// error joins a *director.ConfigError for each place that cannot be understood.
-func (l *loaded) fleet() (director.Config, []error) {
-	var errs []error
+// fleet converts the file to what package director knows, and checks.
+func (l *converter) fleet() director.Config {
 	c := director.Config{
 		OverflowURL: l.Regions.OverflowURL,
 		Self:        l.Listen.self(),
@@ -31,16 +28,12 @@ func (l *loaded) fleet() (director.Config, []error) {
 		c.Mounts = append(c.Mounts, director.Mount(m))
 	}
 	for i, n := range l.Nodes {
-		place, err := n.Place.place()
-		if err != nil {
-			errs = append(errs, &director.ConfigError{Path: []any{"nodes", i, "place"}, Msg: err.Error()})
-		}
-		c.Nodes = append(c.Nodes, n.node(place))
+		c.Nodes = append(c.Nodes, n.node(l.place(n.Place, "nodes", i, "place")))
 	}
 	for _, r := range l.Regions.List {
 		c.Regions = append(c.Regions, r.region())
 	}
-	return c, errs
+	return c
 }
 
 // noneBelowZero writes "none" as package director does: its zero is the default.
@@ -145,25 +138,4 @@ func (s *listenSection) self() []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// settings is a configuration ready to be put to work.
-type settings struct {
-	*loaded
-	fleet director.Config
-}
-
-// settle converts and checks the whole file. The error is a *fileError with every
-// mistake in it.
-func (l *loaded) settle() (*settings, error) {
-	s := &settings{loaded: l}
-	var errs []error
-	s.fleet, errs = l.fleet()
-	if _, err := director.Compile(s.fleet); err != nil {
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, l.annotate(err)
-	}
-	return s, nil
 }

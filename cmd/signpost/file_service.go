@@ -1,30 +1,144 @@
 package main
 
-import "time"
+import (
+	"github.com/goccy/go-yaml/ast"
+	"time"
+
+	"github.com/signpost-fm/signpost/web"
+)
 
 type listenSection struct {
-	// Addresses for plain HTTP.
+	// Addresses for plain HTTP, `host:port`.
 	HTTP []string `yaml:"http" default:":8000"`
-	// Where listeners reach the directors from outside, such as `https://listen.example`. Playlists that name the director use the first; a node URL that points at one is refused.
+	// Addresses for HTTPS. They need `cert_file` and `key_file`.
+	HTTPS []string `yaml:"https"`
+	// The certificate chain in PEM. It is read again on reload.
+	CertFile string `yaml:"cert_file"`
+	// Its private key in PEM.
+	KeyFile string `yaml:"key_file"`
+	// Where listeners reach the directors from outside, such as `https://radio.example`. The first one stands in playlists that lead to the director. A node URL that points at any of them is refused.
 	PublicURLs []string `yaml:"public_urls"`
+	// The mount that `/`, and SHOUTcast's `/;`, stand for.
+	DefaultMount string `yaml:"default_mount"`
+	// The mounts of SHOUTcast's `/stream/1/`: number to mount. By order, if absent.
+	SIDs map[string]string `yaml:"sids"`
+	// Networks of proxies that are believed about the listener's address.
+	TrustedProxies []cidrValue `yaml:"trusted_proxies"`
+	// The header in which they tell it: `X-Forwarded-For` or `Forwarded`.
+	ForwardHeader web.ForwardHeader `yaml:"forward_header" default:"X-Forwarded-For"`
+	// Networks of load balancers that begin each connection with a PROXY protocol header, version 1 or 2. Connections from elsewhere are taken as they are.
+	ProxyProtocol []cidrValue `yaml:"proxy_protocol"`
+	// Keep connections open after an answer: for directors behind a proxy that keeps its own.
+	KeepAlive bool `yaml:"keep_alive" default:"false"`
+	// Connections of all listeners together; further ones are closed.
+	MaxConnections int `yaml:"max_connections" default:"20000"`
+	// Requests a second of one listener (address, player and mount), beyond which the answer is 429. 0: any number.
+	MaxPerKey int `yaml:"max_per_key" default:"10"`
+	// The same for one address (IPv4, or an IPv6 /64), behind which many may sit. 0: any number.
+	MaxPerAddress int `yaml:"max_per_address" default:"200"`
+	// How many nodes a playlist lists, 1 to 20.
+	PlaylistLength int `yaml:"playlist_length" default:"3"`
+	// What playlists lead to: `nodes`, or `director`, for players that come back to the playlist.
+	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
+	// How long requests, and streams carried inline, may take to end at shutdown.
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s"`
 }
 
 type rulesSection struct {
+	// The operator's rules, the first match wins; those that come with Signpost follow.
+	List []ruleEntry `yaml:"list"`
+	// What happens to a player that nobody has a rule for, when it is back within 15 s of a redirect: `off`, `observe` (metrics only), `next` (the next node) or `inline` (after that, the stream itself).
+	Escalate web.Escalate `yaml:"escalate" default:"next"`
+	// What a listener gets whose scheme (http or https) no node speaks: `proxy` (the stream, carried inline), `redirect` (to the other scheme, which browsers refuse) or `deny` (503).
+	SchemeMismatch web.SchemeMismatch `yaml:"scheme_mismatch" default:"proxy"`
+}
+
+func (s *rulesSection) decodeNode(d *decoder, n ast.Node, path []any) {
+	decodeSection(d, n, s, path)
+}
+
+// All conditions of a rule must hold; without any, it holds for everyone.
+type ruleEntry struct {
+	// A name, for explain and the log.
+	Name string `yaml:"name"`
+	// A glob for the whole User-Agent header without regard to case: `*` is any run, `?` any byte.
+	UserAgent string `yaml:"user_agent"`
+	// A regular expression (RE2), not anchored, instead of the glob.
+	UserAgentRegexp string `yaml:"user_agent_regexp"`
+	// Conditions on other headers.
+	Headers []headerEntry `yaml:"headers"`
+	// The protocol version: `1.0`, `1.1` or `2`.
+	HTTP string `yaml:"http"`
+	// What is answered at a mount's own URL: `redirect`, `m3u`, `pls`, `xspf`, `asx`, `json`, `proxy` or `deny` (403).
+	Answer web.Answer `yaml:"answer" default:"redirect"`
+	// Send the player to `http://` URLs only.
+	HTTPOnly bool `yaml:"http_only" default:"false"`
+	// The player refuses a redirect to the other scheme: carry the stream instead.
+	SameScheme bool `yaml:"same_scheme" default:"false"`
+	// Begin a stream that is carried inline with `ICY 200 OK`.
+	ICY bool `yaml:"icy" default:"false"`
+	// Redirect where a stream cannot be carried for want of room, instead of 503.
+	OrRedirect bool `yaml:"or_redirect" default:"false"`
+	// Why there is this rule, for explain.
+	Reason string `yaml:"reason"`
+}
+
+type headerEntry struct {
+	// The header.
+	Name string `yaml:"name"`
+	// A glob for its value; without it, the header must merely be there.
+	Glob string `yaml:"glob"`
+	// The header must be missing or empty.
+	Absent bool `yaml:"absent" default:"false"`
 }
 
 type storeSection struct {
-	// How often this director takes part: what it sent away goes out, what others sent comes in, and a new snapshot is built.
+	// The data centre or provider this director stands in. Directors of different sites share the probing of a node.
+	Site string `yaml:"site"`
+	// How often what was sent away goes out, what others sent comes in, and choosing starts from it.
 	Tick time.Duration `yaml:"tick" default:"250ms"`
+	// How long a listener takes from the answer to a node's statistics.
+	Settle time.Duration `yaml:"settle" default:"3s"`
 }
 
 type probeSection struct {
+	// From one probe of a node to the next.
+	Interval time.Duration `yaml:"interval" default:"2s"`
+	// For a whole probe, name lookup included.
+	Timeout time.Duration `yaml:"timeout" default:"2s"`
+	// How soon a node in doubt is asked again.
+	Recheck time.Duration `yaml:"recheck" default:"500ms"`
+	// How many failures in a row make a node down.
+	Fall int `yaml:"fall" default:"2"`
+	// How many good answers in a row make it up again.
+	Rise int `yaml:"rise" default:"2"`
 }
 
 type proxySection struct {
+	// Streams carried at once. 0: none.
+	MaxListeners int `yaml:"max_listeners" default:"500"`
+	// Mbit/s of audio carried at once. 0: as many as `max_listeners` take.
+	MaxMbit float64 `yaml:"max_mbit" default:"100"`
+	// For the connection to a node.
+	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"2s"`
+	// From the request to a node's first byte of audio.
+	HeaderTimeout time.Duration `yaml:"header_timeout" default:"5s"`
+	// How long a node may be silent in mid-stream.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"15s"`
+	// How long a listener may take no audio.
+	StallTimeout time.Duration `yaml:"stall_timeout" default:"15s"`
 }
 
 type privacySection struct {
+	// Write whole addresses into request records, as royalty reports may need. Otherwise a /24 or /48 and a pseudonym that changes daily.
+	FullAddresses bool `yaml:"full_addresses" default:"false"`
+	// A file with a secret for placement and pseudonyms: the same at all directors, so that each sends a listener to the same node.
+	SecretFile string `yaml:"secret_file"`
 }
 
 type adminSection struct {
+	// The address of API, dashboard and metrics. Empty: there is none.
+	Listen string `yaml:"listen" default:"127.0.0.1:8001"`
+	// A file with one token a line, `name token`. Without it, only requests from the machine itself are answered.
+	TokensFile string `yaml:"tokens_file"`
 }

@@ -123,6 +123,7 @@ func (l *loaded) annotate(err error) error {
 	for _, one := range flatten(err) {
 		var c *director.ConfigError
 		if errors.As(one, &c) {
+			c = translate(c)
 			e.mistakes = append(e.mistakes, mistake{l.find(c.Path), c.Error()})
 		} else {
 			e.mistakes = append(e.mistakes, mistake{msg: one.Error()})

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// assumeUp builds a snapshot in which every node is up and empty and carries
+// every declared mount; where none is declared, the mounts given.
+func assumeUp(f *director.Fleet, nodes []director.Node, mounts ...string) *director.Snapshot {
+	now := time.Now()
+	in := director.Input{Now: now, Reports: map[director.NodeID]director.Report{}}
+	for _, n := range nodes {
+		r := director.Report{Node: n.ID, By: "assumed", Taken: now, Health: director.Up, Since: now, Detail: "assumed to be up", AnyMount: true}
+		for _, m := range mounts {
+			if own, ok := n.Paths[m]; ok {
+				m = own
+			}
+			r.Mounts = append(r.Mounts, director.MountReport{Path: m})
+		}
+		in.Reports[n.ID] = r
+	}
+	return f.Build(nil, in)
+}
+
+// anyMount stands for all mounts where a configuration declares none.
+const anyMount = "/any"
+
+// A survey is what a configuration means for each region, as the core sees it
+// when every node is up and empty.
+type survey struct {
+	regions []regionSurvey
+	byDist  *director.Explanation // without regions
+}
+
+type regionSurvey struct {
+	director.Region
+	reached bool                 // some listener belongs to it, or overflows into it
+	told    director.Explanation // for one of its listeners, or one that overflows into it
+}
+
+// surveyOf asks the core itself, for a listener of each region.
+func surveyOf(c director.Config) (survey, error) {
+	c.Regions = append([]director.Region(nil), c.Regions...)
+	for i := range c.Regions {
+		c.Regions[i].Deny = nil // shares are of interest even where a mount is denied
+	}
+	f, err := director.Compile(c)
+	if err != nil {
+		return survey{}, err
+	}
+	snap, mount := assumeUp(f, c.Nodes, anyMount), anyMount
+	if len(c.Mounts) > 0 {
+		snap, mount = assumeUp(f, c.Nodes), c.Mounts[0].Name
+	}
+	ask := func(l director.Listener) director.Explanation {
+		l.Mount, l.Scheme = mount, director.AnyScheme
+		return snap.Explain(l, nil)
+	}
+	if len(c.Regions) == 0 {
+		x := ask(director.Listener{})
+		return survey{byDist: &x}, nil
+	}
+	var s survey
+	for _, r := range c.Regions {
+		one := regionSurvey{Region: r}
+		for _, l := range listenersOf(r.Match) {
+			if x := ask(l); x.Region == r.ID {
+				one.told, one.reached = x, true
+				break
+			}
+		}
+		s.regions = append(s.regions, one)
+	}
+	s.reachByOverflow()
+	return s, nil
+}
+
+// reachByOverflow finds the regions that only others overflow into.
+func (s *survey) reachByOverflow() {
+	for i := range s.regions {
+		r := &s.regions[i]
+		if r.reached {
+			continue
+		}
+		for _, other := range s.regions {
+			for _, o := range other.Overflow {
+				if o == r.ID && !r.reached {
+					r.reached, r.told = other.reached, other.told
+				}
+			}
+		}
+	}
+}
+
+// listenersOf makes up a listener for everything that a region matches.
+func listenersOf(m director.Match) []director.Listener {
+	var all []director.Listener
+	for _, p := range m.CIDRs {
+		all = append(all, director.Listener{Addr: p.Addr()})
+	}
+	for _, asn := range m.ASNs {
+		all = append(all, director.Listener{Place: director.Place{ASN: asn}})
+	}
+	for _, s := range m.Subdivisions {
+		if len(s) < 4 {
+			continue
+		}
+		country, err1 := director.ParseCode(s[:2])
+		part, err2 := director.ParseSubdivision(s[3:])
+		if err1 == nil && err2 == nil {
+			all = append(all, director.Listener{Place: director.Place{Country: country, Subdivision: part}})
+		}
+	}
+	for _, c := range m.Countries {
+		if code, err := director.ParseCode(c); err == nil {
+			all = append(all, director.Listener{Place: director.Place{Country: code}})
+		}
+	}
+	for _, c := range m.Continents {
+		if code, err := director.ParseCode(c); err == nil {
+			all = append(all, director.Listener{Place: director.Place{Continent: code}})
+		}
+	}
+	if m.Default {
+		all = append(all, director.Listener{})
+	}
+	return all
+}
+
+// shares are the parts of one rung's listeners that its nodes get, in the order
+// of the row.
+func shares(x director.Explanation, rung string) map[director.NodeID]float64 {
+	out := map[director.NodeID]float64{}
+	for _, c := range x.Candidates {
+		if c.Rung == rung {
+			out[c.Node] = c.Expected
+		}
+	}
+	return out
+}

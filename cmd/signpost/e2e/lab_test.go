@@ -1,0 +1,279 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/probetest"
+)
+
+var built = struct {
+	once sync.Once
+	path string
+	err  error
+}{}
+
+// TestMain removes the program that the tests built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.path != "" {
+		os.RemoveAll(filepath.Dir(built.path))
+	}
+	os.Exit(code)
+}
+
+// program builds signpost once, with the race detector.
+func program(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		dir, err := os.MkdirTemp("", "signpost-e2e-")
+		if err != nil {
+			built.err = err
+			return
+		}
+		built.path = filepath.Join(dir, "signpost")
+		if out, err := exec.Command("go", "build", "-race", "-o", built.path, "github.com/signpost-fm/signpost/cmd/signpost").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.path
+}
+
+// tones tell the nodes of a fleet apart by ear.
+var tones = []int{440, 660, 990}
+
+// nodes starts three real Icecast servers that play a tone each on /live.mp3.
+func nodes(t *testing.T) []*probetest.Node {
+	t.Helper()
+	options := make([]probetest.Options, len(tones))
+	for i, hz := range tones {
+		options[i] = probetest.Options{
+			Addr:   fmt.Sprintf("127.0.0.%d", 11+i),
+			Mounts: []probetest.Mount{{Path: "/live.mp3", Hz: hz, Kbit: 64, Title: fmt.Sprintf("Tone of %d Hz", hz)}},
+		}
+	}
+	return probetest.Fleet(t, options...)
+}
+
+// A signpost is one running director.
+type signpost struct {
+	t      *testing.T
+	url    string // of the public listener
+	admin  string
+	config string // the file
+	cmd    *exec.Cmd
+	log    *lockedBuffer
+}
+
+// direct starts a director with the nodes n1, n2, n3 and the rest of a
+// configuration, and returns when it is ready.
+func direct(t *testing.T, fleet []*probetest.Node, rest string) *signpost {
+	t.Helper()
+	s := &signpost{t: t, config: filepath.Join(t.TempDir(), "signpost.yaml"), log: &lockedBuffer{}}
+	s.write(configuration(fleet, rest))
+	s.cmd = exec.Command(program(t), "serve", "--config", s.config)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, in := io.Pipe()
+	s.cmd.Stdout, s.cmd.Stderr = in, in
+	listening := make(chan [2]string, 8)
+	go s.readLog(out, listening)
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- s.cmd.Wait(); in.Close() }()
+	t.Cleanup(func() {
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-exited:
+			if err != nil {
+				t.Errorf("signpost: %v\n%s", err, s.log)
+			}
+		case <-time.After(15 * time.Second):
+			s.cmd.Process.Kill()
+			t.Errorf("signpost did not end within 15 s of SIGTERM\n%s", s.log)
+		}
+		if strings.Contains(s.log.String(), "DATA RACE") {
+			t.Errorf("the race detector spoke:\n%s", s.log)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", s.log)
+		}
+	})
+	for s.url == "" || s.admin == "" {
+		select {
+		case l := <-listening:
+			if l[0] == "admin" {
+				s.admin = "http://" + l[1]
+			} else {
+				s.url = "http://" + l[1]
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("signpost does not say where it listens:\n%s", s.log)
+		}
+	}
+	s.eventually(10*time.Second, "it is ready", func() bool { return s.status("/readyz") == http.StatusOK })
+	return s
+}
+
+func configuration(fleet []*probetest.Node, rest string) string {
+	var b strings.Builder
+	b.WriteString("listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\n" +
+		"admin: {listen: '127.0.0.1:0'}\nprobe: {interval: 300ms, timeout: 1s, recheck: 100ms}\nmounts: [{name: /live.mp3, title: Live}]\nnodes:\n")
+	for i, n := range fleet {
+		fmt.Fprintf(&b, "  - {id: n%d, urls: ['%s'], target: 1000}\n", i+1, n.URL())
+	}
+	return b.String() + rest
+}
+
+func (s *signpost) write(config string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+var listeningAt = regexp.MustCompile(`"?msg"?[=:]"?listening"?.*?"?what"?[=:]"?(\w+)"?.*?"?addr"?[=:]"?([0-9.:]+)`)
+
+func (s *signpost) readLog(r io.Reader, listening chan<- [2]string) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fmt.Fprintln(s.log, lines.Text())
+		if m := listeningAt.FindStringSubmatch(lines.Text()); m != nil {
+			listening <- [2]string{m[1], m[2]}
+		}
+	}
+}
+
+// reload sends SIGHUP.
+func (s *signpost) reload() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// eventually polls until what is true, or fails.
+func (s *signpost) eventually(within time.Duration, what string, holds func() bool) time.Duration {
+	s.t.Helper()
+	begin := time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Since(begin) > within {
+			s.t.Fatalf("not within %v: %s\n%s", within, what, s.log)
+		}
+		<-tick.C
+	}
+	return time.Since(begin)
+}
+
+// client does not follow redirects and keeps nothing.
+var client = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	Timeout:       10 * time.Second,
+}
+
+// get asks as the listener at an address.
+func (s *signpost) get(path, address, agent string) *http.Response {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if address != "" {
+		r.Header.Set("X-Forwarded-For", address)
+	}
+	r.Header.Set("User-Agent", agent)
+	resp, err := client.Do(r)
+	if err != nil {
+		s.t.Fatalf("GET %s: %v\n%s", path, err, s.log)
+	}
+	return resp
+}
+
+func (s *signpost) status(path string) int {
+	s.t.Helper()
+	resp := s.get(path, "", "test")
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// sentTo asks for /live.mp3 as n listeners and counts the nodes they are sent to.
+// What is not a redirect counts by its status.
+func (s *signpost) sentTo(fleet []*probetest.Node, n, salt int) map[string]int {
+	s.t.Helper()
+	to := map[string]int{}
+	for i := range n {
+		resp := s.get("/live.mp3", fmt.Sprintf("203.0.%d.%d", salt%256, i%256), fmt.Sprintf("player %d", i))
+		resp.Body.Close()
+		name := resp.Status
+		for j, node := range fleet {
+			if resp.Header.Get("Location") == node.URL()+"/live.mp3" {
+				name = fmt.Sprintf("n%d", j+1)
+			}
+		}
+		to[name]++
+	}
+	return to
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (s *signpost) body(path string) string {
+	s.t.Helper()
+	resp := s.get(path, "203.0.113.9", "test")
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// explain asks the admin listener, and returns the JSON without white space.
+func (s *signpost) explain(mount string) string {
+	s.t.Helper()
+	resp, err := client.Get(s.admin + "/api/v1/explain?addr=203.0.113.9&mount=" + mount)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(string(b)), "")
+}

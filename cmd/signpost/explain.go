@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/proxy"
+)
+
+type explainCmd struct {
+	Mount  string     `arg:"" help:"What the listener asks for, such as /live.mp3 or /live.mp3.m3u."`
+	Addr   netip.Addr `required:"" placeholder:"IP" help:"The listener's address."`
+	UA     string     `name:"ua" placeholder:"TEXT" help:"The player's User-Agent."`
+	TLS    bool       `help:"The listener comes by https."`
+	Header []string   `placeholder:"NAME:VALUE" sep:"none" help:"A further header of the request; may be repeated."`
+
+	Config string `short:"c" placeholder:"FILE" help:"Explain by this file alone, as if every node were up and empty."`
+	Probe  bool   `help:"With --config: ask each node once instead."`
+
+	Server    string `env:"SIGNPOST_SERVER" default:"http://127.0.0.1:8001" help:"The admin address of a running director."`
+	Token     string `env:"SIGNPOST_TOKEN" placeholder:"TOKEN" help:"The token for it."`
+	TokenFile string `env:"SIGNPOST_TOKEN_FILE" placeholder:"FILE" help:"A file with the token."`
+
+	JSON bool `help:"Print everything as JSON."`
+}
+
+// Run prints what would be answered, and why.
+func (c *explainCmd) Run(out *console) error {
+	ask := c.askServer
+	if c.Config != "" {
+		ask = c.askConfig
+	} else if c.Probe {
+		return errors.New("--probe goes with --config: a running director has probed its nodes already")
+	}
+	answer, err := ask()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, answer, "", "  "); err != nil {
+			return fmt.Errorf("explain: %w", err)
+		}
+		fmt.Fprintln(out.out, strings.TrimSpace(indented.String()))
+		return nil
+	}
+	var e explanation
+	if err := json.Unmarshal(answer, &e); err != nil {
+		return fmt.Errorf("explain: %w", err)
+	}
+	e.print(out.out)
+	return nil
+}
+
+func (c *explainCmd) headers() (http.Header, error) {
+	h := http.Header{}
+	for _, line := range c.Header {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return nil, fmt.Errorf("--header %q: write it as \"Name: value\"", line)
+		}
+		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return h, nil
+}
+
+// askConfig lets a server that serves nobody explain.
+func (c *explainCmd) askConfig() ([]byte, error) {
+	header, err := c.headers()
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSettings(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	locator, err := geo.Open(s.geo)
+	if err != nil {
+		return nil, err
+	}
+	fleet, err := director.Compile(s.fleet)
+	if err != nil {
+		return nil, err
+	}
+	mount := "/" + strings.TrimPrefix(c.Mount, "/")
+	snap := assumeUp(fleet, s.fleet.Nodes, undeclared(s.fleet, mount)...)
+	if c.Probe {
+		snap = fleet.Build(nil, director.Input{Now: time.Now(), Reports: s.probeOnce()})
+	}
+	cfg := web.Config{
+		View:       func() director.View { return director.View{Snapshot: snap} },
+		Locate:     locator.Locate,
+		HashSecret: s.secret, Policy: s.policy,
+		Log: slog.New(slog.DiscardHandler),
+	}
+	if s.Proxy.MaxListeners > 0 {
+		cfg.Carrier = carrier{proxy.New(s.proxyConfig())}
+	}
+	server, err := web.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(server.Explain(web.Question{Addr: c.Addr, Path: mount, UserAgent: c.UA, TLS: c.TLS, Header: header}))
+}
+
+// undeclared returns the mount, and what it is a playlist of, where the nodes
+// would tell the mounts.
+func undeclared(c director.Config, mount string) []string {
+	if len(c.Mounts) > 0 {
+		return nil
+	}
+	return []string{mount, strings.TrimSuffix(mount, path.Ext(mount))}
+}
+
+// probeOnce asks every node once, as the prober of a director does.
+func (s *settings) probeOnce() map[director.NodeID]director.Report {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := probe.New(s.probeConfig())
+	p.SetNodes(s.fleet.Nodes, s.fleet.Mounts)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.Run(ctx) // it ends with ctx, and has nothing to tell
+	}()
+	<-p.First()
+	reports := map[director.NodeID]director.Report{}
+	for _, r := range p.Reports() {
+		reports[r.Node] = r
+	}
+	cancel()
+	<-ended
+	return reports
+}
+
+const (
+	askTimeout     = 10 * time.Second
+	maxAnswerBytes = 8 << 20
+)
+
+// askServer asks a running director's operators' side.
+func (c *explainCmd) askServer() ([]byte, error) {
+	if _, err := c.headers(); err != nil {
+		return nil, err
+	}
+	q := url.Values{"addr": {c.Addr.String()}, "path": {"/" + strings.TrimPrefix(c.Mount, "/")}, "tls": {strconv.FormatBool(c.TLS)}}
+	if c.UA != "" {
+		q.Set("ua", c.UA)
+	}
+	for _, h := range c.Header {
+		q.Add("header", h)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Server, "/")+"/api/v1/explain?"+q.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("--server %q: %w", c.Server, err)
+	}
+	token := c.Token
+	if c.TokenFile != "" {
+		if token, err = readSecret(c.TokenFile); err != nil {
+			return nil, err
+		}
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w; is a director running there? --server says where, and --config explains without one", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Server, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s: %s", c.Server, resp.Status, bytes.TrimSpace(body[:min(len(body), 500)]))
+	}
+	return body, nil
+}
+
+// An explanation is what is printed of a web.Explanation. Words are kept as they
+// come, so that one of a newer director is readable too.
+type explanation struct {
+	Client   web.ClientExplanation
+	Mount    string
+	Rule     *struct{ Name, Reason string }
+	Escalate string
+	Answer   string
+	Status   int
+	Why      string
+	Location string
+	Decision struct {
+		Outcome    string
+		Region     string
+		MatchedBy  string `json:"matched_by"`
+		Ladder     []string
+		Node       string
+		Candidates []candidacy
+	}
+}
+
+type candidacy struct {
+	Node, Rung, Reason, Detail        string
+	Rank                              int
+	Weight, Room, Share, Expected, Km float64
+	WarmUp                            float64 `json:"warm_up"`
+	Used, Target, Limit               int
+	EnRoute                           int `json:"en_route"`
+}
+
+func (e explanation) print(w io.Writer) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("listener", "%s by %s, in %s (%s)", e.Client.Addr, e.Client.Scheme, e.Client.Place, e.Client.Taken)
+	line("asks for", "%s", e.Mount)
+	if e.Rule != nil {
+		line("rule", "%s: %s", e.Rule.Name, cmp.Or(e.Rule.Reason, "no reason given"))
+	} else {
+		line("rule", "none holds; escalate %s", e.Escalate)
+	}
+	d := e.Decision
+	if d.Outcome != "" {
+		line("region", "%s, matched by %s; ladder: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
+		line("outcome", "%s%s", d.Outcome, map[bool]string{true: " on " + d.Node}[d.Node != ""])
+	}
+	line("answer", "%d %s: %s", e.Status, e.Answer, e.Why)
+	if e.Location != "" {
+		line("location", "%s", e.Location)
+	}
+	if len(d.Candidates) > 0 {
+		fmt.Fprintln(w)
+		printCandidates(w, d.Candidates)
+	}
+}

@@ -1,0 +1,77 @@
+// Signpost directs listeners of radio streams to the node that serves them best.
+//
+// This package is the program: flags, the configuration file, and the wiring of
+// the packages that do the work. See `signpost --help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit codes. A refused configuration, or nothing to answer with, is failure.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// cli is the command line. What differs between machines can be set in the
+// environment too; a flag wins over it, and both win over the file.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Direct listeners, by a configuration file."`
+	Demo    demoCmd    `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
+	Check   checkCmd   `cmd:"" help:"Check a configuration file, and say what it means."`
+	Explain explainCmd `cmd:"" help:"Say where a listener would be sent, and why."`
+	Version versionCmd `cmd:"" help:"Say which version this is, and of what the embedded geo database is."`
+}
+
+// console is what a command reads and writes.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	var c cli
+	helped := -1 // the exit code, once kong has answered by itself
+	parser, err := kong.New(&c,
+		kong.Name("signpost"),
+		kong.Description("Signpost sends each listener of a radio stream to the node that serves them best."),
+		kong.Writers(out, errOut),
+		kong.Exit(func(code int) { helped = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{"version": buildVersion()},
+	)
+	if err != nil {
+		panic(err) // the command line itself is badly declared
+	}
+	call, err := parser.Parse(args)
+	switch {
+	case helped >= 0:
+		return helped
+	case err != nil:
+		fmt.Fprintf(errOut, "signpost: %v; see signpost --help\n", err)
+		return exitUsage
+	}
+	if err := call.Run(&console{in, out, errOut}); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(errOut, describeError(err))
+		return exitFailure
+	}
+	return 0
+}
+
+// describeError leaves the mistakes in a file as they are: each begins with its place.
+func describeError(err error) string {
+	var f *fileError
+	if errors.As(err, &f) {
+		return err.Error()
+	}
+	return "signpost: " + err.Error()
+}

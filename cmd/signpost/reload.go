@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/signpost-fm/signpost/geo"
+)
+
+// apply puts other settings in force: whole, or not at all. With an error the
+// old ones stay.
+func (d *service) apply(s *settings) error {
+	d.reload.Lock()
+	defer d.reload.Unlock()
+	old := d.settings.Load()
+	locator, err := d.newGeo(old, s)
+	if err != nil {
+		return err
+	}
+	// What follows was checked by settle: it fails only through a fault of ours,
+	// and then the part that has been applied is taken back.
+	if err := d.syncer.SetConfig(s.fleet); err != nil {
+		return err
+	}
+	if err := d.web.SetPolicy(s.policy); err != nil {
+		return errors.Join(err, d.syncer.SetConfig(old.fleet))
+	}
+	if locator != nil {
+		d.geo.use(locator, d.log)
+	}
+	if cert, err := s.certificate(); err == nil {
+		d.certs.current.Store(cert)
+	}
+	d.settings.Store(s)
+	d.log.Info("configuration applied", "file", s.name, "nodes", len(s.fleet.Nodes), "regions", len(s.fleet.Regions))
+	for _, key := range needRestart(old, s) {
+		d.log.Warn("this change needs a restart; until then the old value holds", "key", key)
+	}
+	d.sayWarnings(s)
+	return nil
+}
+
+// newGeo opens the databases if they are others than before.
+func (d *service) newGeo(old, s *settings) (*geo.Locator, error) {
+	if reflect.DeepEqual(old.geo, s.geo) {
+		return nil, nil
+	}
+	c := s.geo
+	c.Log = d.log.With("part", "geo")
+	return geo.Open(c)
+}
+
+// needRestart lists the keys that differ and are looked at only at start.
+func needRestart(old, s *settings) []string {
+	var keys []string
+	for _, fixed := range []struct {
+		key      string
+		old, now any
+	}{
+		{"listen.http", old.Listen.HTTP, s.Listen.HTTP},
+		{"listen.https", old.Listen.HTTPS, s.Listen.HTTPS},
+		{"listen.proxy_protocol", old.Listen.ProxyProtocol, s.Listen.ProxyProtocol},
+		{"listen.max_connections", old.Listen.MaxConnections, s.Listen.MaxConnections},
+		{"privacy.secret_file", old.secret, s.secret},
+		{"store", old.loaded.Store, s.loaded.Store},
+		{"probe", old.Probe, s.Probe},
+		{"proxy", old.Proxy, s.Proxy},
+		{"admin", old.Admin, s.Admin},
+		{"state_dir", old.StateDir, s.StateDir},
+	} {
+		if !reflect.DeepEqual(fixed.old, fixed.now) {
+			keys = append(keys, fixed.key)
+		}
+	}
+	return keys
+}
+
+// reloader reads a file again on a signal and when it changes.
+type reloader struct {
+	service *service
+	name    string
+	read    func() (*settings, error) // with what flags and environment say
+	seen    []byte                    // what was last read, good or bad
+}
+
+// reload applies the file, or says what is wrong with it.
+func (r *reloader) reload() {
+	s, err := r.read()
+	if err == nil {
+		err = r.service.apply(s)
+	}
+	if err == nil {
+		return
+	}
+	log := r.service.log
+	var f *fileError
+	if !errors.As(err, &f) {
+		log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "err", err)
+		return
+	}
+	log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "mistakes", len(f.mistakes))
+	for _, line := range f.lines() {
+		log.Error("mistake in the configuration", "at", line)
+	}
+}
+
+// changed says whether the file's content is another than when it was last read.
+func (r *reloader) changed() bool {
+	source, err := os.ReadFile(r.name)
+	if err != nil || bytes.Equal(source, r.seen) {
+		return false // gone for a moment, or only touched
+	}
+	r.seen = source
+	return true
+}
+
+// settleTime is how long a directory must be quiet before a file in it is read:
+// editors and deployments write in several steps.
+const settleTime = 200 * time.Millisecond
+
+// watch reloads on every signal in again, and when the file has changed, until
+// ctx is done. The directory is watched and not the file: it is replaced rather
+// than written, and under Kubernetes a link beside it is what changes.
+func (r *reloader) watch(ctx context.Context, again <-chan os.Signal) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", r.name, err)
+	}
+	defer w.Close()
+	for _, dir := range watched(r.name) {
+		if err := w.Add(dir); err != nil {
+			return fmt.Errorf("watch %s: %w", dir, err)
+		}
+	}
+	quiet := time.NewTimer(0) // the file may have changed before it was watched
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again:
+			r.changed()
+			r.reload()
+		case <-w.Events:
+			quiet.Reset(settleTime)
+		case err := <-w.Errors:
+			r.service.log.Warn("changes of the configuration file may have been missed; SIGHUP reads it again", "err", err)
+		case <-quiet.C:
+			if r.changed() {
+				r.reload()
+			}
+		}
+	}
+}
+
+// watched is the directory of a file, and that of what it is a link to.
+func watched(name string) []string {
+	dirs := []string{filepath.Dir(name)}
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		if dir := filepath.Dir(target); !strings.EqualFold(dir, dirs[0]) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}

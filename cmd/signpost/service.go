@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/store/memstore"
+	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/proxy"
+)
+
+// closeTimeout is how long everything but the requests may take to end.
+const closeTimeout = 5 * time.Second
+
+// A service is one running director.
+type service struct {
+	log      *slog.Logger
+	closing  closers
+	settings atomic.Pointer[settings] // in force
+	reload   sync.Mutex               // one reload at a time
+
+	geo    geography
+	certs  certificates
+	store  store.Store
+	prober *probe.Prober
+	syncer *store.Syncer
+	proxy  *proxy.Proxy
+	web    *web.Server
+
+	addrs []net.Addr // of the public listeners, http first
+}
+
+// start opens everything in the order in which it is needed. After an error,
+// what was opened is closed again.
+func start(s *settings, records io.Writer, log *slog.Logger) (*service, error) {
+	d := &service{log: log}
+	d.settings.Store(s)
+	for _, step := range []func(*settings) error{
+		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy,
+		func(s *settings) error { return d.openWeb(s, records) },
+		d.listen, d.openAdmin,
+	} {
+		if err := step(s); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
+	d.sayWarnings(s)
+	return d, nil
+}
+
+// close ends everything, the last opened first. Requests get the time that the
+// configuration gives them.
+func (d *service) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+closeTimeout)
+	defer cancel()
+	d.closing.close(ctx, d.log)
+}
+
+// geography is the Locator in force; a reload may open another.
+type geography struct {
+	current atomic.Pointer[geo.Locator]
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// locate is what package web asks.
+func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load().Locate(a) }
+
+// use puts a Locator in force and watches its files, instead of the one before.
+func (g *geography) use(l *geo.Locator, log *slog.Logger) {
+	g.close()
+	g.current.Store(l)
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	g.stop, g.stopped = cancel, stopped
+	go func() {
+		defer close(stopped)
+		if err := l.Run(ctx); err != nil && ctx.Err() == nil {
+			log.Error("geo databases are no longer watched; a reload watches them again", "err", err)
+		}
+	}()
+}
+
+func (g *geography) close() {
+	if g.stop != nil {
+		g.stop()
+		<-g.stopped
+	}
+}
+
+func (d *service) openGeo(s *settings) error {
+	c := s.geo
+	c.Log = d.log.With("part", "geo")
+	l, err := geo.Open(c)
+	if err != nil {
+		return err
+	}
+	d.geo.use(l, d.log)
+	d.closing.add("geo", func(context.Context) error { d.geo.close(); return nil })
+	for _, src := range l.Sources() {
+		if src.Embedded {
+			d.log.Info("using the embedded geo database: countries only; for cities and networks, name MaxMind-format files under geo.databases",
+				"type", src.Type, "built", src.Built.UTC().Format(time.DateOnly))
+		} else {
+			d.log.Info("using a geo database", "path", src.Path, "type", src.Type, "built", src.Built.UTC().Format(time.DateOnly))
+		}
+	}
+	return nil
+}
+
+func (d *service) openStore(s *settings) error {
+	c := memstore.Config{Log: d.log.With("part", "store")}
+	if s.StateDir != "" {
+		dir := s.path(s.StateDir)
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("state_dir: %w", err)
+		}
+		c.Path = filepath.Join(dir, "overlay.json")
+	}
+	st, err := memstore.Open(c)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	d.store = st
+	d.closing.add("store", func(context.Context) error { return st.Close() })
+	return nil
+}
+
+func (d *service) openProber(s *settings) error {
+	c := s.probeConfig()
+	c.Log = d.log.With("part", "probe")
+	// A reload may bring other credentials.
+	c.Kind = func(id director.NodeID) string { return d.settings.Load().kinds[id] }
+	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().credential(id) }
+	d.prober = probe.New(c)
+	d.closing.run("prober", d.prober.Run)
+	return nil
+}
+
+func (d *service) openSyncer(s *settings) error {
+	var err error
+	d.syncer, err = store.NewSyncer(store.SyncerConfig{
+		Store: d.store, Config: s.fleet, Prober: d.prober,
+		Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		Log: d.log.With("part", "store"),
+	})
+	if err != nil {
+		return err
+	}
+	d.closing.run("syncer", d.syncer.Run)
+	return nil
+}
+
+func (d *service) openProxy(s *settings) error {
+	if s.Proxy.MaxListeners == 0 {
+		return nil
+	}
+	c := s.proxyConfig()
+	c.Log = d.log.With("part", "proxy")
+	d.proxy = proxy.New(c)
+	d.closing.add("proxy", d.proxy.Drain)
+	return nil
+}
+
+func (d *service) openWeb(s *settings, records io.Writer) error {
+	c := web.Config{
+		View: d.syncer.View, Locate: d.geo.locate, Ready: d.ready,
+		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: s.policy,
+		Log: d.log.With("part", "web"),
+	}
+	if d.proxy != nil {
+		c.Carrier = carrier{d.proxy}
+	}
+	if records != nil {
+		r := newRecordLog(records, d.log)
+		c.Record = r.add
+		d.closing.run("records", r.run)
+	}
+	var err error
+	d.web, err = web.New(c)
+	return err
+}
+
+// ready says on /readyz what is not as it should be.
+func (d *service) ready() web.Readiness {
+	st := d.syncer.Status()
+	return web.Readiness{Degraded: st.Degraded, Reason: st.Error}
+}
+
+// listen opens the public listeners, which answer 503 until the first snapshot.
+func (d *service) listen(s *settings) error {
+	var proxies []netip.Prefix
+	for _, p := range s.Listen.ProxyProtocol {
+		proxies = append(proxies, p.Prefix)
+	}
+	d.closing.add("web", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, d.settings.Load().Listen.ShutdownTimeout)
+		defer cancel()
+		return d.web.Shutdown(ctx)
+	})
+	if len(s.Listen.HTTPS) > 0 {
+		cert, err := s.certificate()
+		if err != nil {
+			return err
+		}
+		d.certs.current.Store(cert)
+	}
+	for _, addr := range s.Listen.HTTP {
+		if err := d.listenAt("http", addr, func(l net.Listener) net.Listener { return d.web.Listener(l, proxies) }); err != nil {
+			return err
+		}
+	}
+	for _, addr := range s.Listen.HTTPS {
+		if err := d.listenAt("https", addr, func(l net.Listener) net.Listener {
+			return tls.NewListener(d.web.Listener(l, proxies), d.certs.config())
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *service) listenAt(scheme, addr string, wrap func(net.Listener) net.Listener) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w; is another program there? choose another address under listen.%s or with --listen", scheme, err, scheme)
+	}
+	d.addrs = append(d.addrs, l.Addr())
+	d.log.Info("listening", "scheme", scheme, "addr", l.Addr().String())
+	served := wrap(l)
+	d.closing.run(scheme+" "+l.Addr().String(), func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, func() { served.Close() })()
+		err := d.web.Serve(served)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	})
+	return nil
+}
+
+func (d *service) sayWarnings(s *settings) {
+	v, err := surveyOf(s.fleet)
+	if err != nil {
+		d.log.Error("the configuration cannot be surveyed", "err", err) // it has compiled before
+		return
+	}
+	for _, w := range s.warnings(v) {
+		d.log.Warn(w)
+	}
+}
+
+// credential is what a node's statistics are asked with.
+func (s *settings) credential(id director.NodeID) (user, password string, ok bool) {
+	c, ok := s.credentials[id]
+	return c.user, c.password, ok
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// warnings says what a configuration allows and its operator may not have meant.
+// `check` prints them, and `serve` logs them.
+func (s *settings) warnings(v survey) []string {
+	var all []string
+	warn := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+
+	for _, w := range s.unusedNodes() {
+		warn("node %s stands in no region's weights, so nobody is sent to it; add it to a row, or take it out", w)
+	}
+	hasDefault := false
+	for _, r := range v.regions {
+		hasDefault = hasDefault || r.Match.Default
+		if !r.reached {
+			warn("region %s can never be reached: it matches nothing of its own, and no region that is reached overflows into it", r.ID)
+		}
+	}
+	if len(v.regions) > 0 && !hasDefault {
+		warn("no region has `match: default`: listeners from elsewhere, and from unknown places, go to the nearest nodes of all")
+	}
+	if s.Proxy.MaxListeners == 0 {
+		warn("proxy.max_listeners is 0: nobody gets a stream inline, so players that cannot follow a redirect, and listeners whose scheme no node speaks, are refused or redirected in vain")
+	}
+	for _, r := range s.fleet.Regions {
+		needs := []struct {
+			is   bool
+			what string
+		}{{len(r.Match.Subdivisions) > 0, "subdivisions need a city database"}, {len(r.Match.ASNs) > 0, "asns need an ASN database"}}
+		for _, n := range needs {
+			if n.is && len(s.Geo.Databases) == 0 {
+				warn("region %s: %s, and the embedded one knows countries only; name one under geo.databases", r.ID, n.what)
+			}
+		}
+	}
+	return append(all, s.schemeWarnings(v)...)
+}
+
+// unusedNodes are those that no row lists. A region without a row takes all nodes.
+func (s *settings) unusedNodes() []director.NodeID {
+	var unused []director.NodeID
+	for _, n := range s.fleet.Nodes {
+		used := len(s.fleet.Regions) == 0
+		for _, r := range s.fleet.Regions {
+			used = used || len(r.Row) == 0 ||
+				slices.ContainsFunc(r.Row, func(w director.Weight) bool { return w.Node == n.ID })
+		}
+		if !used {
+			unused = append(unused, n.ID)
+		}
+	}
+	return unused
+}
+
+// schemeWarnings finds regions whose listeners come in a scheme that none of
+// their nodes speaks: every one of them would be carried inline.
+func (s *settings) schemeWarnings(v survey) []string {
+	var all []string
+	for scheme, why := range s.schemes() {
+		if why == "" {
+			continue
+		}
+		name := [...]string{"http", "https"}[scheme]
+		if nodes := s.speaking(name, nil); len(nodes) == 0 {
+			all = append(all, fmt.Sprintf("no node has an %s URL, but listeners may come by it (%s): %s",
+				name, why, s.mismatch(s.fleet.Nodes)))
+			continue
+		}
+		for _, r := range v.regions {
+			ladder := s.ladder(r)
+			if len(ladder) > 0 && len(s.speaking(name, ladder)) == 0 {
+				all = append(all, fmt.Sprintf("region %s: none of its nodes has an %s URL, but listeners may come by it (%s): %s",
+					r.ID, name, why, s.mismatch(ladder)))
+			}
+		}
+	}
+	return all
+}
+
+// schemes says by what listeners may come in over http and over https; empty: by nothing.
+func (s *settings) schemes() [2]string {
+	var why [2]string
+	if len(s.Listen.HTTP) > 0 {
+		why[0] = "listen.http"
+	}
+	if len(s.Listen.HTTPS) > 0 {
+		why[1] = "listen.https"
+	}
+	for _, u := range s.Listen.PublicURLs {
+		if strings.HasPrefix(u, "https:") {
+			why[1] = "listen.public_urls"
+		}
+	}
+	// Behind a proxy that takes https, plain http here may be nobody's scheme.
+	if len(s.Listen.PublicURLs) > 0 && !slices.ContainsFunc(s.Listen.PublicURLs, func(u string) bool { return strings.HasPrefix(u, "http:") }) {
+		why[0] = ""
+	}
+	return why
+}
+
+// speaking are the nodes that have a URL of the scheme; nil: among all.
+func (s *settings) speaking(scheme string, among []director.Node) []director.NodeID {
+	if among == nil {
+		among = s.fleet.Nodes
+	}
+	var ids []director.NodeID
+	for _, n := range among {
+		if slices.ContainsFunc(n.URLs, func(u string) bool { return strings.HasPrefix(u, scheme+"://") }) {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
+// ladder is every node that a region's listeners can come to; none: by distance.
+func (s *settings) ladder(r regionSurvey) []director.Node {
+	ids := map[director.NodeID]bool{}
+	for _, other := range s.fleet.Regions {
+		if other.ID == r.ID || slices.Contains(r.Overflow, other.ID) {
+			for _, w := range other.Row {
+				ids[w.Node] = true
+			}
+		}
+	}
+	var nodes []director.Node
+	for _, n := range s.fleet.Nodes {
+		if ids[n.ID] {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// mismatch says what becomes of listeners whose scheme none of nodes speaks, and
+// what carrying them takes at most: all targets, at the mounts' highest bitrate.
+func (s *settings) mismatch(nodes []director.Node) string {
+	switch s.Rules.SchemeMismatch {
+	case "deny":
+		return "they are refused (rules.scheme_mismatch: deny)"
+	case "redirect":
+		return "they are redirected to the other scheme, which browsers refuse (rules.scheme_mismatch: redirect)"
+	}
+	kbit := 0
+	for _, m := range s.fleet.Mounts {
+		kbit = max(kbit, m.Kbit)
+	}
+	if kbit == 0 {
+		kbit = 128
+	}
+	targets := 0
+	for _, n := range nodes {
+		targets += n.Target
+	}
+	text := fmt.Sprintf("each is carried inline at %d kbit/s", kbit)
+	if targets > 0 {
+		text += fmt.Sprintf(", up to %.0f Mbit/s if all %d that the nodes should hold come by it", float64(targets)*float64(kbit)/1000, targets)
+	}
+	return fmt.Sprintf("%s, within proxy (%d listeners, %g Mbit/s); give the nodes such a URL", text, s.Proxy.MaxListeners, s.Proxy.MaxMbit)
+}
