@@ -24,27 +24,32 @@ type party struct {
 }
 
 // start runs a program on one core and reads its address from the first line of
-// its output that find recognises.
+// its output that find recognises. What it says further, such as a record of each
+// request, is read and thrown away.
 func start(name string, core int, find func(line string) string, program string, args ...string) (*party, error) {
 	p := &party{name: name, cmd: exec.Command(program, args...)}
 	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	p.cmd.Stderr = os.Stderr
-	out, err := p.cmd.StdoutPipe()
+	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := startOn(core, p.cmd); err != nil {
+	p.cmd.Stdout, p.cmd.Stderr = in, in
+	err = startOn(core, p.cmd)
+	in.Close()
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	var said strings.Builder
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
+		fmt.Fprintln(&said, lines.Text())
 		if p.addr = find(lines.Text()); p.addr != "" {
 			go io.Copy(io.Discard, out) //nolint:errcheck // what it logs further is not of interest
 			return p, nil
 		}
 	}
 	p.stop()
-	return nil, fmt.Errorf("%s ended before it said where it listens", name)
+	return nil, fmt.Errorf("%s ended before it said where it listens:\n%s", name, said.String())
 }
 
 // startOn starts a process on one core; on a machine with a single one, anywhere.

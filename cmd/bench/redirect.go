@@ -87,10 +87,10 @@ func (c *redirectCmd) startSignpost(core int, dir, node string, n int) (*party, 
 
 // listeningAt finds the address in Signpost's start-up log.
 func listeningAt(line string) string {
-	if !strings.Contains(line, "listening") || !strings.Contains(line, "http") {
+	_, rest, found := strings.Cut(line, "msg=listening scheme=http addr=")
+	if !found {
 		return ""
 	}
-	_, rest, _ := strings.Cut(line, "addr=")
 	addr, _, _ := strings.Cut(rest, " ")
 	return addr
 }
