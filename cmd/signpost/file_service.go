@@ -93,7 +93,7 @@ type headerEntry struct {
 }
 
 type storeSection struct {
-	// The data centre or provider this director stands in. Directors of different sites share the probing of a node.
+	// The data centre or provider this director stands in, for those who look at several directors.
 	Site string `yaml:"site"`
 	// How often what was sent away goes out, what others sent comes in, and choosing starts from it.
 	Tick time.Duration `yaml:"tick" default:"250ms"`

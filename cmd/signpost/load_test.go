@@ -185,3 +185,29 @@ func FuzzLoad(f *testing.F) {
 		_ = err.Error()
 	})
 }
+
+// TestExample holds the example to what it promises: it is good, and nothing in
+// it deserves a warning.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	s, err := readSettings("../../docs/signpost.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.meaning()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Warnings) > 0 {
+		t.Errorf("warnings:\n%s", strings.Join(m.Warnings, "\n"))
+	}
+	for _, r := range m.Regions {
+		sum := 0.0
+		for _, n := range r.Ladder[0].Nodes {
+			sum += n.Percent
+		}
+		if sum < 99.9 || sum > 100.1 {
+			t.Errorf("region %s: its shares come to %.2f %%", r.ID, sum)
+		}
+	}
+}

@@ -75,7 +75,7 @@ type placeValue struct {
 }
 
 func (placeValue) typeName() string {
-	return "a country code (`DE`), \"latitude,longitude\" (`50.1,8.7`), or `{country, lat, lon}`"
+	return "a country code (`DE`), \"latitude,longitude\" (`50.1,8.7`), or `{country, lat, lon}`, in degrees"
 }
 
 func (p *placeValue) decodeNode(d *decoder, n ast.Node, path []any) {

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/signpost-fm/signpost"
+	root   = "../.."
+)
+
+// A houseRule says which of our packages a package may import, and why no others.
+type houseRule struct {
+	may    []string
+	reason string
+}
+
+const everything = "*"
+
+// house is the table of packages. One that is not in it has no place yet: give it
+// one here, with its reason.
+var house = map[string]houseRule{
+	"director":         {nil, "the core decides and does not fetch: it must stay free of everything that could wait or fail"},
+	"director/probe":   {[]string{"director"}, "a prober reports what it heard; what becomes of it is decided elsewhere"},
+	"director/sim":     {[]string{"director"}, "a simulation plays the real core, and nothing around it"},
+	"geo":              {[]string{"director"}, "an address becomes a place, whoever asks and whatever for"},
+	"store":            {[]string{"director"}, "directors agree on data; HTTP and probing are not their store's concern"},
+	"store/memstore":   {[]string{"director", "store"}, "a store keeps what it is given"},
+	"store/redisstore": {[]string{"director", "store"}, "a store keeps what it is given"},
+	"store/storetest":  {[]string{"director", "store"}, "the suite runs on every store, so it knows none"},
+	"web":              {[]string{"director"}, "the public side must be testable without store, prober, geography and proxy: it has interfaces of its own for them"},
+	"web/proxy":        {[]string{"director"}, "carrying bytes needs to know nothing of how the node was found"},
+	"web/admin":        {[]string{"director", "store", "web"}, "the operators' side shows and edits; it opens nothing itself"},
+	"cmd/signpost":     {[]string{everything}, "wiring happens in one place"},
+	"cmd/bench":        {nil, "a benchmark that shares code with what it measures measures itself"},
+}
+
+// libraries may be imported where they are named, and nowhere else.
+var libraries = []struct {
+	prefix string
+	only   []string
+	reason string
+}{
+	{"github.com/labstack/echo", []string{"web", "web/admin", "cmd/bench"}, "HTTP frameworks come and go; only those who answer requests may know one (the benchmark serves the bare one to compare with)"},
+	{"github.com/oschwald/", []string{"geo"}, "a database format is geo's affair"},
+	{"github.com/maxmind/", []string{"geo"}, "a database format is geo's affair"},
+	{"github.com/goccy/go-yaml", []string{"cmd/signpost"}, "every package has a Config of its own; files are known to the program only"},
+	{"github.com/alecthomas/kong", []string{"cmd/signpost", "cmd/bench"}, "a command line belongs to a command"},
+	{"github.com/fsnotify/", []string{"geo", "cmd/signpost"}, "files are watched by those who own them"},
+	{"github.com/redis/", []string{"store/redisstore"}, "losing Redis must be one package's problem"},
+	{"github.com/prometheus/", []string{"web", "web/admin"}, "the core and the stores tell numbers, not metrics"},
+	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},
+}
+
+// coreMayImport is all that package director may use of the standard library.
+var coreMayImport = strings.Fields("cmp errors fmt hash/maphash iter maps math math/bits net/netip net/url slices sort strconv strings sync/atomic time unicode unicode/utf8")
+
+// A source is one Go file that is not a test.
+type source struct {
+	pkg, name string // "web/proxy", "web/proxy/serve.go"
+	tree      *ast.File
+	imports   []string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() && rel != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s := source{pkg: path.Dir(rel), name: rel, tree: tree}
+		for _, i := range tree.Imports {
+			p, _ := strconv.Unquote(i.Path.Value)
+			s.imports = append(s.imports, p)
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// owner is the package of the house that pkg is, or is a tool of: generators and
+// test servers stand below the package that they serve, and may import it too.
+func owner(pkg string) (string, bool) {
+	for p := pkg; p != "."; p = path.Dir(p) {
+		if _, ok := house[p]; ok {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+func TestImportsOfOurOwn(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		of, ok := owner(s.pkg)
+		if !ok {
+			t.Errorf("%s: package %s stands nowhere in the table of packages", s.name, s.pkg)
+			continue
+		}
+		rule := house[of]
+		for _, i := range s.imports {
+			ours, isOurs := strings.CutPrefix(i, module+"/")
+			if !isOurs || slices.Contains(rule.may, everything) || slices.Contains(rule.may, ours) {
+				continue
+			}
+			if s.pkg != of && (ours == of || strings.HasPrefix(ours, of+"/")) {
+				continue
+			}
+			t.Errorf("%s imports %s, but %s may import only %v: %s", s.name, ours, of, rule.may, rule.reason)
+		}
+	}
+}
+
+func TestImportsOfLibraries(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		of, _ := owner(s.pkg)
+		for _, i := range s.imports {
+			for _, l := range libraries {
+				if strings.HasPrefix(i, l.prefix) && !slices.Contains(l.only, of) {
+					t.Errorf("%s imports %s, which only %v may: %s", s.name, i, l.only, l.reason)
+				}
+			}
+		}
+	}
+}
+
+// TestCoreIsPure holds package director to having no network, no clock, no dice
+// and no goroutine: time and chance are handed in, so that the same input gives
+// the same answer at every director.
+func TestCoreIsPure(t *testing.T) {
+	t.Parallel()
+	clock := strings.Fields("Now Since Until Sleep After AfterFunc Tick NewTimer NewTicker")
+	files := 0
+	for _, s := range sources(t) {
+		if s.pkg != "director" {
+			continue
+		}
+		files++
+		for _, i := range s.imports {
+			if !slices.Contains(coreMayImport, i) {
+				t.Errorf("%s imports %s, which the core may not: it may import %v", s.name, i, coreMayImport)
+			}
+		}
+		ast.Inspect(s.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine: the core is called, it does not run", s.name)
+			case *ast.SelectorExpr:
+				if pkg, ok := n.X.(*ast.Ident); ok && pkg.Name == "time" && slices.Contains(clock, n.Sel.Name) {
+					t.Errorf("%s uses time.%s: the core has no clock, times are handed in", s.name, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+	if files == 0 {
+		t.Error("no files of package director were found")
+	}
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const referencePage = "../../docs/configuration.md"
+
+// TestReferencePage makes docs/configuration.md from the types and comments of
+// the configuration file, and fails when the page is stale.
+func TestReferencePage(t *testing.T) {
+	t.Parallel()
+	want := reference(t)
+	if *update {
+		if err := os.WriteFile(referencePage, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(referencePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("stale; run go generate ./cmd/signpost (-from the code +on the page):\n%s", diff)
+	}
+}
+
+const referenceHead = `# Configuration
+
+<!-- Made from the source by go generate ./cmd/signpost; edit the comments in cmd/signpost/file*.go instead. -->
+
+A director is configured by one YAML file, given with ` + "`--config`" + `;
+[signpost.example.yaml](signpost.example.yaml) is one to begin with. Unknown keys
+are errors. ` + "`signpost check FILE`" + ` shows all mistakes at once, each with its line and
+the remedy, and says what a good file means.
+
+- **Lists**: a key that takes a list may be given a single value.
+- **Durations** are written with their unit: ` + "`250ms`, `5s`, `1h30m`" + `.
+- **Relative paths** are relative to the file.
+- **URLs in braces** work as they are; only one with an IPv6 address needs quotes there.
+- **Anchors and ` + "`<<`" + `** may be used to repeat what nodes have in common.
+
+The file is read again when it changes, and on SIGHUP. It is applied whole, or
+refused whole with every mistake in the log, and then the old one stays in force.
+These keys are looked at only at start; a change of them is said in the log and
+waits for a restart: ` + "%s" + `.
+
+`
+
+// reference renders the page.
+func reference(t *testing.T) []byte {
+	t.Helper()
+	comments := fieldComments(t)
+	var keys []string
+	for _, k := range needRestart(&settings{loaded: &loaded{}}, different()) {
+		keys = append(keys, "`"+k+"`")
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, referenceHead, strings.Join(keys, ", "))
+	b.WriteString("## Flags and environment\n\n")
+	b.WriteString("What differs between machines can be given to `signpost serve` as a flag or in the\nenvironment. A flag wins over the environment, and both win over the file.\n\n")
+	b.WriteString("| Flag | Environment | Default | Meaning |\n|---|---|---|---|\n")
+	referenceFlags(&b, reflect.TypeFor[serveCmd]())
+	b.WriteString("\n`signpost explain` takes SIGNPOST_SERVER, SIGNPOST_TOKEN and SIGNPOST_TOKEN_FILE from the environment.\n")
+	root := reflect.TypeFor[file]()
+	b.WriteString("\n## Top level\n\n")
+	referenceTable(t, &b, comments, root)
+	for i := range root.NumField() {
+		f := root.Field(i)
+		referenceSection(t, &b, comments, f.Tag.Get("yaml"), f.Type)
+	}
+	return b.Bytes()
+}
+
+// different is a configuration in which every key that needs a restart differs
+// from an empty one.
+func different() *settings {
+	l := &loaded{}
+	l.Listen = listenSection{HTTP: []string{"a"}, HTTPS: []string{"a"}, ProxyProtocol: make([]cidrValue, 1), MaxConnections: 1}
+	l.Store.Site, l.Probe.Fall, l.Proxy.MaxListeners, l.Admin.Listen, l.StateDir = "a", 1, 1, "a", "a"
+	return &settings{loaded: l, secret: []byte("a")}
+}
+
+func referenceFlags(b *bytes.Buffer, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			referenceFlags(b, f.Type)
+			continue
+		}
+		name := strings.ToLower(strings.Join(words(f.Name), "-"))
+		fmt.Fprintf(b, "| `--%s` | `%s` | %s | %s |\n", name, f.Tag.Get("env"), quoted(f.Tag.Get("default")), f.Tag.Get("help"))
+	}
+}
+
+// words takes LogLevel apart.
+func words(name string) []string {
+	var all []string
+	start := 0
+	for i := 1; i <= len(name); i++ {
+		if i == len(name) || name[i] >= 'A' && name[i] <= 'Z' {
+			all, start = append(all, name[start:i]), i
+		}
+	}
+	return all
+}
+
+// referenceSection renders the keys of one section, and of those inside it.
+func referenceSection(t *testing.T, b *bytes.Buffer, comments map[string]string, path string, typ reflect.Type) {
+	inner, suffix := elem(typ)
+	if _, short := reflect.Zero(inner).Interface().(interface{ typeName() string }); short || inner.Kind() != reflect.Struct {
+		return // its type says how it is written
+	}
+	path = strings.TrimSuffix(path, ".list")
+	fmt.Fprintf(b, "\n## %s%s\n\n", path, suffix)
+	if c := comments[inner.Name()]; c != "" {
+		fmt.Fprintf(b, "%s\n\n", c)
+	}
+	referenceTable(t, b, comments, inner)
+	for i := range inner.NumField() {
+		if f := inner.Field(i); f.Tag.Get("yaml") != "" {
+			referenceSection(t, b, comments, path+suffix+"."+f.Tag.Get("yaml"), f.Type)
+		}
+	}
+}
+
+func elem(t reflect.Type) (reflect.Type, string) {
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct {
+		return t.Elem(), "[]"
+	}
+	return t, ""
+}
+
+func referenceTable(t *testing.T, b *bytes.Buffer, comments map[string]string, typ reflect.Type) {
+	t.Helper()
+	b.WriteString("| Key | Type | Default | Meaning |\n|---|---|---|---|\n")
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		key := f.Tag.Get("yaml")
+		if key == "" {
+			continue
+		}
+		comment := comments[typ.Name()+"."+f.Name]
+		if comment == "" {
+			t.Errorf("%s.%s has no comment to describe %q", typ.Name(), f.Name, key)
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", key, referenceType(f.Type), quoted(f.Tag.Get("default")), comment)
+	}
+}
+
+// referenceType names a type without its article, for a table.
+func referenceType(t reflect.Type) string {
+	if t.Kind() == reflect.Slice && t != reflect.TypeFor[weightsValue]() {
+		if t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[cidrValue]() {
+			return "list"
+		}
+		return "list of " + referenceType(t.Elem())
+	}
+	if t.Kind() == reflect.Map {
+		return referenceType(t.Key()) + " to " + referenceType(t.Elem())
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(typeName(t), "a "), "an ")
+}
+
+func quoted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+// fieldComments reads the comments of the file types: "Type" and "Type.Field".
+func fieldComments(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range []string{"file.go", "file_service.go", "values.go"} {
+		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			d, ok := n.(*ast.GenDecl)
+			if !ok || d.Tok != token.TYPE {
+				return true
+			}
+			spec := d.Specs[0].(*ast.TypeSpec)
+			all[spec.Name.Name] = sentence(d.Doc)
+			if s, ok := spec.Type.(*ast.StructType); ok {
+				for _, f := range s.Fields.List {
+					for _, id := range f.Names {
+						all[spec.Name.Name+"."+id.Name] = sentence(f.Doc)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return all
+}
+
+func sentence(c *ast.CommentGroup) string {
+	return strings.Join(strings.Fields(c.Text()), " ")
+}
