@@ -27,6 +27,8 @@ func (s *Syncer) Run(ctx context.Context) error {
 	defer wait.Stop()
 	tick := time.NewTimer(0)
 	defer tick.Stop()
+	l.late = time.NewTimer(s.cfg.Tick)
+	defer l.late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,6 +45,8 @@ func (s *Syncer) Run(ctx context.Context) error {
 			l.hurry(ctx)
 		case r := <-l.results:
 			l.receive(ctx, r)
+		case <-l.late.C:
+			l.build()
 		case <-probed:
 			probed, l.probed = nil, true
 			l.build()
@@ -59,8 +63,9 @@ type loop struct {
 	probed, answered bool // what the first snapshot waits for
 
 	results chan result
-	began   time.Time // when the exchange under way began; zero: there is none
-	again   bool      // there is news that the exchange under way may have missed
+	began   time.Time   // when the exchange under way began; zero: there is none
+	late    *time.Timer // fires when the exchange under way has used up the patience
+	again   bool        // there is news that the exchange under way may have missed
 
 	ledgers ledgers
 	picture Picture
@@ -82,8 +87,9 @@ type result struct {
 // now returns the store's clock, as well as it is known.
 func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0) }
 
-// tick begins an exchange, after which a snapshot is built. While the one before
-// is still under way, a snapshot is built without it.
+// tick begins an exchange, after which a snapshot is built; if it takes long,
+// one is built without it, too. While the one before is still under way, a
+// snapshot is built without it at once.
 func (l *loop) tick(ctx context.Context) {
 	l.ledgers.collect(l.now())
 	if l.began.IsZero() {
@@ -107,6 +113,7 @@ func (l *loop) hurry(ctx context.Context) {
 func (l *loop) exchange(ctx context.Context) {
 	l.began = l.cfg.Now()
 	l.again = false
+	l.late.Reset(l.cfg.Tick / 5)
 	o := Offer{Counts: l.ledgers.counts(), Reports: l.reports()}
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
@@ -133,6 +140,7 @@ func (l *loop) keepCopy(o Overlay) {
 }
 
 func (l *loop) receive(ctx context.Context, r result) {
+	l.late.Stop()
 	l.began, l.answered = time.Time{}, true
 	l.update(func(st *Status) {
 		st.Syncs++

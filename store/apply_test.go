@@ -1,0 +1,164 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// threeNodes has a region with weights, one by load, and one by distance.
+func threeNodes() director.Config {
+	c := director.Config{Mounts: []director.Mount{{Name: "/live.mp3"}}}
+	for i := range 3 {
+		id := director.NodeID(fmt.Sprint("n", i+1))
+		c.Nodes = append(c.Nodes, director.Node{ID: id, URLs: []string{fmt.Sprintf("http://127.0.0.%d:8000", i+1)}, Target: 100})
+	}
+	c.Regions = []director.Region{
+		{ID: "de", Match: director.Match{Countries: []string{"DE"}}, Row: []director.Weight{{Node: "n1", Weight: 50, Given: true}, {Node: "n2", Weight: 50, Given: true}}},
+		{ID: "fr", Match: director.Match{Countries: []string{"FR"}}, Row: []director.Weight{{Node: "n1"}, {Node: "n3"}}},
+		{ID: "world", Match: director.Match{Default: true}},
+	}
+	return c
+}
+
+func row(kv ...any) []director.Weight {
+	var out []director.Weight
+	for i := 0; i < len(kv); i += 2 {
+		out = append(out, director.Weight{Node: director.NodeID(kv[i].(string)), Weight: kv[i+1].(float64), Given: true})
+	}
+	return out
+}
+
+func TestApply(t *testing.T) {
+	t.Parallel()
+	type rows map[director.RegionID]Row
+	type nodes map[director.NodeID]NodeSetting
+	why := anna
+	why.Why = "new disk"
+	const stamp = " (anna, 2026-03-01T12:00:00Z)"
+	for _, tc := range []struct {
+		name  string
+		rows  rows
+		nodes nodes
+		rules []Rule
+		want  func(c *director.Config)
+		made  []Effect
+	}{
+		{name: "nothing"},
+		{
+			name: "a row instead of weights", rows: rows{"de": {weights("n3", 10.0, "n1", 0.0), anna}},
+			want: func(c *director.Config) { c.Regions[0].Row = row("n1", 0.0, "n3", 10.0) },
+			made: []Effect{{"rows/de", Masks, "n1=0 n3=10 instead of n1=50 n2=50" + stamp}},
+		},
+		{
+			name: "a row instead of a list", rows: rows{"fr": {weights("n2", 0.5), anna}},
+			want: func(c *director.Config) { c.Regions[1].Row = row("n2", 0.5) },
+			made: []Effect{{"rows/fr", Masks, "n2=0.5 instead of n1 n3" + stamp}},
+		},
+		{
+			name: "a row instead of distance", rows: rows{"world": {weights("n2", 1.0), anna}},
+			want: func(c *director.Config) { c.Regions[2].Row = row("n2", 1.0) },
+			made: []Effect{{"rows/world", Masks, "n2=1 instead of distance" + stamp}},
+		},
+		{
+			name: "a region that is not there", rows: rows{"es": {weights("n2", 1.0), anna}},
+			made: []Effect{{"rows/es", Dormant, "no region has this id"}},
+		},
+		{
+			name: "a row with nodes that are not there", rows: rows{"de": {weights("n2", 1.0, "n9", 1.0, "n8", 1.0), anna}},
+			want: func(c *director.Config) { c.Regions[0].Row = row("n2", 1.0) },
+			made: []Effect{{"rows/de", Masks, "n2=1 instead of n1=50 n2=50" + stamp}, {"rows/de", Dormant, "no node has the id n8, n9"}},
+		},
+		{
+			name: "a row whose weight is all on nodes that are not there", rows: rows{"de": {weights("n2", 0.0, "n9", 1.0), anna}},
+			made: []Effect{{"rows/de", Dormant, "no node that is there has a weight above 0 in it"}},
+		},
+		{
+			name: "an empty row", rows: rows{"de": {nil, anna}},
+			made: []Effect{{"rows/de", Dormant, "no node that is there has a weight above 0 in it"}},
+		},
+		{
+			name: "nodes", nodes: nodes{"n1": {NodeDrained, why}, "n2": {NodeDisabled, anna}, "n3": {"resting", anna}, "n9": {NodeDrained, anna}},
+			want: func(c *director.Config) { c.Nodes[0].Drained, c.Nodes[1].Drained = true, true },
+			made: []Effect{
+				{"nodes/n1", Masks, "drained (anna, 2026-03-01T12:00:00Z: new disk)"},
+				{"nodes/n2", Masks, "disabled" + stamp},
+				{"nodes/n3", Dormant, `this version of signpost does not know the state "resting"`},
+				{"nodes/n9", Dormant, "no node has this id"},
+			},
+		},
+		{
+			name: "expired", rows: rows{"de": {weights("n2", 1.0), until(0)}}, nodes: nodes{"n1": {NodeDrained, until(-time.Hour)}},
+		},
+		{
+			name: "rules are not its business", rules: []Rule{{"r", json.RawMessage(`{}`), anna}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			declared, o := threeNodes(), Overlay{Revision: 1, Rows: tc.rows, Nodes: tc.nodes, Rules: tc.rules}
+			oBefore := o.Clone()
+			want := threeNodes()
+			if tc.want != nil {
+				tc.want(&want)
+			}
+			got, effects := Apply(declared, o, noon)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.made, effects); diff != "" {
+				t.Errorf("effects (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(threeNodes(), declared); diff != "" {
+				t.Errorf("it changed the declared configuration:\n%s", diff)
+			}
+			if diff := cmp.Diff(oBefore, o); diff != "" {
+				t.Errorf("it changed the overlay:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCompileSkipsOffenders(t *testing.T) {
+	t.Parallel()
+	o := Overlay{
+		Rows: map[director.RegionID]Row{
+			"de":    {weights("n1", -5.0, "n2", 1.0), anna},
+			"fr":    {weights("n2", 1.0), anna},
+			"world": {weights("n3", math.Inf(1)), anna},
+		},
+		Nodes: map[director.NodeID]NodeSetting{"n1": {NodeDrained, anna}},
+	}
+	before := o.Clone()
+	_, applied, effects, err := compile(threeNodes(), o, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := threeNodes()
+	want.Nodes[0].Drained = true
+	want.Regions[1].Row = row("n2", 1.0)
+	if diff := cmp.Diff(want, applied); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	kinds := map[string]EffectKind{}
+	for _, e := range effects {
+		kinds[e.Entry] = e.Kind
+		if e.Kind == Skipped && !strings.Contains(e.Detail, "weight") {
+			t.Errorf("%s does not say why: %q", e.Entry, e.Detail)
+		}
+	}
+	wantKinds := map[string]EffectKind{"nodes/n1": Masks, "rows/de": Skipped, "rows/fr": Masks, "rows/world": Skipped}
+	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
+		t.Errorf("effects (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, o); diff != "" {
+		t.Errorf("it changed the overlay:\n%s", diff)
+	}
+}

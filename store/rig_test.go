@@ -1,0 +1,261 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/store/memstore"
+)
+
+const tick = 250 * time.Millisecond
+
+// A rig is a running Syncer with a prober that says what it is told.
+type rig struct {
+	*store.Syncer
+	name   string
+	prober *prober
+	log    *logs
+	stop   func()
+}
+
+// start runs a Syncer until the test ends or it is stopped. What c leaves out is made up.
+func start(t *testing.T, c store.SyncerConfig) *rig {
+	t.Helper()
+	d := &rig{name: c.Director, log: &logs{}}
+	if c.Prober == nil {
+		c.Prober = newProber()
+	}
+	if c.Config.Nodes == nil {
+		c.Config = config("n1", "n2")
+	}
+	d.prober = c.Prober.(*prober)
+	c.Log = slog.New(slog.NewTextHandler(d.log, nil))
+	s, err := store.NewSyncer(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Syncer = s
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(d.stop)
+	return d
+}
+
+// pass lets time pass, and everybody do what is due.
+func pass(d time.Duration) {
+	time.Sleep(d) // the bubble's clock
+	synctest.Wait()
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// config has these nodes in one row.
+func config(ids ...director.NodeID) director.Config {
+	world := director.Region{ID: "world", Match: director.Match{Default: true}}
+	c := director.Config{Mounts: []director.Mount{{Name: "/live.mp3"}}}
+	for i, id := range ids {
+		c.Nodes = append(c.Nodes, director.Node{ID: id, URLs: []string{fmt.Sprintf("http://127.0.0.%d:8000", i+1)}, Target: 1000})
+		world.Row = append(world.Row, director.Weight{Node: id, Weight: 1, Given: true})
+	}
+	c.Regions = []director.Region{world}
+	return c
+}
+
+func drain(id director.NodeID, state store.NodeState) store.Overlay {
+	stamp := store.Stamp{By: "anna", At: time.Now().UTC()}
+	return store.Overlay{
+		Nodes: map[director.NodeID]store.NodeSetting{id: {State: state, Stamp: stamp}},
+		Rules: []store.Rule{{ID: "r", Rule: []byte(`{ "agent": "<a>" }`), Stamp: stamp}}, // a form that changes when it is stored
+	}
+}
+
+type prober struct {
+	mu      sync.Mutex
+	nodes   []director.NodeID
+	reports []director.Report
+	first   chan struct{}
+}
+
+// newProber returns one that has probed every node once.
+func newProber() *prober {
+	p := &prober{first: make(chan struct{})}
+	close(p.first)
+	return p
+}
+
+func (p *prober) SetNodes(nodes []director.Node, _ []director.Mount) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nodes = nil
+	for _, n := range nodes {
+		p.nodes = append(p.nodes, n.ID)
+	}
+}
+
+func (p *prober) probes() []director.NodeID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.nodes
+}
+
+func (p *prober) First() <-chan struct{} { return p.first }
+
+func (p *prober) Reports() []director.Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.reports)
+}
+
+// report makes the newest report of a node, taken now.
+func (p *prober) report(id director.NodeID, listeners int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reports = slices.DeleteFunc(p.reports, func(r director.Report) bool { return r.Node == id })
+	p.reports = append(p.reports, director.Report{Node: id, By: "test", Taken: time.Now(), Health: director.Up, Listeners: listeners, AnyMount: true})
+}
+
+func memory(t *testing.T) *memstore.Store { return memoryAt(t, time.Now) }
+
+func memoryAt(t *testing.T, now func() time.Time) *memstore.Store {
+	t.Helper()
+	s, err := memstore.Open(memstore.Config{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func join(t *testing.T, s *memstore.Store) *memstore.Store {
+	t.Helper()
+	other, err := s.Join()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+// ailment is what is wrong with a store.
+type ailment int
+
+const (
+	well  ailment = iota
+	away          // refuses
+	hung          // answers only that the time is up
+	stuck         // Sync does not answer, whatever the time
+	slow          // takes longer than a tick
+)
+
+const slowness = 400 * time.Millisecond
+
+// unwell is a store with an ailment.
+type unwell struct {
+	store.Store
+	mu      sync.Mutex
+	ailment ailment
+	changed chan struct{} // closed when the ailment changes
+}
+
+func newUnwell(t *testing.T, a ailment) *unwell {
+	u := &unwell{Store: memory(t), ailment: a, changed: make(chan struct{})}
+	t.Cleanup(func() { u.set(well) }) // lets go of who is stuck
+	return u
+}
+
+func (u *unwell) set(a ailment) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ailment = a
+	close(u.changed)
+	u.changed = make(chan struct{})
+}
+
+func (u *unwell) replace(s store.Store) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.Store = s
+}
+
+// suffer returns the store to ask, or the error to answer.
+func (u *unwell) suffer(ctx context.Context) (store.Store, error) {
+	u.mu.Lock()
+	s, a := u.Store, u.ailment
+	u.mu.Unlock()
+	switch a {
+	case away:
+		return nil, fmt.Errorf("%w: connection refused", store.ErrAway)
+	case hung, stuck:
+		<-ctx.Done()
+		return nil, fmt.Errorf("%w: %w", store.ErrAway, ctx.Err())
+	case slow:
+		time.Sleep(slowness) // the bubble's clock
+	}
+	return s, nil
+}
+
+func (u *unwell) Sync(ctx context.Context, o store.Offer) (store.Picture, error) {
+	u.mu.Lock()
+	isStuck, changed := u.ailment == stuck, u.changed
+	u.mu.Unlock()
+	if isStuck {
+		<-changed
+		return store.Picture{}, fmt.Errorf("%w: reset", store.ErrAway)
+	}
+	s, err := u.suffer(ctx)
+	if err != nil {
+		return store.Picture{}, err
+	}
+	return s.Sync(ctx, o)
+}
+
+func (u *unwell) Edit(ctx context.Context, at store.Revision, o store.Overlay) (store.Revision, error) {
+	s, err := u.suffer(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return s.Edit(ctx, at, o)
+}
+
+// logs keeps log lines.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logs) count(what string) int { return strings.Count(l.String(), what) }
+func (l *logs) lines() int            { return l.count("\n") }
