@@ -24,7 +24,7 @@ func split(addr netip.Addr) address {
 	b := addr.As16()
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	switch {
-	case hi == 0 && (lo>>32 == 0xffff || lo>>32 == 0 && lo > 1): // not :: and ::1
+	case hi == 0 && (lo>>32 == 0xffff || lo>>32 == 0): // :: and ::1 among them, in 0.0.0.0/8
 		return address{is4: true, v4: uint32(lo)}
 	case hi>>48 == 0x2002:
 		return address{is4: true, v4: uint32(hi >> 16)}
@@ -35,10 +35,14 @@ func split(addr netip.Addr) address {
 }
 
 func (a address) addr() netip.Addr {
+	var b [16]byte
 	if a.is4 {
-		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, a.v4)))
+		binary.BigEndian.PutUint32(b[:4], a.v4)
+		return netip.AddrFrom4([4]byte(b[:4]))
 	}
-	return netip.AddrFrom16([16]byte(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, a.hi), a.lo)))
+	binary.BigEndian.PutUint64(b[:8], a.hi)
+	binary.BigEndian.PutUint64(b[8:], a.lo)
+	return netip.AddrFrom16(b)
 }
 
 // special4 and special6 are the networks that are not the public Internet, by

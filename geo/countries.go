@@ -26,9 +26,10 @@ func find(c director.Code) *country {
 	return &countryTable[i]
 }
 
-// Centroid returns the middle of a country in degrees: the position that the
-// World Factbook gives, to a tenth of a degree. Of a large country nearly all
-// listeners are far from it. ok is false for a code that ISO 3166-1 lacks.
+// Centroid returns the middle of a country in degrees, as the World Factbook
+// gives it, to a tenth of a degree. Of a large country most listeners are far
+// from it; for Russia and Canada, where nearly nobody is anywhere near, it is
+// Moscow and Toronto. ok is false for a code that ISO 3166-1 lacks.
 func Centroid(country director.Code) (lat, lon float32, ok bool) {
 	row := find(country)
 	if row == nil {
@@ -39,7 +40,8 @@ func Centroid(country director.Code) (lat, lon float32, ok bool) {
 
 // ContinentOf returns the continent a country is counted to, or the zero Code
 // for a code that ISO 3166-1 lacks. Countries on two continents are counted to
-// one: Russia to Europe, Turkey and Kazakhstan to Asia, Egypt to Africa.
+// one, as MaxMind does: Russia to Europe, Turkey and Kazakhstan to Asia, Egypt to
+// Africa.
 func ContinentOf(country director.Code) director.Code {
 	row := find(country)
 	if row == nil {

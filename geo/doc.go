@@ -19,8 +19,8 @@
 //   - Coordinates are rounded to a tenth of a degree (at most 8 km off), which is
 //     finer than such databases are and keeps the index small.
 //   - A record that names neither city, subdivision nor postal code and claims no
-//     accuracy of 100 km or better stands for its country: it gets the country's
-//     centre and [director.CountryCentre], as one without coordinates does.
+//     accuracy of 100 km or better stands for its country: its coordinates count
+//     as [director.CountryCentre]. Without coordinates it gets our [Centroid].
 //   - The continent follows from the country where the database has none.
 //   - Where MaxMind has only a registered_country, the country is unknown: that is
 //     where the network's owner is registered (Australia for 1.1.1.1), not where

@@ -22,13 +22,17 @@ type file struct {
 // errChanging means that a file was written to while it was read.
 var errChanging = errors.New("the file is being written: wait until it is complete")
 
-// changed tells whether the file is another than the one last tried.
-func (f *file) changed() bool {
+// look returns what is at the path now; nil: nothing. changed tells whether that
+// is another file than the one last tried; settled, whether nobody has written to
+// it for a while: it may be half a file until then, and a write within the clock
+// tick of the one before does not show in its time.
+func (f *file) look(settle time.Duration) (now fs.FileInfo, changed, settled bool) {
 	now, err := os.Stat(f.path)
 	if err != nil {
-		return f.tried != nil
+		return nil, f.tried != nil, true
 	}
-	return !same(now, f.tried)
+	age := time.Since(now.ModTime())
+	return now, !same(now, f.tried), age < 0 || age >= settle // a time to come is another machine's clock
 }
 
 // same tells whether two looks at a path saw the same file with the same content.
@@ -36,13 +40,13 @@ func same(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// load reads and compiles the file. If it cannot be used, what f holds remains.
-// Success is logged as msg.
-func (f *file) load(log *slog.Logger, msg string) error {
+// load reads and compiles the file as it was seen; seen is nil if nothing was. If
+// it cannot be used, what f holds remains. Success is logged as msg.
+func (f *file) load(seen fs.FileInfo, log *slog.Logger, msg string) error {
 	begun := time.Now()
-	data, info, err := read(f.path)
+	data, err := read(f.path, seen)
 	if !errors.Is(err, errChanging) {
-		f.tried = info
+		f.tried = seen
 	}
 	if err != nil {
 		return fmt.Errorf("geo database %s: %w", f.path, err)
@@ -67,31 +71,35 @@ func (f *file) load(log *slog.Logger, msg string) error {
 	return nil
 }
 
-// read returns the whole content of a regular file, and which file it was. It is
-// read, not mapped: a mapped file that is truncated takes the process with it.
-func read(path string) ([]byte, fs.FileInfo, error) {
-	before, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: check the path, or download the database", err)
+// read returns the content of the file that was seen at path, or errChanging if
+// it is another one now or during the reading. It is read, not mapped: a mapped
+// file that is truncated takes the process with it.
+func read(path string, seen fs.FileInfo) ([]byte, error) {
+	if seen == nil {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("%w: check the path, or download the database", err)
+		}
+		return nil, errChanging
 	}
-	if !before.Mode().IsRegular() { // opening a pipe would block
-		return nil, before, errors.New("it is not a file: give the path of an .mmdb file")
+	if !seen.Mode().IsRegular() { // opening a pipe would block
+		return nil, errors.New("it is not a file: give the path of an .mmdb file")
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // reading the file that the operator names is the purpose
 	if err != nil {
-		return nil, before, fmt.Errorf("%w: make it readable for this process", err)
+		return nil, fmt.Errorf("%w: make it readable for this process", err)
 	}
 	defer f.Close()
-	data := make([]byte, before.Size())
-	if _, err := io.ReadFull(f, data); errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) && len(data) > 0 {
-		return nil, nil, errChanging
-	} else if err != nil && !errors.Is(err, io.EOF) {
-		return nil, before, err
+	data := make([]byte, seen.Size())
+	switch _, err := io.ReadFull(f, data); {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return nil, errChanging
+	case err != nil:
+		return nil, err
 	}
-	if after, err := os.Stat(path); err != nil || !same(before, after) {
-		return nil, nil, errChanging
+	if after, err := os.Stat(path); err != nil || !same(seen, after) {
+		return nil, errChanging
 	}
-	return data, before, nil
+	return data, nil
 }
 
 // publish puts what the files hold in use, all at once.

@@ -52,17 +52,14 @@ func (r *runs[S]) set(start S, place uint32) {
 }
 
 // last returns the last of the sorted starts that is not above x; starts[0] must
-// not be. Its loop has no branch that depends on the data, for the processor
-// would guess every other one wrong.
+// not be.
 func last[S uint16 | uint64](starts []S, x S) int {
 	at := 0
 	for n := len(starts); n > 1; {
 		half := n >> 1
-		next := at
 		if starts[at+half] <= x {
-			next += half
+			at += half
 		}
-		at = next
 		n -= half
 	}
 	return at

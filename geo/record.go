@@ -74,14 +74,16 @@ func (r *record) place() (director.Place, error) {
 	}
 	p := director.Place{ASN: r.ASN, Country: countryCode(cmp.Or(r.Country.ISOCode, r.CountryCode))}
 	p.Continent, _ = director.ParseCode(r.Continent.Code) // unknown if it is none
-	known := p.Country != director.Code{}
-	if known && len(r.Subdivisions) > 0 {
+	if p.Country != (director.Code{}) && len(r.Subdivisions) > 0 {
 		p.Subdivision, _ = director.ParseSubdivision(r.Subdivisions[0].ISOCode)
 	}
 	exact := bool(r.City || r.State || r.Postal || r.Postcode) || len(r.Subdivisions) > 0 ||
 		r.Location.Accuracy > 0 && r.Location.Accuracy <= goodAccuracy
-	if (lat != 0 || lon != 0) && (exact || !known) {
-		p.Point, p.Lat, p.Lon = director.CityPoint, tenth(lat), tenth(lon)
+	if lat != 0 || lon != 0 {
+		p.Point, p.Lat, p.Lon = director.CountryCentre, tenth(lat), tenth(lon)
+		if exact {
+			p.Point = director.CityPoint
+		}
 	}
 	return complete(p), nil
 }

@@ -12,11 +12,13 @@ import (
 // Run watches the databases until ctx is done, and then returns nil. A file that
 // is renamed over, written in place or reached through another symbolic link is
 // loaded anew and put in use; one that cannot be used is refused, the old
-// database stays, and the next change of the file is tried again. It returns at
-// once from nothing but ctx; call it at most once.
+// database stays, and the next change of the file is tried again. Call it at most
+// once.
 //
 // Directories are watched and, for file systems that give no notice of changes,
-// files are looked at every minute.
+// files are looked at every minute. A file written in place counts as complete
+// when it has been left alone for half a second, so that renaming a complete file
+// over the old one is the better way.
 func (l *Locator) Run(ctx context.Context) error {
 	var (
 		events <-chan fsnotify.Event
@@ -41,7 +43,8 @@ func (l *Locator) Run(ctx context.Context) error {
 			if e.Op != fsnotify.Chmod {
 				quiet.Reset(l.settle)
 			}
-		case <-faults: // an overflow of the kernel's queue: something was missed
+		case err := <-faults:
+			l.log.Warn("some notices of changed files were lost: all geo databases are looked at", "error", err)
 			quiet.Reset(l.settle)
 		case <-quiet.C:
 			l.watch(watcher)
@@ -56,16 +59,16 @@ func (l *Locator) Run(ctx context.Context) error {
 }
 
 // watch has the directories of all files watched, and those that links lead to.
-// It is repeated, for directories are replaced too; what cannot be watched is
-// polled.
+// It is repeated, for directories are replaced too. Errors do not matter: what
+// cannot be watched is polled.
 func (l *Locator) watch(w *fsnotify.Watcher) {
 	if w == nil {
 		return
 	}
 	for _, f := range l.files {
-		w.Add(filepath.Dir(f.path))
+		_ = w.Add(filepath.Dir(f.path))
 		if target, err := filepath.EvalSymlinks(f.path); err == nil {
-			w.Add(filepath.Dir(target))
+			_ = w.Add(filepath.Dir(target))
 		}
 	}
 }
@@ -75,10 +78,15 @@ func (l *Locator) watch(w *fsnotify.Watcher) {
 func (l *Locator) reload() (complete bool) {
 	complete, loaded := true, false
 	for _, f := range l.files {
-		if !f.changed() {
+		seen, changed, settled := f.look(l.settle)
+		if !changed {
 			continue
 		}
-		switch err := f.load(l.log, "geo database replaced"); {
+		if !settled {
+			complete = false
+			continue
+		}
+		switch err := f.load(seen, l.log, "geo database replaced"); {
 		case err == nil:
 			loaded = true
 		case errors.Is(err, errChanging):

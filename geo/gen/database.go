@@ -108,5 +108,5 @@ func writeDatabase(tree *mmdbwriter.Tree) error {
 		return err
 	}
 	fmt.Printf("default.mmdb.gz: %d bytes, %d unpacked\n", packed.Len(), size)
-	return os.WriteFile("default.mmdb.gz", packed.Bytes(), 0o644)
+	return os.WriteFile("default.mmdb.gz", packed.Bytes(), 0o600)
 }

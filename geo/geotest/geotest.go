@@ -17,6 +17,7 @@ import (
 // Layout is how a database's records are laid out, and its type.
 type Layout string
 
+// The layouts.
 const (
 	City        Layout = "GeoLite2-City"
 	Country     Layout = "GeoLite2-Country"
