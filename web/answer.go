@@ -38,11 +38,11 @@ func (a Answer) String() string {
 // MarshalText makes an Answer its stable name in JSON and logs.
 func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText reads the name of an answer that a rule may give.
+// UnmarshalText reads the name of an answer. A rule may give those that the error lists.
 func (a *Answer) UnmarshalText(b []byte) error {
-	for i := range NoAnswer {
-		if i != JSON && i.String() == string(b) {
-			*a = i
+	for i, name := range answerNames {
+		if name == string(b) {
+			*a = Answer(i)
 			return nil
 		}
 	}

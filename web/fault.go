@@ -102,13 +102,12 @@ func (s *Server) refuse(x *exchange, err error) {
 	if f.retry {
 		h["Retry-After"] = retryAfter[rand.IntN(len(retryAfter))]
 	}
+	x.p.connection(h)
 	switch f.status {
 	case http.StatusMethodNotAllowed:
 		h["Allow"] = allowMethods
 	case http.StatusTooManyRequests:
-		h["Connection"] = closeConnection
-	default:
-		x.p.connection(h)
+		h["Connection"] = closeConnection // it is to cost a loop as much as possible, and us little
 	}
 	x.w.WriteHeader(f.status)
 	if x.r.Method != http.MethodHead {

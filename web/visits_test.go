@@ -1,0 +1,225 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestEscalation follows one listener that keeps coming back.
+func TestEscalation(t *testing.T) {
+	t.Parallel()
+	const same, other, inline = "same", "other", "inline"
+	type visit struct {
+		after float64 // seconds since the one before
+		want  string  // same: the node of the first visit
+		step  string
+	}
+	for name, c := range map[string]struct {
+		escalate Escalate
+		visits   []visit
+	}{
+		"double opens":              {EscalateNext, []visit{{0, same, "first"}, {0.01, same, "again"}, {2.9, same, "again"}}},
+		"comes back":                {EscalateNext, []visit{{0, same, "first"}, {5, other, "next"}, {0.5, other, "again"}}},
+		"and back again":            {EscalateNext, []visit{{0, same, "first"}, {5, other, "next"}, {6, same, "next"}}},
+		"later":                     {EscalateNext, []visit{{0, same, "first"}, {15.1, same, "first"}, {60, same, "first"}}},
+		"later after an escalation": {EscalateNext, []visit{{0, same, "first"}, {5, other, "next"}, {20, same, "first"}}},
+		"inline":                    {EscalateInline, []visit{{0, same, "first"}, {5, other, "next"}, {6, inline, "inline"}, {1, inline, "again"}, {14, inline, "inline"}}},
+		"a crowd":                   {EscalateInline, []visit{{0, same, "first"}, {3.1, other, "next"}, {3.1, inline, "inline"}, {3.1, same, "crowd"}, {0, same, "crowd"}}},
+		"observe":                   {EscalateObserve, []visit{{0, same, "first"}, {5, same, "next"}, {6, same, "next"}}},
+		"off":                       {EscalateOff, []visit{{0, same, ""}, {5, same, ""}}},
+	} {
+		carrier := &fakeCarrier{room: true}
+		w := newWorld(t, func(cfg *Config) { cfg.Policy.Escalate, cfg.Carrier = c.escalate, carrier })
+		first := ""
+		for i, v := range c.visits {
+			w.tick(time.Duration(v.after * float64(time.Second)))
+			// A probe and a HEAD in between change nothing.
+			w.do(ask{method: http.MethodHead, url: "/live.mp3"})
+			w.do(ask{url: "/live.mp3", header: map[string]string{"Range": "bytes=0-1"}})
+			rec := w.get("/live.mp3")
+			loc := rec.Header().Get("Location")
+			if i == 0 {
+				first = loc
+			}
+			got := other
+			if loc == first {
+				got = same
+			} else if rec.Code == http.StatusOK {
+				got = inline
+			}
+			if got != v.want || w.lastRecord().Step != v.step {
+				t.Errorf("%s, visit %d: %s (%s), want %s (%s)", name, i, got, w.lastRecord().Step, v.want, v.step)
+			}
+		}
+	}
+}
+
+// TestEscalationSparesRules: a client with a rule opens as often as it likes.
+func TestEscalationSparesRules(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	cmus := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "cmus/v2.10.0"}}
+	first := w.do(cmus).Header().Get("Location")
+	w.tick(5 * time.Second)
+	if got := w.do(cmus).Header().Get("Location"); got != first {
+		t.Errorf("%s, then %s", first, got)
+	}
+	if w.lastRecord().Rule != "cmus" || w.lastRecord().Step != "" {
+		t.Errorf("record %+v", w.lastRecord())
+	}
+}
+
+func TestFamiliesInMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Policy.PerAddress = -1 })
+	for i := range 300 {
+		w.do(ask{url: "/live.mp3", header: map[string]string{"User-Agent": fmt.Sprintf("Box%d/1.0", i)}})
+	}
+	box := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "Box7/1.0"}}
+	w.tick(5 * time.Second)
+	w.do(box)
+	text := exposition(t, w.Collector())
+	if n := strings.Count(text, "\nsignpost_client_requests_total{"); n != (maxFamilies+1)*numSteps {
+		t.Errorf("%d series, want %d: memory is not bounded", n, (maxFamilies+1)*numSteps)
+	}
+	for _, line := range []string{
+		`signpost_client_requests_total{client="Box7",step="next"} 1`,
+		`signpost_client_requests_total{client="other",step="first"} 100`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+}
+
+func TestFamilyName(t *testing.T) {
+	t.Parallel()
+	for ua, want := range map[string]string{
+		"": "none", "VLC/3.0.24 LibVLC/3.0.24": "VLC", "MPlayer UNKNOWN-12": "MPlayer", "/x": "other",
+		strings.Repeat("x", 41): "other", "gr\xc3\xb6\xc3\x9fe/1": "other", "a\x01": "other",
+	} {
+		if got := familyName(ua); got != want {
+			t.Errorf("%q: %q, want %q", ua, got, want)
+		}
+	}
+}
+
+func TestRateLimits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Policy.KeepAlive = true })
+	refused := func(n int, a func(i int) ask) (count int) {
+		for i := range n {
+			if rec := w.do(a(i)); rec.Code == http.StatusTooManyRequests {
+				count++
+				if rec.Header().Get("Connection") != "close" || rec.Header().Get("Retry-After") == "" {
+					t.Errorf("429 with headers %v", rec.Header())
+				}
+			}
+		}
+		return count
+	}
+	same := func(int) ask { return ask{url: "/live.mp3"} }
+	if got := refused(15, same); got != 5 {
+		t.Errorf("one Key, 15 at once: %d refused, want 5", got)
+	}
+	w.tick(500 * time.Millisecond)
+	if got := refused(15, same); got != 10 {
+		t.Errorf("half a second later, 15 more: %d refused, want 10", got)
+	}
+	w.tick(time.Minute)
+	nat := func(i int) ask {
+		return ask{url: "/live.mp3", header: map[string]string{"User-Agent": fmt.Sprint(i)}}
+	}
+	if got := refused(300, nat); got != 100 {
+		t.Errorf("300 devices behind one address at once: %d refused, want 100", got)
+	}
+	if got := refused(300, func(i int) ask { return ask{url: "/live.mp3", from: addr(i)} }); got > 1 {
+		t.Errorf("300 listeners with addresses of their own: %d refused", got)
+	}
+	if got := refused(300, func(int) ask { return ask{url: "/live.mp3", from: balance} }); got != 0 {
+		t.Errorf("the balancer's own checks: %d refused", got)
+	}
+	if err := w.SetPolicy(Policy{PerKey: -1, PerAddress: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if got := refused(300, same); got != 0 {
+		t.Errorf("without limits: %d refused", got)
+	}
+}
+
+// TestTableIsBounded fills a table over and over: it keeps the newest keys and its size.
+func TestTableIsBounded(t *testing.T) {
+	t.Parallel()
+	tab := newTable[int](1 << 10)
+	set := func(key uint64, now time.Duration, v int) {
+		p, mu := tab.acquire(key, now)
+		*p = v
+		mu.Unlock()
+	}
+	hot := uint64(0xfeed)
+	set(hot, 0, 42)
+	for i := range 100_000 {
+		now := time.Duration(i)
+		set(hashString(fmt.Sprint(i)), now, i)
+		if i%8 == 0 {
+			if v, mu := tab.acquire(hot, now); *v != 42 {
+				t.Fatalf("step %d: a key in use was lost", i)
+				mu.Unlock()
+			} else {
+				mu.Unlock()
+			}
+		}
+	}
+	if got := tab.peek(hashString("99999")); got != 99999 {
+		t.Errorf("the newest key holds %d", got)
+	}
+	if got := tab.peek(hashString("1")); got != 0 {
+		t.Errorf("the oldest key is still there: %d", got)
+	}
+	set(0, 1, 7)
+	if got := tab.peek(0); got != 7 {
+		t.Errorf("key 0 holds %d", got)
+	}
+}
+
+func TestTableConcurrently(t *testing.T) {
+	t.Parallel()
+	tab := newTable[int](1 << 9)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 2_000 {
+				v, mu := tab.acquire(uint64(i%7+1), time.Duration(i))
+				*v++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	sum := 0
+	for k := range uint64(7) {
+		sum += tab.peek(k + 1)
+	}
+	if sum != 8_000 {
+		t.Errorf("%d counted, want 8000", sum)
+	}
+}
+
+func BenchmarkVisit(b *testing.B) {
+	tab := newTable[visit](rememberedKeys)
+	b.ReportAllocs()
+	i := uint64(0)
+	for b.Loop() {
+		i++
+		v, mu := tab.acquire(i*0x9e3779b97f4a7c15, time.Duration(i))
+		v.arrive(time.Duration(i), false)
+		v.rate.allow(time.Duration(i), 10)
+		mu.Unlock()
+	}
+	runtime.KeepAlive(tab)
+}
