@@ -1,0 +1,273 @@
+package lazy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// leaveCheck is how long a server that waits for its client to leave is let
+// wait without asking the kernel. Whoever answers within it never has to.
+const leaveCheck = 50 * time.Millisecond
+
+// A conn is a descriptor at first, and a *net.TCPConn from when it must wait.
+type conn struct {
+	local, remote net.Addr
+
+	mu     sync.Mutex // guards what follows; held over system calls, none of which waits
+	fd     int        // while tcp is nil and the connection is not closed
+	tcp    *net.TCPConn
+	closed bool
+	// What the deadlines are, for when the connection becomes a TCPConn.
+	readBy, writeBy time.Time
+	// parked is closed to wake a read that waits for nothing but the client's leaving.
+	parked chan struct{}
+}
+
+// Read implements [net.Conn].
+//
+// net/http reads a single byte while a handler runs, to learn that the client
+// has left, and interrupts that read by a deadline in the past when the handler
+// has ended. Such a read looks at the socket only after leaveCheck.
+func (c *conn) Read(b []byte) (int, error) {
+	if len(b) == 1 {
+		if err := c.park(); err != nil {
+			return 0, err
+		}
+	}
+	tcp, n, err := c.tryRead(b)
+	if tcp != nil {
+		return tcp.Read(b)
+	}
+	return n, err
+}
+
+// park returns after leaveCheck, or at once if the connection is a TCPConn. Its
+// error is that of a read whose deadline has passed, or of a closed connection.
+func (c *conn) park() error {
+	c.mu.Lock()
+	if c.tcp != nil {
+		c.mu.Unlock()
+		return nil
+	}
+	if err := c.unusable(c.readBy); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	woken := make(chan struct{})
+	c.parked = woken
+	c.mu.Unlock()
+
+	timer := time.NewTimer(leaveCheck)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-woken:
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parked == woken {
+		c.parked = nil
+	}
+	if c.tcp != nil {
+		return nil
+	}
+	return c.unusable(c.readBy)
+}
+
+// wake ends a parked read. c.mu is held.
+func (c *conn) wake() {
+	if c.parked != nil {
+		close(c.parked)
+		c.parked = nil
+	}
+}
+
+// unusable returns the error of a connection that is closed or whose deadline
+// has passed. c.mu is held.
+func (c *conn) unusable(by time.Time) error {
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case !by.IsZero() && !time.Now().Before(by):
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// tryRead reads what is there, or returns the TCPConn to wait on.
+func (c *conn) tryRead(b []byte) (*net.TCPConn, int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return c.tcp, 0, nil
+	}
+	if err := c.unusable(c.readBy); err != nil {
+		return nil, 0, err
+	}
+	if len(b) == 0 {
+		return nil, 0, nil
+	}
+	n, err := uninterrupted(unix.Read, c.fd, b)
+	switch {
+	case n > 0:
+		return nil, n, nil
+	case err == nil:
+		return nil, 0, io.EOF
+	case !errors.Is(err, unix.EAGAIN):
+		return nil, 0, c.fail("read", err)
+	}
+	tcp, err := c.settle()
+	return tcp, 0, err
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(b []byte) (int, error) {
+	tcp, n, err := c.tryWrite(b)
+	if tcp == nil {
+		return n, err
+	}
+	m, err := tcp.Write(b[n:])
+	return n + m, err
+}
+
+// tryWrite writes what fits, and returns the TCPConn to write the rest to.
+func (c *conn) tryWrite(b []byte) (*net.TCPConn, int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return c.tcp, 0, nil
+	}
+	if err := c.unusable(c.writeBy); err != nil {
+		return nil, 0, err
+	}
+	n, err := uninterrupted(unix.Write, c.fd, b)
+	switch {
+	case n == len(b):
+		return nil, n, nil
+	case err != nil && !errors.Is(err, unix.EAGAIN):
+		return nil, 0, c.fail("write", err)
+	}
+	tcp, err := c.settle()
+	return tcp, max(n, 0), err
+}
+
+func uninterrupted(call func(int, []byte) (int, error), fd int, b []byte) (n int, err error) {
+	for {
+		if n, err = call(fd, b); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// settle makes the connection a TCPConn. c.mu is held.
+func (c *conn) settle() (*net.TCPConn, error) {
+	file := os.NewFile(uintptr(c.fd), "")
+	made, err := net.FileConn(file) // duplicates the descriptor
+	_ = file.Close()
+	if err != nil {
+		c.closed = true
+		c.wake()
+		return nil, err
+	}
+	c.tcp = made.(*net.TCPConn)
+	_ = c.tcp.SetReadDeadline(c.readBy)
+	_ = c.tcp.SetWriteDeadline(c.writeBy)
+	c.wake()
+	return c.tcp, nil
+}
+
+func (c *conn) fail(call string, err error) error {
+	return &net.OpError{Op: call, Net: "tcp", Source: c.local, Addr: c.remote, Err: os.NewSyscallError(call, err)}
+}
+
+// Close implements [net.Conn].
+func (c *conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.tcp != nil:
+		return c.tcp.Close()
+	case c.closed:
+		return net.ErrClosed
+	}
+	c.closed = true
+	c.wake()
+	return os.NewSyscallError("close", unix.Close(c.fd))
+}
+
+// CloseWrite says the last word, as net/http does before it lets a client go
+// that may still be sending.
+func (c *conn) CloseWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.tcp != nil:
+		return c.tcp.CloseWrite()
+	case c.closed:
+		return net.ErrClosed
+	}
+	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_WR))
+}
+
+// NetConn makes the connection an ordinary one and returns it: for who means to
+// stay. It returns nil if the connection is closed.
+func (c *conn) NetConn() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp == nil && !c.closed {
+		_, _ = c.settle()
+	}
+	if c.tcp == nil {
+		return nil
+	}
+	return c.tcp
+}
+
+// LocalAddr returns the address of the listener.
+func (c *conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements [net.Conn].
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline implements [net.Conn].
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline implements [net.Conn].
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return c.tcp.SetReadDeadline(t)
+	}
+	c.readBy = t
+	if c.closed {
+		return net.ErrClosed
+	}
+	if c.parked != nil {
+		c.wake() // it looks at the new deadline itself
+	}
+	return nil
+}
+
+// SetWriteDeadline implements [net.Conn].
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return c.tcp.SetWriteDeadline(t)
+	}
+	c.writeBy = t
+	if c.closed {
+		return net.ErrClosed
+	}
+	return nil
+}

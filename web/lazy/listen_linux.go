@@ -1,0 +1,125 @@
+package lazy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// deferSeconds is how long the kernel holds back a connection whose client has
+	// not said anything yet; after it, the connection is accepted all the same.
+	deferSeconds = 2
+	// A connection that stays, as under an inline stream, is asked after this time
+	// of silence whether its peer still lives. The kernel hands both on from the
+	// listening socket to those it accepts.
+	keepAliveIdle = 15 * time.Second
+)
+
+// Listen announces on a TCP address, "host:port". The listener and its
+// connections are safe for concurrent use, as those of package net are.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	return listen(ctx, addr, deferSeconds)
+}
+
+func listen(ctx context.Context, addr string, deferSeconds int) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close() // the duplicate stays
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if err := prepare(fd, deferSeconds); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	socket := os.NewFile(uintptr(fd), "listener") // joins the poller, for the descriptor does not block
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		_ = socket.Close()
+		return nil, err
+	}
+	return &listener{socket: socket, raw: raw, addr: l.Addr()}, nil
+}
+
+func prepare(fd, deferSeconds int) error {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return os.NewSyscallError("setnonblock", err)
+	}
+	for _, o := range []struct{ level, name, value int }{
+		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferSeconds},
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(keepAliveIdle.Seconds())},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(keepAliveIdle.Seconds())},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return nil
+}
+
+type listener struct {
+	socket *os.File
+	raw    syscall.RawConn
+	addr   net.Addr
+}
+
+// Accept implements [net.Listener]. Its errors tell whether they are temporary.
+func (l *listener) Accept() (net.Conn, error) {
+	var fd int
+	var peer unix.Sockaddr
+	var errno error
+	err := l.raw.Read(func(listening uintptr) bool {
+		for {
+			fd, peer, errno = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			switch {
+			case errors.Is(errno, unix.EINTR), errors.Is(errno, unix.ECONNABORTED):
+				continue
+			default:
+				return !errors.Is(errno, unix.EAGAIN)
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		err = net.ErrClosed // nothing else keeps a RawConn from reading
+	case errno != nil:
+		err = os.NewSyscallError("accept4", errno)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: err}
+	}
+	return &conn{fd: fd, local: l.addr, remote: addrOf(peer)}, nil
+}
+
+func addrOf(peer unix.Sockaddr) net.Addr {
+	switch p := peer.(type) {
+	case *unix.SockaddrInet4:
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(p.Addr), uint16(p.Port)))
+	case *unix.SockaddrInet6:
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(p.Addr).Unmap(), uint16(p.Port)))
+	}
+	return &net.TCPAddr{}
+}
+
+// Close implements [net.Listener].
+func (l *listener) Close() error { return l.socket.Close() }
+
+// Addr implements [net.Listener].
+func (l *listener) Addr() net.Addr { return l.addr }

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package lazy
+
+import (
+	"context"
+	"net"
+)
+
+// Listen announces on a TCP address.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+}
