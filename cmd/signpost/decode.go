@@ -15,10 +15,10 @@ import (
 )
 
 // Bounds on what a configuration file may ask of the loader. A fleet of 1,000
-// nodes and 200 regions that list them all needs some 210,000 values; anything
+// nodes and 100 regions that list them all needs some 110,000 values; anything
 // far beyond is a mistake or an alias bomb.
 const (
-	maxValues   = 1_000_000
+	maxValues   = 250_000
 	maxDepth    = 50
 	maxMistakes = 50
 )
@@ -215,16 +215,12 @@ func (d *decoder) table(n ast.Node, v reflect.Value, path []any) {
 
 // list reads a sequence; a single value is a list of one.
 func (d *decoder) list(n ast.Node, v reflect.Value, path []any) {
-	var items []ast.Node
-	switch t := n.(type) {
-	case *ast.SequenceNode:
-		items = t.Values
-	default:
-		if v.Type().Elem().Kind() == reflect.Struct {
-			d.fail(n, "%s is a list; start each item with a dash", keyOf(path))
-			return
-		}
-		items = []ast.Node{n}
+	items := []ast.Node{n}
+	if s, many := n.(*ast.SequenceNode); many {
+		items = s.Values
+	} else if _, single := scalarText(n); !single {
+		d.fail(n, "%s is a list; start each item with a dash", keyOf(path))
+		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(items), len(items))
 	for i, item := range items {

@@ -239,7 +239,7 @@ func (e explanation) print(w io.Writer) {
 		line("rule", "none holds; escalate %s", e.Escalate)
 	}
 	d := e.Decision
-	if d.Outcome != "" {
+	if d.MatchedBy != "" { // else it never came to a decision
 		line("region", "%s, matched by %s; ladder: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
 		line("outcome", "%s%s", d.Outcome, map[bool]string{true: " on " + d.Node}[d.Node != ""])
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -159,11 +160,16 @@ func (l *loaded) find(path []any) position {
 
 // pathKey makes a path a map key.
 func pathKey(path []any) string {
-	var b strings.Builder
+	b := make([]byte, 0, 64)
 	for _, p := range path {
-		fmt.Fprintf(&b, "%v\x00", p)
+		if i, ok := p.(int); ok {
+			b = strconv.AppendInt(b, int64(i), 10)
+		} else {
+			b = fmt.Append(b, p)
+		}
+		b = append(b, 0)
 	}
-	return b.String()
+	return string(b)
 }
 
 // hint proposes the known word that is nearest to a misspelt one, or names all

@@ -112,14 +112,6 @@ func (d *service) openGeo(s *settings) error {
 	}
 	d.geo.use(l, d.log)
 	d.closing.add("geo", func(context.Context) error { d.geo.close(); return nil })
-	for _, src := range l.Sources() {
-		if src.Embedded {
-			d.log.Info("using the embedded geo database: countries only; for cities and networks, name MaxMind-format files under geo.databases",
-				"type", src.Type, "built", src.Built.UTC().Format(time.DateOnly))
-		} else {
-			d.log.Info("using a geo database", "path", src.Path, "type", src.Type, "built", src.Built.UTC().Format(time.DateOnly))
-		}
-	}
 	return nil
 }
 

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"signpost": main})
+}
+
+// TestScripts runs the real program, in a process of its own where it serves.
+// Besides testscript's own commands there are:
+//
+//	start NAME ARGS...       run signpost in the background, its output in NAME.out and NAME.log
+//	await FILE REGEXP [VAR]  wait until a line matches; VAR becomes the first group
+//	signal NAME TERM|HUP|INT
+//	ended NAME CODE          wait for its end
+//	get URL [HEADER...]      request it without following a redirect; the head and body are stdout
+//	get -until REGEXP URL    the same, again and again until the answer matches
+//	expand FROM TO TEXT      copy a file with TEXT for each @@ in it
+//	link NEW LINK            point a symbolic link somewhere else, atomically
+//
+// NODE1 and NODE2 are the addresses of servers that pass for nodes of kind http.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			for _, name := range []string{"NODE1", "NODE2"} {
+				node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				e.Defer(node.Close)
+				e.Setenv(name, node.URL)
+			}
+			e.Values["running"] = &running{all: map[string]*process{}}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": cmdStart, "await": cmdAwait, "signal": cmdSignal, "ended": cmdEnded, "get": cmdGet,
+			"expand": cmdExpand, "link": cmdLink,
+		},
+	})
+}
+
+// patience is how long a script waits for anything; it says more of the machine
+// than of the program.
+const patience = 30 * time.Second
+
+type running struct {
+	mu  sync.Mutex
+	all map[string]*process
+}
+
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+func processOf(ts *testscript.TestScript, name string) *process {
+	r := ts.Value("running").(*running)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.all[name]
+	if !ok {
+		ts.Fatalf("nothing called %q was started", name)
+	}
+	return p
+}
+
+func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
+	name := args[0]
+	cmd := exec.Command(programOnPath(ts), args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.MkAbs(".tmp")}
+	for _, e := range []string{"SIGNPOST_CONFIG", "SIGNPOST_LISTEN", "SIGNPOST_ADMIN"} {
+		if v := ts.Getenv(e); v != "" {
+			cmd.Env = append(cmd.Env, e+"="+v)
+		}
+	}
+	for _, f := range []struct {
+		to   *io.Writer
+		name string
+	}{{&cmd.Stdout, name + ".out"}, {&cmd.Stderr, name + ".log"}} {
+		file, err := os.Create(ts.MkAbs(f.name))
+		ts.Check(err)
+		defer file.Close() // the process has its own
+		*f.to = file
+	}
+	ts.Check(cmd.Start())
+	p := &process{cmd, make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // cmd.ProcessState tells
+	}()
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // it has usually ended
+		<-p.ended
+	})
+	r := ts.Value("running").(*running)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all[name] = p
+}
+
+func programOnPath(ts *testscript.TestScript) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if name := filepath.Join(dir, "signpost"); isFile(name) {
+			return name
+		}
+	}
+	ts.Fatalf("no signpost on the PATH")
+	return ""
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// poll tries until it works or patience is at its end.
+func poll(try func() bool) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if try() {
+			return true
+		}
+	}
+	return false
+}
+
+func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	var text []byte
+	found := poll(func() bool {
+		text, _ = os.ReadFile(ts.MkAbs(args[0]))
+		m := re.FindSubmatch(text)
+		if m != nil && len(args) > 2 {
+			ts.Setenv(args[2], string(m[1]))
+		}
+		return m != nil
+	})
+	if !found {
+		ts.Fatalf("%s has no line like %q:\n%s", args[0], args[1], text)
+	}
+}
+
+func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}
+	ts.Check(processOf(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
+}
+
+func cmdEnded(ts *testscript.TestScript, _ bool, args []string) {
+	p := processOf(ts, args[0])
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		ts.Fatalf("%s still runs after %v", args[0], patience)
+	}
+	if code := strconv.Itoa(p.cmd.ProcessState.ExitCode()); code != args[1] {
+		ts.Fatalf("%s ended with %s, want %s", args[0], code, args[1])
+	}
+}
+
+func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
+	until := regexp.MustCompile("")
+	if args[0] == "-until" {
+		until, args = regexp.MustCompile(args[1]), args[2:]
+	}
+	client := http.Client{
+		Timeout:       patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	var answer string
+	ok := poll(func() bool {
+		r, err := http.NewRequest(http.MethodGet, args[0], nil)
+		ts.Check(err)
+		for _, h := range args[1:] {
+			name, value, _ := strings.Cut(h, ": ")
+			r.Header.Set(name, value)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			answer = err.Error()
+			return false
+		}
+		defer resp.Body.Close()
+		var b strings.Builder
+		b.WriteString(resp.Proto + " " + resp.Status + "\n")
+		_ = resp.Header.Write(&b) // a Builder takes everything
+		_, err = io.Copy(&b, resp.Body)
+		answer = b.String()
+		return err == nil && until.MatchString(answer)
+	})
+	if !ok {
+		ts.Fatalf("%s: the last answer is %s", args[0], answer)
+	}
+	_, err := ts.Stdout().Write([]byte(answer))
+	ts.Check(err)
+}
+
+func cmdLink(ts *testscript.TestScript, _ bool, args []string) {
+	next := ts.MkAbs(args[1]) + ".next"
+	ts.Check(os.Symlink(args[0], next))
+	ts.Check(os.Rename(next, ts.MkAbs(args[1])))
+}
+
+func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), "@@", args[2])
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
