@@ -1,0 +1,101 @@
+// Package demonode is a small Icecast-like server that plays a generated melody,
+// so that a director can be tried without any node of one's own.
+//
+// A [Node] speaks as much of Icecast as listeners and probes use: the stream with
+// a burst on connect, ICY metadata where it is asked for, /status-json.xsl, and an
+// .m3u for each mount. The melody is made and encoded by the package itself.
+package demonode
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Options say what a node is like.
+type Options struct {
+	Name   string   // what listeners see: "fra1"
+	Addr   string   // host and port to listen at; where the port is taken, the next free one is
+	Mounts []string // paths; default "/live.mp3"
+	Tune   *Tune    // default: the first of Tunes
+}
+
+// Node is one server. Its methods are safe for concurrent use once Start has returned.
+type Node struct {
+	opts     Options
+	server   *http.Server
+	listener net.Listener
+	began    time.Time
+	mounts   map[string]*mount
+}
+
+// mount is one stream; all of a node's play the same tune.
+type mount struct {
+	path            string
+	listeners, peak atomic.Int64
+}
+
+// portsTried is how many ports are tried from the given one on.
+const portsTried = 100
+
+// New returns a node that does not listen yet.
+func New(o Options) *Node {
+	if len(o.Mounts) == 0 {
+		o.Mounts = []string{"/live.mp3"}
+	}
+	o.Tune = cmp.Or(o.Tune, tunes[0])
+	n := &Node{opts: o, mounts: map[string]*mount{}}
+	for _, path := range o.Mounts {
+		n.mounts[path] = &mount{path: path}
+	}
+	n.server = &http.Server{Handler: n, ReadHeaderTimeout: 10 * time.Second}
+	return n
+}
+
+// Start makes the node's sound, which takes up to a tenth of a second, and
+// serves until Close. Where the port is taken it tries the next 100; see URL for
+// which it was. Port 0 is any free one.
+func (n *Node) Start() error {
+	host, port, err := net.SplitHostPort(n.opts.Addr)
+	if err != nil {
+		return fmt.Errorf("demo node %s: %w", n.opts.Name, err)
+	}
+	first, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("demo node %s: %q is no port", n.opts.Name, port)
+	}
+	for p := first; ; p++ {
+		n.listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.FormatUint(p, 10)))
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || p+1 == first+portsTried {
+			return fmt.Errorf("demo node %s: %w", n.opts.Name, err)
+		}
+	}
+	n.opts.Tune.loop()
+	n.began = time.Now()
+	go func() { _ = n.server.Serve(n.listener) }()
+	return nil
+}
+
+// Close stops listening and drops every listener, as a node that is killed does.
+func (n *Node) Close() error { return n.server.Close() }
+
+// URL returns where the node answers, such as "http://127.0.0.1:8001".
+func (n *Node) URL() string { return "http://" + n.listener.Addr().String() }
+
+// live returns how many frames have been played since the node began.
+func (n *Node) live() int { return int(time.Since(n.began) / frameTime) }
+
+// title returns what plays at a frame; it changes with each round of the tune.
+func (n *Node) title(frame int) string {
+	rounds := len(n.opts.Tune.loop()) / frameBytes
+	return fmt.Sprintf("%s - %s, round %d", n.opts.Name, n.opts.Tune.Name, 1+max(0, frame)/rounds)
+}

@@ -1,0 +1,328 @@
+package demonode
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const patience = 10 * time.Second
+
+func start(t *testing.T, o Options) *Node {
+	t.Helper()
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	n := New(o)
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+func get(t *testing.T, url string, header ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// TestStream reads the burst and some more: whole frames in order, at the pace of
+// the clock after the burst.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{Name: "fra1", Tune: Tunes()[2]})
+	resp := get(t, n.URL()+"/live.mp3")
+	if resp.Header.Get("Content-Type") != "audio/mpeg" || resp.Header.Get("icy-name") != "Signpost demo: fra1, Bells in A" ||
+		resp.Header.Get("icy-metaint") != "" || len(resp.TransferEncoding) > 0 || resp.ContentLength != -1 {
+		t.Errorf("head %v, %v, length %d", resp.Header, resp.TransferEncoding, resp.ContentLength)
+	}
+	began := time.Now()
+	more := 20 // frames, 480 ms
+	got := make([]byte, (burst+more)*frameBytes)
+	if _, err := io.ReadFull(resp.Body, got); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < time.Duration(more/2)*frameTime {
+		t.Errorf("%d frames beyond the burst came within %v", more, took)
+	}
+	loop := Tunes()[2].loop()
+	twice := slices.Concat(loop, loop, loop)
+	first := strings.Index(string(twice), string(got[:frameBytes]))
+	if first < 0 || first%frameBytes != 0 || string(twice[first:first+len(got)]) != string(got) {
+		t.Errorf("what came is not the tune from a frame on (%d)", first)
+	}
+}
+
+// TestMetadata takes the metadata out again, and finds the same audio and a title.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{Name: "it's", Tune: Tunes()[2]})
+	resp := get(t, n.URL()+"/live.mp3", "Icy-MetaData", "1")
+	if got := resp.Header.Get("icy-metaint"); got != "16000" {
+		t.Fatalf("icy-metaint %q", got)
+	}
+	br := bufio.NewReader(resp.Body)
+	var audio, titles []byte
+	for range 4 {
+		piece := make([]byte, metaint)
+		if _, err := io.ReadFull(br, piece); err != nil {
+			t.Fatal(err)
+		}
+		audio = append(audio, piece...)
+		units, err := br.ReadByte()
+		if err != nil {
+			t.Fatal(err)
+		}
+		block := make([]byte, 16*int(units))
+		if _, err := io.ReadFull(br, block); err != nil {
+			t.Fatal(err)
+		}
+		titles = append(titles, strings.TrimRight(string(block), "\x00")...)
+	}
+	if want := "StreamTitle='it’s - Bells in A, round 1';"; string(titles) != want {
+		t.Errorf("metadata %q, want %q, once", titles, want)
+	}
+	for at := 0; at+frameBytes <= len(audio); at += frameBytes {
+		if [headBytes]byte(audio[at:]) != frameHead {
+			t.Fatalf("no frame begins at byte %d of the audio", at)
+		}
+	}
+}
+
+func TestTitleChanges(t *testing.T) {
+	t.Parallel()
+	n := New(Options{Name: "fra1", Tune: Tunes()[2]})
+	round := Tunes()[2].samples() / frameSamples
+	for frame, want := range map[int]string{
+		-5: "fra1 - Bells in A, round 1", round - 1: "fra1 - Bells in A, round 1", round: "fra1 - Bells in A, round 2",
+	} {
+		if got := n.title(frame); got != want {
+			t.Errorf("at frame %d: %q, want %q", frame, got, want)
+		}
+	}
+	var out strings.Builder
+	s := sink{w: recorder{&out}, metadata: true, left: 10}
+	for _, title := range []string{"a", "a", "b"} {
+		if err := s.write(make([]byte, metaint), title); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.ReplaceAll(out.String(), "\x00", ""); got != "\x01StreamTitle='a';\x01StreamTitle='b';" {
+		t.Errorf("metadata %q", got)
+	}
+}
+
+type recorder struct{ io.Writer }
+
+func (recorder) Header() http.Header { return nil }
+func (recorder) WriteHeader(int)     {}
+
+type source struct {
+	Listeners, Listener_peak int
+	Listenurl, Server_name   string
+	Server_type, Title       string
+}
+
+func sourceOf(t *testing.T, n *Node) source {
+	t.Helper()
+	var page struct{ Icestats struct{ Source source } }
+	if err := json.NewDecoder(get(t, n.URL()+"/status-json.xsl?mount=/live.mp3").Body).Decode(&page); err != nil {
+		t.Fatal(err)
+	}
+	return page.Icestats.Source
+}
+
+func TestListenersAreCounted(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{Name: "fra1", Mounts: []string{"/live.mp3", "/b.mp3"}})
+	a, b := get(t, n.URL()+"/live.mp3"), get(t, n.URL()+"/live.mp3")
+	want := source{Listeners: 2, Listener_peak: 2, Listenurl: n.URL() + "/live.mp3", Server_name: "Signpost demo: fra1", Server_type: "audio/mpeg", Title: n.title(0)}
+	if diff := cmp.Diff(want, sourceOf(t, n)); diff != "" {
+		t.Errorf("two listeners (-want +got):\n%s", diff)
+	}
+	_, _ = a.Body.Close(), b.Body.Close()
+	for deadline := time.Now().Add(patience); ; {
+		s := sourceOf(t, n)
+		if s.Listeners == 0 && s.Listener_peak == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after both left: %+v", s)
+		}
+	}
+}
+
+func TestStatusShapes(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{Mounts: []string{"/b.mp3", "/a.mp3"}})
+	for query, want := range map[string]string{"": `[{"genre"`, "?mount=/a.mp3": `{"genre"`, "?mount=/none": ""} {
+		body, _ := io.ReadAll(get(t, n.URL()+"/status-json.xsl"+query).Body)
+		_, value, _ := strings.Cut(string(body), `"source":`)
+		if !json.Valid(body) || !strings.HasPrefix(value, want) || want == "" && value != "" {
+			t.Errorf("%q: %s", query, body)
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{})
+	playlist := get(t, n.URL()+"/live.mp3.m3u")
+	if body, _ := io.ReadAll(playlist.Body); string(body) != n.URL()+"/live.mp3\r\n" || playlist.Header.Get("Content-Type") != "audio/x-mpegurl" {
+		t.Errorf("playlist %q, %v", body, playlist.Header)
+	}
+	for _, path := range []string{"/", "/none.mp3", "/none.mp3.m3u"} {
+		if resp := get(t, n.URL()+path); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+}
+
+func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
+	taken := start(t, Options{Name: "a"})
+	addr := strings.TrimPrefix(taken.URL(), "http://")
+	next := start(t, Options{Name: "b", Addr: addr})
+	if next.URL() == taken.URL() {
+		t.Error("both have the same port")
+	}
+	for _, bad := range []string{"", "127.0.0.1", "127.0.0.1:http", "192.0.2.1:8001"} {
+		if err := New(Options{Addr: bad}).Start(); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestCloseDropsListeners(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{})
+	resp := get(t, n.URL()+"/live.mp3")
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if conn, err := net.Dial("tcp", strings.TrimPrefix(n.URL(), "http://")); err == nil {
+		_ = conn.Close()
+		t.Error("the port still answers")
+	}
+}
+
+// TestSound decodes each tune twice round with ffmpeg: without an error, true to
+// what was rendered, and with the tonic as the strongest tone of any 5 s.
+func TestSound(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		if testing.Short() {
+			t.Skip("ffmpeg is not installed")
+		}
+		t.Fatal("ffmpeg is not installed; run with -short to skip this")
+	}
+	for _, tune := range Tunes() {
+		t.Run(tune.Name, func(t *testing.T) {
+			t.Parallel()
+			loop := tune.loop()
+			pcm := decode(t, slices.Concat(loop, loop))
+			want := tune.render()
+			if len(pcm) < 2*len(want)-2*frameSamples {
+				t.Fatalf("%d samples decoded, want %d", len(pcm), 2*len(want))
+			}
+			if db := likeness(want, pcm[len(want):]); db < 50 {
+				t.Errorf("the decoded tune is %.0f dB off, want 50 at least", db)
+			}
+			for _, from := range []int{sampleRate, len(want) - 2*sampleRate} { // within, and across the joint
+				if hz := strongest(pcm[from : from+5*sampleRate]); math.Abs(hz-tune.hz) > 1 {
+					t.Errorf("from %d on, the strongest tone is %.1f Hz, want %.1f", from, hz, tune.hz)
+				}
+			}
+		})
+	}
+}
+
+// decode runs ffmpeg and returns samples within -1..1; anything it complains of is an error.
+func decode(t *testing.T, mp3 []byte) []float64 {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-xerror", "-err_detect", "explode", "-f", "mp3", "-i", "pipe:0", "-f", "s16le", "pipe:1")
+	cmd.Stdin = strings.NewReader(string(mp3))
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	raw, err := cmd.Output()
+	if err != nil || complaints.Len() > 0 {
+		t.Fatalf("ffmpeg: %v: %s", err, complaints.String())
+	}
+	pcm := make([]float64, len(raw)/2)
+	for i := range pcm {
+		pcm[i] = float64(int16(uint16(raw[2*i])|uint16(raw[2*i+1])<<8)) / 32768
+	}
+	return pcm
+}
+
+// codecDelay is how much later than the encoder's input the decoder's output is:
+// 481 samples of the two filter banks' windows and 576 of the overlap.
+const codecDelay = 1057
+
+// likeness returns the signal's distance from the error, in dB.
+func likeness(want, got []float64) float64 {
+	var signal, noise float64
+	for i := range len(got) - codecDelay {
+		d := want[i] - got[i+codecDelay]
+		signal, noise = signal+want[i]*want[i], noise+d*d
+	}
+	return 10 * math.Log10(signal/noise)
+}
+
+// strongest returns the strongest tone between 50 and 1000 Hz, to 0.25 Hz.
+func strongest(pcm []float64) float64 {
+	const every = 16 // 3 kHz is enough; what lies above folds back weakly
+	best, bestHz := 0.0, 0.0
+	for hz := 50.0; hz < 1000; hz += 0.25 {
+		sin, cos := math.Sincos(2 * math.Pi * hz * every / sampleRate)
+		x, y, re, im := 1.0, 0.0, 0.0, 0.0
+		for i := 0; i < len(pcm); i += every {
+			re, im = re+x*pcm[i], im+y*pcm[i]
+			x, y = x*cos-y*sin, x*sin+y*cos
+		}
+		if p := re*re + im*im; p > best {
+			best, bestHz = p, hz
+		}
+	}
+	return bestHz
+}
+
+func BenchmarkEncode(b *testing.B) {
+	pcm := Tunes()[0].render()
+	b.SetBytes(int64(len(pcm) * 2))
+	b.ReportAllocs()
+	for b.Loop() {
+		encode(pcm)
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	for b.Loop() {
+		Tunes()[0].render()
+	}
+}

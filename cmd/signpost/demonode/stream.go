@@ -1,0 +1,103 @@
+package demonode
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	frameTime = frameSamples * time.Second / sampleRate // 24 ms, exactly
+	// burst is what a listener gets at once, in frames: 64 KB, as with Icecast.
+	burst = 64 << 10 / frameBytes
+	// metaint is the audio between two pieces of metadata, in bytes, as with Icecast.
+	metaint = 16000
+	// pace is how often a listener is served.
+	pace = 10 * frameTime
+	// stall is how long a listener may take nothing.
+	stall = 15 * time.Second
+)
+
+// play sends the mount to one listener until that leaves. All listeners hear
+// the node's tune at the same place.
+func (n *Node) play(w http.ResponseWriter, r *http.Request, m *mount) {
+	h := w.Header()
+	h.Set("Content-Type", "audio/mpeg")
+	h.Set("Connection", "close")
+	h.Set("Transfer-Encoding", "identity") // ends with the connection, not chunked; not sent itself
+	h["icy-name"] = []string{"Signpost demo: " + n.opts.Name + ", " + n.opts.Tune.Name}
+	h["icy-description"] = []string{"A melody that " + n.opts.Name + " makes up itself"}
+	h["icy-genre"] = []string{"Demo"}
+	h["icy-br"] = []string{strconv.Itoa(bitRate / 1000)}
+	h["icy-pub"] = []string{"0"}
+	s := sink{w: w}
+	if r.Header.Get("Icy-MetaData") == "1" {
+		h["icy-metaint"] = []string{strconv.Itoa(metaint)}
+		s.left, s.metadata = metaint, true
+	}
+	m.peak.Store(max(m.peak.Load(), m.listeners.Add(1)))
+	defer m.listeners.Add(-1)
+
+	control := http.NewResponseController(w)
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	loop := n.opts.Tune.loop()
+	frames := len(loop) / frameBytes
+	for next := n.live() - burst; ; {
+		due := n.live()
+		_ = control.SetWriteDeadline(time.Now().Add(stall))
+		for ; next < due; next++ {
+			at := (next%frames + frames) % frames * frameBytes // the burst may begin before the node did
+			if s.write(loop[at:at+frameBytes], n.title(next)) != nil {
+				return
+			}
+		}
+		if control.Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// sink writes audio, with metadata in between where that was asked for.
+type sink struct {
+	w        http.ResponseWriter
+	metadata bool
+	left     int    // bytes of audio to the next piece of metadata
+	told     string // the title told last
+}
+
+func (s *sink) write(audio []byte, title string) error {
+	for s.metadata && len(audio) >= s.left {
+		if _, err := s.w.Write(audio[:s.left]); err != nil {
+			return err
+		}
+		block := []byte{0} // nothing new
+		if title != s.told {
+			block, s.told = metadataBlock(title), title
+		}
+		if _, err := s.w.Write(block); err != nil {
+			return err
+		}
+		audio, s.left = audio[s.left:], metaint
+	}
+	_, err := s.w.Write(audio)
+	s.left -= len(audio)
+	return err
+}
+
+// metadataBlock says the title in units of 16 bytes, their number first. A quote
+// would end it, for the format knows no escape.
+func metadataBlock(title string) []byte {
+	text := "StreamTitle='" + strings.ReplaceAll(title, "'", "’") + "';"
+	units := min(255, (len(text)+15)/16)
+	block := make([]byte, 1+16*units)
+	block[0] = byte(units)
+	copy(block[1:], text)
+	return block
+}
