@@ -28,7 +28,9 @@ func TestIndexAgreesWithDatabase(t *testing.T) {
 		"IPv6 only":         {Rows: randomRows(3, "", "2000::/3", 2000)},
 		"crowded":           {Rows: randomRows(4, "81.2.0.0/15", "2a02:100::/46", 3000)},
 		"within one /64":    {Rows: randomRows(5, "81.2.69.0/28", "2a02:100::/60", 500)},
-		"IPv4 in one piece": {Rows: whole},
+		"IPv4 in one piece": {Rows: whole, NoAliases: true},
+		"without aliases":   {Rows: randomRows(6, "0.0.0.0/0", "::/0", 1000), NoAliases: true},
+		"IPv6 in one piece": {Rows: []geotest.Row{{Prefix: "::/1", Country: "DE"}, {Prefix: "9000::/4", Country: "FR"}}, NoAliases: true},
 		"all in one piece":  {Rows: []geotest.Row{{Prefix: "::/1", Country: "DE"}, {Prefix: "8000::/1", Country: "DE"}}},
 		"halves":            {Rows: []geotest.Row{{Prefix: "0.0.0.0/1", Country: "DE"}, {Prefix: "128.0.0.0/1", Country: "DE"}}, IPv4: true},
 		"the last address":  {Rows: []geotest.Row{{Prefix: "255.255.255.255/32", Country: "DE"}, {Prefix: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", Country: "FR"}}},
@@ -72,6 +74,9 @@ func TestIndexAgreesWithFile(t *testing.T) {
 	networks, places := 0, map[uintptr]director.Place{}
 	for result := range r.Networks() {
 		p := result.Prefix()
+		if p.Addr().Is6() && split(p.Addr()).is4 {
+			continue // 6to4 and Teredo are looked up as IPv4
+		}
 		want, ok := places[result.Offset()]
 		if !ok {
 			want = direct(t, r, p.Addr())

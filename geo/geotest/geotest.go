@@ -48,7 +48,10 @@ type Database struct {
 	Type   string    // instead of the layout's; empty: the layout's
 	Built  time.Time // zero: 2026-01-02
 	IPv4   bool      // of the kind that holds IPv4 addresses only
-	Rows   []Row
+	// NoAliases leaves out the aliases of IPv4 (::ffff:0:0/96, 2001::/32 and
+	// 2002::/16), which MaxMind's databases have and ip-location-db's have not.
+	NoAliases bool
+	Rows      []Row
 }
 
 // Bytes returns the database's content.
@@ -59,6 +62,7 @@ func (d Database) Bytes(tb testing.TB) []byte {
 		BuildEpoch:              time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC).Unix(),
 		Description:             map[string]string{"en": "made by a test"},
 		IncludeReservedNetworks: true,
+		DisableIPv4Aliasing:     d.NoAliases,
 		RecordSize:              24,
 	}
 	if d.Type != "" {
