@@ -55,6 +55,9 @@ func TestStoreUnwell(t *testing.T) {
 
 				s.set(well)
 				pass(2 * tick)
+				if ailment == hung {
+					pass(time.Second) // until the last exchange that hangs is given up
+				}
 				if st := d.Status(); st.Degraded || st.Error != "" || st.PictureAge > 2*tick {
 					t.Errorf("after it is well: %+v", st)
 				}
@@ -83,6 +86,24 @@ func TestSlowStore(t *testing.T) {
 	})
 }
 
+// A hint that comes while an exchange is under way leads to another: the first
+// may have missed the edit.
+func TestHintDuringExchange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newUnwell(t, slow)
+		d := start(t, store.SyncerConfig{Store: s, Tick: time.Hour})
+		pass(slowness / 2)
+		if _, err := s.Store.Edit(t.Context(), 0, drain("n1", store.NodeDrained)); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * slowness)
+		if d.View().Snapshot == nil || d.View().Node(0).State != director.Drained {
+			t.Error("the edit waits for the next tick")
+		}
+	})
+}
+
 // A director that starts without a store serves from its file.
 func TestStartWithoutStore(t *testing.T) {
 	t.Parallel()
@@ -98,6 +119,32 @@ func TestStartWithoutStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Listeners who were sent away before the store's clock was known are en route
+// all the same, and others learn of them once it is.
+func TestClockLearntLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := memoryAt(t, func() time.Time { return time.Now().Add(10 * time.Minute) })
+		s := newUnwell(t, away)
+		s.replace(shared)
+		a := start(t, store.SyncerConfig{Store: s, Director: "a"})
+		b := start(t, store.SyncerConfig{Store: join(t, shared), Director: "b"})
+		pass(3 * tick)
+		a.View().Live.Count(0)
+		pass(3 * tick)
+		s.set(well)
+		for range 4 {
+			pass(tick)
+			if got := a.View().Node(0).EnRoute; got != 1 {
+				t.Errorf("en route at the director that counted: %d, want 1", got)
+			}
+		}
+		if got := b.View().Node(0).EnRoute; got != 1 {
+			t.Errorf("en route at the other: %d, want 1", got)
+		}
+	})
 }
 
 // A store that forgets everything is filled again by any director that knew,

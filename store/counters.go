@@ -73,6 +73,19 @@ func (l ledgers) collect(now time.Time) {
 	}
 }
 
+// shift moves all buckets by d, when the store's clock turns out to be d ahead
+// of what was thought.
+func (l ledgers) shift(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	for _, n := range l {
+		for i := range n.buckets {
+			n.buckets[i].At = n.buckets[i].At.Add(d)
+		}
+	}
+}
+
 // counts returns all buckets.
 func (l ledgers) counts() []Count {
 	var all []Count

@@ -69,21 +69,23 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 // Save replaces the overlay on disk. When it returns nil, o survives a power
 // cut; when it fails, the file holds the old overlay or the new one, whole. It
 // is not safe for concurrent use.
-func (f *File) Save(o Overlay) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("save overlay file %s: %w; free space or make its directory writable", f.path, cause(err))
-		}
-	}()
+func (f *File) Save(o Overlay) error {
 	b, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
-		return err
+		return fmt.Errorf("save overlay file %s: %w", f.path, err)
 	}
+	if err := f.write(append(b, '\n')); err != nil {
+		return fmt.Errorf("save overlay file %s: %w; free space or make its directory writable", f.path, cause(err))
+	}
+	return nil
+}
+
+func (f *File) write(b []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".tmp-*")
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(append(b, '\n'))
+	_, err = tmp.Write(b)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), f.path)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"time"
 
@@ -114,7 +113,10 @@ func (l *loop) exchange(ctx context.Context) {
 	l.began = l.cfg.Now()
 	l.again = false
 	l.late.Reset(l.cfg.Tick / 5)
-	o := Offer{Counts: l.ledgers.counts(), Reports: l.reports()}
+	var o Offer
+	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
+		o.Counts, o.Reports = l.ledgers.counts(), l.reports()
+	}
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
 	l.mu.Unlock()
@@ -154,7 +156,9 @@ func (l *loop) receive(ctx context.Context, r result) {
 	case r.err != nil:
 		l.away(r.err)
 	default:
-		l.offset = nextOffset(l.offset, r.began, r.ended, r.picture.Now)
+		offset := nextOffset(l.offset, r.began, r.ended, r.picture.Now)
+		l.ledgers.shift(offset - l.offset)
+		l.offset = offset
 		l.picture = r.picture
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
@@ -193,102 +197,6 @@ func (l *loop) reports() []director.Report {
 		}
 	}
 	return reports
-}
-
-// build makes a snapshot of what is known and puts it in the place of the last.
-func (l *loop) build() {
-	now := l.now()
-	l.compile(now)
-	if !l.probed || !l.answered {
-		return
-	}
-	reports := newest(now, l.reports(), l.picture.Reports)
-	sum := newLoad(now, l.cfg.Settle, reports)
-	for _, n := range l.ledgers {
-		for _, c := range n.buckets {
-			sum.add(c)
-		}
-	}
-	for id, counts := range l.picture.Counts {
-		if id == l.cfg.Director {
-			continue // the ledgers know better
-		}
-		for _, c := range counts {
-			sum.add(c)
-		}
-	}
-	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: reports, EnRoute: sum.enRoute, Recent: sum.recent})
-	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
-	l.update(func(st *Status) { st.built = l.cfg.Now() })
-	if first {
-		close(l.ready)
-	}
-}
-
-// live makes the counters of the newest snapshot.
-func (l *loop) live() live {
-	out := make(live, l.snapshot.Nodes())
-	for i := range out {
-		st := l.snapshot.Node(i)
-		n := l.ledgers.of(st.ID)
-		out[i] = liveNode{counter: n.counter, base: n.read, used: st.Used, recent: st.Recent}
-	}
-	return out
-}
-
-// compiled is what a fleet was compiled from.
-type compiled struct {
-	edit    int // declared.edit
-	overlay Overlay
-	until   time.Time // when an entry will expire; zero: none will
-}
-
-// probing is what the prober was told.
-type probing struct {
-	nodes  []director.Node
-	mounts []director.Mount
-}
-
-// compile brings the fleet up to date with the declared configuration and the
-// overlay. Nothing is done while both are the same and no entry has expired.
-func (l *loop) compile(now time.Time) {
-	l.mu.Lock()
-	d, o := l.declared, l.overlay
-	l.mu.Unlock()
-	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && reflect.DeepEqual(c.overlay, o) &&
-		(c.until.IsZero() || now.Before(c.until)) {
-		return
-	}
-	fleet, applied, effects, err := compile(d.config, o, now)
-	l.compiled = compiled{d.edit, o, o.NextExpiry(now)}
-	if err != nil { // not to be expected: d compiled before
-		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
-		return
-	}
-	l.fleet = fleet
-	l.update(func(st *Status) { st.Revision, st.Effects = o.Revision, effects })
-	for _, e := range effects {
-		if e.Kind == Skipped {
-			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
-		}
-	}
-	if p := (probing{probed(applied, o, now), applied.Mounts}); !reflect.DeepEqual(p, l.probing) {
-		l.probing = p
-		l.cfg.Prober.SetNodes(p.nodes, p.mounts)
-	}
-	declaredNode := map[director.NodeID]bool{}
-	for _, n := range applied.Nodes {
-		declaredNode[n.ID] = true
-	}
-	l.ledgers.prune(func(id director.NodeID) bool { return declaredNode[id] })
-}
-
-// probed returns the nodes of an applied configuration that are to be probed.
-func probed(c director.Config, o Overlay, now time.Time) []director.Node {
-	settings := o.InForce(now).Nodes
-	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n director.Node) bool {
-		return settings[n.ID].State == NodeDisabled
-	})
 }
 
 // stop waits for the exchange under way, saves the last edit and lets go of StateDir.

@@ -84,6 +84,23 @@ func TestCompileOnlyOnChange(t *testing.T) {
 	}
 }
 
+// A listener who is counted while an exchange is under way is neither lost when
+// the next snapshot comes nor counted twice.
+func TestCountDuringExchange(t *testing.T) {
+	t.Parallel()
+	l := bigLoop(t, 10, 3)
+	before := l.View().Live.Used(0)
+	for i := range 3 {
+		l.View().Live.Count(0)
+		l.ledgers.collect(noon.Add(time.Duration(i) * BucketWidth))
+		l.View().Live.Count(0)
+		l.build()
+		if got, want := l.View().Live.Used(0), before+2*(i+1); got != want {
+			t.Errorf("after %d listeners: used %d, want %d", 2*(i+1), got, want)
+		}
+	}
+}
+
 // BenchmarkTick is what a tick costs the director besides the store: to collect
 // and offer, and to build.
 func BenchmarkTick(b *testing.B) {

@@ -166,10 +166,10 @@ const (
 	away          // refuses
 	hung          // answers only that the time is up
 	stuck         // Sync does not answer, whatever the time
-	slow          // takes longer than a tick
+	slow          // Sync answers late what was true when it was asked
 )
 
-const slowness = 400 * time.Millisecond
+const slowness = 400 * time.Millisecond // longer than a tick
 
 // unwell is a store with an ailment.
 type unwell struct {
@@ -210,17 +210,15 @@ func (u *unwell) suffer(ctx context.Context) (store.Store, error) {
 	case hung, stuck:
 		<-ctx.Done()
 		return nil, fmt.Errorf("%w: %w", store.ErrAway, ctx.Err())
-	case slow:
-		time.Sleep(slowness) // the bubble's clock
 	}
 	return s, nil
 }
 
 func (u *unwell) Sync(ctx context.Context, o store.Offer) (store.Picture, error) {
 	u.mu.Lock()
-	isStuck, changed := u.ailment == stuck, u.changed
+	a, changed := u.ailment, u.changed
 	u.mu.Unlock()
-	if isStuck {
+	if a == stuck {
 		<-changed
 		return store.Picture{}, fmt.Errorf("%w: reset", store.ErrAway)
 	}
@@ -228,7 +226,11 @@ func (u *unwell) Sync(ctx context.Context, o store.Offer) (store.Picture, error)
 	if err != nil {
 		return store.Picture{}, err
 	}
-	return s.Sync(ctx, o)
+	p, err := s.Sync(ctx, o)
+	if a == slow {
+		time.Sleep(slowness) // the bubble's clock
+	}
+	return p, err
 }
 
 func (u *unwell) Edit(ctx context.Context, at store.Revision, o store.Overlay) (store.Revision, error) {

@@ -25,8 +25,6 @@ type Status struct {
 	Directors []Director // live ones in the last Picture, with this one
 	Revision  Revision   // of the overlay that the snapshot obeys
 	Effects   []Effect   // what became of the overlay's entries
-
-	built, answered time.Time
 }
 
 // Status returns how the Syncer is doing now. The slices are not to be changed.
@@ -36,12 +34,12 @@ func (s *Syncer) Status() Status {
 	defer s.mu.Unlock()
 	st := s.status
 	st.Director = s.self()
-	if !st.built.IsZero() {
+	if !s.built.IsZero() {
 		st.Ready = true
-		st.SnapshotAge = now.Sub(st.built)
+		st.SnapshotAge = now.Sub(s.built)
 	}
-	if !st.answered.IsZero() {
-		st.PictureAge = now.Sub(st.answered)
+	if !s.synced.IsZero() {
+		st.PictureAge = now.Sub(s.synced)
 	}
 	return st
 }
@@ -51,7 +49,7 @@ func (s *Syncer) self() Director {
 	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash}
 }
 
-// update changes the status.
+// update changes the status. s.mu is held while it does.
 func (s *Syncer) update(change func(*Status)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +77,7 @@ func (s *Syncer) back(p Picture) {
 	news, away := false, time.Duration(0)
 	s.update(func(st *Status) {
 		now := s.cfg.Now()
-		st.answered, st.Directors = now, p.Directors
+		s.synced, st.Directors = now, p.Directors
 		if news = st.Degraded; news {
 			away = now.Sub(st.Since)
 			st.Degraded, st.Since, st.Error = false, now, ""

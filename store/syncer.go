@@ -64,6 +64,8 @@ type Syncer struct {
 	declared declared
 	overlay  Overlay
 	status   Status
+	built    time.Time // when the newest snapshot was; zero: there is none
+	synced   time.Time // when the store last answered; zero: it never has
 }
 
 // declared is a configuration that compiles by itself.

@@ -33,6 +33,27 @@ func TestFirstSnapshotWaitsForProber(t *testing.T) {
 	})
 }
 
+// The first snapshot obeys the overlay: no listener goes to a drained node
+// because a director has just started.
+func TestFirstSnapshotWaitsForStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newUnwell(t, slow)
+		if _, err := s.Store.Edit(t.Context(), 0, drain("n1", store.NodeDrained)); err != nil {
+			t.Fatal(err)
+		}
+		d := start(t, store.SyncerConfig{Store: s})
+		pass(slowness - time.Millisecond)
+		if d.View().Snapshot != nil {
+			t.Error("there is a snapshot before the store's first answer")
+		}
+		<-d.Ready()
+		if d.View().Node(0).State != director.Drained {
+			t.Error("the first snapshot does not obey the overlay")
+		}
+	})
+}
+
 func TestFirstSnapshotDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -309,7 +330,8 @@ func TestStateDir(t *testing.T) {
 	dir := t.TempDir()
 	copyAt := filepath.Join(dir, "overlay.json")
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, store.SyncerConfig{Store: memory(t), StateDir: dir})
+		first := memory(t)
+		d := start(t, store.SyncerConfig{Store: first, StateDir: dir})
 		if _, err := d.Edit(t.Context(), 0, drain("n1", store.NodeDrained)); err != nil {
 			t.Fatal(err)
 		}
@@ -317,6 +339,14 @@ func TestStateDir(t *testing.T) {
 		if b, err := os.ReadFile(copyAt); err != nil || !strings.Contains(string(b), "drained") {
 			t.Fatalf("the copy holds %q, %v", b, err)
 		}
+
+		// A new run finds the same in the store and in the copy.
+		d = start(t, store.SyncerConfig{Store: first, StateDir: dir})
+		pass(2 * tick)
+		if got := d.log.count("another overlay"); got != 0 || d.Status().Revision != 1 {
+			t.Errorf("the copy and the store are taken for different:\n%s", d.log)
+		}
+		d.stop()
 
 		// A new run, while the store is away: the copy is in force.
 		unwell := newUnwell(t, away)
@@ -331,9 +361,6 @@ func TestStateDir(t *testing.T) {
 		p, err := unwell.Store.Sync(t.Context(), store.Offer{Director: store.Director{ID: "x"}})
 		if err != nil || p.Overlay.Revision != 1 || p.Overlay.Nodes["n1"].State != store.NodeDrained {
 			t.Errorf("the empty store was filled with %+v, %v", p.Overlay, err)
-		}
-		if got := d.log.count("another overlay"); got != 0 {
-			t.Errorf("the copy and the store are taken for different:\n%s", d.log)
 		}
 		d.stop()
 

@@ -170,9 +170,9 @@ func testHints(t *testing.T, b *backend) {
 }
 
 func testWatchEnds(t *testing.T, b *backend) {
-	s := b.open(t)
+	s, other := b.open(t), b.open(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	byContext, byClose := s.Watch(ctx), s.Watch(t.Context())
+	byContext, byClose, goesOn := s.Watch(ctx), s.Watch(t.Context()), other.Watch(t.Context())
 	ends := func(how string, hints <-chan struct{}) {
 		t.Helper()
 		late := time.After(patience)
@@ -198,6 +198,16 @@ func testWatchEnds(t *testing.T, b *backend) {
 	}
 	ends("the handle is closed", byClose)
 	ends("it began on a closed handle", s.Watch(t.Context()))
+	edit(t, other, 1, note(0, "y"))
+	for range 2 { // the first hint may be that of the edit before
+		select {
+		case _, open := <-goesOn:
+			if !open {
+				t.Fatal("the watch of another handle ended, too")
+			}
+		default:
+		}
+	}
 }
 
 // testSpoilt does not say what a store makes of rubbish, only that it says so or
