@@ -4,11 +4,11 @@ import "math"
 
 // A Layer III encoder first splits the sound into 32 bands, 18 samples of each to
 // a granule, and then each band by a transform of its own into 18 lines
-// (ISO 11172-3, C.1.3 and C.1.5.3). Only the lower half is used here: the tunes
-// have nothing above 12 kHz.
+// (ISO 11172-3, C.1.3 and C.1.5.3). Only the lowest bands are used here: the
+// tunes have nothing above 11 kHz.
 const (
 	bandCount    = 32
-	usedBands    = 16
+	usedBands    = 15
 	bandLines    = 18
 	coded        = usedBands * bandLines // lines of a granule that may be other than zero
 	granule      = bandCount * bandLines // samples

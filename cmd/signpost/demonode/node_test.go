@@ -294,11 +294,13 @@ func likeness(want, got []float64) float64 {
 	return 10 * math.Log10(signal/noise)
 }
 
-// strongest returns the strongest tone between 50 and 1000 Hz, to 0.25 Hz.
+// strongest returns the strongest of the quarter tones from 55 to 1760 Hz, where
+// all that is played lies.
 func strongest(pcm []float64) float64 {
-	const every = 16 // 3 kHz is enough; what lies above folds back weakly
+	const every = 8 // 6 kHz is enough; what lies above folds back weakly
 	best, bestHz := 0.0, 0.0
-	for hz := 50.0; hz < 1000; hz += 0.25 {
+	for k := -72; k <= 48; k++ {
+		hz := 440 * math.Exp2(float64(k)/24)
 		sin, cos := math.Sincos(2 * math.Pi * hz * every / sampleRate)
 		x, y, re, im := 1.0, 0.0, 0.0, 0.0
 		for i := 0; i < len(pcm); i += every {
