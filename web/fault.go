@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -79,9 +80,12 @@ func (s *Server) refuse(x *exchange, err error) {
 	var router *echo.HTTPError
 	switch {
 	case errors.As(err, &f):
-	case errors.As(err, &router) && (router.Code == http.StatusMethodNotAllowed || router.Code == http.StatusNotFound):
-		// The router knows every path; what it does not know is a method.
+	case errors.As(err, &router) && router.Code < http.StatusInternalServerError:
+		// The router knows all paths but an empty one ("GET http://radio.example HTTP/1.1").
 		f = faultMethod
+		if slices.Contains(methods, x.r.Method) {
+			f = faultNoMount
+		}
 	default:
 		s.cfg.Log.Error("request failed", "error", err, "path", x.r.URL.Path)
 		f = faultBroken

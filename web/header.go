@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // Values of headers, made once: they are put into header maps as they are, under
 // names in canonical form. Nobody changes them.
@@ -9,7 +12,8 @@ var (
 	closeConnection = []string{"close"}
 	empty           = []string{"0"}
 	typePlain       = []string{"text/plain; charset=utf-8"}
-	allowMethods    = []string{"GET, HEAD, OPTIONS"}
+	methods         = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
+	allowMethods    = []string{strings.Join(methods, ", ")}
 
 	anyOrigin    = []string{"*"}
 	allowHeaders = []string{"Icy-MetaData, Range"}

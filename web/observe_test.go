@@ -175,7 +175,12 @@ func TestExplain(t *testing.T) {
 			}
 		}
 	}
-	if n := w.live.total(); n != 2 {
+	w.Explain(Question{Addr: addr(1), Path: "/live.mp3"})
+	w.do(ask{url: "/live.mp3", from: addr(1)})
+	if got := w.lastRecord().Step; got != "first" {
+		t.Errorf("after explaining, a first request is %q", got)
+	}
+	if n := w.live.total(); n != 3 {
 		t.Errorf("%d listeners counted; explaining counts nobody", n)
 	}
 	got := w.Explain(Question{Addr: balance, Path: "/live.mp3", Header: http.Header{"X-Forwarded-For": {"1.2.3.4, 203.0.113.7"}}})

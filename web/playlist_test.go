@@ -24,6 +24,17 @@ func TestPlaylistLength(t *testing.T) {
 	}
 }
 
+func TestCleanText(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Größe \u4e2d": "Größe \u4e2d", "a\r\nb\tc\x00\x7f\u0085": "a  b c   ", "\u2028\u2029\ufffe\uffff": "    ", "\xff\xc3": "\ufffd\ufffd",
+	} {
+		if got := cleanText(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 // TestDirectorURL: the Host header is the client's claim.
 func TestDirectorURL(t *testing.T) {
 	t.Parallel()

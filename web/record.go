@@ -13,7 +13,7 @@ type Record struct {
 	Time     time.Time // when it began
 	Duration time.Duration
 	Method   string
-	Path     string // decoded, as asked for
+	Path     string // decoded, as asked for; 1,024 bytes of it at most
 	Status   int    // HTTP status
 	Answer   Answer
 	// Outcome is the core's word on it, where Decided; else the request came not so far.
@@ -30,8 +30,8 @@ type Record struct {
 	Country   director.Code
 	Client    netip.Prefix // /24 or /48 of the listener's address; all of it with Policy.FullAddresses
 	Listener  uint64       // pseudonym of address and user agent, another one each day (UTC)
-	UserAgent string
-	HTTPS     bool // how the listener came
+	UserAgent string       // 1,024 bytes of it at most
+	HTTPS     bool         // how the listener came
 
 	Bytes int64  // of a stream that was carried inline
 	End   string // why it ended
@@ -54,9 +54,10 @@ func (s *Server) record(x *exchange) {
 	}
 	r := &x.rec
 	*r = Record{
-		Time: x.now, Duration: took, Method: x.r.Method, Path: x.r.URL.Path, Status: status,
+		Time: x.now, Duration: took, Method: x.r.Method, Status: status,
 		Answer: x.answer, Outcome: x.d.Outcome, Decided: x.decided,
-		Country: x.place.Country, UserAgent: firstHeader(x.r, "User-Agent"), HTTPS: x.client.https,
+		Country: x.place.Country, HTTPS: x.client.https,
+		Path: clip(x.r.URL.Path), UserAgent: clip(firstHeader(x.r, "User-Agent")),
 	}
 	if x.fault != nil {
 		r.Fault = x.fault.text

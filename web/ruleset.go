@@ -30,7 +30,7 @@ const (
 	// station sees in a day.
 	agentSets = 1 << 12
 	// maxCachedAgent is the length in bytes of the longest user agent that is kept:
-	// at most 4 MB in all.
+	// at most 5 MB in all.
 	maxCachedAgent = 512
 )
 

@@ -42,7 +42,7 @@ type Server struct {
 
 const (
 	// rememberedKeys bounds what is known of listeners: at 4,000 new ones a second
-	// each is remembered for the 15 seconds that count. About 9 MB when full.
+	// each is remembered for the 15 seconds that count. About 6 MB when full.
 	rememberedKeys = 1 << 16
 	// rememberedAddresses is about 0.8 MB when full.
 	rememberedAddresses = 1 << 15

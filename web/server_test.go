@@ -61,6 +61,7 @@ func TestOnTheWire(t *testing.T) {
 		"HEAD":           {"HEAD /live.mp3 HTTP/1.1\r\n" + host + "\r\n", "HTTP/1.1 302 Found", "\r\nContent-Length: 0\r\n"},
 		"absolute":       {"GET http://radio.example/live.mp3 HTTP/1.1\r\n" + host + "\r\n", "HTTP/1.1 302 Found", "Location: http://"},
 		"query":          {"GET /live.mp3?a=%26&b=;c&d=ü HTTP/1.1\r\n" + host + "\r\n", "HTTP/1.1 302 Found", "?a=%26&b=;c&d=ü\r\n"},
+		"no path":        {"GET http://radio.example HTTP/1.1\r\n" + host + "\r\n", "HTTP/1.1 404 Not Found", ""},
 		"POST":           {"POST /live.mp3 HTTP/1.1\r\nContent-Length: 0\r\n" + host + "\r\n", "HTTP/1.1 405 Method", "\r\nAllow: GET, HEAD, OPTIONS\r\n"},
 		"SOURCE":         {"SOURCE /live.mp3 HTTP/1.0\r\n\r\n", "HTTP/1.0 405 Method", "Allow"},
 		"OPTIONS":        {"OPTIONS /live.mp3 HTTP/1.1\r\n" + host + "\r\n", "HTTP/1.1 204", "Access-Control-Allow-Headers: Icy-MetaData, Range\r\n"},
