@@ -15,6 +15,8 @@ import (
 type file struct {
 	path   string
 	tried  fs.FileInfo // nil: it was not there
+	seen   fs.FileInfo // when last looked at, likewise
+	since  time.Time   // it has looked like that
 	index  *index
 	source Source
 }
@@ -22,31 +24,37 @@ type file struct {
 // errChanging means that a file was written to while it was read.
 var errChanging = errors.New("the file is being written: wait until it is complete")
 
-// look returns what is at the path now; nil: nothing. changed tells whether that
-// is another file than the one last tried; settled, whether nobody has written to
-// it for a while: it may be half a file until then, and a write within the clock
-// tick of the one before does not show in its time.
-func (f *file) look(settle time.Duration) (now fs.FileInfo, changed, settled bool) {
+// look looks at the file. changed tells whether it is another than the one last
+// tried; settled, whether it has looked the same for a while, for until then it
+// may be half a file. The file's own time would not tell that: it is by another
+// clock, which ticks slowly, and may be set to the past.
+func (f *file) look(settle time.Duration) (changed, settled bool) {
 	now, err := os.Stat(f.path)
 	if err != nil {
-		return nil, f.tried != nil, true
+		now = nil
 	}
-	age := time.Since(now.ModTime())
-	return now, !same(now, f.tried), age < 0 || age >= settle // a time to come is another machine's clock
+	if !same(now, f.seen) {
+		f.seen, f.since = now, time.Now()
+	}
+	return !same(f.seen, f.tried), time.Since(f.since) >= settle
 }
 
-// same tells whether two looks at a path saw the same file with the same content.
+// same tells whether two looks at a path saw the same file with the same content,
+// or both saw none.
 func same(a, b fs.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// load reads and compiles the file as it was seen; seen is nil if nothing was. If
-// it cannot be used, what f holds remains. Success is logged as msg.
-func (f *file) load(seen fs.FileInfo, log *slog.Logger, msg string) error {
+// load reads and compiles the file as it was last seen. If it cannot be used, what
+// f holds remains. Success is logged as msg.
+func (f *file) load(log *slog.Logger, msg string) error {
 	begun := time.Now()
-	data, err := read(f.path, seen)
+	data, err := read(f.path, f.seen)
 	if !errors.Is(err, errChanging) {
-		f.tried = seen
+		f.tried = f.seen
 	}
 	if err != nil {
 		return fmt.Errorf("geo database %s: %w", f.path, err)

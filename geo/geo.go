@@ -67,8 +67,8 @@ func Open(c Config) (*Locator, error) {
 	for _, path := range c.Databases {
 		f := &file{path: path}
 		l.files = append(l.files, f)
-		seen, _, _ := f.look(0)
-		if err := f.load(seen, l.log, "geo database loaded"); err != nil {
+		f.look(0)
+		if err := f.load(l.log, "geo database loaded"); err != nil {
 			return nil, err
 		}
 	}

@@ -30,7 +30,7 @@ func TestIndexAgreesWithDatabase(t *testing.T) {
 		"within one /64":    {Rows: randomRows(5, "81.2.69.0/28", "2a02:100::/60", 500)},
 		"IPv4 in one piece": {Rows: whole, NoAliases: true},
 		"without aliases":   {Rows: randomRows(6, "0.0.0.0/0", "::/0", 1000), NoAliases: true},
-		"IPv6 in one piece": {Rows: []geotest.Row{{Prefix: "::/1", Country: "DE"}, {Prefix: "9000::/4", Country: "FR"}}, NoAliases: true},
+		"IPv6 in one piece": {Rows: []geotest.Row{{Prefix: "::/1", Country: "DE"}, {Prefix: "9000::/4", Country: "FR"}, {Prefix: "a000::/4", Country: "DE"}}, NoAliases: true},
 		"all in one piece":  {Rows: []geotest.Row{{Prefix: "::/1", Country: "DE"}, {Prefix: "8000::/1", Country: "DE"}}},
 		"halves":            {Rows: []geotest.Row{{Prefix: "0.0.0.0/1", Country: "DE"}, {Prefix: "128.0.0.0/1", Country: "DE"}}, IPv4: true},
 		"the last address":  {Rows: []geotest.Row{{Prefix: "255.255.255.255/32", Country: "DE"}, {Prefix: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", Country: "FR"}}},

@@ -82,10 +82,10 @@ func refused(t *testing.T, path, want string) {
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	l := open(t)
-	if s := l.Sources(); len(s) != 1 || s[0] != geo.Embedded() {
-		t.Errorf("sources %+v, want the embedded one, %+v", s, geo.Embedded())
-	}
 	s := geo.Embedded()
+	if got := l.Sources(); len(got) != 1 || got[0] != s {
+		t.Errorf("sources %+v, want the embedded one, %+v", got, s)
+	}
 	if !s.Embedded || s.Path != "" || s.Built.Year() < 2026 {
 		t.Errorf("embedded source: %+v", s)
 	}

@@ -53,7 +53,9 @@ func (l *Locator) Run(ctx context.Context) error {
 			}
 		case <-poll.C:
 			l.watch(watcher)
-			l.reload()
+			if !l.reload() {
+				quiet.Reset(l.settle)
+			}
 		}
 	}
 }
@@ -73,12 +75,12 @@ func (l *Locator) watch(w *fsnotify.Watcher) {
 	}
 }
 
-// reload loads the files that have changed. It returns false if one of them is
-// still being written.
+// reload loads the files that have changed. It returns false if one of them may
+// still be being written.
 func (l *Locator) reload() (complete bool) {
 	complete, loaded := true, false
 	for _, f := range l.files {
-		seen, changed, settled := f.look(l.settle)
+		changed, settled := f.look(l.settle)
 		if !changed {
 			continue
 		}
@@ -86,7 +88,7 @@ func (l *Locator) reload() (complete bool) {
 			complete = false
 			continue
 		}
-		switch err := f.load(seen, l.log, "geo database replaced"); {
+		switch err := f.load(l.log, "geo database replaced"); {
 		case err == nil:
 			loaded = true
 		case errors.Is(err, errChanging):
