@@ -188,7 +188,11 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path []any) {
 	for _, e := range found {
 		i, known := fields.index[e.key]
 		if !known {
-			d.fail(e.node, "unknown key %q in %s%s", e.key, what, hint(e.key, fields.names))
+			if _, err := strconv.ParseFloat(e.key, 64); err == nil {
+				d.fail(e.node, "unknown key %q in %s; inside braces a value with a comma needs quotes, such as place: \"50.1,8.7\"", e.key, what)
+			} else {
+				d.fail(e.node, "unknown key %q in %s%s", e.key, what, hint(e.key, fields.names))
+			}
 			continue
 		}
 		d.decode(e.value, v.Field(i), append(path, e.key))

@@ -1,5 +1,254 @@
 package main
 
-type demoCmd struct{}
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
 
-func (demoCmd) Run(*console) error { return nil }
+	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
+	"github.com/signpost-fm/signpost/web"
+)
+
+//go:embed demo.yaml
+var demoConfig []byte
+
+// demoListeners are addresses that the embedded database knows, for trying out.
+var demoListeners = []struct{ addr, where, country string }{
+	{"80.140.0.1", "Germany", "DE"},
+	{"196.25.1.1", "South Africa", "ZA"},
+	{"8.8.8.8", "the United States", "US"},
+	{"133.242.0.1", "Japan", "JP"},
+	{"200.147.3.157", "Brazil", "BR"},
+}
+
+type demoCmd struct {
+	Show bool `help:"Print the configuration of the demo, and stop."`
+	Any  bool `hidden:"" help:"Take any free ports, for tests."`
+}
+
+// Run plays three nodes and a director until SIGINT or SIGTERM.
+func (c *demoCmd) Run(out *console) error {
+	if c.Show {
+		_, err := out.out.Write(demoConfig)
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	said := &quiet{out: out.out}
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelWarn) // until everything that is expected to happen has happened
+	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
+
+	d, err := c.open(log, said)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	select {
+	case <-d.service.syncer.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	d.invite(said)
+	level.Set(slog.LevelInfo)
+	go d.obey(out.in, said)
+	select {
+	case <-ctx.Done():
+	case err = <-d.service.closing.failed:
+	}
+	level.Set(slog.LevelWarn)
+	fmt.Fprintln(said, "\nGood-bye.")
+	return err
+}
+
+// quiet writes whole lines of several goroutines.
+type quiet struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (q *quiet) Write(b []byte) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.out.Write(b)
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// A demo is a fleet in one process.
+type demo struct {
+	service *service
+
+	mu    sync.Mutex // guards what follows
+	nodes []demoNode
+}
+
+type demoNode struct {
+	options demonode.Options
+	node    *demonode.Node
+	up      bool
+}
+
+// open starts the nodes, writes where they are into the configuration, and
+// starts the director.
+func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
+	l, err := load("demo.yaml", demoConfig)
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{}
+	for i := range l.Nodes {
+		n := &l.Nodes[i]
+		tunes := demonode.Tunes()
+		o := demonode.Options{Name: n.ID, Addr: strings.TrimPrefix(n.URLs[0], "http://"), Tune: tunes[i%len(tunes)]}
+		if c.Any {
+			o.Addr = "127.0.0.1:0"
+		}
+		node := demonode.New(o)
+		if err := node.Start(); err != nil {
+			d.close()
+			return nil, err
+		}
+		n.URLs = []string{node.URL()}
+		o.Addr = strings.TrimPrefix(node.URL(), "http://") // where it comes back
+		d.nodes = append(d.nodes, demoNode{o, node, true})
+	}
+	if c.Any {
+		l.Listen.HTTP, l.Admin.Listen = []string{"127.0.0.1:0"}, "127.0.0.1:0"
+	}
+	s, err := l.settle()
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	d.service, err = start(s, options{log: log, listen: listenNextFree, record: func(r *web.Record) { tell(records, r) }})
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *demo) close() {
+	if d.service != nil {
+		d.service.close()
+	}
+	for _, n := range d.nodes {
+		if n.up {
+			_ = n.node.Close() // the process ends
+		}
+	}
+}
+
+// listenNextFree takes the next free port where one is taken.
+func listenNextFree(network, addr string) (net.Listener, error) {
+	const tries = 100
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	first, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	for p := first; ; p++ {
+		l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(p)))
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || p == first+tries {
+			return l, err
+		}
+	}
+}
+
+// invite prints what to try.
+func (d *demo) invite(w io.Writer) {
+	base, admin := "http://"+d.service.addrs[0].String(), "http://"+d.service.admin.String()
+	var b strings.Builder
+	b.WriteString("Signpost demo: three nodes and a director, all in this process.\n\n")
+	for i, n := range d.nodes {
+		fmt.Fprintf(&b, "  %d  %-10s %s  plays %s\n", i+1, n.options.Name, n.node.URL(), n.options.Tune.Name)
+	}
+	fmt.Fprintf(&b, "\nListen. The melody, and the title, tell which node was chosen:\n"+
+		"  mpv %[1]s/live.mp3\n  vlc %[1]s/live.mp3.m3u\n  or open %[1]s/live.mp3 in a browser\n"+
+		"\nBe somewhere else. This demo believes X-Forwarded-For from this machine:\n", base)
+	for _, l := range demoListeners {
+		fmt.Fprintf(&b, "  curl -si -H 'X-Forwarded-For: %s' %s/live.mp3   # %s\n", l.addr, base, l.where)
+	}
+	fmt.Fprintf(&b, "  mpv --http-header-fields='X-Forwarded-For: %s' %s/live.mp3\n", demoListeners[2].addr, base)
+	fmt.Fprintf(&b, "\nSee the other answers, and why:\n  curl %[1]s/live.mp3.json\n  curl %[1]s/live.mp3.pls\n"+
+		"  curl '%[2]s/api/v1/explain?addr=%[3]s&mount=/live.mp3'   # or: signpost explain --addr %[3]s /live.mp3\n  curl %[2]s/metrics\n",
+		base, admin, demoListeners[2].addr)
+	b.WriteString("\nStop a node, or start it again: type 1, 2 or 3 and Enter. The configuration: signpost demo --show.\nCtrl-C ends.\n\n")
+	fmt.Fprint(w, b.String())
+}
+
+// obey stops and starts nodes, by their number on a line, until in ends.
+func (d *demo) obey(in io.Reader, w io.Writer) {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		i, err := strconv.Atoi(line)
+		if err != nil || i < 1 || i > len(d.nodes) {
+			fmt.Fprintf(w, "Type 1 to %d and Enter to stop a node or to start it again; Ctrl-C ends.\n", len(d.nodes))
+			continue
+		}
+		fmt.Fprintln(w, d.toggle(i-1))
+	}
+}
+
+// toggle stops or starts a node, and says what was done.
+func (d *demo) toggle(i int) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := &d.nodes[i]
+	if n.up {
+		n.up = false
+		if err := n.node.Close(); err != nil {
+			return fmt.Sprintf("%s: %v", n.options.Name, err)
+		}
+		return n.options.Name + " is stopped: its listeners hear silence, and as soon as probes have noticed, new ones go elsewhere."
+	}
+	node := demonode.New(n.options)
+	if err := node.Start(); err != nil {
+		return fmt.Sprintf("%s: %v", n.options.Name, err)
+	}
+	if node.URL() != n.node.URL() {
+		_ = node.Close() // it would not be found there
+		return n.options.Name + ": its port is taken meanwhile; start the demo anew"
+	}
+	n.node, n.up = node, true
+	return n.options.Name + " is back, and gets its share step by step."
+}
+
+// tell says what became of a request, for people.
+func tell(w io.Writer, r *web.Record) {
+	whence := r.Country.String()
+	if whence == "" {
+		whence = "nowhere known"
+	}
+	what := fmt.Sprintf("%d %s", r.Status, r.Answer)
+	if r.Node != "" {
+		what += " to " + string(r.Node)
+	}
+	if r.Fault != "" {
+		what += " (" + r.Fault + ")"
+	}
+	fmt.Fprintf(w, "%s %s from %s: %s, %v\n", r.Method, r.Path, whence, what, r.Duration.Round(1000))
+}

@@ -157,15 +157,12 @@ const (
 
 // askServer asks a running director's operators' side.
 func (c *explainCmd) askServer() ([]byte, error) {
-	if _, err := c.headers(); err != nil {
-		return nil, err
+	if len(c.Header) > 0 {
+		return nil, errors.New("--header goes with --config: a running director is asked by address, player and scheme")
 	}
-	q := url.Values{"addr": {c.Addr.String()}, "path": {"/" + strings.TrimPrefix(c.Mount, "/")}, "tls": {strconv.FormatBool(c.TLS)}}
-	if c.UA != "" {
-		q.Set("ua", c.UA)
-	}
-	for _, h := range c.Header {
-		q.Add("header", h)
+	q := url.Values{
+		"addr": {c.Addr.String()}, "mount": {"/" + strings.TrimPrefix(c.Mount, "/")},
+		"ua": {c.UA}, "tls": {strconv.FormatBool(c.TLS)},
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()

@@ -139,6 +139,6 @@ type privacySection struct {
 type adminSection struct {
 	// The address of API, dashboard and metrics. Empty: there is none.
 	Listen string `yaml:"listen" default:"127.0.0.1:8001"`
-	// A file with one token a line, `name token`. Without it, only requests from the machine itself are answered.
-	TokensFile string `yaml:"tokens_file"`
+	// A file with the token that operators give as `Authorization: Bearer`. Without it nobody is asked, and `listen` must be a loopback address.
+	TokenFile string `yaml:"token_file"`
 }

@@ -40,7 +40,8 @@ var house = map[string]houseRule{
 	"store/storetest":  {[]string{"director", "store"}, "the suite runs on every store, so it knows none"},
 	"web":              {[]string{"director"}, "the public side must be testable without store, prober, geography and proxy: it has interfaces of its own for them"},
 	"web/proxy":        {[]string{"director"}, "carrying bytes needs to know nothing of how the node was found"},
-	"web/admin":        {[]string{"director", "store", "web"}, "the operators' side shows and edits; it opens nothing itself"},
+	"web/lazy":         {nil, "a listener of connections is of use to any server"},
+	"web/admin":        {[]string{"director", "store"}, "the operators' side shows and edits; it opens nothing itself"},
 	"cmd/signpost":     {[]string{everything}, "wiring happens in one place"},
 	"cmd/bench":        {nil, "a benchmark that shares code with what it measures measures itself"},
 }
@@ -58,7 +59,7 @@ var libraries = []struct {
 	{"github.com/alecthomas/kong", []string{"cmd/signpost", "cmd/bench"}, "a command line belongs to a command"},
 	{"github.com/fsnotify/", []string{"geo", "cmd/signpost"}, "files are watched by those who own them"},
 	{"github.com/redis/", []string{"store/redisstore"}, "losing Redis must be one package's problem"},
-	{"github.com/prometheus/", []string{"web", "web/admin"}, "the core and the stores tell numbers, not metrics"},
+	{"github.com/prometheus/", []string{"web", "web/admin", "cmd/signpost"}, "the core and the stores tell numbers, not metrics"},
 	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},
 }
 

@@ -74,7 +74,7 @@ func needRestart(old, s *settings) []string {
 		{"store", old.loaded.Store, s.loaded.Store},
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
-		{"admin", old.Admin, s.Admin},
+		{"admin", []any{old.Admin, old.token}, []any{s.Admin, s.token}},
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {

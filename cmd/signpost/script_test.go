@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 // Besides testscript's own commands there are:
 //
 //	start NAME ARGS...       run signpost in the background, its output in NAME.out and NAME.log
+//	type NAME TEXT           give it a line on its standard input
 //	await FILE REGEXP [VAR]  wait until a line matches; VAR becomes the first group
 //	signal NAME TERM|HUP|INT
 //	ended NAME CODE          wait for its end
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "await": cmdAwait, "signal": cmdSignal, "ended": cmdEnded, "get": cmdGet,
+			"start": cmdStart, "type": cmdType, "await": cmdAwait, "signal": cmdSignal, "ended": cmdEnded, "get": cmdGet,
 			"expand": cmdExpand, "link": cmdLink,
 		},
 	})
@@ -67,6 +68,7 @@ type running struct {
 
 type process struct {
 	cmd   *exec.Cmd
+	in    io.Writer
 	ended chan struct{}
 }
 
@@ -100,8 +102,10 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 		defer file.Close() // the process has its own
 		*f.to = file
 	}
+	in, err := cmd.StdinPipe()
+	ts.Check(err)
 	ts.Check(cmd.Start())
-	p := &process{cmd, make(chan struct{})}
+	p := &process{cmd, in, make(chan struct{})}
 	go func() {
 		defer close(p.ended)
 		_ = cmd.Wait() // cmd.ProcessState tells
@@ -114,6 +118,11 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all[name] = p
+}
+
+func cmdType(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := io.WriteString(processOf(ts, args[0]).in, args[1]+"\n")
+	ts.Check(err)
 }
 
 func programOnPath(ts *testscript.TestScript) string {

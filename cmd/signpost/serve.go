@@ -62,7 +62,7 @@ func (c *serveCmd) Run(out *console) error {
 		return err
 	}
 	log.Info("starting", "version", buildVersion(), "config", c.Config)
-	d, err := start(s, c.records(out), log)
+	d, err := start(s, options{log: log, records: c.records(out)})
 	if err != nil {
 		return err
 	}

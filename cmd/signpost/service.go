@@ -20,15 +20,24 @@ import (
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/store/memstore"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/lazy"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
 // closeTimeout is how long everything but the requests may take to end.
 const closeTimeout = 5 * time.Second
 
+// options are what a service is given besides its settings.
+type options struct {
+	log     *slog.Logger
+	records io.Writer                                        // a line of JSON for each request; nil: none
+	record  func(*web.Record)                                // instead of records
+	listen  func(network, addr string) (net.Listener, error) // nil: listenLazily for http, net.Listen otherwise
+}
+
 // A service is one running director.
 type service struct {
-	log      *slog.Logger
+	options
 	closing  closers
 	settings atomic.Pointer[settings] // in force
 	reload   sync.Mutex               // one reload at a time
@@ -42,17 +51,16 @@ type service struct {
 	web    *web.Server
 
 	addrs []net.Addr // of the public listeners, http first
+	admin net.Addr   // nil: there is none
 }
 
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
-func start(s *settings, records io.Writer, log *slog.Logger) (*service, error) {
-	d := &service{log: log}
+func start(s *settings, o options) (*service, error) {
+	d := &service{options: o}
 	d.settings.Store(s)
 	for _, step := range []func(*settings) error{
-		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy,
-		func(s *settings) error { return d.openWeb(s, records) },
-		d.listen, d.openAdmin,
+		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy, d.openWeb, d.openPublic, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
 			d.close()
@@ -169,19 +177,19 @@ func (d *service) openProxy(s *settings) error {
 	return nil
 }
 
-func (d *service) openWeb(s *settings, records io.Writer) error {
+func (d *service) openWeb(s *settings) error {
 	c := web.Config{
 		View: d.syncer.View, Locate: d.geo.locate, Ready: d.ready,
 		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: s.policy,
-		Log: d.log.With("part", "web"),
+		Record: d.record, Log: d.log.With("part", "web"),
+	}
+	if d.records != nil && c.Record == nil {
+		r := newRecordLog(d.records, d.log)
+		c.Record = r.add
+		d.closing.run("records", r.run)
 	}
 	if d.proxy != nil {
 		c.Carrier = carrier{d.proxy}
-	}
-	if records != nil {
-		r := newRecordLog(records, d.log)
-		c.Record = r.add
-		d.closing.run("records", r.run)
 	}
 	var err error
 	d.web, err = web.New(c)
@@ -194,8 +202,8 @@ func (d *service) ready() web.Readiness {
 	return web.Readiness{Degraded: st.Degraded, Reason: st.Error}
 }
 
-// listen opens the public listeners, which answer 503 until the first snapshot.
-func (d *service) listen(s *settings) error {
+// openPublic opens the public listeners, which answer 503 until the first snapshot.
+func (d *service) openPublic(s *settings) error {
 	var proxies []netip.Prefix
 	for _, p := range s.Listen.ProxyProtocol {
 		proxies = append(proxies, p.Prefix)
@@ -213,37 +221,51 @@ func (d *service) listen(s *settings) error {
 		d.certs.current.Store(cert)
 	}
 	for _, addr := range s.Listen.HTTP {
-		if err := d.listenAt("http", addr, func(l net.Listener) net.Listener { return d.web.Listener(l, proxies) }); err != nil {
+		l, err := d.open("http", addr, listenLazily)
+		if err != nil {
 			return err
 		}
+		d.serve("http", d.web.Listener(l, proxies), d.web.Serve)
 	}
 	for _, addr := range s.Listen.HTTPS {
-		if err := d.listenAt("https", addr, func(l net.Listener) net.Listener {
-			return tls.NewListener(d.web.Listener(l, proxies), d.certs.config())
-		}); err != nil {
+		l, err := d.open("https", addr, net.Listen)
+		if err != nil {
 			return err
 		}
+		d.serve("https", tls.NewListener(d.web.Listener(l, proxies), d.certs.config()), d.web.Serve)
 	}
 	return nil
 }
 
-func (d *service) listenAt(scheme, addr string, wrap func(net.Listener) net.Listener) error {
-	l, err := net.Listen("tcp", addr)
+// listenLazily spends fewer system calls on connections that end with a redirect.
+func listenLazily(_, addr string) (net.Listener, error) {
+	return lazy.Listen(context.Background(), addr)
+}
+
+// open opens one public address.
+func (d *service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (net.Listener, error) {
+	if d.listen != nil {
+		listen = d.listen
+	}
+	l, err := listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen for %s: %w; is another program there? choose another address under listen.%s or with --listen", scheme, err, scheme)
+		return nil, fmt.Errorf("listen for %s: %w; is another program there? choose another address under listen.%s", scheme, err, scheme)
 	}
 	d.addrs = append(d.addrs, l.Addr())
-	d.log.Info("listening", "scheme", scheme, "addr", l.Addr().String())
-	served := wrap(l)
-	d.closing.run(scheme+" "+l.Addr().String(), func(ctx context.Context) error {
-		defer context.AfterFunc(ctx, func() { served.Close() })()
-		err := d.web.Serve(served)
+	return l, nil
+}
+
+// serve answers at l in the background.
+func (d *service) serve(what string, l net.Listener, answer func(net.Listener) error) {
+	d.log.Info("listening", "for", what, "addr", l.Addr().String())
+	d.closing.run(what+" at "+l.Addr().String(), func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, func() { _ = l.Close() })() // what is open goes on
+		err := answer(l)
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	})
-	return nil
 }
 
 func (d *service) sayWarnings(s *settings) {

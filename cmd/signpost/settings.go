@@ -27,6 +27,7 @@ type settings struct {
 	credentials map[director.NodeID]credential
 	kinds       map[director.NodeID]string
 	secret      []byte
+	token       string // of the operators' side; empty: nobody is asked
 }
 
 // credential is what a node's statistics are asked with.
@@ -59,7 +60,7 @@ func (l *loaded) settle() (*settings, error) {
 		s.geo.Databases = append(s.geo.Databases, l.path(name))
 	}
 	s.credentials, s.kinds = c.access()
-	s.secret = c.secret()
+	s.secret, s.token = c.secret(), c.admin()
 	c.listeners()
 	c.bounds()
 	if err := errors.Join(c.errs...); err != nil {
@@ -194,14 +195,16 @@ func (c *converter) secret() []byte {
 	switch {
 	case err != nil:
 		c.fail(err.Error(), "privacy", "secret_file")
-	case len(text) < 16:
-		c.fail(fmt.Sprintf("%s holds fewer than 16 characters; `openssl rand -hex 32` makes a good secret", c.path(c.Privacy.SecretFile)), "privacy", "secret_file")
+	case len(text) < minSecret:
+		c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good secret", c.path(c.Privacy.SecretFile), minSecret), "privacy", "secret_file")
 	}
 	return []byte(text)
 }
 
-// maxSecretBytes is more than any secret that people keep in a file.
-const maxSecretBytes = 64 << 10
+const (
+	minSecret      = 16       // characters
+	maxSecretBytes = 64 << 10 // more than any secret that people keep in a file
+)
 
 func readSecret(name string) (string, error) {
 	b, err := os.ReadFile(name)
