@@ -75,6 +75,9 @@ type countedConn struct {
 	once sync.Once
 }
 
+// NetConn returns the connection under it, for who sets a socket's options.
+func (c *countedConn) NetConn() net.Conn { return c.Conn }
+
 func (c *countedConn) Close() error {
 	c.once.Do(func() { c.s.stats.open.Add(-1) })
 	return c.Conn.Close()
