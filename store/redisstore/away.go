@@ -1,0 +1,110 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/signpost-fm/signpost/store"
+)
+
+// away says that the store is away, why, and what can be done.
+func away(err error) error {
+	return fmt.Errorf("%w: %w", store.ErrAway, explain(err))
+}
+
+// explain puts what can be done in front of what Redis, or the way there, says.
+func explain(err error) error {
+	if remedy := remedyOf(err); remedy != "" {
+		return fmt.Errorf("%s: %w", remedy, err)
+	}
+	return err
+}
+
+// refusals are how Redis's errors begin, and what to do about each.
+var refusals = []struct{ prefix, remedy string }{
+	{"LOADING", "redis has started and reads its data; it will answer by itself"},
+	{"READONLY", "this redis is a replica and takes no writes; give the master's address, or the sentinels and the master's name"},
+	{"MASTERDOWN", "this redis is a replica that has lost its master; give the master's address, or the sentinels and the master's name"},
+	{"NOREPLICAS", "redis has fewer replicas than it is told to wait for (min-replicas-to-write)"},
+	{"MISCONF", "redis cannot save its data and takes no writes; see its log, most often its disk is full"},
+	{"OOM", "redis has used up its maxmemory; raise it, or give signpost a redis that nobody else fills"},
+	{"MOVED", "this redis is a node of a cluster; set cluster"},
+	{"ASK", "this redis is a node of a cluster; set cluster"},
+	{"CLUSTERDOWN", "the cluster does not serve all its slots; see CLUSTER INFO at its nodes"},
+	{"TRYAGAIN", "the cluster moves a slot; it will answer by itself"},
+	{"CROSSSLOT", "the cluster does not know hash tags, which keep signpost's keys in one slot"},
+	{"BUSY", "another program's script keeps redis busy"},
+	{"NOAUTH", "redis wants a password; put it into a file, and name that as the password file"},
+	{"WRONGPASS", "redis refuses the user or the password; see the user's name and the password file"},
+	{"ERR AUTH", "redis has no password; take the password file out, or set requirepass or an ACL user there"},
+	{"ERR Client sent AUTH", "redis has no password; take the password file out, or set requirepass or an ACL user there"},
+	{"NOPERM", "the ACL lets this user do too little; it needs ~{prefix}:* &{prefix}:* +@hash +@string +@keyspace +@pubsub +@scripting +@connection +time"},
+	{"WRONGTYPE", "another program uses a key under this prefix; give signpost another prefix"},
+	{"ERR DB index", "redis has fewer databases; give a lower number"},
+	{"ERR max number of clients", "redis takes no more connections; raise its maxclients"},
+	{"ERR This instance has cluster support disabled", "this redis is no cluster; do not set cluster"},
+	{"ERR unknown command", "this server does not know what redis 6 does, or commands were renamed there"},
+	{"IDONTKNOW", "the sentinels do not know the master yet"},
+}
+
+// remedyOf returns what can be done about err; empty if nothing comes to mind.
+func remedyOf(err error) string {
+	var refused redis.Error
+	if errors.As(err, &refused) {
+		text := refused.Error()
+		for _, r := range refusals {
+			// Scripts tell the errors of their commands with words in front.
+			if strings.HasPrefix(text, r.prefix) || strings.Contains(text, "-"+r.prefix+" ") {
+				return r.remedy
+			}
+		}
+		if errors.Is(err, redis.Nil) {
+			return "the sentinels watch no master of this name; compare with SENTINEL MASTERS"
+		}
+	}
+	var (
+		unknownCA x509.UnknownAuthorityError
+		wrongName x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		plain     tls.RecordHeaderError
+		alert     tls.AlertError
+		lookup    *net.DNSError
+		late      net.Error
+	)
+	switch {
+	case errors.As(err, &unknownCA):
+		return "the server's certificate is from an authority that is not known; name that one's certificate as the CA file"
+	case errors.As(err, &wrongName):
+		return "the server's certificate is for another name; give that one as the server name"
+	case errors.As(err, &invalid):
+		return "the server's certificate is not valid"
+	case errors.As(err, &plain):
+		return "the server does not speak TLS; write redis://, or give its TLS port"
+	case errors.As(err, &alert), strings.Contains(err.Error(), "certificate required"):
+		return "the server refuses the TLS connection; most often it wants a certificate (tls-auth-clients): name one, and its key"
+	case strings.Contains(err.Error(), "sentinel"):
+		return "no sentinel answers for this master; see their addresses, the master's name and their password"
+	case errors.As(err, &lookup):
+		return "the server's name is not known; see its spelling and DNS"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return "nothing listens there; see that redis runs, and its address"
+	case errors.Is(err, context.Canceled):
+		return "" // the caller knows
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
+		return "redis does not answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the connection was closed; if it always is, the server may speak TLS only: write rediss://"
+	case strings.Contains(err.Error(), "redis: can't parse"), strings.Contains(err.Error(), "redis: invalid reply"):
+		return "what answers there is not redis, or speaks TLS: then write rediss://"
+	}
+	return ""
+}

@@ -1,0 +1,131 @@
+package redisstore
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// quiet stops go-redis from writing to standard error: while Redis is away it
+// has something to say at every tick. All of it comes back as an error, too.
+var quiet = sync.OnceFunc(logging.Disable)
+
+// dial makes the client, which connects when it is first used, and the counter
+// of its round trips.
+func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
+	t, err := c.check()
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &redis.UniversalOptions{
+		Addrs:      t.addrs,
+		MasterName: c.MasterName,
+		DB:         t.db,
+		Username:   t.user,
+		Protocol:   2, // nothing here needs 3, and all servers speak it
+
+		MaxRetries:            -1, // the next tick is the retry
+		MaxRedirects:          2,  // MOVED, and ASK behind it
+		DialerRetries:         1,
+		DialTimeout:           dialTimeout,
+		ReadTimeout:           answerTimeout,
+		WriteTimeout:          answerTimeout,
+		ContextTimeoutEnabled: true,
+		PoolSize:              poolSize,
+		PoolTimeout:           dialTimeout,
+		ConnMaxIdleTime:       -1, // a director has no idle time
+
+		DisableIdentity:          true, // ACLs would have to allow CLIENT
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if o.TLSConfig, err = c.tlsConfig(t); err != nil {
+		return nil, nil, err
+	}
+	if c.PasswordFile != "" {
+		if _, err := readPassword(c.PasswordFile); err != nil {
+			return nil, nil, err
+		}
+		o.CredentialsProviderContext = func(context.Context) (user, password string, err error) {
+			password, err = readPassword(c.PasswordFile)
+			return t.user, password, err
+		}
+	}
+	if c.SentinelPasswordFile != "" {
+		if o.SentinelPassword, err = readPassword(c.SentinelPasswordFile); err != nil {
+			return nil, nil, err
+		}
+	}
+	quiet()
+	h := hook{new(atomic.Uint64)}
+	switch {
+	case c.Cluster:
+		cluster := o.Cluster()
+		cluster.DisableRoutingPolicies = true // they ask for COMMAND, and all keys are in one slot
+		client := redis.NewClusterClient(cluster)
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
+		return client, h.trips, nil
+	case c.MasterName != "":
+		client := redis.NewFailoverClient(o.Failover())
+		client.AddHook(h)
+		return client, h.trips, nil
+	default:
+		simple := o.Simple()
+		simple.Network = t.network
+		client := redis.NewClient(simple)
+		client.AddHook(h)
+		return client, h.trips, nil
+	}
+}
+
+// hook stands between go-redis and a server.
+type hook struct{ trips *atomic.Uint64 }
+
+// DialHook implements [redis.Hook]. After as many failures as its pool is large,
+// go-redis dials once a second only, and fails at once meanwhile; Redis would be
+// back long before we know. So a failure is handed over as a connection, on
+// which the first write fails with it.
+func (hook) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			return failedConn{err}, nil
+		}
+		return conn, nil
+	}
+}
+
+// ProcessHook implements [redis.Hook].
+func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		h.trips.Add(1)
+		return next(ctx, cmd)
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook]: a pipeline is one round trip.
+func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if len(cmds) > 0 {
+			h.trips.Add(1)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// failedConn is a connection that could not be made, with the reason.
+type failedConn struct{ err error }
+
+func (c failedConn) Read([]byte) (int, error)       { return 0, c.err }
+func (c failedConn) Write([]byte) (int, error)      { return 0, c.err }
+func (failedConn) Close() error                     { return nil }
+func (failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (failedConn) SetDeadline(time.Time) error      { return nil }
+func (failedConn) SetReadDeadline(time.Time) error  { return nil }
+func (failedConn) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,166 @@
+package redisstore
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// offered is what one director offers for others to know. With 1,000 nodes it
+// takes 300 kB as JSON, and in a tick some hundredth of it becomes different;
+// that is why changes travel.
+type offered struct {
+	counts  map[time.Time]map[director.NodeID]int // by bucket
+	reports map[reportID]director.Report
+}
+
+// reportID is what a newer report has in common with the one that it replaces.
+type reportID struct {
+	Node director.NodeID `json:"node"`
+	By   string          `json:"by,omitempty"`
+}
+
+// A change turns what was offered into what is offered. A change to nothing is
+// all that is offered. This is its form in Redis.
+type change struct {
+	Counts  []bucket          `json:"counts,omitempty"`
+	Reports []director.Report `json:"reports,omitempty"`
+	Gone    []reportID        `json:"gone,omitempty"` // reports that are offered no more
+}
+
+// bucket is all that was counted in one; it is gone if there is nothing in it.
+type bucket struct {
+	At    time.Time               `json:"at"`
+	Nodes map[director.NodeID]int `json:"n,omitempty"`
+}
+
+// offeredIn returns what is in o to offer.
+func offeredIn(o store.Offer) offered {
+	out := offered{map[time.Time]map[director.NodeID]int{}, make(map[reportID]director.Report, len(o.Reports))}
+	for _, c := range o.Counts {
+		at := c.At.UTC().Round(0) // one form for one time: it becomes a key
+		if out.counts[at] == nil {
+			out.counts[at] = map[director.NodeID]int{}
+		}
+		out.counts[at][c.Node] += c.N
+	}
+	for _, r := range o.Reports {
+		if math.IsNaN(r.Kbit) || math.IsInf(r.Kbit, 0) {
+			r.Kbit = 0 // not told; JSON has no form for it
+		}
+		id := reportID{r.Node, r.By}
+		if have, ok := out.reports[id]; !ok || r.Taken.After(have.Taken) {
+			out.reports[id] = r
+		}
+	}
+	return out
+}
+
+// since returns what must change in before for it to become o, and whether
+// anything must.
+func (o offered) since(before offered) (change, bool) {
+	var c change
+	for at, nodes := range o.counts {
+		if !maps.Equal(nodes, before.counts[at]) {
+			c.Counts = append(c.Counts, bucket{at, nodes})
+		}
+	}
+	for at := range before.counts {
+		if o.counts[at] == nil {
+			c.Counts = append(c.Counts, bucket{At: at})
+		}
+	}
+	for id, r := range o.reports {
+		if have, ok := before.reports[id]; !ok || !reflect.DeepEqual(r, have) {
+			c.Reports = append(c.Reports, r)
+		}
+	}
+	for id := range before.reports {
+		if _, ok := o.reports[id]; !ok {
+			c.Gone = append(c.Gone, id)
+		}
+	}
+	return c, len(c.Counts)+len(c.Reports)+len(c.Gone) > 0
+}
+
+// apply makes the change to o.
+func (o offered) apply(c change) {
+	for _, b := range c.Counts {
+		if len(b.Nodes) == 0 {
+			delete(o.counts, b.At.UTC())
+		} else {
+			o.counts[b.At.UTC()] = b.Nodes
+		}
+	}
+	for _, r := range c.Reports {
+		o.reports[reportID{r.Node, r.By}] = r
+	}
+	for _, id := range c.Gone {
+		delete(o.reports, id)
+	}
+}
+
+// list returns the counts, in order of time and node.
+func (o offered) list() []store.Count {
+	n := 0
+	for _, nodes := range o.counts {
+		n += len(nodes)
+	}
+	all := make([]store.Count, 0, n)
+	for _, at := range slices.SortedFunc(maps.Keys(o.counts), time.Time.Compare) {
+		for _, node := range slices.Sorted(maps.Keys(o.counts[at])) {
+			all = append(all, store.Count{Node: node, At: at, N: o.counts[at][node]})
+		}
+	}
+	return all
+}
+
+// sent is what this director's last change left in Redis, as far as is known.
+type sent struct {
+	director string
+	head     int64 // the number of that change; 0: nothing is known, send all
+	offered  offered
+
+	// To begin anew before there is more of changes than of the whole.
+	changes, bytes, whole int
+}
+
+// next returns the JSON of what to send for o to be there after it, and the
+// number of the change it follows: 0 if it is all of o. Nothing is sent if
+// nothing is different.
+func (s *sent) next(director string, o offered) (body []byte, follows int64, err error) {
+	if s.director != director {
+		*s = sent{director: director}
+	}
+	if s.changes+1 >= maxChanges || s.bytes > 2*s.whole+4<<10 {
+		s.head = 0
+	}
+	before := s.offered
+	if s.head == 0 {
+		before = offered{}
+	}
+	c, different := o.since(before)
+	if !different && s.head != 0 {
+		return nil, s.head, nil
+	}
+	body, err = json.Marshal(c)
+	return body, s.head, err
+}
+
+// kept notes that Redis has taken o as the change number, which follows another
+// or is all.
+func (s *sent) kept(o offered, number, follows int64, body int) {
+	switch {
+	case follows == 0:
+		s.changes, s.bytes, s.whole = 1, 0, body
+	case number != follows:
+		s.changes, s.bytes = s.changes+1, s.bytes+body
+	}
+	s.head, s.offered = number, o
+}

@@ -1,0 +1,55 @@
+package redisstore
+
+import (
+	"cmp"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Problem is something in Redis, or about it, that this director passes over.
+type Problem struct {
+	Key    string    `json:"key"` // of Redis, and the field in it
+	Detail string    `json:"detail"`
+	Since  time.Time `json:"since"` // by this director's clock
+}
+
+// problems are details by key.
+type problems map[string]string
+
+// problemList keeps what is wrong, and logs when that changes. It is safe for
+// concurrent use.
+type problemList struct {
+	log *slog.Logger
+
+	mu  sync.Mutex
+	all map[string]Problem
+}
+
+// set replaces the problems of a kind that has the keys in found and those for
+// which of is true.
+func (l *problemList) set(found problems, of func(key string) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, p := range l.all {
+		if _, still := found[key]; !still && of(key) {
+			delete(l.all, key)
+			l.log.Info("something in Redis is in order again", "key", key, "was", p.Detail)
+		}
+	}
+	for key, detail := range found {
+		if have, ok := l.all[key]; ok && have.Detail == detail {
+			continue
+		}
+		l.all[key] = Problem{key, detail, time.Now()}
+		l.log.Warn("something in Redis is not as it should be, and is passed over", "key", key, "detail", detail)
+	}
+}
+
+func (l *problemList) list() []Problem {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.all), func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
+}

@@ -1,0 +1,86 @@
+//go:build unix
+
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Sentinels are a master and a replica, and three Sentinels that watch them.
+type Sentinels struct {
+	Addrs   []string // of the Sentinels
+	Name    string   // what they call the master
+	Master  *Server  // the first one
+	Replica *Server
+	Trio    []*Server
+}
+
+// StartSentinels starts all five, and returns when a failover is possible. One
+// takes about two seconds.
+func StartSentinels(t testing.TB) *Sentinels {
+	t.Helper()
+	s := &Sentinels{Name: "signpost-test", Master: Start(t, Options{})}
+	host, port, _ := net.SplitHostPort(s.Master.Addr)
+	s.Replica = Start(t, Options{Args: []string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}})
+	for range 3 {
+		one := start(t, "", func(n int, dir string) []string {
+			conf := filepath.Join(dir, "sentinel.conf") // they write into it
+			text := fmt.Sprintf("port %d\nsentinel monitor %s %s %s 2\n"+
+				"sentinel down-after-milliseconds %[2]s 500\nsentinel failover-timeout %[2]s 4000\n", n, s.Name, host, port)
+			if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return []string{conf, "--sentinel"}
+		})
+		s.Trio = append(s.Trio, one)
+		s.Addrs = append(s.Addrs, one.Addr)
+	}
+	Await(t, "the replica", func() bool { return s.Replica.Info("master_link_status") == "up" })
+	for _, one := range s.Trio {
+		Await(t, "the sentinels to know each other and the replica", func() bool {
+			master := fmt.Sprint(one.Do("SENTINEL", "MASTER", s.Name))
+			return strings.Contains(master, "num-slaves 1") && strings.Contains(master, "num-other-sentinels 2")
+		})
+	}
+	return s
+}
+
+// Cluster is three masters that share the slots.
+type Cluster struct {
+	Addrs []string
+	Nodes []*Server
+}
+
+// StartCluster starts the three, and returns when they serve all slots.
+func StartCluster(t testing.TB) *Cluster {
+	t.Helper()
+	const slots = 16384
+	c := &Cluster{}
+	for i := range 3 {
+		node := start(t, "", func(n int, _ string) []string {
+			return []string{"--port", fmt.Sprint(n), "--cluster-enabled", "yes", "--cluster-port", fmt.Sprint(freePort(t)),
+				"--cluster-node-timeout", "1000", "--save", "", "--enable-debug-command", "yes"}
+		})
+		node.Do("CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1)
+		node.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		c.Nodes = append(c.Nodes, node)
+		c.Addrs = append(c.Addrs, node.Addr)
+	}
+	for _, node := range c.Nodes[1:] {
+		host, port, _ := net.SplitHostPort(node.Addr)
+		bus := fmt.Sprint(node.Do("CONFIG", "GET", "cluster-port").([]any)[1])
+		c.Nodes[0].Do("CLUSTER", "MEET", host, port, bus)
+	}
+	for _, node := range c.Nodes {
+		Await(t, "the cluster", func() bool {
+			info := fmt.Sprint(node.Do("CLUSTER", "INFO"))
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
+		})
+	}
+	return c
+}

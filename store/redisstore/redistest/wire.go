@@ -1,0 +1,145 @@
+package redistest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Slow listens, and passes on to addr and back; whatever comes back does so after
+// the delay. It returns its address.
+func Slow(t testing.TB, addr string, delay time.Duration) string {
+	t.Helper()
+	return serve(t, func(client net.Conn) {
+		server, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		go func() {
+			_, _ = io.Copy(server, client) // ends with either side
+			_ = server.Close()
+		}()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buf)
+			<-time.After(delay)
+			if _, werr := client.Write(buf[:n]); err != nil || werr != nil {
+				return
+			}
+		}
+	})
+}
+
+// Mute listens, accepts and never answers. It returns its address.
+func Mute(t testing.TB) string {
+	t.Helper()
+	return serve(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+}
+
+// Says listens, and answers each thing it is sent with the same text. It returns
+// its address.
+func Says(t testing.TB, text string) string {
+	t.Helper()
+	return serve(t, func(c net.Conn) {
+		buf := make([]byte, 64<<10)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			if _, err := io.WriteString(c, text); err != nil {
+				return
+			}
+		}
+	})
+}
+
+func serve(t testing.TB, handle func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		handlers sync.WaitGroup
+		mu       sync.Mutex
+		open     = map[net.Conn]bool{}
+	)
+	handlers.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open[c] = true
+			mu.Unlock()
+			handlers.Go(func() {
+				handle(c)
+				_ = c.Close()
+				mu.Lock()
+				delete(open, c)
+				mu.Unlock()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		mu.Lock()
+		for c := range open {
+			_ = c.Close()
+		}
+		mu.Unlock()
+		handlers.Wait()
+	})
+	return l.Addr().String()
+}
+
+// Certificates are files in PEM: an authority, and a server's certificate from it
+// for the name [Name] alone.
+type Certificates struct{ CA, Cert, Key string }
+
+// Name is the name in the certificate.
+const Name = "redis.example"
+
+// NewCertificates makes an authority and a certificate.
+func NewCertificates(t testing.TB) *Certificates {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &key.PublicKey, key)
+	must(err)
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{Name}, NotAfter: time.Now().Add(time.Hour)}
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, key)
+	must(err)
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	must(err)
+	return &Certificates{write("ca.pem", "CERTIFICATE", caDER), write("cert.pem", "CERTIFICATE", leafDER), write("key.pem", "EC PRIVATE KEY", keyDER)}
+}
