@@ -87,7 +87,7 @@ func (c *redirectCmd) startSignpost(core int, dir, node string, n int) (*party, 
 
 // listeningAt finds the address in Signpost's start-up log.
 func listeningAt(line string) string {
-	_, rest, found := strings.Cut(line, "msg=listening scheme=http addr=")
+	_, rest, found := strings.Cut(line, "msg=listening for=http addr=")
 	if !found {
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"time"
 
@@ -55,6 +56,7 @@ func (n *nodeEntry) node(place director.Place) director.Node {
 		Mbit:       director.Mbit(n.Mbit),
 		MaxNewPerS: n.MaxNewPerS,
 		Relays:     n.Relays,
+		Drained:    n.Drained,
 		Paths:      n.Paths,
 	}
 }
@@ -110,8 +112,8 @@ func (p placeValue) place() (director.Place, error) {
 }
 
 // self lists the host:port pairs at which directors answer: the public URLs, and
-// the listen addresses that name a host. An address of all interfaces stands for
-// the loopback ones and the machine's name.
+// the listen addresses. One of all interfaces stands for each of this machine's
+// addresses and names.
 func (s *listenSection) self() []string {
 	var out []string
 	for _, raw := range s.PublicURLs {
@@ -123,19 +125,37 @@ func (s *listenSection) self() []string {
 			out = append(out, u.Hostname()+":"+port)
 		}
 	}
-	for _, addr := range s.HTTP {
+	for _, addr := range slices.Concat(s.HTTP, s.HTTPS) {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil || port == "0" {
 			continue
 		}
+		hosts := []string{host}
 		if host == "" || host == "0.0.0.0" || host == "::" {
-			for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
-				out = append(out, name+":"+port)
-			}
-			continue
+			hosts = thisMachine()
 		}
-		out = append(out, host+":"+port)
+		for _, h := range hosts {
+			out = append(out, h+":"+port)
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// thisMachine lists the hosts that stand for this machine.
+func thisMachine() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return hosts // then fewer loops are recognised
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok {
+			hosts = append(hosts, n.IP.String())
+		}
+	}
+	return hosts
 }

@@ -81,6 +81,8 @@ type nodeEntry struct {
 	MaxNewPerS int `yaml:"max_new_per_s" default:"0"`
 	// How many connections at the node are relays and not listeners.
 	Relays int `yaml:"relays" default:"0"`
+	// Takes no new listeners; those it has stay until they leave.
+	Drained bool `yaml:"drained" default:"false"`
 	// What kind of server it is, and so how it is probed: `icecast`, or `http` for one that cannot list its mounts (an HLS origin, a CDN).
 	Kind string `yaml:"kind" default:"icecast"`
 	// A file with one line `user:password`, for the server's admin statistics.

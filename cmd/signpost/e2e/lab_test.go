@@ -119,7 +119,7 @@ func direct(t *testing.T, fleet []*probetest.Node, rest string) *signpost {
 	for s.url == "" || s.admin == "" {
 		select {
 		case l := <-listening:
-			if l[0] == "admin" {
+			if l[0] == "operators" {
 				s.admin = "http://" + l[1]
 			} else {
 				s.url = "http://" + l[1]
@@ -149,7 +149,7 @@ func (s *signpost) write(config string) {
 	}
 }
 
-var listeningAt = regexp.MustCompile(`"?msg"?[=:]"?listening"?.*?"?what"?[=:]"?(\w+)"?.*?"?addr"?[=:]"?([0-9.:]+)`)
+var listeningAt = regexp.MustCompile(`msg=listening for=(\w+) addr=(\S+)`)
 
 func (s *signpost) readLog(r io.Reader, listening chan<- [2]string) {
 	lines := bufio.NewScanner(r)
