@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -21,8 +22,12 @@ import (
 // their weights come to about 1 MB.
 const maxFileBytes = 4 << 20
 
-// maxFlowDepth bounds nested brackets, which the parser follows by recursion.
-const maxFlowDepth = 100
+// The parser follows nesting by recursion, so it is bounded before: brackets by
+// their depth, blocks by their column, for each level takes one at least.
+const (
+	maxBrackets = 100
+	maxColumn   = 2000
+)
 
 // loaded is a configuration file that was read without mistakes, and where each
 // of its values stands.
@@ -74,6 +79,9 @@ func load(name string, source []byte) (*loaded, error) {
 	}
 	body, err := parse(bytes.TrimPrefix(source, []byte("\ufeff")))
 	if err != nil {
+		if found := tabs(source); len(found) > 0 {
+			return refuse(found...)
+		}
 		return refuse(syntaxMistake(err))
 	}
 	if body == nil {
@@ -88,8 +96,7 @@ func load(name string, source []byte) (*loaded, error) {
 	return l, nil
 }
 
-// checkText refuses what is no YAML text at all, or what the parser would
-// explain badly.
+// checkText refuses what is no YAML text at all.
 func checkText(source []byte) []mistake {
 	switch {
 	case len(source) > maxFileBytes:
@@ -98,42 +105,26 @@ func checkText(source []byte) []mistake {
 		return []mistake{{msg: "the file contains NUL bytes; save it as UTF-8 text"}}
 	}
 	var found []mistake
-	depth := 0
 	for i, line := range bytes.Split(source, []byte("\n")) {
-		if bad := invalidUTF8(line); bad >= 0 {
+		if bad := invalidUTF8(line); bad >= 0 && len(found) < maxMistakes {
 			found = append(found, mistake{position{i + 1, bad + 1}, "this is not UTF-8; save the file as UTF-8"})
-		}
-		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
-		rest := bytes.TrimSpace(line)
-		if tab := bytes.IndexByte(indent, '\t'); tab >= 0 && len(rest) > 0 && rest[0] != '#' {
-			found = append(found, mistake{position{i + 1, tab + 1}, "a tab in the indentation; YAML is indented with spaces"})
-		}
-		depth += bytes.Count(line, []byte("[")) + bytes.Count(line, []byte("{")) -
-			bytes.Count(line, []byte("]")) - bytes.Count(line, []byte("}"))
-		deepest := max(depth, nesting(line))
-		if deepest > maxFlowDepth || len(indent)+bytes.Count(line, []byte("- ")) > 10*maxFlowDepth {
-			return append(found, mistake{position{i + 1, 1}, fmt.Sprintf("nested more than %d deep", maxFlowDepth)})
-		}
-		if len(found) >= maxMistakes {
-			break
 		}
 	}
 	return found
 }
 
-// nesting counts how deep brackets are nested within one line.
-func nesting(line []byte) int {
-	depth, deepest := 0, 0
-	for _, c := range line {
-		switch c {
-		case '[', '{':
-			depth++
-			deepest = max(deepest, depth)
-		case ']', '}':
-			depth--
+// tabs finds lines that are indented with tabs, of which the parser says only
+// that something cannot start there.
+func tabs(source []byte) []mistake {
+	var found []mistake
+	for i, line := range bytes.Split(source, []byte("\n")) {
+		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+		rest := bytes.TrimSpace(line)
+		if tab := bytes.IndexByte(indent, '\t'); tab >= 0 && len(rest) > 0 && rest[0] != '#' && len(found) < maxMistakes {
+			found = append(found, mistake{position{i + 1, tab + 1}, "a tab in the indentation; YAML is indented with spaces"})
 		}
 	}
-	return deepest
+	return found
 }
 
 // invalidUTF8 returns where line stops being UTF-8, in characters; -1: nowhere.
@@ -150,7 +141,11 @@ func invalidUTF8(line []byte) int {
 
 // parse returns the one document of source; nil: it is empty.
 func parse(source []byte) (ast.Node, error) {
-	tree, err := parser.ParseBytes(source, 0, parser.AllowDuplicateMapKey())
+	tokens := lexer.Tokenize(string(source))
+	if err := checkNesting(tokens); err != nil {
+		return nil, err
+	}
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +160,26 @@ func parse(source []byte) (ast.Node, error) {
 		body = doc.Body
 	}
 	return body, nil
+}
+
+func checkNesting(tokens token.Tokens) error {
+	brackets := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets = max(0, brackets-1)
+		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
+			if brackets == 0 && t.Position.Column > maxColumn {
+				return &yaml.SyntaxError{Message: fmt.Sprintf("nested too deeply: structure behind column %d", maxColumn), Token: t}
+			}
+		}
+		if brackets > maxBrackets {
+			return &yaml.SyntaxError{Message: fmt.Sprintf("nested too deeply: more than %d brackets", maxBrackets), Token: t}
+		}
+	}
+	return nil
 }
 
 func tokenOf(n ast.Node) *token.Token {

@@ -97,16 +97,17 @@ func TestHostileFiles(t *testing.T) {
 		{"nul", "nodes: \x00", "NUL"},
 		{"utf-8", "state_dir: caf\xe9\n", "not UTF-8"},
 		{"utf-16", "n\x00o\x00d\x00e\x00s\x00", "NUL"},
-		{"deep flow", strings.Repeat("[", 100_000), "nested more than"},
-		{"deep lines", strings.Repeat("[\n", 100_000), "nested more than"},
-		{"deep dashes", strings.Repeat("- ", 100_000), "nested more than"},
+		{"deep flow", strings.Repeat("[", 100_000), "nested too deeply"},
+		{"deep lines", strings.Repeat("[\n", 100_000), "nested too deeply"},
+		{"deep dashes", strings.Repeat("- ", 100_000), "nested too deeply"},
 		{"deep indent", func() string {
 			var b strings.Builder
-			for i := range 1500 {
+			for i := range 2500 {
 				b.WriteString(strings.Repeat(" ", i) + "a:\n")
 			}
 			return b.String()
-		}(), "nested more than"},
+		}(), "nested too deeply"},
+		{"deep questions", strings.Repeat("? ", 100_000), "nested too deeply"},
 		{"bomb", bomb + "nodes: *z\n", "unknown key"},
 		{"bomb in use", strings.ReplaceAll(bombInUse(), "\t", "  "), "too large or nested too deeply"},
 		{"circle", "mounts: &m [*m]\n", ""},

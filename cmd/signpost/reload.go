@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -26,12 +25,15 @@ func (d *service) apply(s *settings) error {
 	if err != nil {
 		return err
 	}
+	d.settings.Store(s) // before new nodes are probed, for their kind and credentials
 	// What follows was checked by settle: it fails only through a fault of ours,
 	// and then the part that has been applied is taken back.
 	if err := d.syncer.SetConfig(s.fleet); err != nil {
+		d.settings.Store(old)
 		return err
 	}
 	if err := d.web.SetPolicy(s.policy); err != nil {
+		d.settings.Store(old)
 		return errors.Join(err, d.syncer.SetConfig(old.fleet))
 	}
 	if locator != nil {
@@ -40,7 +42,6 @@ func (d *service) apply(s *settings) error {
 	if cert, err := s.certificate(); err == nil {
 		d.certs.current.Store(cert)
 	}
-	d.settings.Store(s)
 	d.log.Info("configuration applied", "file", s.name, "nodes", len(s.fleet.Nodes), "regions", len(s.fleet.Regions))
 	for _, key := range needRestart(old, s) {
 		d.log.Warn("this change needs a restart; until then the old value holds", "key", key)
@@ -131,15 +132,13 @@ const settleTime = 200 * time.Millisecond
 // ctx is done. The directory is watched and not the file: it is replaced rather
 // than written, and under Kubernetes a link beside it is what changes.
 func (r *reloader) watch(ctx context.Context, again <-chan os.Signal) error {
-	w, err := fsnotify.NewWatcher()
+	w, err := watcher(r.name)
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", r.name, err)
-	}
-	defer w.Close()
-	for _, dir := range watched(r.name) {
-		if err := w.Add(dir); err != nil {
-			return fmt.Errorf("watch %s: %w", dir, err)
-		}
+		// The director serves without, so this is no reason to end.
+		r.service.log.Warn("the configuration file is not watched; SIGHUP reads it again", "err", err)
+		w = new(fsnotify.Watcher) // its channels never say anything
+	} else {
+		defer w.Close()
 	}
 	quiet := time.NewTimer(0) // the file may have changed before it was watched
 	defer quiet.Stop()
@@ -162,13 +161,20 @@ func (r *reloader) watch(ctx context.Context, again <-chan os.Signal) error {
 	}
 }
 
-// watched is the directory of a file, and that of what it is a link to.
-func watched(name string) []string {
+// watcher watches the directory of a file, and that of what it is a link to.
+func watcher(name string) (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
 	dirs := []string{filepath.Dir(name)}
-	if target, err := filepath.EvalSymlinks(name); err == nil {
-		if dir := filepath.Dir(target); !strings.EqualFold(dir, dirs[0]) {
-			dirs = append(dirs, dir)
+	if target, err := filepath.EvalSymlinks(name); err == nil && filepath.Dir(target) != dirs[0] {
+		dirs = append(dirs, filepath.Dir(target))
+	}
+	for _, dir := range dirs {
+		if err := w.Add(dir); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), w.Close())
 		}
 	}
-	return dirs
+	return w, nil
 }

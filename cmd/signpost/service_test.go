@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/web"
+)
+
+// startService starts a director with one node of kind http, and waits for its
+// first snapshot. format's %s is the node's URL.
+func startService(t *testing.T, dir, format string, o options) *service {
+	t.Helper()
+	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(node.Close)
+	s, err := readConfig(filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, format, node.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	d, err := start(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.close)
+	select {
+	case <-d.syncer.Ready():
+	case <-time.After(patience):
+		t.Fatal("no snapshot")
+	}
+	return d
+}
+
+// writeCertificate writes a certificate for 127.0.0.1 and its key.
+func writeCertificate(t *testing.T, dir string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestHTTPS: a listener who comes by https is answered with the certificate in
+// force, which a reload replaces.
+func TestHTTPS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeCertificate(t, dir, 1)
+	d := startService(t, dir, `
+listen: {http: [], https: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
+admin: {listen: ""}
+mounts: [/live.mp3]
+rules: {scheme_mismatch: redirect}
+nodes: [{id: one, urls: "%s", kind: http}]
+`, options{})
+	ask := func() (status int, serial int64) {
+		client := http.Client{
+			Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		resp, err := client.Get("https://" + d.addrs[0].String() + "/live.mp3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode, resp.TLS.PeerCertificates[0].SerialNumber.Int64()
+	}
+	if status, serial := ask(); status != http.StatusFound || serial != 1 {
+		t.Errorf("status %d by certificate %d, want 302 by 1", status, serial)
+	}
+	writeCertificate(t, dir, 2)
+	if err := d.apply(d.settings.Load()); err != nil {
+		t.Fatal(err)
+	}
+	if _, serial := ask(); serial != 2 {
+		t.Errorf("certificate %d after the reload, want 2", serial)
+	}
+}
+
+// TestProxyProtocol: a load balancer's word about the address reaches the choice.
+func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
+	countries := make(chan string, 1)
+	d := startService(t, t.TempDir(), `
+listen: {http: "127.0.0.1:0", proxy_protocol: 127.0.0.0/8}
+admin: {listen: ""}
+mounts: [/live.mp3]
+nodes: [{id: one, urls: "%s", kind: http}]
+`, options{record: func(r *web.Record) { countries <- r.Country.String() }})
+	conn, err := net.Dial("tcp", d.addrs[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "PROXY TCP4 8.8.8.8 127.0.0.1 4000 80\r\nGET /live.mp3 HTTP/1.0\r\n\r\n")
+	select {
+	case got := <-countries:
+		if got != "US" {
+			t.Errorf("the listener is in %q, want US", got)
+		}
+	case <-time.After(patience):
+		t.Fatal("no answer")
+	}
+}
+
+// TestApplyIsWhole: databases that cannot be opened leave everything as it was.
+func TestApplyIsWhole(t *testing.T) {
+	t.Parallel()
+	const format = `
+listen: {http: "127.0.0.1:0"}
+admin: {listen: ""}
+mounts: [/live.mp3]
+nodes: [{id: one, urls: "%s", kind: http}]
+`
+	d := startService(t, t.TempDir(), format, options{})
+	before := d.settings.Load()
+	next, err := readConfig("next.yaml", []byte(strings.Replace(fmt.Sprintf(format, "http://two.example"), "id: one", "id: two", 1)+"geo: {databases: nowhere.mmdb}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.apply(next); err == nil || !strings.Contains(err.Error(), "nowhere.mmdb") {
+		t.Errorf("error %v, want one about nowhere.mmdb", err)
+	}
+	if d.settings.Load() != before {
+		t.Error("the settings were replaced")
+	}
+	if got := d.syncer.View().NodeID(0); got != "one" {
+		t.Errorf("node %s, want the one from before", got)
+	}
+}
+
+func TestClosersCloseInReverse(t *testing.T) {
+	t.Parallel()
+	var c closers
+	var order []string
+	for _, name := range []string{"geo", "store", "web"} {
+		c.add(name, func(context.Context) error {
+			order = append(order, name)
+			return errors.New("it would not")
+		})
+	}
+	c.run("broken", func(context.Context) error { return errors.New("no disk") })
+	if err := <-c.failed; err == nil || err.Error() != "broken: no disk" {
+		t.Errorf("failure %v", err)
+	}
+	var said strings.Builder
+	c.close(t.Context(), slog.New(slog.NewTextHandler(&said, nil)))
+	if diff := cmp.Diff([]string{"web", "store", "geo"}, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	if n := strings.Count(said.String(), "it would not"); n != 3 {
+		t.Errorf("%d failures were said, want 3:\n%s", n, said.String())
+	}
+}
