@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -20,19 +23,78 @@ const (
 	maxText      = 256      // bytes of a server's text that are kept or shown
 )
 
-type client struct{ transport *http.Transport }
-
-// newClient makes connections of its own for every question: Icecast closes
-// them anyway, and an old connection says nothing about new ones. The
-// environment's proxies are not for nodes.
-func newClient(c *tls.Config) *client {
-	return &client{&http.Transport{
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-		TLSClientConfig:        c,
-	}}
+// client makes a connection of its own for every question: Icecast closes them
+// anyway, and an old connection says nothing about new ones.
+//
+// It is not an http.Transport, because a server at its limit answers before it
+// is asked. Icecast 2.4.4 does; a Transport takes that for a stray answer, drops
+// it and complains on the standard log.
+type client struct {
+	dial net.Dialer
+	tls  *tls.Config // nil: the system's roots
 }
+
+// do sends a request and returns the answer's head. It follows no redirect and
+// uses no proxy of the environment. The connection ends with ctx or the body.
+func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, error) {
+	conn, err := c.connect(ctx, req.URL)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	hangUp := func() error { stop(); return conn.Close() }
+
+	// A server that refuses does not wait for the request, so an error in writing
+	// does not matter while there is an answer to read.
+	writeErr := req.Write(conn)
+	in := &io.LimitedReader{R: conn, N: maxHeader}
+	resp, err := http.ReadResponse(bufio.NewReader(in), req)
+	switch {
+	case err == nil:
+		in.N = 2 * maxBody // with the overhead of chunks
+		resp.Body = &body{resp.Body, hangUp}
+		return resp, nil
+	case in.N <= 0:
+		err = fmt.Errorf("a header of more than %d KiB", maxHeader>>10)
+	case writeErr != nil:
+		err = writeErr
+	}
+	_ = hangUp() // it is given up
+	return nil, err
+}
+
+func (c *client) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	conn, err := c.dial.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil || u.Scheme != "https" {
+		return conn, err
+	}
+	config := &tls.Config{}
+	if c.tls != nil {
+		config = c.tls.Clone()
+	}
+	if config.ServerName == "" {
+		config.ServerName = u.Hostname()
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // it is given up
+		return nil, err
+	}
+	return secure, nil
+}
+
+// body ends the connection with the answer's body.
+type body struct {
+	io.ReadCloser
+	hangUp func() error
+}
+
+// Close does not read the rest, which may be endless.
+func (b *body) Close() error { return b.hangUp() }
 
 // probeURL is the URL to ask a node at: its http one if it has one, for it
 // costs the node less.
@@ -59,18 +121,19 @@ func (t target) get(ctx context.Context, path string) (*http.Response, error) {
 	if t.admin && strings.HasPrefix(path, "/admin/") {
 		req.SetBasicAuth(t.user, t.password)
 	}
-	resp, err := t.client.transport.RoundTrip(req)
+	req.Close = true
+	resp, err := t.client.do(ctx, req)
 	if err != nil {
-		return nil, t.failed(path, err)
+		return nil, t.failed(ctx, path, err)
 	}
 	return resp, nil
 }
 
 // read returns the whole body, or an error if it does not end in time or size.
-func (t target) read(path string, resp *http.Response) ([]byte, error) {
+func (t target) read(ctx context.Context, path string, resp *http.Response) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return nil, t.failed(path, fmt.Errorf("after %d bytes: %w", len(b), err))
+		return nil, t.failed(ctx, path, err)
 	}
 	if len(b) > maxBody {
 		return nil, fmt.Errorf("GET %s: more than %d MiB: not a statistics page", path, maxBody>>20)
@@ -79,19 +142,16 @@ func (t target) read(path string, resp *http.Response) ([]byte, error) {
 }
 
 // failed puts a network error into an operator's words.
-func (t target) failed(path string, err error) error {
-	var op *net.OpError
+func (t target) failed(ctx context.Context, path string, err error) error {
+	var late net.Error
+	var call *os.SyscallError
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("GET %s: no whole answer within %v", path, t.timeout)
-	case errors.As(err, &op) && op.Op == "dial":
-		var call *os.SyscallError
-		if errors.As(err, &call) {
-			return fmt.Errorf("GET %s: %w", path, call.Err)
-		}
-		return fmt.Errorf("GET %s: %w", path, op.Err)
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("GET %s: closed without an answer", path)
+	case errors.As(err, &call):
+		return fmt.Errorf("GET %s: %w", path, call.Err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("GET %s: closed before the answer was whole", path)
 	default:
 		return fmt.Errorf("GET %s: %s", path, clip(err.Error()))
 	}
@@ -119,20 +179,20 @@ func (e *unexpected) Error() string {
 
 // clip makes a server's text fit for a report: valid UTF-8 on one line, and short.
 func clip(s string) string {
-	if len(s) > maxText {
-		n := maxText
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n]
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.ToValidUTF8(s[:min(len(s), 2*maxText)], "\uFFFD")
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r
 	}, s)
+	if len(s) > maxText {
+		end := maxText
+		for !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
 	return strings.TrimSpace(s)
 }
 

@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// familiesEvery is how often a host's addresses are looked up again. Hosts gain
-// or lose a family seldom.
-const familiesEvery = 10 * time.Minute
+// Hosts gain or lose a family seldom. A lookup that found nothing is repeated
+// sooner, but not with every probe: it may take a probe's whole time.
+const (
+	lookupEvery = 10 * time.Minute
+	lookupAgain = time.Minute
+)
 
 // families says in which address families a host can be reached. Its zero value
 // means that it is not known.
@@ -18,8 +21,15 @@ type families struct{ v4, v6 bool }
 // lookup finds a host's addresses, as net.Resolver.LookupNetIP does.
 type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-func (s *state) familiesDue(now time.Time) bool {
-	return s.looked.IsZero() || now.Sub(s.looked) >= familiesEvery
+// hearFamilies takes over what a lookup found. What was known before stays if
+// it found nothing.
+func (s *state) hearFamilies(found families) {
+	if found == (families{}) {
+		s.lookupDue = time.Now().Add(lookupAgain)
+		return
+	}
+	s.lookupDue = time.Now().Add(lookupEvery)
+	s.report.IPv4, s.report.IPv6 = found.v4, found.v6
 }
 
 // families returns the families that the hosts of all URLs have, or zero if one

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/signpost-fm/signpost/director"
 )
@@ -55,7 +57,7 @@ func (t target) statistics(ctx context.Context, path string, parse func([]byte) 
 		}
 		return answer{}, statusError(path, resp)
 	}
-	body, err := t.read(path, resp)
+	body, err := t.read(ctx, path, resp)
 	if err != nil {
 		return answer{}, err
 	}
@@ -148,9 +150,9 @@ func (s *source) set(field, text string) {
 	case "server_name":
 		s.Name = clip(text)
 	case "title":
-		s.Title = clip(text)
+		s.Title = clip(unreference(text))
 	case "artist":
-		s.artist = clip(text)
+		s.artist = clip(unreference(text))
 	}
 }
 
@@ -183,6 +185,21 @@ func (s *statistics) answer(path string) answer {
 		listeners: listenersOf(mounts, s.listeners),
 		limit:     limitOf(mounts),
 	}
+}
+
+var decimalRef = regexp.MustCompile(`&#[0-9]{1,7};`)
+
+// unreference undoes what Icecast 2.4 does to titles of MP3 streams: it keeps
+// them in Latin-1 and writes other letters as "&#8211;", with an ampersand that
+// the page then escapes once more.
+func unreference(title string) string {
+	return decimalRef.ReplaceAllStringFunc(title, func(ref string) string {
+		n, err := strconv.ParseInt(ref[2:len(ref)-1], 10, 32)
+		if err != nil || !utf8.ValidRune(rune(n)) {
+			return ref
+		}
+		return string(rune(n))
+	})
 }
 
 // count reads a number of listeners, and returns -1 for what cannot be one.

@@ -25,7 +25,7 @@ func (plain) ask(ctx context.Context, t target) (answer, error) {
 		return answer{}, statusError(path, resp)
 	}
 	if _, err := resp.Body.Read(make([]byte, 512)); err != nil && !errors.Is(err, io.EOF) {
-		return answer{}, t.failed(path, err)
+		return answer{}, t.failed(ctx, path, err)
 	}
 	return answer{
 		detail:    fmt.Sprintf("GET %s: %s", path, clip(resp.Status)),

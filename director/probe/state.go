@@ -19,7 +19,7 @@ type state struct {
 	due     time.Time // when to ask next, on the monotonic clock
 
 	failures, answers int       // in a row
-	looked            time.Time // when the host's addresses were last found
+	lookupDue         time.Time // when to look up the host's addresses next
 	warning           string    // the last answer's, so that it is logged once
 }
 
@@ -54,9 +54,8 @@ func (s *state) hear(h heard, c Config) []event {
 		s.report.Since = h.taken
 	}
 	s.probed = true
-	if h.families != (families{}) {
-		s.report.IPv4, s.report.IPv6 = h.families.v4, h.families.v6
-		s.looked = time.Now()
+	if h.looked {
+		s.hearFamilies(h.families)
 	}
 	if h.err != nil {
 		s.hearFailure(h, c.Fall)

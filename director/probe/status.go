@@ -156,7 +156,7 @@ func (s *statusScanner) text() string {
 	case '"':
 		return s.quoted()
 	}
-	end := strings.IndexAny(s.rest, ",}]")
+	end := strings.IndexAny(s.rest, `,}]{["`)
 	if end < 0 {
 		s.fail("cut off")
 		return ""

@@ -87,17 +87,8 @@ func startNode(t testing.TB, o Options) *Node {
 	o.MaxClients = cmp.Or(o.MaxClients, 1000)
 	n := &Node{t: t, opts: o, password: rand.Text(), sources: map[string]*process{}}
 	n.config = filepath.Join(ownDir(t), "icecast.xml")
-	for try := 1; ; try++ {
-		n.addr = freePort(t, o.Addr)
-		n.writeConfig()
-		err := n.start()
-		if err == nil {
-			return n
-		}
-		if try == 5 {
-			t.Fatalf("icecast2 does not start: %v", err)
-		}
-	}
+	n.start()
+	return n
 }
 
 // URL returns the server's base URL: "http://127.0.0.1:34567".
@@ -122,9 +113,7 @@ func (n *Node) Kill() {
 func (n *Node) Restart() {
 	n.t.Helper()
 	n.Kill()
-	if err := n.start(); err != nil {
-		n.t.Fatalf("icecast2 does not start again: %v", err)
-	}
+	n.start()
 	n.feedAll()
 	n.awaitAll()
 }
@@ -191,29 +180,49 @@ func (n *Node) awaitAll() {
 	}
 }
 
-// start runs the server and returns when it answers. An error means that it
-// ended, most likely because another process took the port in between.
-func (n *Node) start() error {
+// start runs the server, on a free port or the one it had before. It tries more
+// than once, for another process may take the port in between.
+func (n *Node) start() {
+	n.t.Helper()
+	for try := 1; ; try++ {
+		if n.server == nil {
+			n.addr = freePort(n.t, n.opts.Addr)
+			n.writeConfig()
+		}
+		p, err := n.launch()
+		if err == nil {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.server = p
+			return
+		}
+		if try == 5 {
+			n.t.Fatalf("icecast2 does not start: %v", err)
+		}
+	}
+}
+
+// launch runs the server once and returns when it answers, or an error when it
+// has ended.
+func (n *Node) launch() (*process, error) {
+	n.t.Helper()
 	p := startProcess(n.t, "icecast2", "-c", n.config)
 	deadline := time.After(patience)
 	for {
 		// The password is this server's own, so no other can answer in its place.
-		if _, err := n.admin("stats", nil); err == nil {
-			break
+		// For its first 0.2 s Icecast has no name, and its public page is broken.
+		if s, err := n.statistics(); err == nil && s.Server != "" {
+			return p, nil
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("it ended: %s", p.output())
+			return nil, fmt.Errorf("at %s: %v", n.addr, p)
 		case <-deadline:
 			p.kill()
-			return fmt.Errorf("no answer at %s in %v: %s", n.addr, patience, p.output())
+			return nil, fmt.Errorf("no answer at %s in %v: %v", n.addr, patience, p)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.server = p
-	return nil
 }
 
 func (n *Node) feed(m Mount) {
@@ -233,20 +242,24 @@ func (n *Node) feed(m Mount) {
 	n.sources[m.Path] = p
 }
 
-// await returns when the server has the mount's source, and its title if it has one.
+// await returns when the server shows the mount with its source and title.
 func (n *Node) await(m Mount) {
 	n.t.Helper()
-	deadline := time.Now().Add(patience)
-	for !n.plays(m.Path) {
+	n.poll(m, "a source", func() bool { return n.plays(m.Path, false) })
+	if m.Title != "" {
+		n.SetTitle(m.Path, m.Title)
+		n.poll(m, "a title", func() bool { return n.plays(m.Path, true) })
+	}
+}
+
+func (n *Node) poll(m Mount, what string, ok func() bool) {
+	n.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		n.mu.Lock()
 		source := n.sources[m.Path]
 		n.mu.Unlock()
 		if source == nil || source.ended() || time.Now().After(deadline) {
-			n.t.Fatalf("mount %s does not come up at %s: ffmpeg: %v", m.Path, n.addr, source)
+			n.t.Fatalf("mount %s at %s never has %s: ffmpeg: %v", m.Path, n.addr, what, source)
 		}
-		time.Sleep(10 * time.Millisecond) // between polls
-	}
-	if m.Title != "" {
-		n.SetTitle(m.Path, m.Title)
 	}
 }

@@ -18,6 +18,7 @@ type process struct {
 	cmd  *exec.Cmd
 	log  tail
 	done chan struct{} // closed when it has ended
+	end  string        // how, for failures; valid then
 }
 
 // needs ends the test if a program is not installed.
@@ -47,7 +48,8 @@ func startProcess(t testing.TB, name string, args ...string) *process {
 		t.Fatalf("start %s: %v", name, err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended does not matter, its output does
+		_ = p.cmd.Wait() // the state tells more than the error
+		p.end = p.cmd.ProcessState.String()
 		close(p.done)
 	}()
 	t.Cleanup(p.kill)
@@ -69,14 +71,16 @@ func (p *process) ended() bool {
 	}
 }
 
-func (p *process) output() string { return p.log.String() }
-
-// String returns the end of what the process wrote, for failures.
+// String returns how the process is and the end of what it wrote, for failures.
 func (p *process) String() string {
-	if p == nil {
+	switch {
+	case p == nil:
 		return "killed"
+	case p.ended():
+		return p.end + ": " + p.log.String()
+	default:
+		return "running: " + p.log.String()
 	}
-	return p.output()
 }
 
 // unprivileged returns the user "nobody" for root, and nil for anyone else.
