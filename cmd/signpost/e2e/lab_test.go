@@ -85,8 +85,14 @@ type signpost struct {
 // configuration, and returns when it is ready.
 func direct(t *testing.T, fleet []*probetest.Node, rest string) *signpost {
 	t.Helper()
+	return directFile(t, configuration(fleet, rest))
+}
+
+// directFile starts a director with a whole configuration.
+func directFile(t *testing.T, config string) *signpost {
+	t.Helper()
 	s := &signpost{t: t, config: filepath.Join(t.TempDir(), "signpost.yaml"), log: &lockedBuffer{}}
-	s.write(configuration(fleet, rest))
+	s.write(config)
 	s.cmd = exec.Command(program(t), "serve", "--config", s.config)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, in := io.Pipe()
