@@ -129,8 +129,8 @@ func isRedirect(code int) bool {
 	return false
 }
 
-// get sends the request and reads the head of the answer. The connection is
-// closed when ctx ends, and must give audio within HeaderTimeout.
+// get sends the request and reads the head of the answer. The connection must
+// give audio within HeaderTimeout, and is closed as soon as ctx ends, then or later.
 func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
 	conn, err := p.dial(ctx, u)
 	if err != nil {

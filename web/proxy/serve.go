@@ -33,8 +33,7 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request) (Resu
 	defer p.budget.release(kbit)
 
 	// Until the connection is hijacked, net/http watches the listener and ends
-	// the request's context; a read deadline of the server would end it as well.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	// the request's context when it leaves.
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(p.cutoff, func() { cancel(EndDrained) })()
@@ -62,9 +61,8 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request) (Resu
 	began := time.Now()
 	l.watch(cancel)
 	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() { // the upstream closes with ctx by itself
 		defer close(interrupted)
-		up.close()
 		l.interrupt()
 	})
 	res.End = p.carry(ctx, up, l, req, &res.Bytes)

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -114,7 +115,7 @@ func TestRequestToNode(t *testing.T) {
 			request: "icy-metadata: 1\r\n", client: "::ffff:192.0.2.7",
 			want: "Connection: close\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n",
 		},
-		"nobody known": {want: "Connection: close\r\nAccept: */*\r\n\r\n"},
+		"nobody known": {request: "X-Forwarded-For: 6.6.6.6\r\n", want: "Connection: close\r\nAccept: */*\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,6 +210,33 @@ func TestWithoutHijacking(t *testing.T) {
 	_ = conn.Close()
 	close(leave)
 	if res := f.result(t); res.End != EndListenerLeft || res.Bytes != 5 {
+		t.Errorf("result %+v", res)
+	}
+}
+
+// TestServerTimeouts has a server whose own timeouts are shorter than the stream.
+func TestServerTimeouts(t *testing.T) {
+	t.Parallel()
+	const limit, pieces = 50 * time.Millisecond, 15
+	n := startNode(t, func(conn net.Conn) {
+		tick := time.NewTicker(limit / 5)
+		defer tick.Stop()
+		for range pieces { // longer than the server's patience, before it answers
+			<-tick.C
+		}
+		_, _ = io.WriteString(conn, okHead)
+		for range pieces {
+			_, _ = io.WriteString(conn, "audio")
+			<-tick.C
+		}
+	})
+	f := newFront(t, quick(), Request{Upstreams: upstreams(n)})
+	f.Config.ReadTimeout, f.Config.WriteTimeout = limit, limit
+	f.Start()
+	if _, body := f.play(t, getRequest); body != strings.Repeat("audio", pieces) {
+		t.Errorf("the listener got %q", body)
+	}
+	if res := f.result(t); res.End != EndUpstreamEnded {
 		t.Errorf("result %+v", res)
 	}
 }
