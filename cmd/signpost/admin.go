@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,8 +72,9 @@ func (c *converter) admin() string {
 		}
 		return token
 	}
-	addr, err := net.ResolveTCPAddr("tcp", c.Admin.Listen)
-	if c.Admin.Listen != "" && err == nil && !addr.IP.IsLoopback() {
+	host, _, err := net.SplitHostPort(c.Admin.Listen)
+	addr, _ := netip.ParseAddr(host) // a name, or all interfaces: invalid
+	if err == nil && host != "localhost" && !addr.IsLoopback() {
 		c.fail(fmt.Sprintf("%s can be reached from other machines; give a token_file, or listen at 127.0.0.1", c.Admin.Listen), "admin", "listen")
 	}
 	return ""

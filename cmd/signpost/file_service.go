@@ -69,7 +69,7 @@ type ruleEntry struct {
 	Headers []headerEntry `yaml:"headers"`
 	// The protocol version: `1.0`, `1.1` or `2`.
 	HTTP string `yaml:"http"`
-	// What is answered at a mount's own URL: `redirect`, `m3u`, `pls`, `xspf`, `asx`, `json`, `proxy` or `deny` (403).
+	// What is answered at a mount's own URL: `redirect`, `m3u`, `pls`, `xspf`, `asx`, `proxy` or `deny` (403).
 	Answer web.Answer `yaml:"answer" default:"redirect"`
 	// Send the player to `http://` URLs only.
 	HTTPOnly bool `yaml:"http_only" default:"false"`

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -13,7 +14,8 @@ func (c *converter) listeners() {
 		c.fail("no address to listen at; give listen.http, such as \":8000\"", "listen")
 	}
 	check := func(addr string, path ...any) {
-		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
+		_, port, err := net.SplitHostPort(addr) // a host's name is looked up when it is opened
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 			c.fail(fmt.Sprintf("%q is no address to listen at; write host:port, or :port for all interfaces", addr), path...)
 		}
 	}
@@ -29,7 +31,9 @@ func (c *converter) listeners() {
 	switch {
 	case len(c.Listen.HTTPS) > 0 && (c.Listen.CertFile == "" || c.Listen.KeyFile == ""):
 		c.fail("https needs cert_file and key_file beside it", "listen", "https")
-	case c.Listen.CertFile != "" || c.Listen.KeyFile != "":
+	case (c.Listen.CertFile == "") != (c.Listen.KeyFile == ""):
+		c.fail("cert_file and key_file belong together; give both or neither", "listen", "cert_file")
+	case c.Listen.CertFile != "":
 		if _, err := c.certificate(); err != nil {
 			c.fail(err.Error(), "listen", "cert_file")
 		}
