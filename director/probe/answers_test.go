@@ -106,7 +106,7 @@ func TestNoGoodAnswer(t *testing.T) {
 		{"empty", says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), "not Icecast's status page"},
 		{"no content", says("HTTP/1.1 204 No Content\r\n\r\n"), "204 No Content"},
 		{"redirect", says("HTTP/1.1 302 Found\r\nLocation: https://other.example/x\r\nContent-Length: 0\r\n\r\n"), "302 Found to https://other.example/x: not followed"},
-		{"missing page", says("HTTP/1.1 404 File Not Found\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n"), "404 File Not Found"},
+		{"missing page", says("HTTP/1.1 404 File Not Found\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n"), "404 File Not Found: Icecast-KH has no such page"},
 		{"forbidden", says("HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope"), "403 Forbidden"},
 		{"mount full is not server full", says("HTTP/1.0 403 Forbidden\r\nServer: Icecast 2.4.4\r\n\r\nmax listeners reached"), "403 Forbidden"},
 		{"proxy without a server", says("HTTP/1.1 503 Service Unavailable\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n"), "503 Service Unavailable"},

@@ -168,13 +168,16 @@ func statusError(path string, resp *http.Response) *unexpected {
 }
 
 func (e *unexpected) Error() string {
-	if e.location != "" {
-		return fmt.Sprintf("GET %s: %s to %s: not followed, set the node's own url", e.path, e.status, e.location)
+	got := fmt.Sprintf("GET %s: %s", e.path, e.status)
+	switch {
+	case e.location != "":
+		return fmt.Sprintf("%s to %s: not followed, set the node's own url", got, e.location)
+	case e.code == http.StatusUnauthorized:
+		return got + ": check the node's admin user and password"
+	case e.code == http.StatusNotFound && e.path == statusPath:
+		return got + ": Icecast-KH has no such page, give the node's admin user and password"
 	}
-	if e.code == http.StatusUnauthorized {
-		return fmt.Sprintf("GET %s: %s: check the node's admin user and password", e.path, e.status)
-	}
-	return fmt.Sprintf("GET %s: %s", e.path, e.status)
+	return got
 }
 
 // clip makes a server's text fit for a report: valid UTF-8 on one line, and short.
