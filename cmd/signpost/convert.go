@@ -13,28 +13,28 @@ import (
 )
 
 // fleet converts the file to what package director knows, and checks.
-func (l *converter) fleet() director.Config {
-	c := director.Config{
-		OverflowURL: l.Regions.OverflowURL,
-		Self:        l.Listen.self(),
+func (c *converter) fleet() director.Config {
+	out := director.Config{
+		OverflowURL: c.Regions.OverflowURL,
+		Self:        c.Listen.self(),
 		Tuning: director.Tuning{
-			SpillAt:     l.Regions.SpillAt,
-			WarmUp:      noneBelowZero(l.Regions.WarmUp),
-			WarmUpFloor: l.Regions.WarmUpFloor,
-			NearFactor:  l.Regions.NearFactor,
-			NearKm:      l.Regions.NearKm,
+			SpillAt:     c.Regions.SpillAt,
+			WarmUp:      noneBelowZero(c.Regions.WarmUp),
+			WarmUpFloor: c.Regions.WarmUpFloor,
+			NearFactor:  c.Regions.NearFactor,
+			NearKm:      c.Regions.NearKm,
 		},
 	}
-	for _, m := range l.Mounts {
-		c.Mounts = append(c.Mounts, director.Mount(m))
+	for _, m := range c.Mounts {
+		out.Mounts = append(out.Mounts, director.Mount(m))
 	}
-	for i, n := range l.Nodes {
-		c.Nodes = append(c.Nodes, n.node(l.place(n.Place, "nodes", i, "place")))
+	for i, n := range c.Nodes {
+		out.Nodes = append(out.Nodes, n.node(c.place(n.Place, "nodes", i, "place")))
 	}
-	for _, r := range l.Regions.List {
-		c.Regions = append(c.Regions, r.region())
+	for _, r := range c.Regions.List {
+		out.Regions = append(out.Regions, r.region())
 	}
-	return c
+	return out
 }
 
 // noneBelowZero writes "none" as package director does: its zero is the default.

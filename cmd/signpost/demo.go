@@ -168,7 +168,7 @@ func listenNextFree(network, addr string) (net.Listener, error) {
 		return nil, err
 	}
 	for p := first; ; p++ {
-		l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(p)))
+		l, err := new(net.ListenConfig).Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(p)))
 		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || p == first+tries {
 			return l, err
 		}

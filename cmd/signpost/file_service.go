@@ -1,8 +1,9 @@
 package main
 
 import (
-	"github.com/goccy/go-yaml/ast"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/signpost-fm/signpost/web"
 )

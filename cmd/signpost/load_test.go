@@ -142,7 +142,7 @@ func TestHints(t *testing.T) {
 	t.Parallel()
 	known := []string{"id", "match", "weights", "overflow", "deny"}
 	for word, want := range map[string]string{
-		"weigths":  "; did you mean \"weights\"?",
+		"weihgts":  "; did you mean \"weights\"?",
 		"Weights":  "; did you mean \"weights\"?",
 		"wieght":   "; did you mean \"weights\"?",
 		"overlow":  "; did you mean \"overflow\"?",

@@ -72,7 +72,7 @@ func needRestart(old, s *settings) []string {
 		{"listen.proxy_protocol", old.Listen.ProxyProtocol, s.Listen.ProxyProtocol},
 		{"listen.max_connections", old.Listen.MaxConnections, s.Listen.MaxConnections},
 		{"privacy.secret_file", old.secret, s.secret},
-		{"store", old.loaded.Store, s.loaded.Store},
+		{"store", old.Store, s.Store},
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
 		{"admin", []any{old.Admin, old.token}, []any{s.Admin, s.token}},
@@ -148,14 +148,14 @@ func (r *reloader) watch(ctx context.Context, again <-chan os.Signal) error {
 			return nil
 		case <-again:
 			r.changed()
-			r.reload()
+			r.reload() //nolint:contextcheck // what is applied outlives this watch
 		case <-w.Events:
 			quiet.Reset(settleTime)
 		case err := <-w.Errors:
 			r.service.log.Warn("changes of the configuration file may have been missed; SIGHUP reads it again", "err", err)
 		case <-quiet.C:
 			if r.changed() {
-				r.reload()
+				r.reload() //nolint:contextcheck // as above
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/signpost-fm/signpost/geo"
 )
@@ -37,11 +38,8 @@ type versionCmd struct{}
 // Run prints the version, and where the embedded geography comes from.
 func (versionCmd) Run(c *console) error {
 	src := geo.Embedded()
-	fmt.Fprintf(c.out, "signpost %s\n", buildVersion())
-	fmt.Fprintf(c.out, "built with %s for %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(c.out, "embedded geo database: %s of %s\n", src.Type, src.Built.UTC().Format("2006-01-02"))
-	if src.Description != "" {
-		fmt.Fprintf(c.out, "  %s\n", src.Description)
-	}
-	return nil
+	_, err := fmt.Fprintf(c.out, "signpost %s\nbuilt with %s for %s/%s\nembedded geo database: %s of %s\n  %s\n",
+		buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		src.Type, src.Built.UTC().Format(time.DateOnly), src.Description)
+	return err
 }
