@@ -3,7 +3,6 @@ package proxy
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -78,90 +77,6 @@ func timeToLeave(t *testing.T, play func(net.Conn), leave func(*net.TCPConn) err
 	case <-time.After(patience):
 		t.Fatal("the node was never released")
 		return 0
-	}
-}
-
-// TestStall has a listener that reads nothing more. It is cut after StallTimeout,
-// and the kernel keeps nothing for it.
-func TestStall(t *testing.T) {
-	t.Parallel()
-	for name, front := range map[string]func(*front, Request){
-		"TCP": func(f *front, _ Request) { f.Start() },
-		"TLS": func(f *front, _ Request) { f.StartTLS() },
-		"not hijacked": func(f *front, req Request) {
-			f.withoutHijacking(req)
-			f.Start()
-		},
-		"no options": func(f *front, _ Request) { // the write deadline alone must do
-			f.Listener = opaqueListener{f.Listener}
-			f.Start()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cfg := quick()
-			cfg.StallTimeout = 300 * time.Millisecond
-			req := Request{Upstreams: upstreams(startNode(t, floods))}
-			f := newFront(t, cfg, req)
-			front(f, req)
-			began := time.Now()
-			conn := f.dial(t)
-			_ = conn.SetReadBuffer(4 << 10)
-			if name == "TLS" {
-				client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-				if _, err := io.WriteString(client, getRequest); err != nil {
-					t.Fatal(err)
-				}
-			} else if _, err := io.WriteString(conn, getRequest); err != nil {
-				t.Fatal(err)
-			}
-			res := f.result(t)
-			took := time.Since(began)
-			if res.err != nil || res.End != EndListenerStalled {
-				t.Errorf("result %+v", res)
-			}
-			if took < cfg.StallTimeout || took > patience/2 {
-				t.Errorf("cut after %v, want some more than %v", took, cfg.StallTimeout)
-			}
-			if name == "not hijacked" || name == "no options" {
-				return // the kernel keeps what it has
-			}
-			if res.Bytes > 1<<20 {
-				t.Errorf("the network held %d bytes for the listener", res.Bytes)
-			}
-			if _, err := io.Copy(io.Discard, conn); err == nil {
-				t.Error("the connection ended as if the stream were over, want a reset")
-			}
-		})
-	}
-}
-
-// opaqueListener hides what its connections are.
-type opaqueListener struct{ net.Listener }
-
-func (l opaqueListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	return struct{ net.Conn }{conn}, err
-}
-
-// TestStallWhileTheNodeIsSilent has a listener that stops reading, and a node that
-// stops sending before any write would block. Only the kernel can tell.
-func TestStallWhileTheNodeIsSilent(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS != "linux" {
-		t.Skip("TCP_USER_TIMEOUT is Linux's")
-	}
-	cfg := quick()
-	cfg.StallTimeout, cfg.IdleTimeout = 300*time.Millisecond, time.Hour
-	f := newFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+strings.Repeat("a", 80<<10))))})
-	f.Start()
-	conn := f.dial(t)
-	_ = conn.SetReadBuffer(4 << 10)
-	if _, err := io.WriteString(conn, getRequest); err != nil {
-		t.Fatal(err)
-	}
-	if res := f.result(t); res.End != EndListenerStalled || res.Bytes != 80<<10 {
-		t.Errorf("result %+v", res)
 	}
 }
 
@@ -302,34 +217,5 @@ func TestDrainWaitsForTheLast(t *testing.T) {
 	}
 	if u := f.proxy.Usage(); u.Listeners != 0 || u.Kbit != 0 {
 		t.Errorf("after Drain: %+v", u)
-	}
-}
-
-// TestDrainDoesNotWaitForAStall ends a stream whose listener takes nothing, with a
-// write to it on the way.
-func TestDrainDoesNotWaitForAStall(t *testing.T) {
-	t.Parallel()
-	blocked := make(chan struct{})
-	n := startNode(t, func(conn net.Conn) {
-		_, err := io.WriteString(conn, okHead)
-		for piece := make([]byte, 8000); err == nil; {
-			_ = conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-			_, err = conn.Write(piece)
-		}
-		close(blocked)
-		_, _ = io.Copy(io.Discard, conn)
-	})
-	cfg := quick()
-	cfg.StallTimeout = time.Hour
-	f := startFront(t, cfg, Request{Upstreams: upstreams(n)})
-	f.listen(t, getRequest)
-	<-blocked
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := f.proxy.Drain(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Drain: %v", err)
-	}
-	if res := f.result(t); res.End != EndDrained {
-		t.Errorf("result %+v", res)
 	}
 }

@@ -73,6 +73,7 @@ type Result struct {
 // string in logs and metrics.
 type End string
 
+// How a stream can end.
 const (
 	EndListenerLeft    End = "listener_left"    // closed or half-closed its connection, or it was reset
 	EndListenerStalled End = "listener_stalled" // took no audio for StallTimeout
@@ -101,6 +102,7 @@ type Failure struct {
 // logs and metrics.
 type Why string
 
+// What a node can do instead of playing.
 const (
 	WhyURL      Why = "url"       // the URL to ask is unusable: a mistake of the caller's
 	WhyConnect  Why = "connect"   // no connection, or no TLS session that can be trusted

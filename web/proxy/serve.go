@@ -36,7 +36,7 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request) (Resu
 	// the request's context when it leaves.
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	defer context.AfterFunc(p.cutoff, func() { cancel(EndDrained) })()
+	defer context.AfterFunc(p.cutoff, func() { cancel(EndDrained) })() //nolint:contextcheck // Drain's, not the request's: either ends the stream
 
 	var res Result
 	up := p.open(ctx, newAsk(r, req), &res)

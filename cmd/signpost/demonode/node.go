@@ -8,6 +8,7 @@ package demonode
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -71,7 +72,7 @@ func (n *Node) Start() error {
 		return fmt.Errorf("demo node %s: %q is no port", n.opts.Name, port)
 	}
 	for p := first; ; p++ {
-		n.listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.FormatUint(p, 10)))
+		n.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.FormatUint(p, 10)))
 		if err == nil {
 			break
 		}

@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
-	"math"
 	"net"
 	"net/http"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -64,8 +62,8 @@ func TestStream(t *testing.T) {
 	if _, err := io.ReadFull(resp.Body, got); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took < time.Duration(more/2)*frameTime {
-		t.Errorf("%d frames beyond the burst came within %v", more, took)
+	if took := time.Since(began); took < time.Duration(more/2)*frameTime || took > burst*frameTime*3/4 {
+		t.Errorf("the burst and %d frames came within %v, want just the latter to take their time", more, took)
 	}
 	loop := Tunes()[2].loop()
 	twice := slices.Concat(loop, loop, loop)
@@ -140,9 +138,12 @@ func (recorder) Header() http.Header { return nil }
 func (recorder) WriteHeader(int)     {}
 
 type source struct {
-	Listeners, Listener_peak int
-	Listenurl, Server_name   string
-	Server_type, Title       string
+	Listeners int
+	Peak      int `json:"listener_peak"`
+	ListenURL string
+	Name      string `json:"server_name"`
+	Type      string `json:"server_type"`
+	Title     string
 }
 
 func sourceOf(t *testing.T, n *Node) source {
@@ -158,14 +159,14 @@ func TestListenersAreCounted(t *testing.T) {
 	t.Parallel()
 	n := start(t, Options{Name: "fra1", Mounts: []string{"/live.mp3", "/b.mp3"}})
 	a, b := get(t, n.URL()+"/live.mp3"), get(t, n.URL()+"/live.mp3")
-	want := source{Listeners: 2, Listener_peak: 2, Listenurl: n.URL() + "/live.mp3", Server_name: "Signpost demo: fra1", Server_type: "audio/mpeg", Title: n.title(0)}
+	want := source{Listeners: 2, Peak: 2, ListenURL: n.URL() + "/live.mp3", Name: "Signpost demo: fra1", Type: "audio/mpeg", Title: n.title(0)}
 	if diff := cmp.Diff(want, sourceOf(t, n)); diff != "" {
 		t.Errorf("two listeners (-want +got):\n%s", diff)
 	}
 	_, _ = a.Body.Close(), b.Body.Close()
 	for deadline := time.Now().Add(patience); ; {
 		s := sourceOf(t, n)
-		if s.Listeners == 0 && s.Listener_peak == 2 {
+		if s.Listeners == 0 && s.Peak == 2 {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -228,103 +229,5 @@ func TestCloseDropsListeners(t *testing.T) {
 	if conn, err := net.Dial("tcp", strings.TrimPrefix(n.URL(), "http://")); err == nil {
 		_ = conn.Close()
 		t.Error("the port still answers")
-	}
-}
-
-// TestSound decodes each tune twice round with ffmpeg: without an error, true to
-// what was rendered, and with the tonic as the strongest tone of any 5 s.
-func TestSound(t *testing.T) {
-	t.Parallel()
-	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		if testing.Short() {
-			t.Skip("ffmpeg is not installed")
-		}
-		t.Fatal("ffmpeg is not installed; run with -short to skip this")
-	}
-	for _, tune := range Tunes() {
-		t.Run(tune.Name, func(t *testing.T) {
-			t.Parallel()
-			loop := tune.loop()
-			pcm := decode(t, slices.Concat(loop, loop))
-			want := tune.render()
-			if len(pcm) < 2*len(want)-2*frameSamples {
-				t.Fatalf("%d samples decoded, want %d", len(pcm), 2*len(want))
-			}
-			if db := likeness(want, pcm[len(want):]); db < 50 {
-				t.Errorf("the decoded tune is %.0f dB off, want 50 at least", db)
-			}
-			for _, from := range []int{sampleRate, len(want) - 2*sampleRate} { // within, and across the joint
-				if hz := strongest(pcm[from : from+5*sampleRate]); math.Abs(hz-tune.hz) > 1 {
-					t.Errorf("from %d on, the strongest tone is %.1f Hz, want %.1f", from, hz, tune.hz)
-				}
-			}
-		})
-	}
-}
-
-// decode runs ffmpeg and returns samples within -1..1; anything it complains of is an error.
-func decode(t *testing.T, mp3 []byte) []float64 {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-xerror", "-err_detect", "explode", "-f", "mp3", "-i", "pipe:0", "-f", "s16le", "pipe:1")
-	cmd.Stdin = strings.NewReader(string(mp3))
-	var complaints strings.Builder
-	cmd.Stderr = &complaints
-	raw, err := cmd.Output()
-	if err != nil || complaints.Len() > 0 {
-		t.Fatalf("ffmpeg: %v: %s", err, complaints.String())
-	}
-	pcm := make([]float64, len(raw)/2)
-	for i := range pcm {
-		pcm[i] = float64(int16(uint16(raw[2*i])|uint16(raw[2*i+1])<<8)) / 32768
-	}
-	return pcm
-}
-
-// codecDelay is how much later than the encoder's input the decoder's output is:
-// 481 samples of the two filter banks' windows and 576 of the overlap.
-const codecDelay = 1057
-
-// likeness returns the signal's distance from the error, in dB.
-func likeness(want, got []float64) float64 {
-	var signal, noise float64
-	for i := range len(got) - codecDelay {
-		d := want[i] - got[i+codecDelay]
-		signal, noise = signal+want[i]*want[i], noise+d*d
-	}
-	return 10 * math.Log10(signal/noise)
-}
-
-// strongest returns the strongest of the quarter tones from 55 to 1760 Hz, where
-// all that is played lies.
-func strongest(pcm []float64) float64 {
-	const every = 8 // 6 kHz is enough; what lies above folds back weakly
-	best, bestHz := 0.0, 0.0
-	for k := -72; k <= 48; k++ {
-		hz := 440 * math.Exp2(float64(k)/24)
-		sin, cos := math.Sincos(2 * math.Pi * hz * every / sampleRate)
-		x, y, re, im := 1.0, 0.0, 0.0, 0.0
-		for i := 0; i < len(pcm); i += every {
-			re, im = re+x*pcm[i], im+y*pcm[i]
-			x, y = x*cos-y*sin, x*sin+y*cos
-		}
-		if p := re*re + im*im; p > best {
-			best, bestHz = p, hz
-		}
-	}
-	return bestHz
-}
-
-func BenchmarkEncode(b *testing.B) {
-	pcm := Tunes()[0].render()
-	b.SetBytes(int64(len(pcm) * 2))
-	b.ReportAllocs()
-	for b.Loop() {
-		encode(pcm)
-	}
-}
-
-func BenchmarkRender(b *testing.B) {
-	for b.Loop() {
-		Tunes()[0].render()
 	}
 }
