@@ -77,8 +77,8 @@ func remedyOf(err error) string {
 		invalid   x509.CertificateInvalidError
 		plain     tls.RecordHeaderError
 		alert     tls.AlertError
+		handshake handshakeError
 		lookup    *net.DNSError
-		late      net.Error
 	)
 	switch {
 	case errors.As(err, &unknownCA):
@@ -90,7 +90,9 @@ func remedyOf(err error) string {
 	case errors.As(err, &plain):
 		return "the server does not speak TLS; write redis://, or give its TLS port"
 	case errors.As(err, &alert), strings.Contains(err.Error(), "certificate required"):
-		return "the server refuses the TLS connection; most often it wants a certificate (tls-auth-clients): name one, and its key"
+		return "the server refuses the TLS connection; most often it wants a certificate (name one, and its key)"
+	case errors.As(err, &handshake) && timedOut(err):
+		return "the server does not speak TLS, or does not answer; write redis://, or give its TLS port"
 	case strings.Contains(err.Error(), "sentinel"):
 		return "no sentinel answers for this master; see their addresses, the master's name and their password"
 	case errors.As(err, &lookup):
@@ -99,12 +101,17 @@ func remedyOf(err error) string {
 		return "nothing listens there; see that redis runs, and its address"
 	case errors.Is(err, context.Canceled):
 		return "" // the caller knows
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &late) && late.Timeout():
+	case timedOut(err):
 		return "redis does not answer in time"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the connection was closed; if it always is, the server may speak TLS only: write rediss://"
+		return "the server closed the connection; if it always does, it may speak TLS only (write rediss://), or it wants a certificate (name one, and its key)"
 	case strings.Contains(err.Error(), "redis: can't parse"), strings.Contains(err.Error(), "redis: invalid reply"):
 		return "what answers there is not redis, or speaks TLS: then write rediss://"
 	}
 	return ""
+}
+
+func timedOut(err error) bool {
+	var late net.Error
+	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &late) && late.Timeout())
 }

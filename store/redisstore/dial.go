@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,7 +35,7 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 		MaxRetries:            -1, // the next tick is the retry
 		MaxRedirects:          2,  // MOVED, and ASK behind it
 		DialerRetries:         1,
-		DialTimeout:           dialTimeout,
+		DialTimeout:           2 * dialTimeout, // our dialer gives up before, and says how far it came
 		ReadTimeout:           answerTimeout,
 		WriteTimeout:          answerTimeout,
 		ContextTimeoutEnabled: true,
@@ -44,9 +46,14 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 		DisableIdentity:          true, // ACLs would have to allow CLIENT
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	if o.TLSConfig, err = c.tlsConfig(t); err != nil {
+	secure, err := c.tlsConfig(t)
+	if err != nil {
 		return nil, nil, err
 	}
+	o.Dialer = dialer{secure}.dial
+	// go-redis itself takes no notice of NOAUTH and LOADING while it connects, and
+	// what Redis answers to a script by somebody unknown is less clear.
+	o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return conn.Ping(ctx).Err() }
 	if c.PasswordFile != "" {
 		if _, err := readPassword(c.PasswordFile); err != nil {
 			return nil, nil, err
@@ -83,6 +90,40 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 	}
 }
 
+// dialer is go-redis's own, but its errors say whether it was the handshake that
+// failed.
+type dialer struct{ tls *tls.Config } // nil: plain
+
+func (d dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil || d.tls == nil {
+		return conn, err
+	}
+	config := d.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(addr) // empty for a socket: the handshake says so
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, handshakeError{addr, err}
+	}
+	return secure, nil
+}
+
+// handshakeError is a TLS handshake that failed.
+type handshakeError struct {
+	addr string
+	err  error
+}
+
+func (e handshakeError) Error() string {
+	return fmt.Sprintf("TLS handshake with %s: %v", e.addr, e.err)
+}
+func (e handshakeError) Unwrap() error { return e.err }
+
 // hook stands between go-redis and a server.
 type hook struct{ trips *atomic.Uint64 }
 
@@ -94,7 +135,7 @@ func (hook) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
 		if err != nil {
-			return failedConn{err}, nil
+			return failedConn{fmt.Errorf("connect: %w", err)}, nil // go-redis takes off one wrapping
 		}
 		return conn, nil
 	}

@@ -58,11 +58,12 @@ type keys struct {
 	directors string
 
 	// changes is a hash with the fields "<number> <director ID>", first to last
-	// for each director: the JSON of a change. The first is all that the
-	// director offers, the ones behind it what became different. They are at
-	// most maxChanges for a director, and in bytes about three times what it
-	// offers (some 300 a report, 15 a count). Written, removed and expired like
-	// directors; numbers never come again.
+	// for each director: a change as JSON, which gzip has compressed if it is
+	// longer than packFrom. The first is all that the director offers, the ones
+	// behind it what became different. They are at most maxChanges for a
+	// director, and in bytes at most about three times what it offers (some 50
+	// a report, 3 a count). Written, removed and expired like directors; numbers
+	// never come again.
 	changes string
 
 	// edits is no key but a channel: each new overlay's revision.

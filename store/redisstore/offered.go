@@ -1,7 +1,7 @@
 package redisstore
 
 import (
-	"encoding/json"
+	"cmp"
 	"maps"
 	"math"
 	"reflect"
@@ -13,11 +13,15 @@ import (
 )
 
 // offered is what one director offers for others to know. With 1,000 nodes it
-// takes 300 kB as JSON, and in a tick some hundredth of it becomes different;
-// that is why changes travel.
+// takes 500 kB as JSON, of which a tick makes some hundredth different; that is
+// why changes travel.
 type offered struct {
-	counts  map[time.Time]map[director.NodeID]int // by bucket
+	counts  map[time.Time][]store.Count // by bucket, in order of nodes
 	reports map[reportID]director.Report
+}
+
+func newOffered() offered {
+	return offered{map[time.Time][]store.Count{}, map[reportID]director.Report{}}
 }
 
 // reportID is what a newer report has in common with the one that it replaces.
@@ -42,13 +46,13 @@ type bucket struct {
 
 // offeredIn returns what is in o to offer.
 func offeredIn(o store.Offer) offered {
-	out := offered{map[time.Time]map[director.NodeID]int{}, make(map[reportID]director.Report, len(o.Reports))}
+	out := newOffered()
 	for _, c := range o.Counts {
-		at := c.At.UTC().Round(0) // one form for one time: it becomes a key
-		if out.counts[at] == nil {
-			out.counts[at] = map[director.NodeID]int{}
-		}
-		out.counts[at][c.Node] += c.N
+		c.At = c.At.UTC().Round(0) // one form for one time: it becomes a key
+		out.counts[c.At] = append(out.counts[c.At], c)
+	}
+	for at, counts := range out.counts {
+		out.counts[at] = merged(counts)
 	}
 	for _, r := range o.Reports {
 		if math.IsNaN(r.Kbit) || math.IsInf(r.Kbit, 0) {
@@ -62,14 +66,33 @@ func offeredIn(o store.Offer) offered {
 	return out
 }
 
+// merged sorts the counts of one bucket by node, one for each. It changes counts.
+func merged(counts []store.Count) []store.Count {
+	slices.SortFunc(counts, func(a, b store.Count) int { return cmp.Compare(a.Node, b.Node) })
+	out := counts[:0]
+	for _, c := range counts {
+		if last := len(out) - 1; last >= 0 && out[last].Node == c.Node {
+			out[last].N += c.N
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // since returns what must change in before for it to become o, and whether
 // anything must.
 func (o offered) since(before offered) (change, bool) {
 	var c change
-	for at, nodes := range o.counts {
-		if !maps.Equal(nodes, before.counts[at]) {
-			c.Counts = append(c.Counts, bucket{at, nodes})
+	for at, counts := range o.counts {
+		if slices.Equal(counts, before.counts[at]) {
+			continue
 		}
+		b := bucket{at, make(map[director.NodeID]int, len(counts))}
+		for _, one := range counts {
+			b.Nodes[one.Node] = one.N
+		}
+		c.Counts = append(c.Counts, b)
 	}
 	for at := range before.counts {
 		if o.counts[at] == nil {
@@ -92,11 +115,16 @@ func (o offered) since(before offered) (change, bool) {
 // apply makes the change to o.
 func (o offered) apply(c change) {
 	for _, b := range c.Counts {
+		at := b.At.UTC()
 		if len(b.Nodes) == 0 {
-			delete(o.counts, b.At.UTC())
-		} else {
-			o.counts[b.At.UTC()] = b.Nodes
+			delete(o.counts, at)
+			continue
 		}
+		counts := make([]store.Count, 0, len(b.Nodes))
+		for node, n := range b.Nodes {
+			counts = append(counts, store.Count{Node: node, At: at, N: n})
+		}
+		o.counts[at] = merged(counts)
 	}
 	for _, r := range c.Reports {
 		o.reports[reportID{r.Node, r.By}] = r
@@ -106,19 +134,13 @@ func (o offered) apply(c change) {
 	}
 }
 
-// list returns the counts, in order of time and node.
+// list returns all counts, in order of time and node.
 func (o offered) list() []store.Count {
-	n := 0
-	for _, nodes := range o.counts {
-		n += len(nodes)
-	}
-	all := make([]store.Count, 0, n)
+	buckets := make([][]store.Count, 0, len(o.counts))
 	for _, at := range slices.SortedFunc(maps.Keys(o.counts), time.Time.Compare) {
-		for _, node := range slices.Sorted(maps.Keys(o.counts[at])) {
-			all = append(all, store.Count{Node: node, At: at, N: o.counts[at][node]})
-		}
+		buckets = append(buckets, o.counts[at])
 	}
-	return all
+	return slices.Concat(buckets...)
 }
 
 // sent is what this director's last change left in Redis, as far as is known.
@@ -131,7 +153,7 @@ type sent struct {
 	changes, bytes, whole int
 }
 
-// next returns the JSON of what to send for o to be there after it, and the
+// next returns what to send for o to be there after it, and the
 // number of the change it follows: 0 if it is all of o. Nothing is sent if
 // nothing is different.
 func (s *sent) next(director string, o offered) (body []byte, follows int64, err error) {
@@ -149,7 +171,7 @@ func (s *sent) next(director string, o offered) (body []byte, follows int64, err
 	if !different && s.head != 0 {
 		return nil, s.head, nil
 	}
-	body, err = json.Marshal(c)
+	body, err = pack(c)
 	return body, s.head, err
 }
 

@@ -78,7 +78,7 @@ func (all others) readOne(id string, entry []any) error {
 	}
 	o := all[id]
 	if o == nil || from == first {
-		o = &other{offered: offered{map[time.Time]map[director.NodeID]int{}, map[reportID]director.Report{}}}
+		o = &other{offered: newOffered()}
 		all[id] = o
 	}
 	if about != o.about {
@@ -89,13 +89,13 @@ func (all others) readOne(id string, entry []any) error {
 	}
 	o.director.ID, o.director.Seen = id, time.UnixMicro(seen).UTC()
 	for i, value := range entry[4:] {
-		var c change
-		text, ok := value.(string)
+		packed, ok := value.(string)
 		if !ok {
 			o.problem = fmt.Sprintf("change %d is missing; counts and reports may be old until this director sends all anew", from+int64(i))
 			continue
 		}
-		if err := json.Unmarshal([]byte(text), &c); err != nil {
+		c, err := unpack(packed)
+		if err != nil {
 			o.problem = fmt.Sprintf("change %d cannot be read: %v; counts and reports may be old until this director sends all anew", from+int64(i), err)
 			continue
 		}
@@ -113,7 +113,12 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	if len(o.Counts) > 0 {
 		p.Counts[o.Director.ID] = o.Counts
 	}
-	newest := make(map[reportID]int, len(o.Reports))
+	reports := len(o.Reports)
+	for _, other := range all {
+		reports += len(other.offered.reports)
+	}
+	p.Reports = make([]director.Report, 0, reports)
+	newest := make(map[reportID]int, reports)
 	add := func(r director.Report) {
 		id := reportID{r.Node, r.By}
 		i, known := newest[id]

@@ -287,7 +287,8 @@ func readOverlay(tag, revision, document string) *overlay {
 	case err == nil:
 		return o
 	case form.Schema > store.OverlaySchema:
-		o.newer, o.problem = true, fmt.Sprintf("%v; upgrade this one. Until then it keeps the overlay that it has", err)
+		o.newer, o.problem = true, fmt.Sprintf("the overlay has schema %d, and this version reads up to %d: a newer signpost wrote it; upgrade this one. Until then it keeps the overlay that it has",
+			form.Schema, store.OverlaySchema)
 	case document == "":
 		o.problem = "it has no document, or one of more than " + strconv.Itoa(maxDocument) + " bytes; " + remedy
 	default:

@@ -23,8 +23,14 @@ func TestSuiteOnSingleServer(t *testing.T) {
 func TestSuiteOnSentinels(t *testing.T) {
 	t.Parallel()
 	soak(t)
-	s := redistest.StartSentinels(t)
-	storetest.Run(t, backends(redisstore.Config{Addrs: s.Addrs, MasterName: s.Name}, s.Master))
+	s, c := sentinels(t)
+	storetest.Run(t, backends(c, s.Master))
+}
+
+func sentinels(t *testing.T) (*redistest.Sentinels, redisstore.Config) {
+	t.Helper()
+	s := redistest.StartSentinels(t, "secret", "sentinels")
+	return s, redisstore.Config{Addrs: s.Addrs, MasterName: s.Name, PasswordFile: file(t, "secret"), SentinelPasswordFile: file(t, "sentinels")}
 }
 
 func TestSuiteOnCluster(t *testing.T) {

@@ -8,7 +8,7 @@
 --       then, for each other director it knows: ID, number of the last change it has
 -- Returns  now, schema, outcome, number of its last change, overlay's tag,
 --          revision, document (nil: it has it), others:
---          {ID, seen, first, from, JSON of the director, change from, from + 1...}
+--          {ID, seen, first, from, JSON of the director, the changes from "from" on}
 --          or {ID, the record} if no Signpost of this schema wrote that
 local schema_key, overlay_key, directors, changes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, about, head, change, tag_held = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]

@@ -177,9 +177,11 @@ func (s *Server) Kill() {
 }
 
 // Restart starts the server again where it was, with what it has saved, and
-// returns when it answers. It must have been killed.
-func (s *Server) Restart() {
+// returns when it answers. It must have been killed. More arguments are added to
+// those it had, from now on.
+func (s *Server) Restart(more ...string) {
 	s.t.Helper()
+	s.args = append(s.args, more...)
 	s.launch()
 	if err := s.awaitAnswer(); err != nil {
 		s.t.Fatalf("restart redis-server: %v\n%s", err, s.Log())

@@ -21,17 +21,20 @@ type Sentinels struct {
 }
 
 // StartSentinels starts all five, and returns when a failover is possible. One
-// takes about two seconds.
-func StartSentinels(t testing.TB) *Sentinels {
+// takes about two seconds. Servers and Sentinels have a password each.
+func StartSentinels(t testing.TB, password, sentinelPassword string) *Sentinels {
 	t.Helper()
-	s := &Sentinels{Name: "signpost-test", Master: Start(t, Options{})}
+	auth := []string{"--masterauth", password, "--repl-diskless-sync-delay", "0"}
+	s := &Sentinels{Name: "signpost-test", Master: Start(t, Options{Password: password, Args: auth})}
 	host, port, _ := net.SplitHostPort(s.Master.Addr)
-	s.Replica = Start(t, Options{Args: []string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}})
+	s.Replica = Start(t, Options{Password: password, Args: append(auth, "--replicaof", host+" "+port)})
 	for range 3 {
-		one := start(t, "", func(n int, dir string) []string {
+		one := start(t, sentinelPassword, func(n int, dir string) []string {
 			conf := filepath.Join(dir, "sentinel.conf") // they write into it
-			text := fmt.Sprintf("port %d\nsentinel monitor %s %s %s 2\n"+
-				"sentinel down-after-milliseconds %[2]s 500\nsentinel failover-timeout %[2]s 4000\n", n, s.Name, host, port)
+			text := fmt.Sprintf("port %d\nrequirepass %s\nsentinel sentinel-pass %[2]s\n"+
+				"sentinel monitor %[3]s %s %s 2\nsentinel auth-pass %[3]s %[6]s\n"+
+				"sentinel down-after-milliseconds %[3]s 500\nsentinel failover-timeout %[3]s 4000\n",
+				n, sentinelPassword, s.Name, host, port, password)
 			if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
