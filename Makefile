@@ -35,7 +35,7 @@ check: ## lint (golangci-lint is built from the module proxy the first time)
 	$(GO) run $(LINT) run
 
 bench: build ## benchmarks: the core's, and the whole program beside a bare handler
-	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web
+	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost
 	$(GO) run ./cmd/bench redirect --signpost bin/signpost
 
 run: ## serve with signpost.yaml from this directory
