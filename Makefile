@@ -1,8 +1,8 @@
 # Signpost's commands. A newcomer needs two: `make demo` and `make test`.
 
 GO       ?= go
-PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl
-PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl
+PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl redis-server
+PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl redis-server
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 3s
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
