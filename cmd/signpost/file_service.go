@@ -94,12 +94,44 @@ type headerEntry struct {
 }
 
 type storeSection struct {
+	// The Redis that directors share. Without it, a director agrees with nobody, and keeps operators' changes in `state_dir`.
+	Redis redisSection `yaml:"redis"`
 	// The data centre or provider this director stands in, for those who look at several directors.
 	Site string `yaml:"site"`
 	// How often what was sent away goes out, what others sent comes in, and choosing starts from it.
 	Tick time.Duration `yaml:"tick" default:"250ms"`
 	// How long a listener takes from the answer to a node's statistics.
 	Settle time.Duration `yaml:"settle" default:"3s"`
+}
+
+// One server, one that Sentinels watch, or a Cluster; Redis 6 or later. Losing it loses no listener.
+type redisSection struct {
+	// One server: `redis://host:6379/0`, `rediss://` for TLS, or `unix:///path`. Without user and password.
+	URL string `yaml:"url"`
+	// Or several, `host:port`: the Sentinels of `master_name`, or nodes of a cluster.
+	Addrs []string `yaml:"addrs"`
+	// What the Sentinels call the master.
+	MasterName string `yaml:"master_name"`
+	// The addresses are nodes of a Redis Cluster.
+	Cluster bool `yaml:"cluster" default:"false"`
+	// The user of an access list (ACL).
+	Username string `yaml:"username"`
+	// A file with the password. It is read again for each new connection.
+	PasswordFile string `yaml:"password_file"`
+	// A file with the password of the Sentinels themselves.
+	SentinelPasswordFile string `yaml:"sentinel_password_file"`
+	// A file of certificate authorities in PEM, instead of the system's. It switches TLS on.
+	CAFile string `yaml:"ca_file"`
+	// The name in the server's certificate, where it is another than the host's.
+	ServerName string `yaml:"server_name"`
+	// A certificate to show to the server, in PEM.
+	CertFile string `yaml:"cert_file"`
+	// Its private key in PEM.
+	KeyFile string `yaml:"key_file"`
+	// The number of the database; 0 in a cluster.
+	DB int `yaml:"db" default:"0"`
+	// What every key begins with: fleets of different prefixes do not see each other.
+	Prefix string `yaml:"prefix" default:"signpost"`
 }
 
 type probeSection struct {

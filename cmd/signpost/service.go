@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +16,6 @@ import (
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/store/memstore"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/lazy"
 	"github.com/signpost-fm/signpost/web/proxy"
@@ -38,17 +35,20 @@ type options struct {
 // A service is one running director.
 type service struct {
 	options
+	id       string // among directors; of this run only
 	closing  closers
 	settings atomic.Pointer[settings] // in force
 	reload   sync.Mutex               // one reload at a time
 
-	geo    geography
-	certs  certificates
-	store  store.Store
-	prober *probe.Prober
-	syncer *store.Syncer
-	proxy  *proxy.Proxy
-	web    *web.Server
+	geo   geography
+	certs certificates
+	store store.Store
+	// copyDir is where the syncer keeps its copy of what a shared store holds; empty: nowhere.
+	copyDir string
+	prober  *probe.Prober
+	syncer  *store.Syncer
+	proxy   *proxy.Proxy
+	web     *web.Server
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
@@ -57,7 +57,7 @@ type service struct {
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
 func start(s *settings, o options) (*service, error) {
-	d := &service{options: o}
+	d := &service{options: o, id: newDirectorID()}
 	d.settings.Store(s)
 	for _, step := range []func(*settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy, d.openWeb, d.openPublic, d.openAdmin,
@@ -123,27 +123,10 @@ func (d *service) openGeo(s *settings) error {
 	return nil
 }
 
-func (d *service) openStore(s *settings) error {
-	c := memstore.Config{Log: d.log.With("part", "store")}
-	if s.StateDir != "" {
-		dir := s.path(s.StateDir)
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return fmt.Errorf("state_dir: %w", err)
-		}
-		c.Path = filepath.Join(dir, "overlay.json")
-	}
-	st, err := memstore.Open(c)
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	d.store = st
-	d.closing.add("store", func(context.Context) error { return st.Close() })
-	return nil
-}
-
 func (d *service) openProber(s *settings) error {
 	c := s.probeConfig()
 	c.Log = d.log.With("part", "probe")
+	c.By = d.id
 	// A reload may bring other credentials.
 	c.Kind = func(id director.NodeID) string { return d.settings.Load().kinds[id] }
 	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().credential(id) }
@@ -156,7 +139,7 @@ func (d *service) openSyncer(s *settings) error {
 	var err error
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.fleet, Prober: d.prober,
-		Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Log: d.log.With("part", "store"),
 	})
 	if err != nil {

@@ -62,6 +62,7 @@ func (l *loaded) settle() (*settings, error) {
 	s.credentials, s.kinds = c.access()
 	s.secret, s.token = c.secret(), c.admin()
 	c.listeners()
+	c.shared()
 	c.bounds()
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, l.annotate(err)
