@@ -79,6 +79,7 @@ type signpost struct {
 	config string // the file
 	cmd    *exec.Cmd
 	log    *lockedBuffer
+	exited chan error // nil once it has been stopped
 }
 
 // direct starts a director with the nodes n1, n2, n3 and the rest of a
@@ -102,19 +103,10 @@ func directFile(t *testing.T, config string) *signpost {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- s.cmd.Wait(); in.Close() }()
+	s.exited = make(chan error, 1)
+	go func() { s.exited <- s.cmd.Wait(); in.Close() }()
 	t.Cleanup(func() {
-		s.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case err := <-exited:
-			if err != nil {
-				t.Errorf("signpost: %v\n%s", err, s.log)
-			}
-		case <-time.After(15 * time.Second):
-			s.cmd.Process.Kill()
-			t.Errorf("signpost did not end within 15 s of SIGTERM\n%s", s.log)
-		}
+		s.stop()
 		if strings.Contains(s.log.String(), "DATA RACE") {
 			t.Errorf("the race detector spoke:\n%s", s.log)
 		}
@@ -136,6 +128,25 @@ func directFile(t *testing.T, config string) *signpost {
 	}
 	s.eventually(10*time.Second, "it is ready", func() bool { return s.status("/readyz") == http.StatusOK })
 	return s
+}
+
+// stop ends the director as an operator would.
+func (s *signpost) stop() {
+	s.t.Helper()
+	if s.exited == nil {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.exited:
+		if err != nil {
+			s.t.Errorf("signpost: %v\n%s", err, s.log)
+		}
+	case <-time.After(15 * time.Second):
+		s.cmd.Process.Kill()
+		s.t.Errorf("signpost did not end within 15 s of SIGTERM\n%s", s.log)
+	}
+	s.exited = nil
 }
 
 func configuration(fleet []*probetest.Node, rest string) string {
