@@ -8,7 +8,7 @@ FUZZTIME ?= 3s
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench run build install-test-programs fuzz generate
+.PHONY: help demo test soak check bench run build install-test-programs fuzz generate
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: install-test-programs ## install what the tests need, and run them all wit
 	$(GO) vet ./...
 	$(GO) test -race -timeout 5m ./...
 	@$(MAKE) --no-print-directory fuzz
+
+soak: install-test-programs ## the same tests at their full size, which takes a while
+	SIGNPOST_SOAK=1 $(GO) test -race -timeout 60m ./...
 
 # Every fuzz target runs for a moment on new inputs; its seeds run with the tests.
 fuzz:
