@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -33,16 +34,6 @@ func sized(small, full int) int {
 // sharing is the part of a configuration that lets directors agree.
 func sharing(redis *redistest.Server) string {
 	return fmt.Sprintf("store: {redis: {url: %q}}\n", redis.URL())
-}
-
-// directors starts n of them over the same fleet and Redis.
-func directors(t *testing.T, n int, fleet []*probetest.Node, redis *redistest.Server, rest string) []*signpost {
-	t.Helper()
-	all := make([]*signpost, n)
-	for i := range all {
-		all[i] = direct(t, fleet, rest+sharing(redis))
-	}
-	return all
 }
 
 // A crowd is listeners who ask directors, follow the redirect and stay.
@@ -162,26 +153,41 @@ func TestDirectorsShareTheLoad(t *testing.T) {
 	fleet := nodes(t)
 	n := sized(450, 3000)
 	over := time.Duration(sized(2, 5)) * time.Second
+	within := 3 * math.Sqrt(.25/float64(n)) // three standard deviations of the larger parts: chance alone
 	t.Run("by weight", func(t *testing.T) {
-		t.Parallel()
-		all := directors(t, 3, fleet, redistest.Start(t, redistest.Options{}), "regions: [{id: all, match: default, weights: {n1: 5, n2: 3, n3: 2}}]\n")
+		redis := redistest.Start(t, redistest.Options{})
+		config := strings.ReplaceAll(configuration(fleet, "regions: [{id: all, match: default, weights: {n1: 5, n2: 3, n3: 2}}]\n"+sharing(redis)), "target: 1000", "target: 10000")
 		c := newCrowd(t)
-		c.arrive(all, n, over, 1)
-		near(t, "by weight", c.parts(fleet, n), []float64{.5, .3, .2}, 0.03)
+		c.arrive(alike(t, 3, config), n, over, 1)
+		near(t, "by weight", c.parts(fleet, n), []float64{.5, .3, .2}, within)
 	})
 	t.Run("by load", func(t *testing.T) {
-		t.Parallel()
-		targets := strings.NewReplacer("{id: n1,", "{id: n1, mbit: {target: 256},", "{id: n2,", "{id: n2, mbit: {target: 64},", "{id: n3,", "{id: n3, mbit: {target: 64},")
+		awaitEmpty(t, fleet)
 		redis := redistest.Start(t, redistest.Options{})
-		config := targets.Replace(strings.ReplaceAll(configuration(fleet, "regions: [{id: all, match: default, weights: [n1, n2, n3]}]\n"+sharing(redis)), "target: 1000", "target: 4000"))
-		var all []*signpost
-		for range 3 {
-			all = append(all, directFile(t, config))
-		}
+		config := configuration(fleet, "regions: [{id: all, match: default, weights: [n1, n2, n3]}]\n"+sharing(redis))
+		config = strings.Replace(config, "target: 1000", "target: 20000", 1)
+		config = strings.ReplaceAll(config, "target: 1000}", "target: 5000}")
 		c := newCrowd(t)
-		c.arrive(all, n, over, 2)
-		// 2,000, 500 and 500 of 128 kbit/s are free, and stay so in proportion.
-		near(t, "by load", c.parts(fleet, n), []float64{4. / 6, 1. / 6, 1. / 6}, 0.05)
+		c.arrive(alike(t, 3, config), n, over, 2)
+		near(t, "by load", c.parts(fleet, n), []float64{4. / 6, 1. / 6, 1. / 6}, within)
+	})
+}
+
+// alike starts n directors with one configuration.
+func alike(t *testing.T, n int, config string) []*signpost {
+	t.Helper()
+	all := make([]*signpost, n)
+	for i := range all {
+		all[i] = directFile(t, config)
+	}
+	return all
+}
+
+// awaitEmpty waits until a crowd before has left.
+func awaitEmpty(t *testing.T, fleet []*probetest.Node) {
+	t.Helper()
+	redistest.Await(t, "empty nodes", func() bool {
+		return !slices.ContainsFunc(fleet, func(n *probetest.Node) bool { return n.Listeners() > 0 })
 	})
 }
 
@@ -190,7 +196,7 @@ func TestRedisInTrouble(t *testing.T) {
 	t.Parallel()
 	fleet := nodes(t)
 	redis := redistest.Start(t, redistest.Options{})
-	all := directors(t, 2, fleet, redis, everyone)
+	all := alike(t, 2, configuration(fleet, everyone+sharing(redis)))
 	edit(t, redis, func(o *store.Overlay) {
 		o.Rows = map[director.RegionID]store.Row{"all": {Weights: map[director.NodeID]float64{"n1": 1}, Stamp: stamp()}}
 	})

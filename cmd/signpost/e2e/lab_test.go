@@ -64,7 +64,7 @@ func nodes(t *testing.T) []*probetest.Node {
 	options := make([]probetest.Options, len(tones))
 	for i, hz := range tones {
 		options[i] = probetest.Options{
-			Addr:   fmt.Sprintf("127.0.0.%d", 11+i),
+			Addr: fmt.Sprintf("127.0.0.%d", 11+i), MaxClients: 5000,
 			Mounts: []probetest.Mount{{Path: "/live.mp3", Hz: hz, Kbit: 64, Title: fmt.Sprintf("Tone of %d Hz", hz)}},
 		}
 	}
