@@ -23,7 +23,7 @@ test: install-test-programs ## install what the tests need, and run them all wit
 	@$(MAKE) --no-print-directory fuzz
 
 soak: install-test-programs ## the same tests at their full size, which takes a while
-	SIGNPOST_SOAK=1 $(GO) test -race -timeout 60m ./...
+	SIGNPOST_SOAK=1 $(GO) test -count 1 -race -timeout 60m ./...
 
 # Every fuzz target runs for a moment on new inputs; its seeds run with the tests.
 fuzz:

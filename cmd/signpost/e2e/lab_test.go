@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/geo/geotest"
 )
 
 var built = struct {
@@ -149,10 +150,12 @@ func (s *signpost) stop() {
 	s.exited = nil
 }
 
+const quickProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
+
 func configuration(fleet []*probetest.Node, rest string) string {
 	var b strings.Builder
 	b.WriteString("listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\n" +
-		"admin: {listen: '127.0.0.1:0'}\nprobe: {interval: 300ms, timeout: 1s, recheck: 100ms}\nmounts: [{name: /live.mp3, title: Live}]\nnodes:\n")
+		"admin: {listen: '127.0.0.1:0'}\n" + quickProbes + "mounts: [{name: /live.mp3, title: Live}]\nnodes:\n")
 	for i, n := range fleet {
 		fmt.Fprintf(&b, "  - {id: n%d, urls: ['%s'], target: 1000}\n", i+1, n.URL())
 	}
@@ -161,6 +164,11 @@ func configuration(fleet []*probetest.Node, rest string) string {
 
 func (s *signpost) write(config string) {
 	s.t.Helper()
+	if !strings.Contains(config, "\ngeo:") {
+		// The embedded database takes seconds to open under the race detector.
+		small := geotest.Database{Layout: geotest.Country, Rows: []geotest.Row{{Prefix: "91.0.0.0/10", Country: "DE", Continent: "EU"}}}
+		config += "geo: {databases: [" + small.Write(s.t, filepath.Join(filepath.Dir(s.config), "small.mmdb")) + "]}\n"
+	}
 	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
