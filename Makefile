@@ -1,8 +1,8 @@
 # Signpost's commands. A newcomer needs two: `make demo` and `make test`.
 
 GO       ?= go
-PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl redis-server
-PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl redis-server
+PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl redis-server gcc libc6-dev
+PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl redis-server gcc
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 3s
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -50,7 +50,8 @@ build: ## build bin/signpost
 generate: ## make the embedded country database and the generated documentation anew (needs npm)
 	$(GO) generate ./...
 
-# The end-to-end tests play real servers with real players, from Debian's packages.
+# The tests play real servers with real players, from Debian's packages; the race
+# detector needs a C compiler.
 install-test-programs:
 	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
