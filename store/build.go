@@ -12,11 +12,13 @@ import (
 func (l *loop) build() {
 	now := l.now()
 	l.compile(now)
+	reports := byNode(now, l.cfg.Director, l.reports(), l.picture.Reports)
+	live := l.assign(now, reports)
 	if !l.probed || !l.answered {
 		return
 	}
-	reports := newest(now, l.reports(), l.picture.Reports)
-	sum := newLoad(now, l.cfg.Settle, reports)
+	l.judge(now, live, reports)
+	sum := newLoad(now, l.cfg.Settle, l.verdicts)
 	for _, n := range l.ledgers {
 		for _, c := range n.buckets {
 			sum.add(c)
@@ -30,7 +32,7 @@ func (l *loop) build() {
 			sum.add(c)
 		}
 	}
-	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: reports, EnRoute: sum.enRoute, Recent: sum.recent})
+	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: l.verdicts, EnRoute: sum.enRoute, Recent: sum.recent})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(*Status) { l.built = l.cfg.Now() })
 	if first {
@@ -56,12 +58,6 @@ type compiled struct {
 	until   time.Time // when an entry will expire; zero: none will
 }
 
-// probing is what the prober was told.
-type probing struct {
-	nodes  []director.Node
-	mounts []director.Mount
-}
-
 // compile brings the fleet up to date with the declared configuration and the
 // overlay. Nothing is done while both are the same and no entry has expired.
 func (l *loop) compile(now time.Time) {
@@ -85,10 +81,7 @@ func (l *loop) compile(now time.Time) {
 			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
 		}
 	}
-	if p := (probing{probed(applied, o, now), applied.Mounts}); !reflect.DeepEqual(p, l.probing) {
-		l.probing = p
-		l.cfg.Prober.SetNodes(p.nodes, p.mounts)
-	}
+	l.probing.want(probed(applied, o, now), applied.Mounts)
 	declaredNode := map[director.NodeID]bool{}
 	for _, n := range applied.Nodes {
 		declaredNode[n.ID] = true

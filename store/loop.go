@@ -73,6 +73,7 @@ type loop struct {
 	fleet    *director.Fleet
 	compiled compiled // what fleet was made of
 	probing  probing
+	verdicts map[director.NodeID]director.Report // what is held of each node
 	snapshot *director.Snapshot
 }
 
@@ -91,6 +92,7 @@ func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0)
 // snapshot is built without it at once.
 func (l *loop) tick(ctx context.Context) {
 	l.ledgers.collect(l.now())
+	l.suspect(l.cfg.Prober.Suspicion())
 	if l.began.IsZero() {
 		l.exchange(ctx)
 		return
@@ -181,15 +183,15 @@ func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
 	return measured
 }
 
-// reports returns the prober's reports by the store's clock.
+// reports returns the prober's reports by the store's clock, under this director's name.
 func (l *loop) reports() []director.Report {
-	reports := l.cfg.Prober.Reports()
-	if l.offset == 0 {
-		return reports
-	}
-	reports = slices.Clone(reports)
+	reports := slices.Clone(l.cfg.Prober.Reports())
 	for i := range reports {
 		r := &reports[i]
+		r.By = l.cfg.Director
+		if l.offset == 0 {
+			continue
+		}
 		for _, t := range []*time.Time{&r.Taken, &r.Since, &r.Returned} {
 			if !t.IsZero() {
 				*t = t.Add(l.offset).UTC().Round(0)

@@ -14,6 +14,7 @@ type still []director.Report
 
 func (s still) SetNodes([]director.Node, []director.Mount) {}
 func (s still) Reports() []director.Report                 { return s }
+func (s still) Suspicion() string                          { return "" }
 func (s still) First() <-chan struct{}                     { return nil }
 
 // bigLoop has a fleet of this size, a second of listeners of four directors, and

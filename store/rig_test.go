@@ -97,6 +97,7 @@ type prober struct {
 	mu      sync.Mutex
 	nodes   []director.NodeID
 	reports []director.Report
+	doubt   string // of itself
 	first   chan struct{}
 }
 
@@ -114,6 +115,7 @@ func (p *prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 	for _, n := range nodes {
 		p.nodes = append(p.nodes, n.ID)
 	}
+	p.reports = slices.DeleteFunc(p.reports, func(r director.Report) bool { return !slices.Contains(p.nodes, r.Node) })
 }
 
 func (p *prober) probes() []director.NodeID {
@@ -124,6 +126,19 @@ func (p *prober) probes() []director.NodeID {
 
 func (p *prober) First() <-chan struct{} { return p.first }
 
+func (p *prober) Suspicion() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.doubt
+}
+
+// suspects makes it doubt itself; with "" no more.
+func (p *prober) suspects(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubt = why
+}
+
 func (p *prober) Reports() []director.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,10 +147,16 @@ func (p *prober) Reports() []director.Report {
 
 // report makes the newest report of a node, taken now.
 func (p *prober) report(id director.NodeID, listeners int) {
+	p.tell(director.Report{Node: id, Health: director.Up, Listeners: listeners, AnyMount: true})
+}
+
+// tell makes r the newest report of its node, taken now.
+func (p *prober) tell(r director.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reports = slices.DeleteFunc(p.reports, func(r director.Report) bool { return r.Node == id })
-	p.reports = append(p.reports, director.Report{Node: id, By: "test", Taken: time.Now(), Health: director.Up, Listeners: listeners, AnyMount: true})
+	r.Taken = time.Now()
+	p.reports = slices.DeleteFunc(p.reports, func(old director.Report) bool { return old.Node == r.Node })
+	p.reports = append(p.reports, r)
 }
 
 func memory(t *testing.T) *memstore.Store { return memoryAt(t, time.Now) }

@@ -91,10 +91,13 @@ type Picture struct {
 
 // Director is one director, as others see it.
 type Director struct {
-	ID     string    `json:"id"`             // unique to one run of a process
-	Site   string    `json:"site,omitempty"` // where it stands; may be empty
-	Config string    `json:"config"`         // a hash of its declared configuration
-	Seen   time.Time `json:"seen,omitzero"`  // its last Sync; set by the store
+	ID     string `json:"id"`             // unique to one run of a process
+	Site   string `json:"site,omitempty"` // where it stands; may be empty
+	Config string `json:"config"`         // a hash of its declared configuration
+	// Suspect says why this director does not trust its own probes: most nodes
+	// failed for it at once. Empty: it does. Others do without its bad reports.
+	Suspect string    `json:"suspect,omitempty"`
+	Seen    time.Time `json:"seen,omitzero"` // its last Sync; set by the store
 }
 
 // A Count is how many listeners one director sent to a node within the bucket

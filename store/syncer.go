@@ -25,6 +25,8 @@ type Prober interface {
 	// Reports returns the newest report of each node that was measured, with the
 	// times of this machine's clock.
 	Reports() []director.Report
+	// Suspicion says why the prober does not trust what it measures; empty: it does.
+	Suspicion() string
 	// First returns a channel that is closed when every node was measured once.
 	First() <-chan struct{}
 }
@@ -43,6 +45,7 @@ type SyncerConfig struct {
 
 	Tick    time.Duration // between two snapshots, give or take a tenth; default 250 ms
 	Settle  time.Duration // see DefaultSettle, which is the default
+	Stale   time.Duration // how old a report may be whose word about health counts; default 15 s
 	Timeout time.Duration // of one Sync; default 1 s
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -81,6 +84,7 @@ type declared struct {
 func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	setDefault(&c.Tick, 250*time.Millisecond)
 	setDefault(&c.Settle, DefaultSettle)
+	setDefault(&c.Stale, 15*time.Second)
 	setDefault(&c.Timeout, time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -105,7 +109,8 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.overlay = o
 	}
 	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}}
-	s.loop.compile(s.loop.now()) // so that the prober has nodes from the start
+	s.loop.compile(s.loop.now())
+	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
 	return s, nil
 }
 

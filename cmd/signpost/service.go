@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,7 +127,6 @@ func (d *service) openGeo(s *settings) error {
 func (d *service) openProber(s *settings) error {
 	c := s.probeConfig()
 	c.Log = d.log.With("part", "probe")
-	c.By = d.id
 	// A reload may bring other credentials.
 	c.Kind = func(id director.NodeID) string { return d.settings.Load().kinds[id] }
 	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().credential(id) }
@@ -140,7 +140,8 @@ func (d *service) openSyncer(s *settings) error {
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.fleet, Prober: d.prober,
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
-		Log: d.log.With("part", "store"),
+		Stale: 3 * s.probeConfig().Detection(),
+		Log:   d.log.With("part", "store"),
 	})
 	if err != nil {
 		return err
@@ -180,9 +181,17 @@ func (d *service) openWeb(s *settings) error {
 }
 
 // ready says on /readyz what is not as it should be.
-func (d *service) ready() web.Readiness {
-	st := d.syncer.Status()
-	return web.Readiness{Degraded: st.Degraded, Reason: st.Error}
+func (d *service) ready() web.Readiness { return readiness(d.syncer.Status()) }
+
+func readiness(st store.Status) web.Readiness {
+	var reasons []string
+	if st.Degraded {
+		reasons = append(reasons, st.Error)
+	}
+	if st.Suspect != "" {
+		reasons = append(reasons, "this director suspects its own network: "+st.Suspect)
+	}
+	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; ")}
 }
 
 // openPublic opens the public listeners, which answer 503 until the first snapshot.

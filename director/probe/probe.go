@@ -29,12 +29,14 @@ type Prober struct {
 	wake  chan struct{} // the schedule has changed
 	first chan struct{}
 
-	mu       sync.Mutex
-	set      bool // SetNodes was called
-	isFirst  bool // first is closed
-	states   []*state
-	queue    queue // the states that are not being asked, by the time that they are due
-	inFlight int
+	mu         sync.Mutex
+	set        bool // SetNodes was called
+	isFirst    bool // first is closed
+	states     []*state
+	suspects   string    // why it does not trust itself
+	suspectsOf time.Time // nodes that began to fail after this are why
+	queue      queue     // the states that are not being asked, by the time that they are due
+	inFlight   int
 }
 
 // New returns a Prober without nodes. Nothing is asked until Run.
@@ -67,7 +69,7 @@ func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 		s := known[n.ID]
 		delete(known, n.ID)
 		if s == nil || !slices.Equal(s.urls, n.URLs) {
-			s = newState(n, p.cfg.By)
+			s = newState(n)
 		}
 		s.removed = false
 		p.states[i] = s
@@ -78,11 +80,12 @@ func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 	heap.Init(&p.queue)
 	p.set = true
 	p.closeFirst()
+	p.reflect()
 	p.changed()
 }
 
 // Reports returns the newest report of every node that was probed at least
-// once, in the order of SetNodes. The caller owns the slice, not the mounts in it.
+// once, in the order of SetNodes, without the name of who measured. The caller owns the slice, not the mounts in it.
 func (p *Prober) Reports() []director.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,6 +174,7 @@ func (p *Prober) probe(ctx context.Context, s *state) {
 		s.due = p.nextDue(s, started)
 		heap.Push(&p.queue, s)
 		p.closeFirst()
+		p.reflect()
 	}
 	p.changed()
 	p.mu.Unlock()
