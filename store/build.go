@@ -86,6 +86,7 @@ func (l *loop) compile(now time.Time) {
 	for _, n := range applied.Nodes {
 		declaredNode[n.ID] = true
 	}
+	l.evidence.know(applied.Nodes)
 	l.ledgers.prune(func(id director.NodeID) bool { return declaredNode[id] })
 }
 

@@ -24,17 +24,26 @@ func (s *Syncer) Run(ctx context.Context) error {
 	probed := s.cfg.Prober.First()
 	wait := time.NewTimer(firstWait)
 	defer wait.Stop()
-	tick := time.NewTimer(0)
-	defer tick.Stop()
+	l.next = time.NewTimer(0)
+	defer l.next.Stop()
 	l.late = time.NewTimer(s.cfg.Tick)
 	defer l.late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return l.stop()
-		case <-tick.C:
-			tick.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
-			l.tick(ctx)
+		case <-l.next.C:
+			l.next.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
+			if l.hasty {
+				l.hasty = false
+				l.hurry(ctx)
+			} else {
+				l.tick(ctx)
+			}
+		case <-s.evidence.raised:
+			l.weigh()
+		case <-s.cfg.Prober.News():
+			l.hasten()
 		case _, open := <-hints:
 			if !open {
 				hints = nil
@@ -63,6 +72,8 @@ type loop struct {
 
 	results chan result
 	began   time.Time   // when the exchange under way began; zero: there is none
+	next    *time.Timer // fires when the next tick is due
+	hasty   bool        // which is sooner than usual
 	late    *time.Timer // fires when the exchange under way has used up the patience
 	again   bool        // there is news that the exchange under way may have missed
 
@@ -73,6 +84,7 @@ type loop struct {
 	fleet    *director.Fleet
 	compiled compiled // what fleet was made of
 	probing  probing
+	heeded   map[heard]bool                      // doubts of others
 	verdicts map[director.NodeID]director.Report // what is held of each node
 	snapshot *director.Snapshot
 }
@@ -93,6 +105,7 @@ func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0)
 func (l *loop) tick(ctx context.Context) {
 	l.ledgers.collect(l.now())
 	l.suspect(l.cfg.Prober.Suspicion())
+	l.weigh()
 	if l.began.IsZero() {
 		l.exchange(ctx)
 		return
@@ -107,6 +120,14 @@ func (l *loop) tick(ctx context.Context) {
 func (l *loop) hurry(ctx context.Context) {
 	l.again = !l.began.IsZero()
 	l.tick(ctx)
+}
+
+// hasten makes the next tick come soon, for what others should know.
+func (l *loop) hasten() {
+	if !l.hasty {
+		l.hasty = true
+		l.next.Reset(min(soon, l.cfg.Tick))
+	}
 }
 
 // exchange calls the store in a goroutine of its own, so that no store can hold
@@ -164,6 +185,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.picture = r.picture
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
+		l.heed(r.picture)
 	}
 	l.build()
 	if l.again {

@@ -97,13 +97,15 @@ type prober struct {
 	mu      sync.Mutex
 	nodes   []director.NodeID
 	reports []director.Report
-	doubt   string // of itself
+	doubt   string   // of itself
+	doubted []string // nodes, and why
+	news    chan struct{}
 	first   chan struct{}
 }
 
 // newProber returns one that has probed every node once.
 func newProber() *prober {
-	p := &prober{first: make(chan struct{})}
+	p := &prober{first: make(chan struct{}), news: make(chan struct{}, 1)}
 	close(p.first)
 	return p
 }
@@ -125,6 +127,20 @@ func (p *prober) probes() []director.NodeID {
 }
 
 func (p *prober) First() <-chan struct{} { return p.first }
+
+func (p *prober) News() <-chan struct{} { return p.news }
+
+func (p *prober) Doubt(id director.NodeID, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubted = append(p.doubted, string(id)+": "+why)
+}
+
+func (p *prober) doubts() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.doubted)
+}
 
 func (p *prober) Suspicion() string {
 	p.mu.Lock()

@@ -47,7 +47,7 @@ func (s *Syncer) Status() Status {
 
 // self describes this director. s.mu is held.
 func (s *Syncer) self() Director {
-	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect}
+	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts}
 }
 
 // update changes the status. s.mu is held while it does.

@@ -97,7 +97,8 @@ type Director struct {
 	// Suspect says why this director does not trust its own probes: most nodes
 	// failed for it at once. Empty: it does. Others do without its bad reports.
 	Suspect string    `json:"suspect,omitempty"`
-	Seen    time.Time `json:"seen,omitzero"` // its last Sync; set by the store
+	Doubts  []Doubt   `json:"doubts,omitempty"` // of the last seconds
+	Seen    time.Time `json:"seen,omitzero"`    // its last Sync; set by the store
 }
 
 // A Count is how many listeners one director sent to a node within the bucket

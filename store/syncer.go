@@ -27,6 +27,12 @@ type Prober interface {
 	Reports() []director.Report
 	// Suspicion says why the prober does not trust what it measures; empty: it does.
 	Suspicion() string
+	// Doubt says that there is evidence against a node, which is then asked at
+	// once if it is to be measured at all.
+	Doubt(node director.NodeID, why string)
+	// News returns a channel that receives after a node's health has changed. One
+	// receive may stand for several changes.
+	News() <-chan struct{}
 	// First returns a channel that is closed when every node was measured once.
 	First() <-chan struct{}
 }
@@ -63,9 +69,12 @@ type Syncer struct {
 	copy  *stateCopy    // nil: none is kept
 	loop  *loop
 
+	evidence evidence
+
 	mu       sync.Mutex // guards what follows
 	declared declared
 	overlay  Overlay
+	doubts   []Doubt // this director's own
 	status   Status
 	built    time.Time // when the newest snapshot was; zero: there is none
 	synced   time.Time // when the store last answered; zero: it never has
@@ -96,7 +105,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		host, _ := os.Hostname() // without one, chance alone makes it unique
 		c.Director = host + "-" + rand.Text()[:8]
 	}
-	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1)}
+	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}}
 	if err := s.SetConfig(c.Config); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ type Carried struct {
 	Node  director.NodeID // the last that gave it
 	Bytes int64           // written to the listener
 	End   string          // why it ended, such as "listener_left"
+	// Failed are the nodes that could not be reached or that broke off. One that
+	// refuses at its limit has not failed.
+	Failed []director.NodeID
 }
 
 const (
@@ -80,6 +83,9 @@ func (s *Server) carry(x *exchange) error {
 	// The upstream connection is a listener that no report of the node has counted yet.
 	s.count(x)
 	done, err := s.cfg.Carrier.Carry(x.w, x.r, stream)
+	for _, node := range done.Failed {
+		s.tell(x, node)
+	}
 	switch {
 	case errors.Is(err, ErrNoRoom):
 		s.stats.noRoom.Add(1)

@@ -15,6 +15,7 @@ import (
 type fakeCarrier struct {
 	room    bool
 	err     error
+	failed  []director.NodeID
 	started chan struct{} // if not nil: closed when a stream begins
 	mu      sync.Mutex
 	streams []Stream
@@ -24,7 +25,7 @@ func (f *fakeCarrier) Room(int) bool { return f.room }
 
 func (f *fakeCarrier) Carry(w http.ResponseWriter, r *http.Request, s Stream) (Carried, error) {
 	if f.err != nil {
-		return Carried{}, f.err
+		return Carried{Failed: f.failed}, f.err
 	}
 	f.mu.Lock()
 	f.streams = append(f.streams, s)
@@ -36,7 +37,7 @@ func (f *fakeCarrier) Carry(w http.ResponseWriter, r *http.Request, s Stream) (C
 		close(f.started)
 		<-r.Context().Done()
 	}
-	return Carried{Node: s.Upstreams[0].Node, Bytes: 5, End: "listener_left"}, nil
+	return Carried{Node: s.Upstreams[0].Node, Bytes: 5, End: "listener_left", Failed: f.failed}, nil
 }
 
 func TestCarry(t *testing.T) {

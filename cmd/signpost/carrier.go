@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
@@ -29,7 +30,22 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream) (we
 	case errors.Is(err, proxy.ErrNoUpstream):
 		err = fmt.Errorf("%w: %s", web.ErrNoUpstream, failures(res.Failed))
 	}
-	return web.Carried{Node: res.Node, Bytes: res.Bytes, End: string(res.End)}, err
+	return web.Carried{Node: res.Node, Bytes: res.Bytes, End: string(res.End), Failed: failed(res)}, err
+}
+
+// failed lists the nodes that behaved as dead ones do.
+func failed(res proxy.Result) (nodes []director.NodeID) {
+	for _, f := range res.Failed {
+		switch f.Why {
+		case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded:
+			nodes = append(nodes, f.Node)
+		}
+	}
+	switch res.End {
+	case proxy.EndUpstreamEnded, proxy.EndUpstreamSilent, proxy.EndUpstreamFailed:
+		nodes = append(nodes, res.Node)
+	}
+	return nodes
 }
 
 // failures says for an operator what each node did instead of playing.

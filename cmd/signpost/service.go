@@ -163,7 +163,7 @@ func (d *service) openProxy(s *settings) error {
 
 func (d *service) openWeb(s *settings) error {
 	c := web.Config{
-		View: d.syncer.View, Locate: d.geo.locate, Ready: d.ready,
+		View: d.syncer.View, Locate: d.geo.locate, Evidence: d.syncer.Doubt, Ready: d.ready,
 		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: s.policy,
 		Record: d.record, Log: d.log.With("part", "web"),
 	}

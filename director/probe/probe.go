@@ -27,6 +27,7 @@ type Prober struct {
 	lookup lookup
 
 	wake  chan struct{} // the schedule has changed
+	news  chan struct{}
 	first chan struct{}
 
 	mu         sync.Mutex
@@ -48,6 +49,7 @@ func New(c Config) *Prober {
 		client: &client{tls: c.TLS},
 		lookup: net.DefaultResolver.LookupNetIP,
 		wake:   make(chan struct{}, 1),
+		news:   make(chan struct{}, 1),
 		first:  make(chan struct{}),
 	}
 }
@@ -110,9 +112,16 @@ func (p *Prober) closeFirst() {
 	close(p.first)
 }
 
-func (p *Prober) changed() {
+// News returns a channel that receives after the health of a node has changed.
+// One receive may stand for several changes.
+func (p *Prober) News() <-chan struct{} { return p.news }
+
+func (p *Prober) changed() { signal(p.wake) }
+
+// signal leaves a value in c, if there is none yet.
+func signal(c chan<- struct{}) {
 	select {
-	case p.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -170,8 +179,16 @@ func (p *Prober) probe(ctx context.Context, s *state) {
 	s.asking = false
 	var news []event
 	if ctx.Err() == nil && !s.removed {
+		was := s.report.Health
 		news = s.hear(h, p.cfg)
+		if s.report.Health != was {
+			signal(p.news)
+		}
 		s.due = p.nextDue(s, started)
+		if s.again != "" && s.failures == 0 { // a good answer, but from before the doubt
+			s.doubted(s.again)
+		}
+		s.again = ""
 		heap.Push(&p.queue, s)
 		p.closeFirst()
 		p.reflect()

@@ -21,6 +21,8 @@ type state struct {
 	failures, answers int       // in a row
 	failing           time.Time // since when probes fail, on the monotonic clock; zero: they do not
 	blamed            bool      // it is one of those for which the Prober suspects itself
+	doubt             string    // what speaks against it besides the probes; empty: nothing
+	again             string    // the same, while the probe under way began before it
 	lookupDue         time.Time // when to look up the host's addresses next
 	warning           string    // the last answer's, so that it is logged once
 }
@@ -78,6 +80,9 @@ func (s *state) hearFailure(h heard, fall int) {
 	}
 	r := &s.report
 	r.Detail = fmt.Sprintf("%v (%d in a row)", h.err, s.failures)
+	if s.doubt != "" {
+		r.Detail = fmt.Sprintf("%v (%d in a row, counting that %s)", h.err, s.failures, s.doubt)
+	}
 	if s.failures >= fall {
 		s.become(director.Failed, h.taken)
 	}
@@ -96,6 +101,7 @@ func (s *state) hearAnswer(h heard, rise int) {
 	s.answers++
 	s.failures = 0
 	s.failing = time.Time{}
+	s.doubt = ""
 	r := &s.report
 	r.Detail = h.answer.detail
 	switch {
