@@ -169,6 +169,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 	l.began, l.answered = time.Time{}, true
 	l.update(func(st *Status) {
 		st.Syncs++
+		st.Exchange = r.ended.Sub(r.began)
 		if r.err != nil {
 			st.Failures++
 		}

@@ -20,7 +20,8 @@ type Status struct {
 	Suspect  string    // why this director does not trust its own probes; empty: it does
 	CopyFail string    // why the copy in StateDir cannot be written; empty: it can
 
-	Syncs, Failures int64 // exchanges with the store, and those of them that failed
+	Syncs, Failures int64         // exchanges with the store, and those of them that failed
+	Exchange        time.Duration // how long the newest of them took
 
 	Director  Director   // this one, as it is offered
 	Directors []Director // live ones in the last Picture, with this one

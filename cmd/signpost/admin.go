@@ -28,7 +28,7 @@ func (d *service) openAdmin(s *settings) error {
 	log := d.log.With("part", "admin")
 	h, err := admin.New(admin.Config{
 		Token:      s.token,
-		Collectors: []prometheus.Collector{d.web.Collector()},
+		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS})
 		},

@@ -100,6 +100,26 @@ func (p *Prober) Reports() []director.Report {
 	return out
 }
 
+// A Tally is how a node's probes went since it was first given to the Prober.
+type Tally struct {
+	Node              director.NodeID
+	Took              time.Duration // the newest one
+	Answers, Failures uint64
+}
+
+// Tallies returns the tally of every node that was probed at least once.
+func (p *Prober) Tallies() []Tally {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]Tally, 0, len(p.states))
+	for _, s := range p.states {
+		if s.probed {
+			out = append(out, s.tally)
+		}
+	}
+	return out
+}
+
 // First returns a channel that is closed when every node that was set has been
 // probed once, with whatever result.
 func (p *Prober) First() <-chan struct{} { return p.first }
@@ -172,7 +192,7 @@ func (p *Prober) probe(ctx context.Context, s *state) {
 	}
 	started, taken := time.Now(), p.cfg.Now()
 	h := p.ask(ctx, s, timeout)
-	h.taken = taken
+	h.taken, h.took = taken, time.Since(started)
 
 	p.mu.Lock()
 	p.inFlight--
@@ -224,6 +244,7 @@ func later(a, b time.Time) time.Time {
 // heard is the result of one probe.
 type heard struct {
 	taken    time.Time
+	took     time.Duration
 	answer   answer
 	err      error
 	looked   bool // families was looked up, perhaps in vain

@@ -21,6 +21,7 @@ type state struct {
 	failures, answers int       // in a row
 	failing           time.Time // since when probes fail, on the monotonic clock; zero: they do not
 	blamed            bool      // it is one of those for which the Prober suspects itself
+	tally             Tally
 	doubt             string    // what speaks against it besides the probes; empty: nothing
 	again             string    // the same, while the probe under way began before it
 	lookupDue         time.Time // when to look up the host's addresses next
@@ -31,6 +32,7 @@ func newState(n director.Node) *state {
 	return &state{
 		urls:   append([]string(nil), n.URLs...),
 		report: director.Report{Node: n.ID, Listeners: -1},
+		tally:  Tally{Node: n.ID},
 	}
 }
 
@@ -58,6 +60,12 @@ func (s *state) hear(h heard, c Config) []event {
 		s.report.Since = h.taken
 	}
 	s.probed = true
+	s.tally.Took = h.took
+	if h.err != nil {
+		s.tally.Failures++
+	} else {
+		s.tally.Answers++
+	}
 	if h.looked {
 		s.hearFamilies(h.families)
 	}
