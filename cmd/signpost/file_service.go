@@ -41,6 +41,8 @@ type listenSection struct {
 	PlaylistLength int `yaml:"playlist_length" default:"3"`
 	// What playlists lead to: `nodes`, or `director`, for players that come back to the playlist.
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
+	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself. Mounts that nodes hide are in it too if they are declared, or if none is.
+	StatusPage bool `yaml:"status_page" default:"true"`
 	// How long requests, and streams carried inline, may take to end at shutdown.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s"`
 }

@@ -112,6 +112,7 @@ func (c *converter) policy() web.Policy {
 		PlaylistLength: c.Listen.PlaylistLength,
 		DefaultMount:   c.Listen.DefaultMount,
 		KeepAlive:      c.Listen.KeepAlive,
+		NoStatus:       !c.Listen.StatusPage,
 		ForwardHeader:  c.Listen.ForwardHeader,
 		PerKey:         anyBelowZero(c.Listen.MaxPerKey),
 		PerAddress:     anyBelowZero(c.Listen.MaxPerAddress),
