@@ -61,6 +61,7 @@ type fleetNode struct {
 // A region's ladder begins with its own row.
 type region struct {
 	id      RegionID
+	matches bool    // it has listeners of its own
 	ladder  []*rung // nil: by distance
 	deny    map[string]bool
 	denyAll bool

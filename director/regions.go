@@ -28,7 +28,7 @@ func (k *compiler) regions() {
 	}
 	k.fleet.match = builder.matcher()
 	for i, r := range k.cfg.Regions {
-		k.fleet.regions = append(k.fleet.regions, region{id: r.ID, ladder: k.ladder(r, i, rows, index)})
+		k.fleet.regions = append(k.fleet.regions, region{id: r.ID, matches: !r.Match.empty(), ladder: k.ladder(r, i, rows, index)})
 		k.deny(&k.fleet.regions[i], r, i)
 	}
 	k.overflowCycles(index)
