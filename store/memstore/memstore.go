@@ -49,8 +49,9 @@ type shared struct {
 // offered is a director's last Offer.
 type offered struct {
 	store.Director
-	counts  []store.Count
-	reports []director.Report
+	counts        []store.Count
+	reports       []director.Report
+	registrations []store.Registration
 }
 
 // Open opens the store. The errors, and what becomes of a damaged file, are
@@ -102,7 +103,7 @@ func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) 
 	}
 	now := s.now().UTC().Round(0)
 	o.Director.Seen = now
-	s.directors[o.Director.ID] = offered{o.Director, o.Counts, o.Reports}
+	s.directors[o.Director.ID] = offered{o.Director, o.Counts, o.Reports, o.Registrations}
 	return s.picture(now), nil
 }
 
@@ -168,7 +169,8 @@ func (s *shared) replace(o store.Overlay) error {
 // picture forgets what is past its life and returns the rest. s.mu is held.
 func (s *shared) picture(now time.Time) store.Picture {
 	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
-	newest := map[reportKey]int{}
+	reports := newest[reportKey, director.Report]{at: map[reportKey]int{}}
+	registrations := newest[registrationKey, store.Registration]{at: map[registrationKey]int{}}
 	for id, d := range s.directors {
 		if d.Seen.After(now) { // the clock was set back
 			d.Seen = now
@@ -189,17 +191,13 @@ func (s *shared) picture(now time.Time) store.Picture {
 			continue
 		}
 		for _, r := range d.reports {
-			key := reportKey{r.Node, r.By}
-			i, known := newest[key]
-			switch {
-			case !known:
-				newest[key] = len(p.Reports)
-				p.Reports = append(p.Reports, r)
-			case r.Taken.After(p.Reports[i].Taken):
-				p.Reports[i] = r
-			}
+			reports.add(reportKey{r.Node, r.By}, r, r.Taken)
+		}
+		for _, r := range d.registrations {
+			registrations.add(registrationKey{r.Node, r.Instance}, r, r.Seen)
 		}
 	}
+	p.Reports, p.Registrations = reports.all, registrations.all
 	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
 	return p
 }
@@ -207,6 +205,29 @@ func (s *shared) picture(now time.Time) store.Picture {
 type reportKey struct {
 	node director.NodeID
 	by   string
+}
+
+type registrationKey struct {
+	node     director.NodeID
+	instance string
+}
+
+// newest keeps the newest of those that have the same key.
+type newest[K comparable, T any] struct {
+	all   []T
+	times []time.Time
+	at    map[K]int // where it stands in both
+}
+
+func (n *newest[K, T]) add(key K, v T, taken time.Time) {
+	i, known := n.at[key]
+	switch {
+	case !known:
+		n.at[key] = len(n.all)
+		n.all, n.times = append(n.all, v), append(n.times, taken)
+	case taken.After(n.times[i]):
+		n.all[i], n.times[i] = v, taken
+	}
 }
 
 // Watch implements [store.Store].

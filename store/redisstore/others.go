@@ -3,6 +3,7 @@ package redisstore
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -133,6 +134,16 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	for _, r := range o.Reports {
 		add(r)
 	}
+	registered := map[registrationID]store.Registration{}
+	register := func(r store.Registration) {
+		id := registrationID{r.Node, r.Instance}
+		if have, ok := registered[id]; !ok || r.Seen.After(have.Seen) {
+			registered[id] = r
+		}
+	}
+	for _, r := range o.Registrations {
+		register(r)
+	}
 	for id, other := range all {
 		age := now.Sub(other.director.Seen)
 		if age <= store.DirectorLife {
@@ -148,8 +159,12 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 			for _, r := range other.offered.reports {
 				add(r)
 			}
+			for _, r := range other.offered.registrations {
+				register(r)
+			}
 		}
 	}
+	p.Registrations = slices.Collect(maps.Values(registered))
 	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
 	return p
 }
