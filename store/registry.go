@@ -232,16 +232,14 @@ func (g *registry) merge(have, came *held, now time.Time) *held {
 		return have
 	}
 	out := *have
-	if came.Seen.After(have.Seen) {
+	newer := came.Seen.After(have.Seen)
+	if newer {
 		out = *came
 	}
 	out.Gone = have.Gone || came.Gone
 	out.Drained = earliest(have.Drained, came.Drained)
-	if !have.mine || reflect.DeepEqual(out.Registration, came.Registration) {
-		out.mine = false // somebody else offers as much
-	} else {
-		out.mine = true
-	}
+	// Our own offer comes back, too; only with what is newer, somebody else offers as much.
+	out.mine = have.mine && !(newer && reflect.DeepEqual(out.Registration, came.Registration))
 	return &out
 }
 

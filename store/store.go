@@ -79,7 +79,7 @@ type Offer struct {
 	Reports  []director.Report // the newest of each node that it measured
 	Overlay  Overlay           // the copy it holds, to refill an empty store
 
-	Registrations []Registration // what agents told it, one for each Node
+	Registrations []Registration // what agents told it
 }
 
 // A Picture is everything that a store knows. It is the same for all directors:
@@ -91,7 +91,7 @@ type Picture struct {
 	Counts    map[string][]Count // by Director.ID, up to CountLife after its last Sync
 	Reports   []director.Report  // the newest for each Node and By, in no order
 
-	Registrations []Registration // the newest for each Node and Instance, in no order
+	Registrations []Registration // all that directors offer, in no order
 }
 
 // Director is one director, as others see it.

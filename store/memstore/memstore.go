@@ -169,8 +169,7 @@ func (s *shared) replace(o store.Overlay) error {
 // picture forgets what is past its life and returns the rest. s.mu is held.
 func (s *shared) picture(now time.Time) store.Picture {
 	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
-	reports := newest[reportKey, director.Report]{at: map[reportKey]int{}}
-	registrations := newest[registrationKey, store.Registration]{at: map[registrationKey]int{}}
+	newest := map[reportKey]int{}
 	for id, d := range s.directors {
 		if d.Seen.After(now) { // the clock was set back
 			d.Seen = now
@@ -190,14 +189,19 @@ func (s *shared) picture(now time.Time) store.Picture {
 		if age > store.ReportLife {
 			continue
 		}
+		p.Registrations = append(p.Registrations, d.registrations...)
 		for _, r := range d.reports {
-			reports.add(reportKey{r.Node, r.By}, r, r.Taken)
-		}
-		for _, r := range d.registrations {
-			registrations.add(registrationKey{r.Node, r.Instance}, r, r.Seen)
+			key := reportKey{r.Node, r.By}
+			i, known := newest[key]
+			switch {
+			case !known:
+				newest[key] = len(p.Reports)
+				p.Reports = append(p.Reports, r)
+			case r.Taken.After(p.Reports[i].Taken):
+				p.Reports[i] = r
+			}
 		}
 	}
-	p.Reports, p.Registrations = reports.all, registrations.all
 	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
 	return p
 }
@@ -205,29 +209,6 @@ func (s *shared) picture(now time.Time) store.Picture {
 type reportKey struct {
 	node director.NodeID
 	by   string
-}
-
-type registrationKey struct {
-	node     director.NodeID
-	instance string
-}
-
-// newest keeps the newest of those that have the same key.
-type newest[K comparable, T any] struct {
-	all   []T
-	times []time.Time
-	at    map[K]int // where it stands in both
-}
-
-func (n *newest[K, T]) add(key K, v T, taken time.Time) {
-	i, known := n.at[key]
-	switch {
-	case !known:
-		n.at[key] = len(n.all)
-		n.all, n.times = append(n.all, v), append(n.times, taken)
-	case taken.After(n.times[i]):
-		n.all[i], n.times[i] = v, taken
-	}
 }
 
 // Watch implements [store.Store].

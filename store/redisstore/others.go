@@ -114,6 +114,7 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	if len(o.Counts) > 0 {
 		p.Counts[o.Director.ID] = o.Counts
 	}
+	p.Registrations = slices.Clip(o.Registrations)
 	reports := len(o.Reports)
 	for _, other := range all {
 		reports += len(other.offered.reports)
@@ -134,16 +135,6 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	for _, r := range o.Reports {
 		add(r)
 	}
-	registered := map[registrationID]store.Registration{}
-	register := func(r store.Registration) {
-		id := registrationID{r.Node, r.Instance}
-		if have, ok := registered[id]; !ok || r.Seen.After(have.Seen) {
-			registered[id] = r
-		}
-	}
-	for _, r := range o.Registrations {
-		register(r)
-	}
 	for id, other := range all {
 		age := now.Sub(other.director.Seen)
 		if age <= store.DirectorLife {
@@ -159,12 +150,9 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 			for _, r := range other.offered.reports {
 				add(r)
 			}
-			for _, r := range other.offered.registrations {
-				register(r)
-			}
+			p.Registrations = slices.AppendSeq(p.Registrations, maps.Values(other.offered.registrations))
 		}
 	}
-	p.Registrations = slices.Collect(maps.Values(registered))
 	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
 	return p
 }
