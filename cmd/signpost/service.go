@@ -140,6 +140,7 @@ func (d *service) openSyncer(s *settings) error {
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.fleet, Prober: d.prober,
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		DownAfter: s.Store.Registered.DownAfter, ForgetAfter: s.Store.Registered.ForgetAfter,
 		Log: d.log.With("part", "store"),
 	})
 	if err != nil {
