@@ -82,7 +82,9 @@ type loop struct {
 	offset  time.Duration // store's clock minus ours
 
 	fleet    *director.Fleet
-	compiled compiled // what fleet was made of
+	compiled compiled                   // what fleet was made of
+	joined   map[director.NodeID]bool   // the registered nodes in it
+	refused  map[director.NodeID]string // the others, and why
 	probing  probing
 	heeded   map[heard]bool                      // doubts of others
 	verdicts map[director.NodeID]director.Report // what is held of each node
@@ -138,7 +140,7 @@ func (l *loop) exchange(ctx context.Context) {
 	l.late.Reset(l.cfg.Tick / 5)
 	var o Offer
 	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
-		o.Counts, o.Reports = l.ledgers.counts(), l.reports()
+		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
 	}
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
@@ -184,6 +186,8 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.ledgers.shift(offset - l.offset)
 		l.offset = offset
 		l.picture = r.picture
+		l.registry.setOffset(offset)
+		l.registry.adopt(l.cfg.Now(), r.picture)
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
 		l.heed(r.picture)

@@ -49,6 +49,10 @@ type SyncerConfig struct {
 	// kept against a store that loses it. Empty: no copy.
 	StateDir string
 
+	// DownAfter is how long a registered node may be silent before it is down, and
+	// ForgetAfter how long before it is forgotten. Defaults 5 s and 5 min.
+	DownAfter, ForgetAfter time.Duration
+
 	Tick    time.Duration // between two snapshots, give or take a tenth; default 250 ms
 	Settle  time.Duration // see DefaultSettle, which is the default
 	Stale   time.Duration // how old a report may be whose word about health counts; default 15 s
@@ -70,6 +74,7 @@ type Syncer struct {
 	loop  *loop
 
 	evidence evidence
+	registry *registry
 
 	mu       sync.Mutex // guards what follows
 	declared declared
@@ -95,6 +100,8 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	setDefault(&c.Settle, DefaultSettle)
 	setDefault(&c.Stale, 15*time.Second)
 	setDefault(&c.Timeout, time.Second)
+	setDefault(&c.DownAfter, defaultDownAfter)
+	setDefault(&c.ForgetAfter, max(defaultForgetAfter, c.DownAfter))
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -105,7 +112,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		host, _ := os.Hostname() // without one, chance alone makes it unique
 		c.Director = host + "-" + rand.Text()[:8]
 	}
-	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}}
+	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c)}
 	if err := s.SetConfig(c.Config); err != nil {
 		return nil, err
 	}

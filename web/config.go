@@ -80,6 +80,10 @@ type Policy struct {
 	// 0: 10 and 200, negative: no limit. An address is an IPv4 address or an IPv6 /64.
 	PerKey, PerAddress int
 
+	// NoStatus answers 404 at /status-json.xsl, where otherwise anybody can read how
+	// many listen to each mount and what plays there.
+	NoStatus bool
+
 	// FullAddresses puts whole addresses into records, as royalty reports may need.
 	FullAddresses bool
 }

@@ -140,8 +140,9 @@ func (d *service) openSyncer(s *settings) error {
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.fleet, Prober: d.prober,
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
-		Stale: 3 * s.probeConfig().Detection(),
-		Log:   d.log.With("part", "store"),
+		Stale:     3 * s.probeConfig().Detection(),
+		DownAfter: s.Store.Registered.DownAfter, ForgetAfter: s.Store.Registered.ForgetAfter,
+		Log: d.log.With("part", "store"),
 	})
 	if err != nil {
 		return err
