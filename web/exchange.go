@@ -42,11 +42,10 @@ type exchange struct {
 	orRedirect bool   // if the stream cannot be carried, a redirect is better than nothing
 	overflow   string // where everybody goes when all nodes are full
 
-	fault   *fault // what the answer was instead
-	carried Carried
-	ended   bool // carried is set
-	rec     Record
-	body    []byte // of playlists
+	fault  *fault // what the answer was instead
+	inline bool   // a stream was begun, whose record comes at its end
+	rec    Record
+	body   []byte // of playlists
 }
 
 // rankedCap is more than a playlist lists, so that deciding does not allocate.

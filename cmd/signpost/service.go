@@ -74,9 +74,22 @@ func start(s *settings, o options) (*service, error) {
 // close ends everything, the last opened first. Requests get the time that the
 // configuration gives them.
 func (d *service) close() {
+	d.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+closeTimeout)
 	defer cancel()
 	d.closing.close(ctx, d.log)
+}
+
+// drain lets streams that are carried inline play on for a while, as new ones are
+// refused. All else goes on meanwhile, so that load balancers and listeners notice.
+func (d *service) drain() {
+	if d.proxy == nil || d.web == nil {
+		return
+	}
+	d.web.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Proxy.DrainTimeout)
+	defer cancel()
+	_ = d.proxy.Drain(ctx) // the deadline is no failure
 }
 
 // geography is the Locator in force; a reload may open another.
@@ -189,7 +202,7 @@ func (d *service) openWeb(s *settings) error {
 		d.closing.run("records", r.run)
 	}
 	if d.proxy != nil {
-		c.Carrier = carrier{d.proxy}
+		c.Carrier = carrier{Proxy: d.proxy, perListener: s.Proxy.PerListener}
 	}
 	var err error
 	d.web, err = web.New(c)

@@ -29,14 +29,14 @@ func BenchmarkPaced(b *testing.B) {
 	b.Cleanup(func() { close(step) })
 	piece := make([]byte, 2000)
 	f := startFront(b, quick(), Request{Upstreams: upstreams(startNode(b, func(conn net.Conn) {
-		_, _ = io.WriteString(conn, okHead+"audio")
+		_, _ = io.WriteString(conn, okHead+sound)
 		for range step {
 			_, _ = conn.Write(piece)
 		}
 	}))})
 	br := bufio.NewReader(f.listen(b, getRequest))
 	readAnswer(b, br)
-	_, _ = br.Discard(len("audio"))
+	_, _ = br.Discard(len(sound))
 	b.SetBytes(int64(len(piece)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -51,7 +51,7 @@ func BenchmarkAnswerHead(b *testing.B) {
 	h := head{fields: []field{{"Server", "Icecast 2.4.4"}, {"Content-Type", "audio/mpeg"}, {"icy-name", "Radio"}, {"icy-genre", "Test"}, {"icy-metaint", "16000"}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		a := newAnswer(h, Request{})
+		a := newAnswer(h, "", false, true)
 		_ = a.wire()
 	}
 }

@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -29,16 +31,36 @@ import (
 type Config struct {
 	MaxListeners int     // streams carried at once; 0: any number
 	MaxMbit      float64 // megabits a second of audio carried at once, as Request.Kbit adds up; 0: any
+	MaxPerMount  int     // streams of one mount carried at once; 0: any number
+	MaxPerClient int     // streams to one address (IPv4, or an IPv6 /64) at once; 0: any number
+
+	// PerListener gives each listener an upstream of its own, which tells the node
+	// who listens, for stations whose nodes must count every listener.
+	PerListener bool
+	// Burst is how much audio a listener gets at once, to begin with and to have in
+	// reserve. 0: 64 KB, as Icecast's burst-size.
+	Burst time.Duration
+	// Linger is how long an upstream is kept for new listeners when the last has left.
+	Linger time.Duration
 
 	ConnectTimeout time.Duration // TCP and TLS toward one node; default 2 s
-	HeaderTimeout  time.Duration // from the request to the first byte of audio; default 5 s
-	// IdleTimeout is how long a node may be silent in mid-stream before the
-	// stream is cut. A frozen node keeps its connections open, and shows only
-	// here. Default 15 s.
+	HeaderTimeout  time.Duration // from the request to the first frame of audio; default 5 s
+	// IdleTimeout is how long a node may be silent in mid-stream before its
+	// listeners are cut. A frozen node keeps its connections open, and shows only
+	// here. Another node is looked for much earlier, when half of the burst is
+	// used up. Default 15 s.
 	IdleTimeout time.Duration
 	// StallTimeout is how long a listener may take no audio before it is cut.
 	// It counts from when the network's buffers toward it are full. Default 15 s.
 	StallTimeout time.Duration
+
+	// Targets returns the nodes that may take over the listeners of one that has
+	// failed or is to be left, the best first. It may include that one, and is asked
+	// for the listener for whom the upstream was opened. nil: the Upstreams of that
+	// listener's Request.
+	Targets func(mount string, node director.NodeID, client netip.Addr) []Upstream
+	// Evidence is told what nodes did instead of playing. It must not block.
+	Evidence func(Failure)
 
 	TLS *tls.Config  // toward https nodes; nil: verify with the system's roots
 	Log *slog.Logger // nil: slog.Default
@@ -55,18 +77,20 @@ type Request struct {
 	Upstreams []Upstream // ranked: the next is tried if one fails before its first byte of audio
 	Mount     string     // the public path, for logs
 	Kbit      int        // what the stream takes of the budget, in kbit/s; 0: 128
-	Client    netip.Addr // told to the node in X-Forwarded-For; invalid: not told
+	Client    netip.Addr // for MaxPerClient, and with PerListener told to the node; invalid: unknown
+	UserAgent string     // told to the node with PerListener
+	Metadata  bool       // the listener asked for ICY metadata
 	ICYLine   bool       // answer "ICY 200 OK", which some SHOUTcast players insist on
 	Type      string     // media type where the node tells none or octet-stream; empty: audio/mpeg
 }
 
 // Result is how a stream went.
 type Result struct {
-	Node     director.NodeID // which node served; empty: none did
-	Bytes    int64           // of the node's stream written to the listener, ICY metadata included
+	Node     director.NodeID // which node served last; empty: none did
+	Bytes    int64           // of the stream written to the listener, ICY metadata included
 	Duration time.Duration   // since the answer began; 0: it never did
-	End      End             // empty if Serve returned an error
-	Failed   []Failure       // nodes that were tried in vain, in order
+	End      End
+	Failed   []Failure // nodes that were tried in vain, in order
 }
 
 // An End says why a stream ended. The set is closed, and each is its stable
@@ -77,15 +101,21 @@ type End string
 const (
 	EndListenerLeft    End = "listener_left"    // closed or half-closed its connection, or it was reset
 	EndListenerStalled End = "listener_stalled" // took no audio for StallTimeout
-	EndUpstreamEnded   End = "upstream_ended"   // the node closed its connection, or its body was over
-	EndUpstreamSilent  End = "upstream_silent"  // the node sent nothing for IdleTimeout
-	EndUpstreamFailed  End = "upstream_failed"  // the node reset its connection or broke its own framing
-	EndDrained         End = "drained"          // this director was shut down
+	EndListenerSlow    End = "listener_slow"    // took less than the bitrate, and skipped too often
+	EndUpstreamEnded   End = "upstream_ended"   // the node closed its connection, or its body was over, and nobody took over
+	EndUpstreamSilent  End = "upstream_silent"  // the node sent nothing for IdleTimeout, and nobody took over
+	EndUpstreamFailed  End = "upstream_failed"  // the node reset its connection or broke its framing, and nobody took over
+	EndDrained         End = "drained"          // this director was shut down; of a Failover: the node was left
 )
 
+var ends = [...]End{EndListenerLeft, EndListenerStalled, EndListenerSlow, EndUpstreamEnded, EndUpstreamSilent, EndUpstreamFailed, EndDrained}
+
 // Ends lists every End, for metrics that name them all from the start.
-func Ends() []End {
-	return []End{EndListenerLeft, EndListenerStalled, EndUpstreamEnded, EndUpstreamSilent, EndUpstreamFailed, EndDrained}
+func Ends() []End { return slices.Clone(ends[:]) }
+
+// upstream says whether it was the node's doing.
+func (e End) upstream() bool {
+	return e == EndUpstreamEnded || e == EndUpstreamSilent || e == EndUpstreamFailed
 }
 
 // Error makes an End usable as the cause of a cancelled context.
@@ -112,9 +142,14 @@ const (
 	WhyStatus   Why = "status"    // any other status but 2xx
 	WhyRedirect Why = "redirect"  // to a stranger, to itself, or a second one
 	WhyNotAudio Why = "not_audio" // a page, a playlist, a compressed body
-	WhyMetadata Why = "metadata"  // ICY metadata unasked for, or at no usable interval
-	WhyEnded    Why = "ended"     // closed or broken before the first byte of audio
+	WhyMetadata Why = "metadata"  // ICY metadata at no usable interval, or at another than told
+	WhyEnded    Why = "ended"     // closed or broken before the first frame of audio
+	WhyLost     Why = "lost"      // closed or broken in mid-stream
+	WhySilent   Why = "silent"    // less than half its bitrate for too long in mid-stream
 )
+
+// Error makes a Failure usable as one.
+func (f Failure) Error() string { return string(f.Node) + ": " + f.Detail }
 
 // Errors of Serve. With each of them nothing has been written, and the caller
 // still owns the response.
@@ -125,17 +160,44 @@ var (
 	ErrDraining = fmt.Errorf("proxy: shutting down: %w", ErrNoRoom)
 )
 
+// NoUpstreamError is an ErrNoUpstream that says what each node did.
+type NoUpstreamError struct{ Failed []Failure }
+
+func (e *NoUpstreamError) Error() string {
+	text := ErrNoUpstream.Error()
+	for i, f := range e.Failed {
+		text += [...]string{": ", "; "}[min(i, 1)] + f.Error()
+	}
+	return text
+}
+
+// Unwrap returns ErrNoUpstream.
+func (e *NoUpstreamError) Unwrap() error { return ErrNoUpstream }
+
 // Proxy carries streams within a budget. It is safe for concurrent use.
 type Proxy struct {
 	cfg    Config
+	epoch  time.Time
 	budget budget
+	base   context.Context // of all sources
+	end    context.CancelFunc
 	cutoff context.Context // done when running streams must end
-	cut    context.CancelFunc
+	cut    context.CancelCauseFunc
+	start  sync.Once // of loops, with the first listener on plain TCP
+	loops  []*loop
 
-	running sync.WaitGroup // one for each Serve that has room; added to under budget.mu
+	running sync.WaitGroup // one for each listener that has room; added to under budget.mu
+	open    sync.WaitGroup // one for each goroutine that looks after a source
+	turn    atomic.Uint32  // which loop is next
+
+	mu      sync.Mutex // guards what follows, and who listens to what
+	shared  map[key]*source
+	sources map[*source]struct{}
+	mounts  map[string]*mount
+	whys    map[Why]uint64
 }
 
-// New returns a Proxy that carries nothing yet.
+// New returns a Proxy that carries nothing yet. It is ended by Drain.
 func New(cfg Config) *Proxy {
 	orDefault(&cfg.ConnectTimeout, 2*time.Second)
 	orDefault(&cfg.HeaderTimeout, 5*time.Second)
@@ -144,14 +206,31 @@ func New(cfg Config) *Proxy {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	p := &Proxy{cfg: cfg, budget: budget{maxListeners: cfg.MaxListeners, maxMbit: cfg.MaxMbit}}
-	p.cutoff, p.cut = context.WithCancel(context.Background())
+	p := &Proxy{
+		cfg: cfg, epoch: time.Now(), budget: newBudget(cfg),
+		shared: map[key]*source{}, sources: map[*source]struct{}{}, mounts: map[string]*mount{}, whys: map[Why]uint64{},
+	}
+	p.base, p.end = context.WithCancel(context.Background())
+	p.cutoff, p.cut = context.WithCancelCause(context.Background())
 	return p
 }
 
 func orDefault(d *time.Duration, def time.Duration) {
 	if *d <= 0 {
 		*d = def
+	}
+}
+
+// now is the Proxy's clock. It is never 0, which means "never".
+func (p *Proxy) now() time.Duration { return time.Since(p.epoch) + 1 }
+
+// evidence counts and passes on what a node did instead of playing.
+func (p *Proxy) evidence(f Failure) {
+	p.mu.Lock()
+	p.whys[f.Why]++
+	p.mu.Unlock()
+	if p.cfg.Evidence != nil {
+		p.cfg.Evidence(f)
 	}
 }
 
@@ -165,13 +244,25 @@ func (p *Proxy) Drain(ctx context.Context) error {
 		p.running.Wait()
 		close(idle)
 	}()
+	var err error
 	select {
 	case <-idle:
-		return nil
 	case <-ctx.Done():
+		err = ctx.Err()
+		p.cfg.Log.Info("ending the streams that are still carried inline", "listeners", p.Usage().Listeners)
+		p.cut(EndDrained)
+		p.all(taskCut)
+		<-idle
 	}
-	p.cfg.Log.Info("ending the streams that are still carried inline", "listeners", p.Usage().Listeners)
-	p.cut()
-	<-idle
-	return ctx.Err()
+	p.end()
+	p.all(taskStop)
+	p.open.Wait()
+	return err
+}
+
+func (p *Proxy) all(kind taskKind) {
+	p.start.Do(func() {}) // no more of them
+	for _, l := range p.loops {
+		l.post(task{kind: kind})
+	}
 }
