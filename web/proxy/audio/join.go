@@ -7,8 +7,8 @@ import (
 
 // Join returns the bytes with which a stream begins at the frame first, in place
 // of that frame. The frames before it, in their order, are those that come before
-// it in the same stream without a gap; more than needed do no harm. 16 are enough
-// for anything from 24 kbit/s, 4 from 128 kbit/s. Neither is changed; the result may be first
+// it in the same stream without a gap; 4 are enough from 64 kbit/s on, 16 from
+// 16 kbit/s, and more do no harm. Neither is changed; the result may be first
 // itself.
 //
 // Layer III frames keep part of their audio in the frames before, up to 511 bytes
