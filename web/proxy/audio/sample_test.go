@@ -2,18 +2,36 @@ package audio
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// program is 2 s of something like music: chords that change, noise that beats,
-// and a sweep, at a steady level.
-const program = `aevalsrc=` +
-	`0.25*sin(2*PI*(220+55*floor(mod(t*2\,5)))*t)+0.15*sin(2*PI*(331+40*floor(mod(t*3\,4)))*t)+0.08*sin(2*PI*(300+900*t)*t)+0.12*(2*random(0)-1)*exp(-12*mod(t\,0.25))` +
-	`|0.25*sin(2*PI*(221+55*floor(mod(t*2\,5)))*t)+0.15*sin(2*PI*(440+40*floor(mod(t*3\,4)))*t)+0.08*sin(2*PI*(300+900*t)*t)+0.12*(2*random(1)-1)*exp(-12*mod(t\,0.25))` +
-	`:d=2`
+// program is 2 s of something like music, in 16 bits, at 44.1 kHz in stereo:
+// chords that change, a sweep, and noise that beats.
+var program = sync.OnceValue(func() []byte {
+	const rate = 44100
+	random := rand.New(rand.NewPCG(1, 2))
+	var pcm []byte
+	for i := range 2 * rate {
+		t := float64(i) / rate
+		for channel := range 2 {
+			v := 0.25*math.Sin(2*math.Pi*(220+55*math.Mod(math.Floor(t*2), 5))*t) +
+				0.15*math.Sin(2*math.Pi*(331+float64(109*channel)+40*math.Mod(math.Floor(t*3), 4))*t) +
+				0.08*math.Sin(2*math.Pi*(300+900*t)*t) +
+				0.12*(2*random.Float64()-1)*math.Exp(-12*math.Mod(t, 0.25))
+			pcm = binary.LittleEndian.AppendUint16(pcm, uint16(int16(v*math.MaxInt16)))
+		}
+	}
+	return pcm
+})
 
 var samples sync.Map // arguments to func() []byte
 
@@ -22,7 +40,7 @@ var samples sync.Map // arguments to func() []byte
 func sample(tb testing.TB, args string) []byte {
 	tb.Helper()
 	once, _ := samples.LoadOrStore(args, sync.OnceValue(func() []byte {
-		return ffmpeg(tb, nil, "-f lavfi -i "+program+" "+args+" -")
+		return ffmpeg(tb, program(), "-f s16le -ar 44100 -ac 2 -i - "+args+" -")
 	}))
 	return once.(func() []byte)()
 }
@@ -62,6 +80,33 @@ func split(s *Splitter, data []byte, sizes ...int) []Unit {
 		data = data[n:]
 	}
 	return units
+}
+
+// difference says how units differ; it is empty if they do not. Only the bytes of
+// an Opaque stream are compared, and not how it came.
+func difference(want, got []Unit) string {
+	for i := range want {
+		switch {
+		case want[i].Params.Codec == Opaque && i < len(got):
+			if a, b := joined(want[i:]), joined(got[i:]); !bytes.Equal(a, b) {
+				return fmt.Sprintf("%d opaque bytes, want %d", len(b), len(a))
+			}
+			return ""
+		case i >= len(got):
+			return fmt.Sprintf("%d units, want %d", len(got), len(want))
+		case !bytes.Equal(want[i].Data, got[i].Data):
+			return fmt.Sprintf("unit %d has %d other bytes, want %d", i, len(got[i].Data), len(want[i].Data))
+		}
+		a, b := want[i], got[i]
+		a.Data, b.Data = nil, nil
+		if diff := cmp.Diff(a, b); diff != "" {
+			return fmt.Sprintf("unit %d: %s", i, diff)
+		}
+	}
+	if len(got) > len(want) {
+		return fmt.Sprintf("%d units, want %d", len(got), len(want))
+	}
+	return ""
 }
 
 func joined(units []Unit) []byte {
