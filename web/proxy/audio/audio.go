@@ -95,8 +95,8 @@ const (
 // between frames, frames cut short, tags (ID3, APE), and the Xing and VBRI frames
 // in front of files, which would lie about the length of a live stream.
 //
-// The content decides what a stream is, and may change it: then Params change
-// from one unit to the next. A stream in which nothing is understood for 64 KB
+// The content decides what a stream is, and may change it within MPEG and ADTS,
+// or within Ogg: then Params change from one unit to the next. A stream in which nothing is understood for 64 KB
 // is Opaque from there on, for good. So are free-format MPEG audio, Ogg streams
 // that are multiplexed, as with Skeleton or video, and other formats in Ogg.
 //
@@ -107,7 +107,7 @@ type Splitter struct {
 	skip   int  // bytes of a tag yet to come, which are dropped
 	begun  bool // a unit was handed out
 	opaque bool
-	locked Params // of the frame that ended where buf begins; zero after junk
+	locked Params // of the last frame
 	ogg    ogg
 }
 
@@ -168,6 +168,7 @@ func (s *Splitter) cut(emit func(Unit)) {
 		if p.kind == more {
 			break
 		}
+		s.ogg.wasted = max(0, s.ogg.wasted-p.size)
 		switch p.kind {
 		case junk:
 			at += p.size
@@ -205,11 +206,17 @@ func (s *Splitter) pass(p []byte, emit func(Unit)) {
 // look says what b begins with. In sequence means that b follows immediately on
 // a unit or a tag.
 func (s *Splitter) look(b []byte, inSequence bool) piece {
+	// A stream does not change from frames to pages or back, and the one may look
+	// like the other for a while.
 	switch b[0] {
 	case 0xff:
-		return s.lookFrame(b, inSequence)
+		if s.ogg.mapping == nil {
+			return s.lookFrame(b, inSequence)
+		}
 	case 'O':
-		return s.ogg.look(b)
+		if s.locked.Codec == Opaque {
+			return s.ogg.look(b)
+		}
 	case 'I', 'A':
 		return lookTag(b)
 	}

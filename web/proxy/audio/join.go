@@ -1,23 +1,20 @@
 package audio
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "bytes"
 
 // Join returns the bytes with which a stream begins at the frame first, in place
 // of that frame. The frames before it, in their order, are those that come before
-// it in the same stream without a gap; more than needed do no harm. 16 are enough
-// for anything from 24 kbit/s, 4 from 128 kbit/s. Neither is changed; the result may be first
+// it in the same stream without a gap; 4 are enough from 64 kbit/s on, 16 from
+// 16 kbit/s, and more do no harm. Neither is changed; the result may be first
 // itself.
 //
 // Layer III frames keep part of their audio in the frames before, up to 511 bytes
 // back (main_data_begin, ISO/IEC 11172-3, 2.4.2.7). Behind the frames of another
-// stream a decoder finds something else there, and plays it. So Join moves that
-// part into first itself, under the header of a higher bitrate: nothing is lost,
-// and nothing delayed. If there is no bitrate high enough, frames before are sent
-// ahead with their side information zeroed; they decode to silence and hold what
-// is needed. If there are not enough frames, first is made silent instead.
+// stream a decoder finds something else there, and plays it: a pop of many times
+// the level. So Join moves that part into first itself, under the header of a
+// higher bitrate: nothing is lost and nothing delayed. If no bitrate is high
+// enough, which happens from 192 kbit/s on, a silent frame that holds it goes
+// ahead. If there are not enough frames, first is made silent instead.
 //
 // All other frames stand alone.
 func Join(before [][]byte, first []byte) []byte {
@@ -29,18 +26,46 @@ func Join(before [][]byte, first []byte) []byte {
 	if need == 0 {
 		return first
 	}
-	reservoir, ahead := lookBack(before, need)
+	from, to := h.sideInfo()
+	sideInfo, main := first[from:to], first[to:]
+	silence := make([]byte, len(sideInfo))
+
+	reservoir := lookBack(before, need)
 	if reservoir == nil {
-		return appendSilenced(nil, first)
+		return reframe(first, silence, nil, main)
 	}
-	if whole := h.embed(reservoir, first); whole != nil {
-		return whole
+	// The frames that follow count back from the end of this one, and not beyond
+	// the end of its audio.
+	whole := append(reservoir, main...)
+	if size := h.mainDataSize(first); size <= len(whole) {
+		alone := bytes.Clone(sideInfo)
+		alone[0] = 0
+		if !h.low {
+			alone[1] &= 0x7f
+		}
+		if f := reframe(first, alone, whole[:size], whole[size:]); f != nil {
+			return f
+		}
 	}
-	var joint []byte
-	for _, f := range ahead {
-		joint = appendSilenced(joint, f)
+	return append(reframe(first, silence, nil, reservoir), first...)
+}
+
+// reframe makes a Layer III frame of the same kind as like, of the least size that
+// has room, with main data at the beginning of the part for them and at its end.
+// It has no CRC. If there is no bitrate high enough it is nil.
+func reframe(like, sideInfo, begin, end []byte) []byte {
+	header := [headerSize]byte(like)
+	header[1] |= 1
+	for size := range byte(15 << 1) { // bitrate and padding
+		header[2] = size>>1<<4 | header[2]&0x0d | size&1<<1
+		h, ok := parseMPEG(header[:])
+		spare := h.size - mpegHeaderSize - len(sideInfo) - len(begin) - len(end)
+		if !ok || spare < 0 {
+			continue
+		}
+		return bytes.Join([][]byte{header[:mpegHeaderSize], sideInfo, begin, make([]byte, spare), end}, nil)
 	}
-	return append(joint, first...)
+	return nil
 }
 
 // layerIII reads the header of a whole Layer III frame.
@@ -90,105 +115,22 @@ func bits12(b []byte, at int) int {
 	return int(three >> (12 - at%8) & 0xfff)
 }
 
-// lookBack collects the last need bytes of main data of frames, and returns the
-// frames that hold them; nil if there are too few.
-func lookBack(frames [][]byte, need int) (reservoir []byte, holders [][]byte) {
-	reservoir = make([]byte, need)
+// lookBack returns the last need bytes of the main data of frames; nil if there
+// are fewer.
+func lookBack(frames [][]byte, need int) []byte {
+	reservoir := make([]byte, need)
 	for i := len(frames) - 1; i >= 0; i-- {
 		h, ok := layerIII(frames[i])
 		if !ok {
-			return nil, nil
+			return nil
 		}
 		_, to := h.sideInfo()
 		main := frames[i][to:]
 		main = main[max(0, len(main)-need):]
 		need -= copy(reservoir[need-len(main):], main)
 		if need == 0 {
-			return reservoir, frames[i:]
+			return reservoir
 		}
-	}
-	return nil, nil
-}
-
-// embed makes a frame that holds reservoir as well; nil if there is none so long.
-// The frames that follow count back from its end: what is over is put behind its
-// own audio, before which none of them reaches, and all else stays at its
-// distance from the end.
-func (h mpegHeader) embed(reservoir, first []byte) []byte {
-	from, to := h.sideInfo()
-	size := h.mainDataSize(first)
-	main := len(reservoir) + len(first) - to
-	if size > main {
-		return nil // not a valid frame
-	}
-	header := [headerSize]byte(first)
-	header[1] |= 1  // no CRC
-	header[2] &^= 2 // no padding
-	for index := range byte(15) {
-		header[2] = header[2]&0x0f | index<<4
-		big, ok := parseMPEG(header[:])
-		if !ok {
-			continue
-		}
-		_, begin := big.sideInfo()
-		spare := big.size - begin - main
-		if spare < 0 {
-			continue
-		}
-		out := append(make([]byte, 0, big.size), header[:mpegHeaderSize]...)
-		out = append(out, first[from:to]...)
-		clearMainDataBegin(out[mpegHeaderSize:], h.low)
-		out = append(append(out, reservoir...), first[to:]...)
-		return insertZeros(out, begin+size, spare)
 	}
 	return nil
-}
-
-func clearMainDataBegin(sideInfo []byte, low bool) {
-	sideInfo[0] = 0
-	if !low {
-		sideInfo[1] &= 0x7f
-	}
-}
-
-func insertZeros(b []byte, at, n int) []byte {
-	b = append(b, make([]byte, n)...)
-	copy(b[at+n:], b[at:])
-	clear(b[at : at+n])
-	return b
-}
-
-// appendSilenced appends a Layer III frame with its side information zeroed and
-// its CRC corrected.
-func appendSilenced(dst, b []byte) []byte {
-	at := len(dst)
-	dst = append(dst, b...)
-	b = dst[at:]
-	h, ok := layerIII(b)
-	if !ok {
-		return dst
-	}
-	from, to := h.sideInfo()
-	clear(b[from:to])
-	if h.crc {
-		binary.BigEndian.PutUint16(b[mpegHeaderSize:], mpegCRC(b[2:mpegHeaderSize], b[from:to]))
-	}
-	return dst
-}
-
-// mpegCRC is the CRC-16 of ISO/IEC 11172-3, 2.4.3.1, which covers half of the
-// header and, with Layer III, the side information.
-func mpegCRC(parts ...[]byte) uint16 {
-	crc := uint16(0xffff)
-	for _, b := range bytes.Join(parts, nil) {
-		crc ^= uint16(b) << 8
-		for range 8 {
-			if crc>>15 == 1 {
-				crc = crc<<1 ^ 0x8005
-			} else {
-				crc <<= 1
-			}
-		}
-	}
-	return crc
 }

@@ -1,6 +1,9 @@
 package audio
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // mpegHeader is the header of an MPEG audio frame (ISO/IEC 11172-3, 2.4.1.3;
 // 13818-3 halves the rates, and the unofficial MPEG-2.5 halves them again).
@@ -123,21 +126,22 @@ func isIndex(b []byte) bool {
 // Longer ones are taken for junk.
 const maxTag = 4 << 20
 
-// lookTag finds ID3v2 tags (id3.org, ID3v2.4.0, 3.1) and APEv2 tags (wiki.hydrogenaud.io),
-// which may hold pictures. ID3v1 is too short to matter, and is junk.
+// lookTag finds ID3v2 tags (id3.org, ID3v2.4.0, 3.1) and APEv2 tags
+// (wiki.hydrogenaud.io, APEv2 specification), which may hold pictures. ID3v1 is
+// 128 bytes of junk.
 func lookTag(b []byte) piece {
-	const id3, ape = "ID3", "APETAGEX"
-	const id3Size, apeSize = 10, 32 // of their headers, in bytes
+	const id3, id3Size = "ID3", 10 // bytes of a header or a footer
+	const ape, apeSize = "APETAGEX\xd0\x07\x00\x00", 32
 	size := 0
 	switch {
 	case begins(b, id3):
 		if len(b) < id3Size {
 			return piece{kind: more}
 		}
-		if b[3] < 0xff && b[4] < 0xff && (b[6]|b[7]|b[8]|b[9]) < 0x80 {
+		if b[3] <= 4 && b[5]&0xf == 0 && (b[6]|b[7]|b[8]|b[9]) < 0x80 {
 			size = id3Size + int(b[6])<<21 + int(b[7])<<14 + int(b[8])<<7 + int(b[9])
-			if b[5]&0x10 != 0 {
-				size += id3Size // a footer
+			if hasFooter := b[5]&0x10 != 0; hasFooter {
+				size += id3Size
 			}
 		}
 	case begins(b, ape):
@@ -146,7 +150,7 @@ func lookTag(b []byte) piece {
 		}
 		size = apeSize
 		if isHeader := b[23]&0x20 != 0; isHeader { // otherwise it is a footer, and its items are past
-			size += int(b[12]) | int(b[13])<<8 | int(b[14])<<16 | int(b[15])<<24
+			size += int(binary.LittleEndian.Uint32(b[12:]))
 		}
 	}
 	if size == 0 || size > maxTag {

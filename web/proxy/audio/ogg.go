@@ -2,7 +2,6 @@ package audio
 
 import (
 	"encoding/binary"
-	"strings"
 	"time"
 )
 
@@ -11,12 +10,13 @@ const (
 	oggHeaderSize = 27         // bytes, without the table of segments (RFC 3533, 6)
 
 	oggContinued = 1 // flags of a page: it begins within a packet,
-	oggBegins    = 2 // a logical stream begins with it,
-	oggEnds      = 4 // or ends
+	oggBegins    = 2 // or a logical stream begins with it
 
 	// maxOggHeaders bounds the header pages in a row, in bytes. Setup takes 4 to
 	// 8 KB with Vorbis; comments may hold a picture.
 	maxOggHeaders = 256 << 10
+	// maxWasted allows for a few false beginnings in a row, however long.
+	maxWasted = 4 * search
 	// maxGap is the longest a page is believed to last; what goes further is a
 	// jump in a stream's clock.
 	maxGap = time.Minute
@@ -33,8 +33,8 @@ type ogg struct {
 	headers  int      // bytes of header pages in a row; 0: audio has begun
 
 	// wasted is how many bytes have been summed for nothing, in pages that were
-	// none, less those consumed since. It keeps a flood of false beginnings from
-	// taking more than linear time.
+	// none, less those gone past since. It keeps a flood of false beginnings, each
+	// of which claims to be long, from taking more than linear time.
 	wasted int
 }
 
@@ -65,7 +65,7 @@ var mappings = []mapping{
 		read: func(p []byte) (int, int, int, int64) {
 			return 48000, int(p[9]), 48000, int64(binary.LittleEndian.Uint16(p[10:]))
 		},
-		isHeader: func(p []byte) bool { return strings.HasPrefix(string(p[:min(len(p), 8)]), "OpusTags") },
+		isHeader: func(p []byte) bool { return begins(p, "OpusTags") },
 	},
 	{ // RFC 9639, 10.1 and 8.2: STREAMINFO holds 20 bits of rate and 3 of channels
 		format: "FLAC", mark: "\x7fFLAC\x01", size: 51,
@@ -80,12 +80,13 @@ var mappings = []mapping{
 
 // look says what b, which begins with an O, begins with.
 func (o *ogg) look(b []byte) piece {
-	n := min(len(b), len(oggMark))
 	switch {
-	case string(b[:n]) != oggMark[:n]:
+	case !begins(b, oggMark):
 		return piece{kind: junk, size: 1}
 	case len(b) < oggHeaderSize:
 		return piece{kind: more}
+	case b[5] > 7: // flags that do not exist
+		return piece{kind: junk, size: 1}
 	}
 	size := oggHeaderSize + int(b[26])
 	if len(b) < size {
@@ -95,36 +96,28 @@ func (o *ogg) look(b []byte) piece {
 	for _, lacing := range b[oggHeaderSize:body] {
 		size += int(lacing)
 	}
+	if o.wasted+size > maxWasted {
+		return piece{kind: junk, size: 1}
+	}
 	if len(b) < size {
 		return piece{kind: more}
 	}
 	if binary.LittleEndian.Uint32(b[22:]) != oggCRC(b[:size]) {
-		return o.reject(size)
+		o.wasted += size
+		return piece{kind: junk, size: 1} // a page may begin within
 	}
 	// What is beyond the page tells whether streams are multiplexed: then they
 	// all begin before any of them goes on.
-	begins := b[5]&oggBegins != 0
-	if next := b[size:]; begins && len(next) <= 5 {
-		return piece{kind: more}
-	} else if begins && string(next[:5]) == oggMark && next[5]&oggBegins != 0 {
-		return piece{kind: foreign}
-	}
-	o.wasted = max(0, o.wasted-size)
-	if begins && !o.begin(b[body:size]) {
-		return piece{kind: foreign}
+	if b[5]&oggBegins != 0 {
+		next := b[size:]
+		if len(next) <= len(oggMark) {
+			return piece{kind: more}
+		}
+		if multiplexed := begins(next, oggMark) && next[5]&oggBegins != 0; multiplexed || !o.begin(b[body:size]) {
+			return piece{kind: foreign}
+		}
 	}
 	return o.page(b[:size], body)
-}
-
-// reject steps over the beginning of something that is no page, so that one that
-// begins within it is found, or over all of it if that happens too often.
-func (o *ogg) reject(size int) piece {
-	if o.wasted > 4*search {
-		o.wasted -= size
-		return piece{kind: junk, size: size}
-	}
-	o.wasted += size
-	return piece{kind: junk, size: 1}
 }
 
 // begin notes a new logical stream by its first packet, and reports whether it
@@ -150,9 +143,9 @@ func (o *ogg) begin(packet []byte) bool {
 func (o *ogg) page(b []byte, body int) piece {
 	flags := b[5]
 	serial, sequence := binary.LittleEndian.Uint32(b[14:]), binary.LittleEndian.Uint32(b[18:])
-	begins, continued := flags&oggBegins != 0, flags&oggContinued != 0
+	isFirst, continued := flags&oggBegins != 0, flags&oggContinued != 0
 	switch {
-	case begins:
+	case isFirst:
 		o.serial = serial
 	case o.mapping == nil || serial != o.serial:
 		return piece{kind: junk, size: len(b)} // of no stream whose headers are known
@@ -164,7 +157,7 @@ func (o *ogg) page(b []byte, body int) piece {
 	u := Unit{Params: o.params, Start: !continued}
 	first := b[body:]
 	switch {
-	case begins, o.headers > 0 && (continued || len(first) == 0 || o.mapping.isHeader(first)):
+	case isFirst, o.headers > 0 && (continued || len(first) == 0 || o.mapping.isHeader(first)):
 		if o.headers += len(b); o.headers > maxOggHeaders {
 			return piece{kind: foreign}
 		}
