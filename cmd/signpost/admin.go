@@ -26,14 +26,19 @@ func (d *service) openAdmin(s *settings) error {
 		return nil
 	}
 	log := d.log.With("part", "admin")
-	h, err := admin.New(admin.Config{
+	c := admin.Config{
 		Token:      s.token,
 		Collectors: []prometheus.Collector{d.web.Collector()},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS})
 		},
 		Log: log,
-	})
+	}
+	if d.proxy != nil {
+		inline := streams{d.proxy}
+		c.Collectors, c.Streams = append(c.Collectors, inline), inline.list
+	}
+	h, err := admin.New(c)
 	if err != nil {
 		return err
 	}

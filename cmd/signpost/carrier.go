@@ -1,36 +1,32 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
-	"strings"
+	"net/netip"
+	"time"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
 // carrier lets package web carry streams by package proxy; the two do not know
 // each other.
-type carrier struct {
-	*proxy.Proxy
-	perListener bool
-}
+type carrier struct{ *proxy.Proxy }
 
-// Carry implements [web.Carrier]. The listener's query goes to the node only where
-// the node is to know every listener: what one listener adds must not decide about
-// a stream that others share.
+// Carry implements [web.Carrier].
 func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, done func(web.Carried)) error {
 	req := proxy.Request{
 		Upstreams: make([]proxy.Upstream, len(s.Upstreams)),
-		Mount:     s.Mount, Kbit: s.Kbit, Client: s.Client, ICYLine: s.ICYLine, Type: s.Type,
+		Mount:     s.Mount, Kbit: s.Kbit, Client: s.Client, ICYLine: s.ICYLine, Type: s.Type, Query: s.Query,
 		UserAgent: r.UserAgent(), Metadata: r.Header.Get("Icy-MetaData") == "1",
 	}
 	for i, u := range s.Upstreams {
 		req.Upstreams[i] = proxy.Upstream(u)
-		if c.perListener {
-			req.Upstreams[i].URL = withQuery(u.URL, s.Query)
-		}
 	}
 	err := c.Serve(w, r, req, func(res proxy.Result) {
 		done(web.Carried{Node: res.Node, Bytes: res.Bytes, End: string(res.End)})
@@ -44,13 +40,56 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 	return err
 }
 
-// withQuery appends a listener's query to a URL that may have one of its own.
-func withQuery(u, query string) string {
-	switch {
-	case query == "":
-		return u
-	case strings.Contains(u, "?"):
-		return u + "&" + query
+// targetsWanted is how many nodes are tried for listeners whose node has failed.
+const targetsWanted = 3
+
+// targets asks the core where the listeners of a node may go, as the one among
+// them would be sent for whom the upstream was opened.
+func (d *service) targets(mount string, node director.NodeID, client netip.Addr) []proxy.Upstream {
+	v := d.syncer.View()
+	if v.Snapshot == nil {
+		return nil
 	}
-	return u + "?" + query
+	decision := director.Decision{Want: targetsWanted}
+	v.Decide(&decision, director.Listener{
+		Addr: client, Place: d.geo.locate(client), Key: maphash.Comparable(d.seed, client),
+		Mount: mount, Scheme: director.AnyScheme, Avoid: node,
+	}, v.Live)
+	var all []proxy.Upstream
+	for _, c := range decision.Ranked {
+		if base, path := v.URL(c.Node, decision.Mount, director.AnyScheme); base != "" {
+			all = append(all, proxy.Upstream{Node: v.NodeID(c.Node), URL: base + path})
+		}
+	}
+	return all
+}
+
+// vacateEvery is how soon listeners leave a node that was drained.
+const vacateEvery = time.Second
+
+// vacate hands over the inline listeners of nodes that an operator has drained or
+// taken out, until ctx is done.
+func (d *service) vacate(ctx context.Context) error {
+	tick := time.NewTicker(vacateEvery)
+	defer tick.Stop()
+	left := map[director.NodeID]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		v := d.syncer.View()
+		if v.Snapshot == nil {
+			continue
+		}
+		for _, node := range d.proxy.Nodes() {
+			n, known := v.FindNode(node)
+			leave := !known || v.Node(n).State == director.Drained
+			if leave && !left[node] {
+				d.proxy.Vacate(node)
+			}
+			left[node] = leave
+		}
+	}
 }

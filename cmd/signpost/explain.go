@@ -111,7 +111,7 @@ func (c *explainCmd) askConfig() ([]byte, error) {
 		Log: slog.New(slog.DiscardHandler),
 	}
 	if s.Proxy.MaxListeners > 0 {
-		cfg.Carrier = carrier{Proxy: proxy.New(s.proxyConfig())}
+		cfg.Carrier = carrier{proxy.New(s.proxyConfig())}
 	}
 	server, err := web.New(cfg)
 	if err != nil {

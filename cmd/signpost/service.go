@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -47,8 +48,9 @@ type service struct {
 	store  store.Store
 	prober *probe.Prober
 	syncer *store.Syncer
-	proxy  *proxy.Proxy
+	proxy  *proxy.Proxy // nil: nothing is carried inline
 	web    *web.Server
+	seed   maphash.Seed
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
@@ -57,7 +59,7 @@ type service struct {
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
 func start(s *settings, o options) (*service, error) {
-	d := &service{options: o}
+	d := &service{options: o, seed: maphash.MakeSeed()}
 	d.settings.Store(s)
 	for _, step := range []func(*settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy, d.openWeb, d.openPublic, d.openAdmin,
@@ -185,8 +187,10 @@ func (d *service) openProxy(s *settings) error {
 	}
 	c := s.proxyConfig()
 	c.Log = d.log.With("part", "proxy")
+	c.Targets = d.targets
 	d.proxy = proxy.New(c)
 	d.closing.add("proxy", d.proxy.Drain)
+	d.closing.run("hand-over of inline listeners", d.vacate)
 	return nil
 }
 
@@ -202,7 +206,7 @@ func (d *service) openWeb(s *settings) error {
 		d.closing.run("records", r.run)
 	}
 	if d.proxy != nil {
-		c.Carrier = carrier{Proxy: d.proxy, perListener: s.Proxy.PerListener}
+		c.Carrier = carrier{d.proxy}
 	}
 	var err error
 	d.web, err = web.New(c)

@@ -28,6 +28,8 @@ type Config struct {
 	Collectors []prometheus.Collector
 	// Explain answers /api/v1/explain with something that becomes JSON.
 	Explain func(Question) any
+	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
+	Streams func() any
 	Log     *slog.Logger // for faults; nil: slog.Default
 }
 
@@ -65,6 +67,11 @@ func New(c Config) (http.Handler, error) {
 		}
 		return ctx.JSONPretty(http.StatusOK, c.Explain(q), "  ")
 	})
+	if c.Streams != nil {
+		guarded.GET("/api/v1/streams", func(ctx echo.Context) error {
+			return ctx.JSONPretty(http.StatusOK, c.Streams(), "  ")
+		})
+	}
 	return e, nil
 }
 

@@ -11,9 +11,10 @@ const defaultKbit = 128
 
 // Usage is how much of the inline budget is taken. A maximum of 0 is no bound.
 type Usage struct {
-	Listeners, MaxListeners int
-	Kbit                    int // kbit/s, as declared for each stream
-	MaxMbit                 float64
+	Listeners    int     `json:"listeners"`
+	MaxListeners int     `json:"max_listeners"`
+	Kbit         int     `json:"kbit"` // kbit/s, as declared for each stream
+	MaxMbit      float64 `json:"max_mbit"`
 }
 
 // budget bounds what is carried at once. All numbers are taken together or not at

@@ -33,12 +33,24 @@ const product = "Signpost"
 func (p *Proxy) newAsk(u Upstream, req Request, private bool) ask {
 	a := ask{upstream: u, req: req, header: http.Header{"Accept": {"*/*"}, "Icy-MetaData": {"1"}, "User-Agent": {product}}}
 	if private {
+		a.upstream.URL = withQuery(u.URL, req.Query)
 		a.header["User-Agent"] = []string{req.UserAgent} // "" sends none
 		if req.Client.IsValid() {
 			a.header["X-Forwarded-For"] = []string{req.Client.Unmap().WithZone("").String()}
 		}
 	}
 	return a
+}
+
+// withQuery appends a listener's query to a URL that may have one of its own.
+func withQuery(u, query string) string {
+	switch {
+	case query == "":
+		return u
+	case strings.Contains(u, "?"):
+		return u + "&" + query
+	}
+	return u + "?" + query
 }
 
 // nodeAt returns the given node that answers at u's scheme, host and port.

@@ -79,6 +79,7 @@ type Request struct {
 	Kbit      int        // what the stream takes of the budget, in kbit/s; 0: 128
 	Client    netip.Addr // for MaxPerClient, and with PerListener told to the node; invalid: unknown
 	UserAgent string     // told to the node with PerListener
+	Query     string     // appended to the URL with PerListener: what one listener adds decides for nobody else
 	Metadata  bool       // the listener asked for ICY metadata
 	ICYLine   bool       // answer "ICY 200 OK", which some SHOUTcast players insist on
 	Type      string     // media type where the node tells none or octet-stream; empty: audio/mpeg

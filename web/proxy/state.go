@@ -144,6 +144,18 @@ func (p *Proxy) Whys() map[Why]uint64 {
 	return maps.Clone(p.whys)
 }
 
+// Nodes returns the nodes that something comes from now.
+func (p *Proxy) Nodes() []director.NodeID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []director.NodeID
+	for s := range p.sources {
+		all = append(all, s.node)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Vacate lets the listeners of a node go over to others, if there are any that
 // play the same. It does not wait for that.
 func (p *Proxy) Vacate(node director.NodeID) {
