@@ -27,12 +27,12 @@ type ask struct {
 const product = "Signpost"
 
 // newAsk asks for the stream with its metadata, whether the first listener wants
-// it or not. One that will be alone with the node is told to it. A Range is never
+// it or not. With PerListener the node is told who that is. A Range is never
 // passed on: a live stream has none, and an answer of 206 makes players open
 // another connection.
-func (p *Proxy) newAsk(u Upstream, req Request, private bool) ask {
+func (p *Proxy) newAsk(u Upstream, req Request) ask {
 	a := ask{upstream: u, req: req, header: http.Header{"Accept": {"*/*"}, "Icy-MetaData": {"1"}, "User-Agent": {product}}}
-	if private {
+	if p.cfg.PerListener {
 		a.upstream.URL = withQuery(u.URL, req.Query)
 		a.header["User-Agent"] = []string{req.UserAgent} // "" sends none
 		if req.Client.IsValid() {

@@ -42,9 +42,10 @@ type session struct {
 // wrote moves over n bytes that the network took.
 func (s *session) wrote(n int, now time.Duration) {
 	s.cur.advance(n)
+	before := max(0, s.bytes)
 	s.bytes += int64(n)
 	s.progress = now
-	s.src.mount.sent.Add(uint64(n))
+	s.src.mount.sent.Add(uint64(max(0, s.bytes) - before))
 	if s.src.paced() {
 		s.src.took(s.cur.audio)
 	}

@@ -70,7 +70,7 @@ func (p *Proxy) claim(u Upstream, req Request, private bool) *source {
 		return s
 	}
 	s := &source{
-		p: p, ask: p.newAsk(u, req, private), node: u.Node, mount: p.mountOf(req.Mount), alone: private, private: private, began: time.Now(),
+		p: p, ask: p.newAsk(u, req), node: u.Node, mount: p.mountOf(req.Mount), alone: private, private: private, began: time.Now(),
 		vacate: make(chan struct{}, 1), ready: make(chan struct{}), space: make(chan struct{}, 1),
 		ring: newRing(p.cfg.Burst, orKbit(req.Kbit)), claims: 1,
 	}
@@ -151,6 +151,7 @@ func (s *source) run() {
 	s.parser.begin(up)
 	go func() { read <- s.read(up) }()
 	defer func() {
+		s.cancel(nil)
 		up.close()
 		<-read
 	}()
@@ -243,14 +244,13 @@ func (s *source) look(up *upstream, read chan error) {
 				next = s.seek(EndDrained, true)
 			}
 		case to := <-next.result():
-			switch {
-			case to != nil:
+			next.found = nil
+			if to != nil {
 				s.handOver(to, next)
 				return
-			case next.vacating:
+			}
+			if next.vacating { // it stays; a silent one has until its IdleTimeout
 				next = nil
-			default:
-				next.found = nil // until the patience is over
 			}
 		case err := <-read:
 			read <- nil
@@ -268,7 +268,8 @@ func (s *source) look(up *upstream, read chan error) {
 // patience is how long the node may be silent before another is looked for: half
 // of what listeners have in reserve, for the other half is needed to find one.
 func (s *source) patience() time.Duration {
-	if _, took, _ := s.ring.measured(); took > 0 && joinable(s.parser.codec) {
+	if joinable(s.parser.codec) {
+		_, took, _ := s.ring.measured()
 		return min(max(took/2, minPatience), s.p.cfg.IdleTimeout)
 	}
 	return s.p.cfg.IdleTimeout

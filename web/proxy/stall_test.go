@@ -86,14 +86,14 @@ func TestStallWhileTheNodeIsSilent(t *testing.T) {
 	}
 	cfg := quick()
 	cfg.StallTimeout, cfg.IdleTimeout = 300*time.Millisecond, time.Hour
-	f := newFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+frames(150))))})
+	f := newFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+frames(120))))})
 	f.Start()
 	conn := f.dial(t)
 	_ = conn.SetReadBuffer(4 << 10)
 	if _, err := io.WriteString(conn, getRequest); err != nil {
 		t.Fatal(err)
 	}
-	if res := f.result(t); res.End != EndListenerStalled || res.Bytes != 150*417 {
+	if res := f.result(t); res.End != EndListenerStalled || res.Bytes != 120*417 {
 		t.Errorf("result %+v", res)
 	}
 }
