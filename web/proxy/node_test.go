@@ -73,7 +73,7 @@ func startNode(t testing.TB, play func(net.Conn)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{Listener: l, requests: make(chan string, 100)}
+	n := &node{Listener: l, requests: make(chan string, 10_000)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
 		cancel()
@@ -179,7 +179,7 @@ func quick() Config {
 // newFront makes a front that is not started yet, and serves req to everybody.
 func newFront(t testing.TB, cfg Config, req Request) *front {
 	t.Helper()
-	f := &front{proxy: New(cfg), ended: make(chan ended, 1000)}
+	f := &front{proxy: New(cfg), ended: make(chan ended, 100_000)}
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.serve(w, r, req)
 	}))
