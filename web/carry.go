@@ -59,12 +59,8 @@ const (
 
 // carry answers with the stream itself, or with what the plan falls back to.
 func (s *Server) carry(x *exchange) error {
-	mount := x.view.Mount(x.d.Mount)
-	kbit := mount.Kbit
-	if kbit == 0 {
-		kbit = defaultKbit
-	}
-	if s.cfg.Carrier == nil || !s.cfg.Carrier.Room(kbit) || !s.beginCarrying() {
+	mount, kbit := x.view.Mount(x.d.Mount), x.kbit()
+	if !s.room(x) || !s.beginCarrying() {
 		s.stats.noRoom.Add(1)
 		return s.instead(x, faultNoRoom)
 	}
@@ -114,13 +110,33 @@ func (s *Server) carried(x *exchange) func(Carried) {
 	}
 }
 
+// kbit is what a stream of the mount takes of the inline budget.
+func (x *exchange) kbit() int {
+	kbit := x.view.Mount(x.d.Mount).Kbit
+	orDefault(&kbit, defaultKbit)
+	return kbit
+}
+
+// room says whether the inline budget has room for the listener.
+func (s *Server) room(x *exchange) bool {
+	return s.cfg.Carrier != nil && s.cfg.Carrier.Room(x.kbit())
+}
+
 // instead answers a listener whose stream could not be carried inline: with a
 // redirect where one may work for it.
 func (s *Server) instead(x *exchange, f *fault) error {
+	if err := s.fallBack(x, f); err != nil {
+		return err
+	}
+	return s.redirect(x)
+}
+
+// fallBack plans a redirect for a listener whose stream cannot be carried inline.
+func (s *Server) fallBack(x *exchange, f *fault) error {
 	if !x.orRedirect {
 		return f
 	}
-	x.answer, x.orRedirect = Redirect, false
+	x.answer, x.orRedirect, x.noRoom = Redirect, false, true
 	if x.rule != nil && x.rule.Answer == Proxy {
 		// The nodes were ranked for carrying, in any scheme.
 		x.listener.Scheme = x.ownScheme()
@@ -131,7 +147,7 @@ func (s *Server) instead(x *exchange, f *fault) error {
 			return f
 		}
 	}
-	return s.redirect(x)
+	return nil
 }
 
 // upstreams are the ranked nodes' URLs. It is not the redirects' way: it allocates.

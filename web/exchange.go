@@ -40,6 +40,7 @@ type exchange struct {
 	entries    Entries
 	mismatch   bool   // no node speaks the listener's scheme
 	orRedirect bool   // if the stream cannot be carried, a redirect is better than nothing
+	noRoom     bool   // the stream was to be carried, and could not be
 	overflow   string // where everybody goes when all nodes are full
 
 	fault  *fault // what the answer was instead

@@ -75,12 +75,17 @@ func (s *source) other(ctx context.Context) *source {
 			s.p.release(c)
 			return nil
 		}
-		if c.fail == nil && c.ring.params() == s.ring.params() {
+		if c.fail == nil && c.ring.params() == s.ring.params() && c.sound() {
 			return c
 		}
 		s.p.release(c)
 	}
 	return nil
+}
+
+// sound says whether the node plays as it should.
+func (s *source) sound() bool {
+	return !joinable(s.codec) || s.parser.slack(s.p.now()) > 0
 }
 
 // targets are the nodes that may take over, the best first.
@@ -114,8 +119,7 @@ func (s *source) failed(cause End, k *seeking) {
 	select {
 	case to := <-k.found:
 		k.found = nil
-		if to != nil {
-			s.handOver(to, k)
+		if to != nil && s.handOver(to, k) {
 			return
 		}
 	case <-s.ctx.Done():
@@ -141,29 +145,35 @@ func (s *source) over(end End) {
 	s.ring.publish(p.now())
 }
 
-// handOver lets the listeners of s go on with another source, on which s holds a claim.
-func (s *source) handOver(to *source, k *seeking) {
+// handOver lets the listeners of s go on with another source, on which s holds a
+// claim. It fails if that one has ended meanwhile, or has handed over to s itself.
+func (s *source) handOver(to *source, k *seeking) bool {
 	p := s.p
-	now := p.now()
-	s.ring.finish(now)
-	gap := max(0, now-s.parser.last())
-	s.ring.join(to.ring, gap, now)
+	defer p.release(to) // the claim of the search
+	gap := max(0, p.now()-s.parser.last())
+	f := Failover{Time: time.Now(), From: s.node, Cause: k.cause, Gap: gap, GapMs: gap.Milliseconds()}
 	p.mu.Lock()
+	to = to.followed()
+	if to == s || to.end != "" {
+		p.mu.Unlock()
+		return false
+	}
 	s.forget()
 	delete(p.sources, s)
-	to = to.followed()
-	n := s.claims
-	to.claims += n
-	s.moved = to
-	f := Failover{Time: time.Now(), From: s.node, To: to.node, Cause: k.cause, Gap: gap, GapMs: gap.Milliseconds(), Listeners: n}
-	s.mount.failover(f)
+	to.claims += s.claims
 	to.shards.Or(s.shards.Load())
+	s.moved = to
+	f.To, f.Listeners = to.node, s.claims
+	s.mount.failover(f)
 	p.mu.Unlock()
+	now := p.now()
+	s.ring.finish(now)
+	s.ring.join(to.ring, gap, now)
 	p.cfg.Log.Info("inline listeners went over to another node", "mount", s.mount.name, "from", f.From, "to", f.To,
-		"cause", string(f.Cause), "gap", gap.Round(time.Millisecond), "listeners", n)
+		"cause", string(f.Cause), "gap", gap.Round(time.Millisecond), "listeners", f.Listeners)
 	s.tell(task{kind: taskMove, src: s, to: to})
 	s.ring.publish(now)
-	p.release(to) // the claim of the search
+	return true
 }
 
 // join makes the chain of r go on with that of next, on a frame boundary: about

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -203,4 +204,33 @@ func TestJoint(t *testing.T) {
 	if joinable(audio.Ogg) || joinable(audio.Opaque) || !joinable(audio.ADTS) {
 		t.Error("joinable is wrong")
 	}
+}
+
+// TestVacateBoth has two nodes whose listeners are to go over to each other.
+func TestVacateBoth(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		a, b := startStation(t, 0, okHead), startStation(t, 10000, okHead)
+		a.tell(20)
+		b.tell(20)
+		f := startFront(t, quick(), Request{})
+		f.Config.Handler = f.of(upstreams(a.node, b.node), []Upstream{upstreams(a.node, b.node)[1], upstreams(a.node)[0]})
+		one, two := f.hear(t, "GET /0 HTTP/1.0\r\n\r\n"), f.hear(t, "GET /1 HTTP/1.0\r\n\r\n")
+		one.frames(t, 20)
+		two.frames(t, 20)
+		f.proxy.Vacate("node0")
+		f.proxy.Vacate("node1")
+		until(t, "one node is left", func() bool { return len(f.proxy.Nodes()) == 1 })
+		a.tell(20)
+		b.tell(20)
+		one.frames(t, 20)
+		two.frames(t, 20)
+	}
+}
+
+// of serves other nodes by the request's path, /0 or /1.
+func (f *front) of(nodes ...[]Upstream) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.serve(w, r, Request{Upstreams: nodes[r.URL.Path[1]-'0']})
+	})
 }

@@ -9,7 +9,7 @@ import (
 
 // Loops are only for Linux: elsewhere each listener has goroutines of its own.
 type (
-	loop  struct{}
+	loop  struct{ bit uint64 }
 	plain struct {
 		session
 		fd   int

@@ -21,11 +21,10 @@ import (
 // The connection is hijacked where that is possible, and Serve returns as soon as
 // the stream has begun. Over HTTP/2, and through a ResponseWriter that cannot be
 // hijacked, Serve writes and flushes it piece by piece, and returns at its end;
-// the status line and StallTimeout's socket options are then net/http's affair.
+// the status line and StallTimeout's socket options are then net/http's affair. It
+// panics with http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
 //
-// A listener that closes only its sending side counts as gone: a FIN looks the
-// same whether or not more could be received, and no player was seen that
-// half-closes and listens on. r must not be a HEAD.
+// r must not be a HEAD.
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done func(Result)) error {
 	req.Kbit = orKbit(req.Kbit)
 	if err := p.budget.take(req.Kbit, req.Mount, req.Client, func() { p.running.Add(1) }); err != nil {
@@ -68,7 +67,11 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 	conn, _, err := rc.Hijack()
 	if errors.Is(err, http.ErrNotSupported) {
 		s.cur = newCursor(at, nil, metadata)
-		s.finish(s.flush(ctx, &written{w: w, rc: rc, major: r.ProtoMajor, stall: p.cfg.StallTimeout}, newAnswer(s.src.head, req.Type, false, metadata)))
+		end := s.flush(ctx, &written{w: w, rc: rc, major: r.ProtoMajor, stall: p.cfg.StallTimeout}, newAnswer(s.src.head, req.Type, false, metadata))
+		s.finish(end)
+		if r.ProtoMajor >= 2 && (end == EndUpstreamFailed || end == EndUpstreamSilent) {
+			panic(http.ErrAbortHandler) // HTTP/2 can tell that from the end of a stream
+		}
 		return
 	}
 	if err == nil {

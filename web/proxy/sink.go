@@ -41,8 +41,7 @@ func (s *session) carry(h *hijacked) {
 	s.finish(end)
 }
 
-// flush gives a response that stays in net/http's hands its stream. A frame is no
-// stream's end where the node broke off: the response is aborted instead.
+// flush gives a response that stays in net/http's hands its stream.
 func (s *session) flush(ctx context.Context, o *written, a answer) End {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

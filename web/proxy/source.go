@@ -170,6 +170,7 @@ func (s *source) run() {
 	}
 	_ = up.conn.SetDeadline(time.Time{})
 	s.codec = s.parser.codec
+	s.p.plays(s.node)
 	close(s.ready)
 	s.look(up, read)
 }
@@ -245,8 +246,7 @@ func (s *source) look(up *upstream, read chan error) {
 			}
 		case to := <-next.result():
 			next.found = nil
-			if to != nil {
-				s.handOver(to, next)
+			if to != nil && s.handOver(to, next) {
 				return
 			}
 			if next.vacating { // it stays; a silent one has until its IdleTimeout
