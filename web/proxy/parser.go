@@ -12,6 +12,9 @@ import (
 const (
 	// readSize is what is read at once from a node, in bytes.
 	readSize = 16 << 10
+	// readSizeAlone is the same where every listener has an upstream of its own: a
+	// second at 32 kbit/s.
+	readSizeAlone = 4 << 10
 	// maxAhead is how far a node may run ahead of real time before it is read more
 	// slowly: bursts are some seconds long.
 	maxAhead = time.Minute
@@ -113,7 +116,11 @@ func (p *parser) last() time.Duration { return time.Duration(p.heard.Load()) }
 
 // read takes what the node sends until it fails.
 func (s *source) read(up *upstream) error {
-	buf := make([]byte, readSize)
+	size := readSize
+	if s.alone {
+		size = readSizeAlone
+	}
+	buf := make([]byte, size)
 	p := s.parser
 	for {
 		n, err := up.Read(buf)
@@ -143,6 +150,7 @@ func (s *source) read(up *upstream) error {
 
 // rest lets a node wait that sends faster than anybody listens.
 func (s *source) rest(d time.Duration) {
+	s.parser.until.Add(int64(d)) // it is not the node that is silent
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

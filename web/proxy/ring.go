@@ -222,6 +222,13 @@ func (r *ring) latest() *chunk {
 	return found
 }
 
+// shrink keeps no more than a chunk from here on: nobody will join.
+func (r *ring) shrink() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.burst, r.burstLen = 0, chunkSize
+}
+
 // measured is how much is kept for a burst, and the bitrate by it in bit/s; 0: unknown.
 func (r *ring) measured() (bytes int, took time.Duration, rate int) {
 	r.mu.Lock()

@@ -41,6 +41,7 @@ type source struct {
 	parser  *parser
 	heads   [4]atomic.Pointer[[]byte] // answers' heads, ready to be written
 	arrived atomic.Int64              // bytes from the node
+	reserve atomic.Int64              // what the only listener was given ahead, in nanoseconds
 	shards  atomic.Uint64             // the loops that write to listeners of this source, a bit each
 	space   chan struct{}             // signals that the listener of an opaque stream has taken something
 	taken   atomic.Int64              // what it has taken, in bytes
@@ -172,7 +173,7 @@ func (s *source) run() {
 	s.codec = s.parser.codec
 	s.p.plays(s.node)
 	close(s.ready)
-	s.look(up, read)
+	s.look(read)
 }
 
 // refuse ends a source that has not played.
@@ -205,71 +206,14 @@ func (a *ask) failure(err error) error {
 	return f
 }
 
-// look publishes at the pace, watches for silence, and ends the source.
-func (s *source) look(up *upstream, read chan error) {
-	p := s.p
-	pace := time.NewTicker(pace)
-	defer pace.Stop()
-	silent := time.NewTimer(s.patience())
-	defer silent.Stop()
-	var next *seeking
-	defer func() { next.stop() }()
-	for {
-		select {
-		case <-s.ctx.Done():
-			s.over(endOf(s.ctx, EndListenerLeft))
-			return
-		case <-pace.C:
-			s.publish()
-			if next != nil && !next.vacating && s.parser.slack(p.now()) > 0 {
-				next.stop() // it plays again
-				next = nil
-			}
-		case <-silent.C:
-			now := p.now()
-			slack := s.parser.slack(now)
-			switch {
-			case slack > 0:
-				silent.Reset(slack)
-			case now-s.parser.last() >= p.cfg.IdleTimeout:
-				s.failed(EndUpstreamSilent, next)
-				return
-			default:
-				if next == nil {
-					next = s.seek(EndUpstreamSilent, false)
-				}
-				silent.Reset(max(p.cfg.IdleTimeout-(now-s.parser.last()), time.Millisecond))
-			}
-		case <-s.vacate:
-			if next == nil {
-				next = s.seek(EndDrained, true)
-			}
-		case to := <-next.result():
-			next.found = nil
-			if to != nil && s.handOver(to, next) {
-				return
-			}
-			if next.vacating { // it stays; a silent one has until its IdleTimeout
-				next = nil
-			}
-		case err := <-read:
-			read <- nil
-			if s.ctx.Err() != nil {
-				s.over(endOf(s.ctx, EndListenerLeft))
-				return
-			}
-			p.evidence(Failure{Node: s.node, Why: WhyLost, Detail: "GET " + s.ask.upstream.URL + ": in mid-stream: " + err.Error()})
-			s.failed(upstreamEnd(err), next)
-			return
-		}
-	}
-}
-
 // patience is how long the node may be silent before another is looked for: half
 // of what listeners have in reserve, for the other half is needed to find one.
 func (s *source) patience() time.Duration {
 	if joinable(s.parser.codec) {
-		_, took, _ := s.ring.measured()
+		took := time.Duration(s.reserve.Load())
+		if took == 0 {
+			_, took, _ = s.ring.measured()
+		}
 		return min(max(took/2, minPatience), s.p.cfg.IdleTimeout)
 	}
 	return s.p.cfg.IdleTimeout
