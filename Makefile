@@ -8,7 +8,7 @@ FUZZTIME ?= 3s
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench run build install-test-programs fuzz generate
+.PHONY: help demo test check bench bench-proxy soak run build install-test-programs fuzz generate
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: ## lint (golangci-lint is built from the module proxy the first time)
 bench: build ## benchmarks: the core's, and the whole program beside a bare handler
 	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost
 	$(GO) run ./cmd/bench redirect --signpost bin/signpost
+
+bench-proxy: build ## what carrying a stream costs, beside nginx and HAProxy (Debian: nginx haproxy)
+	$(GO) run ./cmd/bench proxy --signpost bin/signpost
 
 run: ## serve with signpost.yaml from this directory
 	$(GO) run ./cmd/signpost serve --config signpost.yaml

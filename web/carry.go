@@ -12,9 +12,11 @@ import (
 type Carrier interface {
 	// Room says whether a stream of this bitrate, in kbit/s, fits the inline budget now.
 	Room(kbit int) bool
-	// Carry answers with the stream and returns when it has ended. With [ErrNoRoom]
-	// and [ErrNoUpstream] nothing was written, and the caller still answers.
-	Carry(w http.ResponseWriter, r *http.Request, s Stream) (Carried, error)
+	// Carry answers with the stream. It may return while that plays on, with the
+	// connection hijacked; done is called once when it has ended, by any goroutine,
+	// before Carry returns or long after. With [ErrNoRoom] and [ErrNoUpstream]
+	// nothing was written, the caller still answers, and done is never called.
+	Carry(w http.ResponseWriter, r *http.Request, s Stream, done func(Carried)) error
 }
 
 var (
@@ -29,6 +31,7 @@ type Stream struct {
 	Upstreams []Upstream // ranked: the next is tried if one fails before its first audio
 	Mount     string
 	Kbit      int        // the mount's bitrate in kbit/s
+	Query     string     // of the listener's request, for nodes that are to know every listener
 	Client    netip.Addr // who listens, for the nodes; invalid: unknown
 	ICYLine   bool       // the status line is "ICY 200 OK"
 	Type      string     // media type, if the node tells none
@@ -37,7 +40,7 @@ type Stream struct {
 // Upstream is a mount at a node.
 type Upstream struct {
 	Node director.NodeID
-	URL  string
+	URL  string // without the listener's query
 }
 
 // Carried is what became of a stream.
@@ -59,54 +62,84 @@ const (
 
 // carry answers with the stream itself, or with what the plan falls back to.
 func (s *Server) carry(x *exchange) error {
-	mount := x.view.Mount(x.d.Mount)
-	kbit := mount.Kbit
-	if kbit == 0 {
-		kbit = defaultKbit
-	}
-	if s.cfg.Carrier == nil || !s.cfg.Carrier.Room(kbit) || !s.beginCarrying() {
+	mount, kbit := x.view.Mount(x.d.Mount), x.kbit()
+	if !s.room(x) || !s.beginCarrying() {
 		s.stats.noRoom.Add(1)
 		return s.instead(x, faultNoRoom)
 	}
-	defer s.carrying.Done()
 	x.streamHeaders()
 	stream := Stream{
-		Upstreams: x.upstreams(), Mount: mount.Name, Kbit: kbit,
+		Upstreams: x.upstreams(), Mount: mount.Name, Kbit: kbit, Query: x.r.URL.RawQuery,
 		Client: x.client.addr, ICYLine: x.rule != nil && x.rule.ICY, Type: x.mediaType(),
 	}
 	if x.r.Method == http.MethodHead {
 		// What the node would say is known only by taking a seat there.
+		s.carrying.Done()
 		x.header()["Content-Type"] = []string{stream.Type}
 		x.w.WriteHeader(http.StatusOK)
 		return nil
 	}
 	// The upstream connection is a listener that no report of the node has counted yet.
 	s.count(x)
-	done, err := s.cfg.Carrier.Carry(x.w, x.r, stream)
-	for _, node := range done.Failed {
-		s.tell(x, node)
+	x.inline = true
+	err := s.cfg.Carrier.Carry(x.w, x.r, stream, s.carried(x))
+	if err == nil {
+		return nil
 	}
-	switch {
-	case errors.Is(err, ErrNoRoom):
+	s.carrying.Done()
+	x.inline = false
+	if errors.Is(err, ErrNoRoom) {
 		s.stats.noRoom.Add(1)
 		return s.instead(x, faultNoRoom)
-	case errors.Is(err, ErrNoUpstream):
-		s.stats.noUpstream.Add(1)
-		return s.instead(x, faultNoUpstream)
 	}
-	x.carried, x.ended = done, true
-	s.stats.carried.Add(1)
-	s.stats.bytes.Add(uint64(max(0, done.Bytes)))
-	return nil
+	s.stats.noUpstream.Add(1)
+	return s.instead(x, faultNoUpstream)
+}
+
+// carried returns what is to be done when the stream has ended. The exchange is
+// over by then, so that its record is made now.
+func (s *Server) carried(x *exchange) func(Carried) {
+	rec := new(Record)
+	s.fill(rec, x)
+	return func(c Carried) {
+		defer s.carrying.Done()
+		s.stats.carried.Add(1)
+		s.stats.bytes.Add(uint64(max(0, c.Bytes)))
+		if s.cfg.Record != nil {
+			rec.Duration = s.cfg.Now().Sub(rec.Time)
+			rec.Node, rec.Bytes, rec.End = c.Node, c.Bytes, c.End
+			s.cfg.Record(rec)
+		}
+	}
+}
+
+// kbit is what a stream of the mount takes of the inline budget.
+func (x *exchange) kbit() int {
+	kbit := x.view.Mount(x.d.Mount).Kbit
+	orDefault(&kbit, defaultKbit)
+	return kbit
+}
+
+// room says whether the inline budget has room for the listener.
+func (s *Server) room(x *exchange) bool {
+	return s.cfg.Carrier != nil && s.cfg.Carrier.Room(x.kbit())
 }
 
 // instead answers a listener whose stream could not be carried inline: with a
 // redirect where one may work for it.
 func (s *Server) instead(x *exchange, f *fault) error {
+	if err := s.fallBack(x, f); err != nil {
+		return err
+	}
+	return s.redirect(x)
+}
+
+// fallBack plans a redirect for a listener whose stream cannot be carried inline.
+func (s *Server) fallBack(x *exchange, f *fault) error {
 	if !x.orRedirect {
 		return f
 	}
-	x.answer, x.orRedirect = Redirect, false
+	x.answer, x.orRedirect, x.noRoom = Redirect, false, true
 	if x.rule != nil && x.rule.Answer == Proxy {
 		// The nodes were ranked for carrying, in any scheme.
 		x.listener.Scheme = x.ownScheme()
@@ -117,15 +150,15 @@ func (s *Server) instead(x *exchange, f *fault) error {
 			return f
 		}
 	}
-	return s.redirect(x)
+	return nil
 }
 
 // upstreams are the ranked nodes' URLs. It is not the redirects' way: it allocates.
 func (x *exchange) upstreams() []Upstream {
 	ups := make([]Upstream, 0, len(x.d.Ranked))
 	for _, c := range x.d.Ranked {
-		if u := x.nodeURL(c.Node, director.AnyScheme); u != "" {
-			ups = append(ups, Upstream{Node: x.view.NodeID(c.Node), URL: u})
+		if base, path := x.view.URL(c.Node, x.d.Mount, director.AnyScheme); base != "" {
+			ups = append(ups, Upstream{Node: x.view.NodeID(c.Node), URL: base + path})
 		}
 	}
 	return ups

@@ -23,9 +23,9 @@ type fakeCarrier struct {
 
 func (f *fakeCarrier) Room(int) bool { return f.room }
 
-func (f *fakeCarrier) Carry(w http.ResponseWriter, r *http.Request, s Stream) (Carried, error) {
+func (f *fakeCarrier) Carry(w http.ResponseWriter, r *http.Request, s Stream, done func(Carried)) error {
 	if f.err != nil {
-		return Carried{Failed: f.failed}, f.err
+		return f.err
 	}
 	f.mu.Lock()
 	f.streams = append(f.streams, s)
@@ -37,7 +37,8 @@ func (f *fakeCarrier) Carry(w http.ResponseWriter, r *http.Request, s Stream) (C
 		close(f.started)
 		<-r.Context().Done()
 	}
-	return Carried{Node: s.Upstreams[0].Node, Bytes: 5, End: "listener_left", Failed: f.failed}, nil
+	done(Carried{Node: s.Upstreams[0].Node, Bytes: 5, End: "listener_left"})
+	return nil
 }
 
 func TestCarry(t *testing.T) {
@@ -52,11 +53,11 @@ func TestCarry(t *testing.T) {
 	golden(t, "proxy", rec)
 	want := []Stream{{
 		Upstreams: []Upstream{
-			{"fra1", "http://fra1.example:8000/live.mp3?t=1"},
-			{"ber1", "http://ber1.example:8000/radio/live?t=1"},
-			{"ams1", "http://ams1.example:8000/live.mp3?t=1"},
+			{"fra1", "http://fra1.example:8000/live.mp3"},
+			{"ber1", "http://ber1.example:8000/radio/live"},
+			{"ams1", "http://ams1.example:8000/live.mp3"},
 		},
-		Mount: "/live.mp3", Kbit: 128, Client: german, ICYLine: true, Type: "audio/mpeg",
+		Mount: "/live.mp3", Kbit: 128, Query: "t=1", Client: german, ICYLine: true, Type: "audio/mpeg",
 	}}
 	if len(carrier.streams) == 1 && carrier.streams[0].Upstreams[0].Node == "ber1" {
 		u := want[0].Upstreams

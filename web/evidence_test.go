@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/signpost-fm/signpost/director"
 )
 
@@ -84,21 +82,4 @@ func TestEvidence(t *testing.T) {
 	w.do(cmus)
 	w.do(cmus)
 	want("a player that is known to open twice", "")
-}
-
-// TestEvidenceOfCarrying: so does a stream that could not be carried.
-func TestEvidenceOfCarrying(t *testing.T) {
-	t.Parallel()
-	for name, failed := range map[string]error{"the next node gave it": nil, "none did": ErrNoUpstream} {
-		told := &witness{networks: map[uint64]int{}}
-		carrier := &fakeCarrier{room: true, failed: []director.NodeID{"fra1", "ber1"}, err: failed}
-		w := newWorld(t, func(c *Config) {
-			c.Evidence, c.Carrier = told.tell, carrier
-			c.Policy.Rules = []Rule{{Name: "deaf", UserAgent: "Deaf/*", Answer: Proxy}}
-		})
-		w.do(ask{url: "/live.mp3", header: map[string]string{"User-Agent": "Deaf/1"}})
-		if diff := cmp.Diff("fra1 by 1, ber1 by 1", told.take()); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
 }

@@ -40,13 +40,13 @@ type exchange struct {
 	entries    Entries
 	mismatch   bool   // no node speaks the listener's scheme
 	orRedirect bool   // if the stream cannot be carried, a redirect is better than nothing
+	noRoom     bool   // the stream was to be carried, and could not be
 	overflow   string // where everybody goes when all nodes are full
 
-	fault   *fault // what the answer was instead
-	carried Carried
-	ended   bool // carried is set
-	rec     Record
-	body    []byte // of playlists
+	fault  *fault // what the answer was instead
+	inline bool   // a stream was begun, whose record comes at its end
+	rec    Record
+	body   []byte // of playlists
 }
 
 // rankedCap is more than a playlist lists, so that deciding does not allocate.

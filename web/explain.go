@@ -32,6 +32,7 @@ type Explanation struct {
 	Status   int                  `json:"status"`
 	Why      string               `json:"why"`
 	Location string               `json:"location,omitempty"` // of a redirect
+	Inline   *InlineExplanation   `json:"inline,omitempty"`   // nil: nothing is to be carried
 	Decision director.Explanation `json:"decision"`
 }
 
@@ -54,6 +55,12 @@ type RuleExplanation struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
+// InlineExplanation is a stream that is to be carried inline.
+type InlineExplanation struct {
+	Kbit int  `json:"kbit"` // of the inline budget
+	Room bool `json:"room"` // whether that has room now; otherwise it is the answer that follows
+}
+
 // Explain goes the way of a request without counting it, or sending anybody anywhere.
 func (s *Server) Explain(q Question) Explanation {
 	x := newExchange()
@@ -66,7 +73,15 @@ func (s *Server) Explain(q Question) Explanation {
 	if err == nil {
 		err = s.plan(x)
 	}
+	var inline *InlineExplanation
+	if err == nil && x.answer == Proxy {
+		inline = &InlineExplanation{Kbit: x.kbit(), Room: s.room(x)}
+		if !inline.Room {
+			err = s.fallBack(x, faultNoRoom)
+		}
+	}
 	e := Explanation{
+		Inline: inline,
 		Client: ClientExplanation{
 			Addr: x.client.addr.String(), Peer: x.client.peer.String(), Taken: x.client.end.String(),
 			Hops: x.client.hops, Scheme: "http", Place: s.cfg.Locate(x.client.addr).String(),
@@ -144,6 +159,8 @@ func (x *exchange) explainAnswer(err error) (status int, why string) {
 		by = "the client came back twice: redirects seem not to work for it"
 	case x.overflow != "":
 		by = "all nodes are full: the overflow"
+	case x.noRoom:
+		by = "there is no room to carry the stream inline: a redirect instead"
 	}
 	if x.answer == Redirect {
 		return http.StatusFound, by

@@ -125,6 +125,7 @@ func TestPseudonyms(t *testing.T) {
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) {
+		c.Carrier = &fakeCarrier{room: true}
 		c.Policy.Rules = []Rule{{Name: "box", UserAgent: "Box/*", Answer: PLS, Reason: "an old box"}}
 	})
 	for name, c := range map[string]struct {
@@ -149,7 +150,7 @@ func TestExplain(t *testing.T) {
 		},
 		"mismatch": {
 			Question{Addr: german, Path: "/plain.mp3", TLS: true},
-			Explanation{Mount: "/plain.mp3", Escalate: "next: first", Answer: Proxy, Status: 200, Why: "no node serves this mount in the listener's scheme"},
+			Explanation{Mount: "/plain.mp3", Escalate: "next: first", Answer: Proxy, Status: 200, Why: "no node serves this mount in the listener's scheme", Inline: &InlineExplanation{Kbit: 128, Room: true}},
 		},
 		"denied": {
 			Question{Addr: denied, Path: "/live.mp3"},
@@ -174,6 +175,10 @@ func TestExplain(t *testing.T) {
 				t.Errorf("%s: explained %s (%s), answered %s", name, got.Location, got.Decision.Node, loc)
 			}
 		}
+	}
+	w.cfg.Carrier = &fakeCarrier{}
+	if got := w.Explain(Question{Addr: german, Path: "/plain.mp3", TLS: true}); got.Answer != NoAnswer || got.Status != 503 || got.Inline == nil || got.Inline.Room {
+		t.Errorf("without room: %+v", got)
 	}
 	w.Explain(Question{Addr: addr(1), Path: "/live.mp3"})
 	w.do(ask{url: "/live.mp3", from: addr(1)})

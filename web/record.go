@@ -37,6 +37,8 @@ type Record struct {
 	End   string // why it ended
 }
 
+// record counts a request that is over, and passes on its record. That of a stream
+// which is carried inline comes when the stream has ended.
 func (s *Server) record(x *exchange) {
 	took := s.cfg.Now().Sub(x.now)
 	status := x.c.Response().Status
@@ -46,15 +48,22 @@ func (s *Server) record(x *exchange) {
 	if x.decided {
 		s.stats.answers[x.d.Outcome][x.answer].Add(1)
 	}
-	if !x.ended {
-		s.stats.seconds.observe(took)
+	if x.inline {
+		return
 	}
+	s.stats.seconds.observe(took)
 	if s.cfg.Record == nil {
 		return
 	}
-	r := &x.rec
+	s.fill(&x.rec, x)
+	x.rec.Duration = took
+	s.cfg.Record(&x.rec)
+}
+
+// fill makes the record of a request, but for how long it took.
+func (s *Server) fill(r *Record, x *exchange) {
 	*r = Record{
-		Time: x.now, Duration: took, Method: x.r.Method, Status: status,
+		Time: x.now, Method: x.r.Method, Status: x.c.Response().Status,
 		Answer: x.answer, Outcome: x.d.Outcome, Decided: x.decided,
 		Country: x.place.Country, HTTPS: x.client.https,
 		Path: clip(x.r.URL.Path), UserAgent: clip(firstHeader(x.r, "User-Agent")),
@@ -63,7 +72,7 @@ func (s *Server) record(x *exchange) {
 		r.Fault = x.fault.text
 	}
 	if x.decided {
-		s.recordDecision(x)
+		s.fillDecision(r, x)
 	}
 	if x.rule != nil {
 		r.Rule = x.rule.Name
@@ -77,19 +86,14 @@ func (s *Server) record(x *exchange) {
 		}
 		r.Listener = s.keys.listener(x.now, a, x.agent.hash)
 	}
-	s.cfg.Record(r)
 }
 
-func (s *Server) recordDecision(x *exchange) {
-	r := &x.rec
+func (s *Server) fillDecision(r *Record, x *exchange) {
 	r.Region = x.d.Region
 	if x.d.Mount >= 0 {
 		r.Mount = x.view.Mount(x.d.Mount).Name
 	}
-	switch {
-	case x.ended:
-		r.Node, r.Bytes, r.End = x.carried.Node, x.carried.Bytes, x.carried.End
-	case x.fault == nil && len(x.d.Ranked) > 0:
+	if x.fault == nil && len(x.d.Ranked) > 0 {
 		r.Node = x.view.NodeID(x.d.Ranked[0].Node)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 type cli struct {
 	Redirect redirectCmd `cmd:"" help:"CPU per redirect, beside a bare echo handler."`
+	Proxy    proxyCmd    `cmd:"" help:"CPU and memory per listener of a stream carried inline, beside other proxies."`
 	Peer     peerCmd     `cmd:"" hidden:"" help:"Serve as a peer: started by the benchmarks themselves."`
 }
 

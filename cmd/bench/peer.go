@@ -8,10 +8,11 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// peerCmd is a bare handler that writes a constant 302: what a redirect costs
-// when nothing is decided.
+// peerCmd is a bare handler that writes a constant 302, which is what a redirect
+// costs when nothing is decided; or the standard library's reverse proxy.
 type peerCmd struct {
-	Kind string `arg:"" enum:"echo,nethttp"`
+	Kind string `arg:"" enum:"echo,nethttp,reverseproxy"`
+	To   string `help:"What a reverse proxy stands in front of."`
 }
 
 const constantTarget = "http://127.0.0.1:8000/live.mp3"
@@ -23,17 +24,24 @@ func (c *peerCmd) Run() error {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	return http.Serve(ln, c.handler())
+	h, err := c.handler()
+	if err != nil {
+		return err
+	}
+	return http.Serve(ln, h)
 }
 
-func (c *peerCmd) handler() http.Handler {
-	if c.Kind == "nethttp" {
+func (c *peerCmd) handler() (http.Handler, error) {
+	switch c.Kind {
+	case "reverseproxy":
+		return reverseProxy(c.To)
+	case "nethttp":
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", constantTarget)
 			w.WriteHeader(http.StatusFound)
-		})
+		}), nil
 	}
 	e := echo.New()
 	e.GET("/live.mp3", func(c echo.Context) error { return c.Redirect(http.StatusFound, constantTarget) })
-	return e
+	return e, nil
 }

@@ -26,7 +26,7 @@ func (d *service) openAdmin(s *settings) error {
 		return nil
 	}
 	log := d.log.With("part", "admin")
-	h, err := admin.New(admin.Config{
+	c := admin.Config{
 		Tokens:     d.tokens,
 		Syncer:     d.syncer,
 		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}},
@@ -34,7 +34,12 @@ func (d *service) openAdmin(s *settings) error {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS})
 		},
 		Log: log,
-	})
+	}
+	if d.proxy != nil {
+		inline := streams{d.proxy}
+		c.Collectors, c.Streams = append(c.Collectors, inline), inline.list
+	}
+	h, err := admin.New(c)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
+	"net/netip"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
@@ -15,49 +19,86 @@ import (
 type carrier struct{ *proxy.Proxy }
 
 // Carry implements [web.Carrier].
-func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream) (web.Carried, error) {
+func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, done func(web.Carried)) error {
 	req := proxy.Request{
 		Upstreams: make([]proxy.Upstream, len(s.Upstreams)),
-		Mount:     s.Mount, Kbit: s.Kbit, Client: s.Client, ICYLine: s.ICYLine, Type: s.Type,
+		Mount:     s.Mount, Kbit: s.Kbit, Client: s.Client, ICYLine: s.ICYLine, Type: s.Type, Query: s.Query,
+		UserAgent: r.UserAgent(), Metadata: r.Header.Get("Icy-MetaData") == "1",
 	}
 	for i, u := range s.Upstreams {
 		req.Upstreams[i] = proxy.Upstream(u)
 	}
-	res, err := c.Serve(w, r, req)
+	err := c.Serve(w, r, req, func(res proxy.Result) {
+		done(web.Carried{Node: res.Node, Bytes: res.Bytes, End: string(res.End)})
+	})
 	switch {
 	case errors.Is(err, proxy.ErrNoRoom):
-		err = web.ErrNoRoom
+		return fmt.Errorf("%w: %w", web.ErrNoRoom, err)
 	case errors.Is(err, proxy.ErrNoUpstream):
-		err = fmt.Errorf("%w: %s", web.ErrNoUpstream, failures(res.Failed))
+		return fmt.Errorf("%w: %w", web.ErrNoUpstream, err)
 	}
-	return web.Carried{Node: res.Node, Bytes: res.Bytes, End: string(res.End), Failed: failed(res)}, err
+	return err
 }
 
-// failed lists the nodes that behaved as dead ones do.
-func failed(res proxy.Result) (nodes []director.NodeID) {
-	for _, f := range res.Failed {
-		switch f.Why {
-		case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded:
-			nodes = append(nodes, f.Node)
-		}
+// doubt has a node asked at once that behaved toward this director itself as a
+// dead one does. What a full or a mistaken one does says nothing of its health.
+func (d *service) doubt(f proxy.Failure) {
+	switch f.Why {
+	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded:
+		d.prober.Doubt(f.Node, "carrying a stream: "+f.Detail)
 	}
-	switch res.End {
-	case proxy.EndUpstreamEnded, proxy.EndUpstreamSilent, proxy.EndUpstreamFailed:
-		nodes = append(nodes, res.Node)
-	}
-	return nodes
 }
 
-// failures says for an operator what each node did instead of playing.
-func failures(all []proxy.Failure) string {
-	text := "none was asked"
-	for i, f := range all {
-		if i == 0 {
-			text = ""
-		} else {
-			text += "; "
-		}
-		text += fmt.Sprintf("%s: %s", f.Node, f.Detail)
+// targetsWanted is how many nodes are tried for listeners whose node has failed.
+const targetsWanted = 3
+
+// targets asks the core where the listeners of a node may go, as the one among
+// them would be sent for whom the upstream was opened.
+func (d *service) targets(mount string, node director.NodeID, client netip.Addr) []proxy.Upstream {
+	v := d.syncer.View()
+	if v.Snapshot == nil {
+		return nil
 	}
-	return text
+	decision := director.Decision{Want: targetsWanted}
+	v.Decide(&decision, director.Listener{
+		Addr: client, Place: d.geo.locate(client), Key: maphash.Comparable(d.seed, client),
+		Mount: mount, Scheme: director.AnyScheme, Avoid: node,
+	}, v.Live)
+	var all []proxy.Upstream
+	for _, c := range decision.Ranked {
+		if base, path := v.URL(c.Node, decision.Mount, director.AnyScheme); base != "" {
+			all = append(all, proxy.Upstream{Node: v.NodeID(c.Node), URL: base + path})
+		}
+	}
+	return all
+}
+
+// vacateEvery is how soon listeners leave a node that was drained.
+const vacateEvery = time.Second
+
+// vacate hands over the inline listeners of nodes that an operator has drained or
+// taken out, until ctx is done.
+func (d *service) vacate(ctx context.Context) error {
+	tick := time.NewTicker(vacateEvery)
+	defer tick.Stop()
+	left := map[director.NodeID]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		v := d.syncer.View()
+		if v.Snapshot == nil {
+			continue
+		}
+		for _, node := range d.proxy.Nodes() {
+			n, known := v.FindNode(node)
+			leave := !known || v.Node(n).State == director.Drained
+			if leave && !left[node] {
+				d.proxy.Vacate(node)
+			}
+			left[node] = leave
+		}
+	}
 }

@@ -1,35 +1,131 @@
 package main
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
-// TestFailed: what a dead node does is evidence against it; what a full or a
-// mistaken one does, or the listener, is not.
-func TestFailed(t *testing.T) {
+const inlineFleet = `
+listen: {http: "127.0.0.1:0"}
+admin: {listen: ""}
+mounts: [/live.mp3]
+proxy: {drain_timeout: 1s}
+rules: [{answer: proxy}]
+nodes:
+  - {id: one, urls: %q, drained: %v}
+  - {id: two, urls: %q, drained: %v}
+`
+
+// TestInline follows one listener whose stream is carried inline: its node is
+// drained, then taken out, then the director stops; one record tells of it all.
+func TestInline(t *testing.T) {
 	t.Parallel()
-	var all []proxy.Failure
-	for _, why := range []proxy.Why{
-		proxy.WhyURL, proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyHeader, proxy.WhyFull, proxy.WhyStatus,
-		proxy.WhyRedirect, proxy.WhyNotAudio, proxy.WhyMetadata, proxy.WhyEnded,
-	} {
-		all = append(all, proxy.Failure{Node: director.NodeID(why), Why: why})
+	var urls [2]string
+	for i := range urls {
+		n := demonode.New(demonode.Options{Addr: "127.0.0.1:0"})
+		if err := n.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close() })
+		urls[i] = n.URL()
 	}
-	if diff := cmp.Diff([]director.NodeID{"connect", "timeout", "ended"}, failed(proxy.Result{Failed: all})); diff != "" {
-		t.Errorf("before the first byte (-want +got):\n%s", diff)
+	configured := func(one, two bool) *settings {
+		s, err := readConfig("radio.yaml", fmt.Appendf(nil, inlineFleet, urls[0], one, urls[1], two))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
-	var ends []proxy.End
-	for _, end := range proxy.Ends() {
-		if len(failed(proxy.Result{Node: "n", End: end})) > 0 {
-			ends = append(ends, end)
+	records := make(chan web.Record, 10)
+	d, err := start(configured(false, true), options{
+		log: slog.New(slog.NewTextHandler(t.Output(), nil)), record: func(r *web.Record) { records <- *r },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			d.close()
+		}
+	}()
+	var stream *bufio.Reader
+	eventually(t, "a stream", func() bool {
+		stream = listenTo(t, d.addrs[0].String())
+		return stream != nil
+	})
+	for len(records) > 0 { // of what was tried before
+		<-records
+	}
+	comesFrom(t, d, "one")
+	if err := d.apply(configured(true, false)); err != nil {
+		t.Fatal(err)
+	}
+	comesFrom(t, d, "two")
+	if _, err := io.CopyN(io.Discard, stream, 50_000); err != nil {
+		t.Errorf("after the failover: %v", err)
+	}
+	d.close()
+	closed = true
+	if _, err := io.Copy(io.Discard, stream); err != nil {
+		t.Errorf("at the end: %v", err)
+	}
+	if len(records) != 1 {
+		t.Fatalf("%d records of one stream", len(records))
+	}
+	r := <-records
+	if r.Answer != web.Proxy || r.Node != "two" || r.End != string(proxy.EndDrained) || r.Bytes < 50_000 || r.Duration <= 0 || r.UserAgent != "test/1" || r.Status != 200 {
+		t.Errorf("record %+v", r)
+	}
+}
+
+// comesFrom waits until one node, and no other, is where the inline stream comes from.
+func comesFrom(t *testing.T, d *service, node director.NodeID) {
+	t.Helper()
+	eventually(t, "the stream comes from "+string(node), func() bool {
+		for _, s := range d.proxy.Streams() {
+			return s.Listeners == 1 && len(s.Upstreams) == 1 && s.Upstreams[0].Node == node
+		}
+		return false
+	})
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("in vain: ", what)
 		}
 	}
-	if diff := cmp.Diff([]proxy.End{proxy.EndUpstreamEnded, proxy.EndUpstreamSilent, proxy.EndUpstreamFailed}, ends); diff != "" {
-		t.Errorf("in mid-stream (-want +got):\n%s", diff)
+}
+
+// listenTo asks for the stream; nil: there is none yet.
+func listenTo(t *testing.T, addr string) *bufio.Reader {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
+	_ = conn.SetDeadline(time.Now().Add(2 * patience))
+	fmt.Fprint(conn, "GET /live.mp3 HTTP/1.0\r\nUser-Agent: test/1\r\n\r\n")
+	r := bufio.NewReader(conn)
+	line, err := r.ReadString('\n')
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(line, " 200 ") {
+		conn.Close()
+		return nil
+	}
+	t.Cleanup(func() { conn.Close() })
+	return r
 }

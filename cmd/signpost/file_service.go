@@ -43,7 +43,7 @@ type listenSection struct {
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
 	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself. Mounts that nodes hide are in it too if they are declared, or if none is.
 	StatusPage bool `yaml:"status_page" default:"true"`
-	// How long requests, and streams carried inline, may take to end at shutdown.
+	// How long requests may take to end at shutdown.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s"`
 }
 
@@ -165,14 +165,26 @@ type proxySection struct {
 	MaxListeners int `yaml:"max_listeners" default:"500"`
 	// Mbit/s of audio carried at once. 0: as many as `max_listeners` take.
 	MaxMbit float64 `yaml:"max_mbit" default:"100"`
+	// Streams of one mount carried at once. 0: as many as `max_listeners`.
+	MaxPerMount int `yaml:"max_per_mount" default:"0"`
+	// Streams to one address (IPv4, or an IPv6 /64) at once. 0: any number.
+	MaxPerClient int `yaml:"max_per_client" default:"0"`
+	// Open a connection to the node for each listener, which tells its address in X-Forwarded-For and passes on its query, for stations whose nodes must count every listener. Otherwise one connection to a node serves all listeners of a mount.
+	PerListener bool `yaml:"per_listener" default:"false"`
+	// How much audio a listener gets at once, to have in reserve when a node fails. 0: 64 KB, as Icecast does.
+	Burst time.Duration `yaml:"burst" default:"0s"`
+	// How long the connection to a node is kept for new listeners when the last one has left.
+	Linger time.Duration `yaml:"linger" default:"0s"`
 	// For the connection to a node.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"2s"`
 	// From the request to a node's first byte of audio.
 	HeaderTimeout time.Duration `yaml:"header_timeout" default:"5s"`
-	// How long a node may be silent in mid-stream.
+	// How long a node may be silent in mid-stream before its listeners are cut. Another node is looked for when half of the burst is used up.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"15s"`
 	// How long a listener may take no audio.
 	StallTimeout time.Duration `yaml:"stall_timeout" default:"15s"`
+	// How long streams play on at shutdown, while new ones are refused.
+	DrainTimeout time.Duration `yaml:"drain_timeout" default:"10s"`
 }
 
 type privacySection struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -48,8 +49,9 @@ type service struct {
 	copyDir string
 	prober  *probe.Prober
 	syncer  *store.Syncer
-	proxy   *proxy.Proxy
+	proxy   *proxy.Proxy // nil: nothing is carried inline
 	web     *web.Server
+	seed    maphash.Seed
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
@@ -58,7 +60,7 @@ type service struct {
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
 func start(s *settings, o options) (*service, error) {
-	d := &service{options: o, id: newDirectorID()}
+	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed()}
 	d.settings.Store(s)
 	for _, step := range []func(*settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy, d.openWeb, d.openPublic, d.openAdmin,
@@ -75,9 +77,22 @@ func start(s *settings, o options) (*service, error) {
 // close ends everything, the last opened first. Requests get the time that the
 // configuration gives them.
 func (d *service) close() {
+	d.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+closeTimeout)
 	defer cancel()
 	d.closing.close(ctx, d.log)
+}
+
+// drain lets streams that are carried inline play on for a while, as new ones are
+// refused. All else goes on meanwhile, so that load balancers and listeners notice.
+func (d *service) drain() {
+	if d.proxy == nil || d.web == nil {
+		return
+	}
+	d.web.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Proxy.DrainTimeout)
+	defer cancel()
+	_ = d.proxy.Drain(ctx) // the deadline is no failure
 }
 
 // geography is the Locator in force; a reload may open another.
@@ -157,8 +172,11 @@ func (d *service) openProxy(s *settings) error {
 	}
 	c := s.proxyConfig()
 	c.Log = d.log.With("part", "proxy")
+	c.Targets = d.targets
+	c.Evidence = d.doubt
 	d.proxy = proxy.New(c)
 	d.closing.add("proxy", d.proxy.Drain)
+	d.closing.run("hand-over of inline listeners", d.vacate)
 	return nil
 }
 

@@ -238,6 +238,11 @@ func (c *converter) bounds() {
 		{c.Probe.Rise > 0, positive, []any{"probe", "rise"}},
 		{c.Proxy.MaxListeners >= 0, notNegative, []any{"proxy", "max_listeners"}},
 		{c.Proxy.MaxMbit >= 0, notNegative, []any{"proxy", "max_mbit"}},
+		{c.Proxy.MaxPerMount >= 0, notNegative, []any{"proxy", "max_per_mount"}},
+		{c.Proxy.MaxPerClient >= 0, notNegative, []any{"proxy", "max_per_client"}},
+		{c.Proxy.Burst >= 0, notNegative, []any{"proxy", "burst"}},
+		{c.Proxy.Linger >= 0, notNegative, []any{"proxy", "linger"}},
+		{c.Proxy.DrainTimeout >= 0, notNegative, []any{"proxy", "drain_timeout"}},
 		{c.Proxy.ConnectTimeout > 0, positive, []any{"proxy", "connect_timeout"}},
 		{c.Proxy.HeaderTimeout > 0, positive, []any{"proxy", "header_timeout"}},
 		{c.Proxy.IdleTimeout > 0, positive, []any{"proxy", "idle_timeout"}},
@@ -262,6 +267,8 @@ func (c *converter) bounds() {
 func (s *settings) proxyConfig() proxy.Config {
 	return proxy.Config{
 		MaxListeners: s.Proxy.MaxListeners, MaxMbit: s.Proxy.MaxMbit,
+		MaxPerMount: s.Proxy.MaxPerMount, MaxPerClient: s.Proxy.MaxPerClient,
+		PerListener: s.Proxy.PerListener, Burst: s.Proxy.Burst, Linger: s.Proxy.Linger,
 		ConnectTimeout: s.Proxy.ConnectTimeout, HeaderTimeout: s.Proxy.HeaderTimeout,
 		IdleTimeout: s.Proxy.IdleTimeout, StallTimeout: s.Proxy.StallTimeout,
 	}

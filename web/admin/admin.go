@@ -34,6 +34,8 @@ type Config struct {
 	Collectors []prometheus.Collector
 	// Explain answers /api/v1/explain with something that becomes JSON.
 	Explain func(Question) any
+	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
+	Streams func() any
 	Now     func() time.Time // this machine's clock; nil: time.Now
 	Log     *slog.Logger     // for faults; nil: slog.Default
 }
@@ -78,6 +80,9 @@ func New(c Config) (http.Handler, error) {
 	view, agent := s.allow(RoleView), s.allow(RoleAgent)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(reg, promhttp.HandlerOpts{})), view)
 	e.GET("/api/v1/explain", s.explain, view)
+	if c.Streams != nil {
+		e.GET("/api/v1/streams", func(ctx echo.Context) error { return ctx.JSONPretty(http.StatusOK, c.Streams(), "  ") }, view)
+	}
 	if c.Syncer != nil {
 		e.GET("/api/v1/nodes", s.nodes, view)
 		e.GET("/api/v1/reserve", s.reserve, view)

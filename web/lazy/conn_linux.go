@@ -216,6 +216,36 @@ func (c *conn) CloseWrite() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_WR))
 }
 
+// Detach hands over the descriptor, and the connection is closed without it: for
+// who means to stay, and to wait in his own way. The descriptor does not block.
+func (c *conn) Detach() (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return detach(c.tcp)
+	}
+	if c.closed {
+		return -1, net.ErrClosed
+	}
+	c.closed = true
+	c.wake()
+	return c.fd, nil
+}
+
+// detach duplicates the descriptor of a connection that is in the runtime's poller.
+func detach(tcp *net.TCPConn) (fd int, err error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var dup error
+	err = raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, dup); err != nil {
+		return -1, err
+	}
+	return fd, tcp.Close()
+}
+
 // NetConn makes the connection an ordinary one and returns it: for who means to
 // stay. It returns nil if the connection is closed.
 func (c *conn) NetConn() net.Conn {

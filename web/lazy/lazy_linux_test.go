@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+	"golang.org/x/sys/unix"
 )
 
 // pair connects a client to an accepted connection.
@@ -178,6 +179,38 @@ func TestHijack(t *testing.T) {
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\nand more\n")
 	if answer, err := io.ReadAll(c); err != nil || string(answer) != `heard "and more\n", <nil>` {
 		t.Errorf("got %q, %v", answer, err)
+	}
+}
+
+// A descriptor that is handed over is its new owner's alone, whether the
+// connection has had to wait before or not.
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	for name, settled := range map[string]bool{"at once": false, "after waiting": true} {
+		client, server, stop := pair(t)
+		c := server.(*conn)
+		if settled {
+			c.NetConn()
+		}
+		fd, err := c.Detach()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := server.Write([]byte("x")); err == nil {
+			t.Errorf("%s: the connection still writes", name)
+		}
+		server.Close()
+		if _, err := unix.Write(fd, []byte("mine")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		unix.Close(fd)
+		if got, err := io.ReadAll(client); err != nil || string(got) != "mine" {
+			t.Errorf("%s: the client got %q, %v", name, got, err)
+		}
+		if _, err := c.Detach(); err == nil {
+			t.Errorf("%s: handed over twice", name)
+		}
+		stop()
 	}
 }
 

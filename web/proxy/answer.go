@@ -1,6 +1,9 @@
 package proxy
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // exposed lets scripts in browsers read what they need to find the metadata.
 const exposed = "Icy-Br, Icy-Description, Icy-Genre, Icy-MetaInt, Icy-Name, Icy-Pub, Icy-Url"
@@ -15,14 +18,14 @@ type answer struct {
 // and what it says of the station. HTTP/1.0, whatever the listener speaks, means
 // that the body ends with the connection and no Range is served. Field names are
 // in canonical case, for some players look for nothing else.
-func newAnswer(h head, req Request) answer {
+func newAnswer(h head, fallback string, icy, metadata bool) answer {
 	a := answer{line: "HTTP/1.0 200 OK"}
-	if req.ICYLine {
+	if icy {
 		a.line = "ICY 200 OK"
 	}
 	typ := h.get("Content-Type")
 	if isUntold(mediaType(typ)) {
-		if typ = req.Type; typ == "" {
+		if typ = fallback; typ == "" {
 			typ = "audio/mpeg"
 		}
 	}
@@ -36,9 +39,12 @@ func newAnswer(h head, req Request) answer {
 	a.add("Access-Control-Expose-Headers", exposed)
 	a.add("Connection", "close")
 	for _, f := range h.fields {
-		if isStation(f.name) {
+		if isStation(f.name) && !strings.EqualFold(f.name, "icy-metaint") {
 			a.fields = append(a.fields, f)
 		}
+	}
+	if metadata {
+		a.add("icy-metaint", strconv.Itoa(metaint))
 	}
 	return a
 }

@@ -3,13 +3,16 @@ package proxy
 import (
 	"bufio"
 	"io"
-	"net"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
-// BenchmarkBulk carries as fast as it can: what the copying costs.
+// BenchmarkBulk passes on as fast as it can: what the copying costs.
 func BenchmarkBulk(b *testing.B) {
-	f := startFront(b, quick(), Request{Upstreams: upstreams(startNode(b, floods))})
+	f := startFront(b, quick(), Request{Upstreams: upstreams(startNode(b, floodsUnknown))})
 	conn := f.listen(b, getRequest)
 	readAnswer(b, bufio.NewReader(conn))
 	piece := make([]byte, 64<<10)
@@ -22,28 +25,44 @@ func BenchmarkBulk(b *testing.B) {
 	}
 }
 
-// BenchmarkPaced carries pieces of 2 KB, one after the other, as a stream in real
-// time comes: what waking up costs.
-func BenchmarkPaced(b *testing.B) {
-	step := make(chan struct{})
-	b.Cleanup(func() { close(step) })
-	piece := make([]byte, 2000)
-	f := startFront(b, quick(), Request{Upstreams: upstreams(startNode(b, func(conn net.Conn) {
-		_, _ = io.WriteString(conn, okHead+"audio")
-		for range step {
-			_, _ = conn.Write(piece)
-		}
-	}))})
-	br := bufio.NewReader(f.listen(b, getRequest))
-	readAnswer(b, br)
-	_, _ = br.Discard(len("audio"))
-	b.SetBytes(int64(len(piece)))
+// BenchmarkCursor is what a second of audio costs for each listener, but for the
+// system call.
+func BenchmarkCursor(b *testing.B) {
+	r := mpegRing(3)
+	first := newCursor(r.oldest, nil, true)
+	c := first
+	pieces := make([][]byte, 0, maxMore)
 	b.ReportAllocs()
 	for b.Loop() {
-		step <- struct{}{}
-		if _, err := io.ReadFull(br, piece); err != nil {
-			b.Fatal(err)
+		got := c.gather(pieces)
+		n := 0
+		for _, p := range got {
+			n += len(p)
 		}
+		c.advance(n)
+		if c.due() == nil {
+			c = first
+		}
+	}
+}
+
+// maxMore is how many pieces a second of audio may take.
+const maxMore = 4
+
+// BenchmarkRing is what a second of audio costs for all listeners together.
+func BenchmarkRing(b *testing.B) {
+	second := []byte(frames(38))
+	r := newRing(0, 128)
+	split := audio.NewSplitter("audio/mpeg")
+	now := time.Second
+	b.SetBytes(int64(len(second)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for part := range slices.Chunk(second, 2700) { // as Icecast sends it
+			split.Write(part, func(u audio.Unit) { r.add(u, now) })
+		}
+		now += time.Second
+		r.publish(now)
 	}
 }
 
@@ -51,7 +70,7 @@ func BenchmarkAnswerHead(b *testing.B) {
 	h := head{fields: []field{{"Server", "Icecast 2.4.4"}, {"Content-Type", "audio/mpeg"}, {"icy-name", "Radio"}, {"icy-genre", "Test"}, {"icy-metaint", "16000"}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		a := newAnswer(h, Request{})
+		a := newAnswer(h, "", false, true)
 		_ = a.wire()
 	}
 }

@@ -6,24 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 )
-
-// chunkSize is the most that is read and written at once, in bytes: 1 s at 128
-// kbit/s, so that a stream in real time comes as it is sent.
-const chunkSize = 16 << 10
-
-// A chunk is a piece of a body in a buffer on loan.
-type chunk struct {
-	n   int
-	buf [chunkSize]byte
-}
-
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
-
-func (c *chunk) bytes() []byte { return c.buf[:c.n] }
-
-func (c *chunk) free() { chunks.Put(c) }
 
 // framed is a body that says itself how long it is: by Content-Length, or in
 // chunks (RFC 9112, 7.1). Unlike net/http's reader it returns what has come, and

@@ -1,32 +1,46 @@
 package proxy
 
-import "sync"
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+)
 
 // defaultKbit is reckoned for a stream whose bitrate nobody told.
 const defaultKbit = 128
 
 // Usage is how much of the inline budget is taken. A maximum of 0 is no bound.
 type Usage struct {
-	Listeners, MaxListeners int
-	Kbit                    int // kbit/s, as declared for each stream
-	MaxMbit                 float64
+	Listeners    int     `json:"listeners"`
+	MaxListeners int     `json:"max_listeners"`
+	Kbit         int     `json:"kbit"` // kbit/s, as declared for each stream
+	MaxMbit      float64 `json:"max_mbit"`
 }
 
-// budget bounds what is carried at once. Both numbers are taken together or not
-// at all, hence a lock and not two atomics.
+// budget bounds what is carried at once. All numbers are taken together or not at
+// all, hence a lock.
 type budget struct {
-	maxListeners int
-	maxMbit      float64
+	maxListeners, maxPerMount, maxPerClient int
+	maxMbit                                 float64
 
 	mu        sync.Mutex
 	listeners int
 	kbit      int
+	mounts    map[string]int
+	clients   map[netip.Prefix]int
 	closed    bool
+}
+
+func newBudget(c Config) budget {
+	return budget{
+		maxListeners: c.MaxListeners, maxMbit: c.MaxMbit, maxPerMount: c.MaxPerMount, maxPerClient: c.MaxPerClient,
+		mounts: map[string]int{}, clients: map[netip.Prefix]int{},
+	}
 }
 
 // take claims room for one stream and calls claimed while no close can come
 // between. The claim is given back with release.
-func (b *budget) take(kbit int, claimed func()) error {
+func (b *budget) take(kbit int, mount string, client netip.Addr, claimed func()) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -34,18 +48,44 @@ func (b *budget) take(kbit int, claimed func()) error {
 		return ErrDraining
 	case !b.fits(kbit):
 		return ErrNoRoom
+	case b.maxPerMount > 0 && b.mounts[mount] >= b.maxPerMount:
+		return fmt.Errorf("%w: %d listeners of %s", ErrNoRoom, b.maxPerMount, mount)
+	case b.maxPerClient > 0 && client.IsValid() && b.clients[network(client)] >= b.maxPerClient:
+		return fmt.Errorf("%w: %d streams to %s", ErrNoRoom, b.maxPerClient, network(client))
 	}
 	b.listeners++
 	b.kbit += kbit
+	b.mounts[mount]++
+	if b.maxPerClient > 0 && client.IsValid() {
+		b.clients[network(client)]++
+	}
 	claimed()
 	return nil
 }
 
-func (b *budget) release(kbit int) {
+func (b *budget) release(kbit int, mount string, client netip.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.listeners--
 	b.kbit -= kbit
+	if b.mounts[mount]--; b.mounts[mount] == 0 {
+		delete(b.mounts, mount)
+	}
+	if n := network(client); b.clients[n] > 1 {
+		b.clients[n]--
+	} else {
+		delete(b.clients, n)
+	}
+}
+
+// network is what counts as one client: an IPv4 address, or an IPv6 /64.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		p, _ := a.Prefix(64)
+		return p
+	}
+	return netip.PrefixFrom(a, a.BitLen())
 }
 
 func (b *budget) fits(kbit int) bool {

@@ -64,15 +64,19 @@ func TestIcecast(t *testing.T) {
 	full := carry(t, "/full.mp3")
 	first := full.listen(t, getRequest)
 	readAnswer(t, bufio.NewReader(first))
-	full.play(t, getRequest)
-	if res := full.result(t); len(res.Failed) != 1 || res.Failed[0].Why != WhyFull {
+	readAnswer(t, bufio.NewReader(full.listen(t, getRequest))) // to Icecast, both are one
+	awaitListeners(t, 1)
+	other := carry(t, "/full.mp3")
+	other.play(t, getRequest)
+	if res := other.result(t); len(res.Failed) != 1 || res.Failed[0].Why != WhyFull {
 		t.Errorf("at a full mount: %+v", res)
 	}
 	n.KillSource("/full.mp3")
-	if res := full.result(t); res.End != EndUpstreamEnded {
-		t.Errorf("source killed: %+v", res)
+	for range 2 {
+		if res := full.result(t); res.End != EndUpstreamEnded {
+			t.Errorf("source killed: %+v", res)
+		}
 	}
-
 	missing := carry(t, "/none.mp3")
 	missing.play(t, getRequest)
 	if res := missing.result(t); len(res.Failed) != 1 || res.Failed[0].Why != WhyStatus {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -23,8 +24,8 @@ func TestListenerLeaves(t *testing.T) {
 		"before the head":      saysAndWaits(""),
 		"in the head":          saysAndWaits("HTTP/1.0 200 OK\r\nContent-"),
 		"before the audio":     saysAndWaits(okHead),
-		"while silent":         saysAndWaits(okHead + "audio"),
-		"while silent, chunks": saysAndWaits("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\naudio\r\n"),
+		"while silent":         saysAndWaits(okHead + sound),
+		"while silent, chunks": saysAndWaits("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n", len(sound)) + sound),
 		"while playing":        floods,
 	} {
 		for how, leave := range map[string]func(*net.TCPConn) error{
@@ -91,14 +92,14 @@ func TestNodeStops(t *testing.T) {
 		"closes":         {okHead, func(*net.TCPConn) {}, EndUpstreamEnded},
 		"resets":         {okHead, func(c *net.TCPConn) { _ = c.SetLinger(0) }, EndUpstreamFailed},
 		"hangs":          {okHead, hang, EndUpstreamSilent},
-		"hangs, chunked": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n", hang, EndUpstreamSilent},
-		"cuts a chunk":   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n", func(*net.TCPConn) {}, EndUpstreamFailed},
+		"hangs, chunked": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", hang, EndUpstreamSilent},
+		"cuts a chunk":   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", func(*net.TCPConn) {}, EndUpstreamFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			heard := make(chan struct{})
 			n := startNode(t, func(conn net.Conn) {
-				_, _ = io.WriteString(conn, c.reply+"audio")
+				_, _ = io.WriteString(conn, c.reply+sound)
 				<-heard
 				c.stop(conn.(*net.TCPConn))
 			})
@@ -109,14 +110,14 @@ func TestNodeStops(t *testing.T) {
 			f := startFront(t, cfg, Request{Upstreams: upstreams(n)})
 			br := bufio.NewReader(f.listen(t, getRequest))
 			readAnswer(t, br)
-			if _, err := br.Discard(len("audio")); err != nil {
+			if _, err := br.Discard(len(sound)); err != nil {
 				t.Fatal(err)
 			}
 			close(heard)
 			if rest, err := io.ReadAll(br); len(rest) > 0 || err != nil {
 				t.Errorf("then the listener got %q, %v, want the end", rest, err)
 			}
-			if res := f.result(t); res.err != nil || res.Node != "node0" || res.End != c.want || res.Bytes != 5 {
+			if res := f.result(t); res.err != nil || res.Node != "node0" || res.End != c.want || res.Bytes != int64(len(sound)) {
 				t.Errorf("result %+v, want %s", res, c.want)
 			}
 		})
@@ -136,7 +137,7 @@ func TestBudget(t *testing.T) {
 			limits := cfg
 			cfg = quick()
 			cfg.MaxListeners, cfg.MaxMbit = limits.MaxListeners, limits.MaxMbit
-			f := startFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+"audio")))})
+			f := startFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+sound)))})
 			var present []*net.TCPConn
 			for i := range 2 {
 				if u := f.proxy.Usage(); !f.proxy.Room(0) || u.Listeners != i || u.Kbit != i*128 {
@@ -169,7 +170,7 @@ func TestBudget(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	f := startFront(t, quick(), Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+"audio")))})
+	f := startFront(t, quick(), Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+sound)))})
 	stays, leaves := f.listen(t, getRequest), f.listen(t, getRequest)
 	br := bufio.NewReader(stays)
 	readAnswer(t, br)
@@ -195,7 +196,7 @@ func TestDrain(t *testing.T) {
 	default:
 	}
 	cancel()
-	if body, err := io.ReadAll(br); string(body) != "audio" || err != nil {
+	if body, err := io.ReadAll(br); string(body) != sound || err != nil {
 		t.Errorf("the one who stayed got %q, %v, want all and then the end", body, err)
 	}
 	if res := f.result(t); res.err != nil || res.End != EndDrained {
@@ -208,7 +209,7 @@ func TestDrain(t *testing.T) {
 
 func TestDrainWaitsForTheLast(t *testing.T) {
 	t.Parallel()
-	f := startFront(t, quick(), Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+"audio")))})
+	f := startFront(t, quick(), Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+sound)))})
 	conn := f.listen(t, getRequest)
 	readAnswer(t, bufio.NewReader(conn))
 	_ = conn.Close()

@@ -25,3 +25,12 @@ func isAudio(typ string) bool {
 	}
 	return isUntold(typ) || strings.HasPrefix(typ, "audio/") || strings.HasPrefix(typ, "video/")
 }
+
+// isFramed reports whether a media type promises frames of MPEG audio or ADTS.
+func isFramed(typ string) bool {
+	switch typ {
+	case "audio/mpeg", "audio/mp3", "audio/aac", "audio/aacp":
+		return true
+	}
+	return false
+}

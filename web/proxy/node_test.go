@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +73,7 @@ func startNode(t testing.TB, play func(net.Conn)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{Listener: l, requests: make(chan string, 100)}
+	n := &node{Listener: l, requests: make(chan string, 10_000)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
 		cancel()
@@ -124,12 +123,35 @@ func saysAndWaits(reply string) func(net.Conn) {
 }
 
 // floods answers and then sends as fast as it can.
-func floods(conn net.Conn) {
-	_, err := io.WriteString(conn, okHead)
-	for piece := bytes.Repeat([]byte("audio..."), 1000); err == nil; {
+func floods(conn net.Conn) { flood(conn, okHead) }
+
+// floodsUnknown does so in a format that is only passed through.
+func floodsUnknown(conn net.Conn) {
+	flood(conn, "HTTP/1.0 200 OK\r\nContent-Type: audio/x-unknown\r\n\r\n")
+}
+
+func flood(conn net.Conn, head string) {
+	_, err := io.WriteString(conn, head)
+	for piece := []byte(frames(20)); err == nil; {
 		_, err = conn.Write(piece)
 	}
 }
+
+// frames are MPEG-1 Layer III, 128 kbit/s at 44.1 kHz: 417 bytes and 26 ms each,
+// with a number in it. They use no bit reservoir, and hold no byte of a header.
+func frames(n int) string { return numbered(0, n) }
+
+func numbered(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("\xff\xfb\x90\x64" + strings.Repeat("\x00", 32))
+		b.WriteString(fmt.Sprintf("%0381d", first+i))
+	}
+	return b.String()
+}
+
+// sound is the shortest stream that a parser believes in.
+var sound = frames(4)
 
 const okHead = "HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n"
 
@@ -157,13 +179,15 @@ func quick() Config {
 // newFront makes a front that is not started yet, and serves req to everybody.
 func newFront(t testing.TB, cfg Config, req Request) *front {
 	t.Helper()
-	f := &front{proxy: New(cfg), ended: make(chan ended, 1000)}
+	f := &front{proxy: New(cfg), ended: make(chan ended, 100_000)}
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.serve(w, r, req)
 	}))
 	f.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	t.Cleanup(func() {
-		f.proxy.cut()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = f.proxy.Drain(ctx)
 		f.Close()
 	})
 	return f
@@ -177,12 +201,17 @@ func startFront(t testing.TB, cfg Config, req Request) *front {
 }
 
 func (f *front) serve(w http.ResponseWriter, r *http.Request, req Request) {
-	res, err := f.proxy.Serve(w, r, req)
+	req.Metadata, req.UserAgent = r.Header.Get("Icy-MetaData") == "1", r.UserAgent()
+	err := f.proxy.Serve(w, r, req, func(res Result) { f.ended <- ended{res, nil} })
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		var res Result
+		if none := (*NoUpstreamError)(nil); errors.As(err, &none) {
+			res.Failed = none.Failed
+		}
+		f.ended <- ended{res, err}
 	}
-	f.ended <- ended{res, err}
 }
 
 // withoutHijacking makes the front hide all of its ResponseWriter but what

@@ -16,31 +16,46 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// An ask is what every node is asked for one listener.
+// An ask is what a node is asked.
 type ask struct {
-	upstreams []Upstream
-	header    http.Header
-	metadata  bool // the listener wants ICY metadata
+	upstream Upstream
+	req      Request
+	header   http.Header
 }
 
-// newAsk passes on of the listener's request what the node needs to know: who
-// listens, with what, and whether metadata is wanted. A Range is not passed on:
-// a live stream has none, and an answer of 206 makes players open another connection.
-func newAsk(r *http.Request, req Request) ask {
-	a := ask{upstreams: req.Upstreams, metadata: r.Header.Get("Icy-MetaData") == "1"}
-	a.header = http.Header{"Accept": {"*/*"}, "User-Agent": {r.UserAgent()}} // "" sends none
-	if a.metadata {
-		a.header["Icy-MetaData"] = []string{"1"}
-	}
-	if req.Client.IsValid() {
-		a.header["X-Forwarded-For"] = []string{req.Client.Unmap().WithZone("").String()}
+// product is how the director presents itself to nodes.
+const product = "Signpost"
+
+// newAsk asks for the stream with its metadata, whether the first listener wants
+// it or not. With PerListener the node is told who that is. A Range is never
+// passed on: a live stream has none, and an answer of 206 makes players open
+// another connection.
+func (p *Proxy) newAsk(u Upstream, req Request) ask {
+	a := ask{upstream: u, req: req, header: http.Header{"Accept": {"*/*"}, "Icy-MetaData": {"1"}, "User-Agent": {product}}}
+	if p.cfg.PerListener {
+		a.upstream.URL = withQuery(u.URL, req.Query)
+		a.header["User-Agent"] = []string{req.UserAgent} // "" sends none
+		if req.Client.IsValid() {
+			a.header["X-Forwarded-For"] = []string{req.Client.Unmap().WithZone("").String()}
+		}
 	}
 	return a
 }
 
+// withQuery appends a listener's query to a URL that may have one of its own.
+func withQuery(u, query string) string {
+	switch {
+	case query == "":
+		return u
+	case strings.Contains(u, "?"):
+		return u + "&" + query
+	}
+	return u + "?" + query
+}
+
 // nodeAt returns the given node that answers at u's scheme, host and port.
 func (a *ask) nodeAt(u *url.URL) (director.NodeID, bool) {
-	for _, up := range a.upstreams {
+	for _, up := range a.req.Upstreams {
 		if v, err := url.Parse(up.URL); err == nil && v.Scheme == u.Scheme && strings.EqualFold(hostPort(v), hostPort(u)) {
 			return up.Node, true
 		}
@@ -60,29 +75,10 @@ func refuse(why Why, format string, args ...any) error {
 	return &refusal{why, fmt.Sprintf(format, args...)}
 }
 
-// open returns the first upstream that gives audio, with its first bytes read;
-// nil when there is none, or when ctx ended.
-func (p *Proxy) open(ctx context.Context, a ask, res *Result) *upstream {
-	for _, u := range a.upstreams {
-		up, err := p.openOne(ctx, a, u)
-		if err == nil {
-			return up
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		f := Failure{Node: u.Node, Why: WhyConnect, Detail: "GET " + u.URL + ": " + err.Error()}
-		if r := (*refusal)(nil); errors.As(err, &r) {
-			f.Why = r.why
-		}
-		res.Failed = append(res.Failed, f)
-	}
-	return nil
-}
-
 // openOne asks one node and follows one redirect, if it stays within the nodes
 // at hand: where else a node points is not the operator's word.
-func (p *Proxy) openOne(ctx context.Context, a ask, u Upstream) (*upstream, error) {
+func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
+	u := a.upstream
 	first, err := url.Parse(u.URL)
 	if err != nil || first.Host == "" || first.Scheme != "http" && first.Scheme != "https" {
 		return nil, refuse(WhyURL, "not an absolute http or https URL")
@@ -93,7 +89,7 @@ func (p *Proxy) openOne(ctx context.Context, a ask, u Upstream) (*upstream, erro
 	}
 	up.node = u.Node
 	if !isRedirect(up.head.code) {
-		return up.begin(a)
+		return up.begin()
 	}
 	location := up.head.get("Location")
 	up.close()
@@ -117,7 +113,7 @@ func (p *Proxy) openOne(ctx context.Context, a ask, u Upstream) (*upstream, erro
 		up.close()
 		return nil, refuse(WhyRedirect, "redirects to %.100q, which redirects again", location)
 	}
-	return up.begin(a)
+	return up.begin()
 }
 
 func isRedirect(code int) bool {
@@ -146,7 +142,7 @@ func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
 		up.close()
 		return nil, refuse(WhyConnect, "%v", err)
 	}
-	up.br = bufio.NewReader(up)
+	up.br = bufio.NewReader(conn)
 	if up.head, err = readHead(up.br); err != nil {
 		up.close()
 		return nil, openingError(WhyHeader, err)

@@ -1,24 +1,53 @@
-// Package proxy carries a stream through the director, for listeners that can
+// Package proxy carries streams through the director, for listeners that can
 // follow neither a redirect nor a playlist.
 //
-// [Proxy.Serve] asks the ranked nodes in turn until one of them plays, takes the
+// [Proxy.Serve] finds the first of the ranked nodes that plays, takes the
 // listener's connection out of net/http's hands, and answers as an Icecast or
 // SHOUTcast server would: an HTTP/1.0 head, then audio until somebody leaves.
 // The answer is never chunked, for chunk framing ends up in the audio of many
 // old players, and no deadline is put on a stream as a whole.
 //
-// Each listener has an upstream connection of its own, which is closed as soon
-// as the listener is gone.
+// # One way through
+//
+//	node -> source (upstream, parser) -> ring of chunks -> cursor of each listener -> socket
+//
+// A source is one upstream connection, which serves all listeners of a mount at a
+// node. Its parser takes the stream apart once: metadata out, frames found. The
+// frames make chunks of up to a second, which never change and form a chain. A
+// listener is a cursor into that chain, and what it is written are pieces of
+// chunks and, if it asked for them, of metadata blocks. Formats that are not
+// understood have a source for each listener, and the node waits for it.
+//
+// When a node fails, falls silent or is left, its source looks for another one's,
+// and appends to its own chain a joint: a chunk that leads into the chain of the
+// other, on a frame boundary. The listeners walk over it without knowing.
+//
+// # Choices, and what was measured
+//
+// Plain TCP on Linux is written by one loop for each processor, with sockets that
+// never block and epoll, which costs a listener no goroutine, no buffer, and none
+// of what net/http and the runtime's poller hold for a connection. Listeners are
+// written to once a second: audio comes from Icecast six times as often. Beside
+// nginx (buffering off) with 500 listeners of 64 kbit/s, that made XXX.
+// `go run ./cmd/bench proxy` measures it again. TLS, HTTP/2 and other systems
+// have goroutines for each listener instead.
+//
+// A connection that ends with FIN is ended so whatever the reason: without a
+// length there is nothing else that players understand, and Icecast does the same.
+// Stalled and slow listeners are reset, for they would not fetch what is left.
+//
+// A listener that closes only its sending side counts as gone: a FIN looks the
+// same whether or not more could be received, and no player was seen that
+// half-closes and listens on.
 package proxy
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -29,16 +58,36 @@ import (
 type Config struct {
 	MaxListeners int     // streams carried at once; 0: any number
 	MaxMbit      float64 // megabits a second of audio carried at once, as Request.Kbit adds up; 0: any
+	MaxPerMount  int     // streams of one mount carried at once; 0: any number
+	MaxPerClient int     // streams to one address (IPv4, or an IPv6 /64) at once; 0: any number
+
+	// PerListener gives each listener an upstream of its own, which tells the node
+	// who listens, for stations whose nodes must count every listener.
+	PerListener bool
+	// Burst is how much audio a listener gets at once, to begin with and to have in
+	// reserve. 0: 64 KB, as Icecast's burst-size.
+	Burst time.Duration
+	// Linger is how long an upstream is kept for new listeners when the last has left.
+	Linger time.Duration
 
 	ConnectTimeout time.Duration // TCP and TLS toward one node; default 2 s
-	HeaderTimeout  time.Duration // from the request to the first byte of audio; default 5 s
-	// IdleTimeout is how long a node may be silent in mid-stream before the
-	// stream is cut. A frozen node keeps its connections open, and shows only
-	// here. Default 15 s.
+	HeaderTimeout  time.Duration // from the request to the first frame of audio; default 5 s
+	// IdleTimeout is how long a node may be silent in mid-stream before its
+	// listeners are cut. A frozen node keeps its connections open, and shows only
+	// here. Another node is looked for much earlier, when half of the burst is
+	// used up. Default 15 s.
 	IdleTimeout time.Duration
 	// StallTimeout is how long a listener may take no audio before it is cut.
 	// It counts from when the network's buffers toward it are full. Default 15 s.
 	StallTimeout time.Duration
+
+	// Targets returns the nodes that may take over the listeners of one that has
+	// failed or is to be left, the best first. It may include that one, and is asked
+	// for the listener for whom the upstream was opened. nil: the Upstreams of that
+	// listener's Request.
+	Targets func(mount string, node director.NodeID, client netip.Addr) []Upstream
+	// Evidence is told what nodes did instead of playing. It must not block.
+	Evidence func(Failure)
 
 	TLS *tls.Config  // toward https nodes; nil: verify with the system's roots
 	Log *slog.Logger // nil: slog.Default
@@ -55,87 +104,39 @@ type Request struct {
 	Upstreams []Upstream // ranked: the next is tried if one fails before its first byte of audio
 	Mount     string     // the public path, for logs
 	Kbit      int        // what the stream takes of the budget, in kbit/s; 0: 128
-	Client    netip.Addr // told to the node in X-Forwarded-For; invalid: not told
+	Client    netip.Addr // for MaxPerClient, and with PerListener told to the node; invalid: unknown
+	UserAgent string     // told to the node with PerListener
+	Query     string     // appended to the URL with PerListener: what one listener adds decides for nobody else
+	Metadata  bool       // the listener asked for ICY metadata
 	ICYLine   bool       // answer "ICY 200 OK", which some SHOUTcast players insist on
 	Type      string     // media type where the node tells none or octet-stream; empty: audio/mpeg
 }
 
-// Result is how a stream went.
-type Result struct {
-	Node     director.NodeID // which node served; empty: none did
-	Bytes    int64           // of the node's stream written to the listener, ICY metadata included
-	Duration time.Duration   // since the answer began; 0: it never did
-	End      End             // empty if Serve returned an error
-	Failed   []Failure       // nodes that were tried in vain, in order
-}
-
-// An End says why a stream ended. The set is closed, and each is its stable
-// string in logs and metrics.
-type End string
-
-// How a stream can end.
-const (
-	EndListenerLeft    End = "listener_left"    // closed or half-closed its connection, or it was reset
-	EndListenerStalled End = "listener_stalled" // took no audio for StallTimeout
-	EndUpstreamEnded   End = "upstream_ended"   // the node closed its connection, or its body was over
-	EndUpstreamSilent  End = "upstream_silent"  // the node sent nothing for IdleTimeout
-	EndUpstreamFailed  End = "upstream_failed"  // the node reset its connection or broke its own framing
-	EndDrained         End = "drained"          // this director was shut down
-)
-
-// Ends lists every End, for metrics that name them all from the start.
-func Ends() []End {
-	return []End{EndListenerLeft, EndListenerStalled, EndUpstreamEnded, EndUpstreamSilent, EndUpstreamFailed, EndDrained}
-}
-
-// Error makes an End usable as the cause of a cancelled context.
-func (e End) Error() string { return string(e) }
-
-// A Failure is evidence against a node: what it did instead of playing.
-type Failure struct {
-	Node   director.NodeID
-	Why    Why
-	Detail string // for an operator: what was asked, and what came
-}
-
-// A Why classes a Failure. The set is closed, and each is its stable string in
-// logs and metrics.
-type Why string
-
-// What a node can do instead of playing.
-const (
-	WhyURL      Why = "url"       // the URL to ask is unusable: a mistake of the caller's
-	WhyConnect  Why = "connect"   // no connection, or no TLS session that can be trusted
-	WhyTimeout  Why = "timeout"   // connected, but no audio within HeaderTimeout
-	WhyHeader   Why = "header"    // what came is not an HTTP or ICY answer, or its head is without end
-	WhyFull     Why = "full"      // 403 or 503: how Icecast and its kin refuse listeners at a limit
-	WhyStatus   Why = "status"    // any other status but 2xx
-	WhyRedirect Why = "redirect"  // to a stranger, to itself, or a second one
-	WhyNotAudio Why = "not_audio" // a page, a playlist, a compressed body
-	WhyMetadata Why = "metadata"  // ICY metadata unasked for, or at no usable interval
-	WhyEnded    Why = "ended"     // closed or broken before the first byte of audio
-)
-
-// Errors of Serve. With each of them nothing has been written, and the caller
-// still owns the response.
-var (
-	ErrNoRoom     = errors.New("proxy: the inline budget is used up")
-	ErrNoUpstream = errors.New("proxy: no node gave audio")
-	// ErrDraining is an ErrNoRoom: here or elsewhere, the ladder goes on.
-	ErrDraining = fmt.Errorf("proxy: shutting down: %w", ErrNoRoom)
-)
-
 // Proxy carries streams within a budget. It is safe for concurrent use.
 type Proxy struct {
 	cfg    Config
+	epoch  time.Time
 	budget budget
+	base   context.Context // of all sources
+	end    context.CancelFunc
 	cutoff context.Context // done when running streams must end
-	cut    context.CancelFunc
+	cut    context.CancelCauseFunc
+	start  sync.Once // of loops, with the first listener on plain TCP
+	loops  []*loop
 
-	running sync.WaitGroup // one for each Serve that has room; added to under budget.mu
+	running sync.WaitGroup // one for each listener that has room; added to under budget.mu
+	open    sync.WaitGroup // one for each goroutine that looks after a source
+	turn    atomic.Uint32  // which loop is next
+
+	mu      sync.Mutex // guards what follows, and who listens to what
+	shared  map[key]*source
+	sources map[*source]struct{}
+	mounts  map[string]*mount
+	whys    map[Why]uint64
+	failing map[director.NodeID]Why // what a node did last, if not play
 }
 
-// New returns a Proxy that carries nothing yet.
+// New returns a Proxy that carries nothing yet. It is ended by Drain.
 func New(cfg Config) *Proxy {
 	orDefault(&cfg.ConnectTimeout, 2*time.Second)
 	orDefault(&cfg.HeaderTimeout, 5*time.Second)
@@ -144,14 +145,48 @@ func New(cfg Config) *Proxy {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	p := &Proxy{cfg: cfg, budget: budget{maxListeners: cfg.MaxListeners, maxMbit: cfg.MaxMbit}}
-	p.cutoff, p.cut = context.WithCancel(context.Background())
+	p := &Proxy{
+		cfg: cfg, epoch: time.Now(), budget: newBudget(cfg),
+		shared: map[key]*source{}, sources: map[*source]struct{}{}, mounts: map[string]*mount{}, whys: map[Why]uint64{}, failing: map[director.NodeID]Why{},
+	}
+	p.base, p.end = context.WithCancel(context.Background())
+	p.cutoff, p.cut = context.WithCancelCause(context.Background())
 	return p
 }
 
 func orDefault(d *time.Duration, def time.Duration) {
 	if *d <= 0 {
 		*d = def
+	}
+}
+
+// now is the Proxy's clock. It is never 0, which means "never".
+func (p *Proxy) now() time.Duration { return time.Since(p.epoch) + 1 }
+
+// evidence counts and passes on what a node did instead of playing, and logs it
+// unless the node did just so the last time.
+func (p *Proxy) evidence(f Failure) {
+	p.mu.Lock()
+	p.whys[f.Why]++
+	news := p.failing[f.Node] != f.Why
+	p.failing[f.Node] = f.Why
+	p.mu.Unlock()
+	if news {
+		p.cfg.Log.Warn("a node does not play for inline listeners", "node", f.Node, "why", string(f.Why), "detail", f.Detail)
+	}
+	if p.cfg.Evidence != nil {
+		p.cfg.Evidence(f)
+	}
+}
+
+// plays notes that a node does what it should.
+func (p *Proxy) plays(node director.NodeID) {
+	p.mu.Lock()
+	before := p.failing[node]
+	delete(p.failing, node)
+	p.mu.Unlock()
+	if before != "" {
+		p.cfg.Log.Info("a node plays for inline listeners again", "node", node, "before", string(before))
 	}
 }
 
@@ -165,13 +200,25 @@ func (p *Proxy) Drain(ctx context.Context) error {
 		p.running.Wait()
 		close(idle)
 	}()
+	var err error
 	select {
 	case <-idle:
-		return nil
 	case <-ctx.Done():
+		err = ctx.Err()
+		p.cfg.Log.Info("ending the streams that are still carried inline", "listeners", p.Usage().Listeners)
+		p.cut(EndDrained)
+		p.all(taskCut)
+		<-idle
 	}
-	p.cfg.Log.Info("ending the streams that are still carried inline", "listeners", p.Usage().Listeners)
-	p.cut()
-	<-idle
-	return ctx.Err()
+	p.end()
+	p.all(taskStop)
+	p.open.Wait()
+	return err
+}
+
+func (p *Proxy) all(kind taskKind) {
+	p.start.Do(func() {}) // no more of them
+	for _, l := range p.loops {
+		l.post(task{kind: kind})
+	}
 }

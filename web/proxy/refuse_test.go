@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -33,7 +34,9 @@ func TestRefusals(t *testing.T) {
 		"gzip":               {says(ok + mpeg + "Content-Encoding: gzip\r\n\r\n\x1f\x8b"), WhyNotAudio, "gzip"},
 		"gzip in transfer":   {says(ok + mpeg + "Transfer-Encoding: gzip, chunked\r\n\r\n\x1f\x8b"), WhyNotAudio, "gzip"},
 		"length of nonsense": {says(ok + mpeg + "Content-Length: -5\r\n\r\naudio"), WhyHeader, "-5"},
-		"metadata unasked":   {says(ok + mpeg + "icy-metaint: 16000\r\n\r\naudio"), WhyMetadata, "not asked for"},
+		"metaint of lies":    {says(ok + mpeg + "icy-metaint: 100\r\n\r\n" + numbered(10, 20)), WhyMetadata, "no metadata where"},
+		"metaint of a TB":    {says(ok + mpeg + "icy-metaint: 1000000000000\r\n\r\n"), WhyMetadata, "more than any"},
+		"random bytes":       {says(ok + mpeg + "\r\n" + noise(100<<10)), WhyNotAudio, "64 KB without a frame"},
 		"metaint of words":   {says(ok + mpeg + "icy-metaint: often\r\n\r\naudio"), WhyMetadata, "often"},
 		"not HTTP":           {says("SSH-2.0-OpenSSH_9.2\r\n\r\n"), WhyHeader, "neither HTTP/1 nor ICY"},
 		"HTTP/2":             {says("HTTP/2 200\r\n\r\n"), WhyHeader, "neither HTTP/1 nor ICY"},
@@ -58,9 +61,9 @@ func TestRefusals(t *testing.T) {
 				cfg.HeaderTimeout = 20 * time.Millisecond
 			}
 			bad := startNode(t, c.play)
-			good := startNode(t, says(okHead+"audio"))
+			good := startNode(t, says(okHead+sound))
 			f := startFront(t, cfg, Request{Upstreams: upstreams(bad, good)})
-			if _, body := f.play(t, getRequest); body != "audio" && c.why != WhyTimeout { // a busy machine may be late itself
+			if _, body := f.play(t, getRequest); body != sound && c.why != WhyTimeout { // a busy machine may be late itself
 				t.Errorf("the listener got %q", body)
 			}
 			res := f.result(t)
@@ -73,6 +76,12 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+func noise(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
+	return string(b)
 }
 
 func endless(head string) func(net.Conn) {
@@ -116,13 +125,13 @@ func TestNoUpstream(t *testing.T) {
 // TestRedirectWithinTheFleet follows one node to another that is at hand.
 func TestRedirectWithinTheFleet(t *testing.T) {
 	t.Parallel()
-	target := startNode(t, says(okHead+"audio"))
+	target := startNode(t, says(okHead+sound))
 	for _, code := range []string{"301", "302", "303", "307", "308"} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			n := startNode(t, says("HTTP/1.1 "+code+" Elsewhere\r\nLocation: HTTP://"+target.Addr().String()+"/other.mp3\r\n\r\n"))
 			f := startFront(t, quick(), Request{Upstreams: upstreams(n, target)})
-			if _, body := f.play(t, getRequest); body != "audio" {
+			if _, body := f.play(t, getRequest); body != sound {
 				t.Errorf("the listener got %q", body)
 			}
 			if got := <-target.requests; !strings.HasPrefix(got, "GET /other.mp3 HTTP/1.1\r\n") {
@@ -145,7 +154,7 @@ func FuzzReadHead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		a := newAnswer(h, Request{})
+		a := newAnswer(h, "", false, true)
 		head, rest, ok := strings.Cut(string(a.wire()), "\r\n\r\n")
 		if !ok || rest != "" {
 			t.Fatalf("%q makes the head %q", in, a)

@@ -4,93 +4,135 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
-	"syscall"
 	"time"
+
+	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
-// Serve carries a stream to the listener and returns when it has ended. Before
-// its answer begins it may return ErrNoRoom, ErrDraining or ErrNoUpstream; then
-// nothing was written and the caller answers otherwise. After that the
-// connection is used up, and Result.End says why the stream ended; a listener
-// who leaves before the first byte is no error either.
+// Serve carries a stream to the listener. With an error (ErrNoRoom, ErrDraining,
+// or a NoUpstreamError) nothing was written, the caller answers otherwise, and
+// done is never called. Otherwise the connection is used up, and done is called
+// once when the stream has ended, by any goroutine, before Serve returns or long
+// after; it must not block. A listener who leaves before the first byte is no error.
 //
-// The connection is hijacked where that is possible. Over HTTP/2, and through a
-// ResponseWriter that cannot be hijacked, the stream is written and flushed
-// piece by piece instead, without a Content-Length; the status line and
-// StallTimeout's socket options are then net/http's affair.
+// The connection is hijacked where that is possible, and Serve returns as soon as
+// the stream has begun. Over HTTP/2, and through a ResponseWriter that cannot be
+// hijacked, Serve writes and flushes it piece by piece, and returns at its end;
+// the status line and StallTimeout's socket options are then net/http's affair. It
+// panics with http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
 //
-// A listener that closes only its sending side counts as gone: a FIN looks the
-// same whether or not more could be received, and no player was seen that
-// half-closes and listens on. r must not be a HEAD.
-func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request) (Result, error) {
-	kbit := orKbit(req.Kbit)
-	if err := p.budget.take(kbit, func() { p.running.Add(1) }); err != nil {
-		return Result{}, err
+// r must not be a HEAD.
+func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done func(Result)) error {
+	req.Kbit = orKbit(req.Kbit)
+	if err := p.budget.take(req.Kbit, req.Mount, req.Client, func() { p.running.Add(1) }); err != nil {
+		return err
 	}
-	defer p.running.Done()
-	defer p.budget.release(kbit)
-
 	// Until the connection is hijacked, net/http watches the listener and ends
 	// the request's context when it leaves.
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(p.cutoff, func() { cancel(EndDrained) })() //nolint:contextcheck // Drain's, not the request's: either ends the stream
 
-	var res Result
-	up := p.open(ctx, newAsk(r, req), &res)
-	switch {
-	case up != nil:
-	case ctx.Err() == nil:
-		return res, ErrNoUpstream
-	case endOf(ctx, "") == EndDrained:
-		return res, ErrDraining
-	default:
-		res.End = EndListenerLeft
-		return res, nil
+	var failed []Failure
+	src := p.choose(ctx, req, &failed)
+	if src == nil {
+		p.budget.release(req.Kbit, req.Mount, req.Client)
+		p.running.Done()
+		switch {
+		case ctx.Err() == nil:
+			return &NoUpstreamError{failed}
+		case endOf(ctx, "") == EndDrained:
+			return ErrDraining
+		}
+		done(Result{End: EndListenerLeft, Failed: failed})
+		return nil
 	}
-	defer up.close()
-	res.Node = up.node
-
-	l, err := accept(w, r, p.cfg.StallTimeout)
-	if err != nil { // the connection broke under the hijack
-		res.End = EndListenerLeft
-		return res, nil
+	now := p.now()
+	at := src.ring.begin()
+	s := session{
+		p: p, src: src, done: done, began: now, progress: now, grace: now - at.at,
+		kbit: req.Kbit, client: req.Client, failed: failed,
 	}
-	began := time.Now()
-	l.watch(cancel)
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { // the upstream closes with ctx by itself
-		defer close(interrupted)
-		l.interrupt()
-	})
-	res.End = p.carry(ctx, up, l, req, &res.Bytes)
-	if !stop() {
-		<-interrupted // an HTTP/2 response must not be touched once its handler has returned
-	}
-	l.close(res.End == EndListenerStalled)
-	res.Duration = time.Since(began)
-	return res, nil
+	p.give(ctx, w, r, s, at, req)
+	return nil
 }
 
-// carry writes the answer and then the stream, until one side ends.
-func (p *Proxy) carry(ctx context.Context, up *upstream, l listener, req Request, written *int64) End {
-	first := up.first
-	up.first = nil
-	err := l.start(newAnswer(up.head, req), first.bytes())
-	up.idle = p.cfg.IdleTimeout
-	for c := first; ; {
-		if err != nil {
-			c.free()
-			return endOf(ctx, listenerEnd(err))
+// give answers, and hands the connection to whom writes the stream.
+func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request, s session, at *chunk, req Request) {
+	metadata := req.Metadata && s.src.codec != audio.Ogg
+	rc := http.NewResponseController(w)
+	conn, _, err := rc.Hijack()
+	if errors.Is(err, http.ErrNotSupported) {
+		s.cur = newCursor(at, nil, metadata)
+		end := s.flush(ctx, &written{w: w, rc: rc, major: r.ProtoMajor, stall: p.cfg.StallTimeout}, newAnswer(s.src.head, req.Type, false, metadata))
+		s.finish(end)
+		if r.ProtoMajor >= 2 && (end == EndUpstreamFailed || end == EndUpstreamSilent) {
+			panic(http.ErrAbortHandler) // HTTP/2 can tell that from the end of a stream
 		}
-		*written += int64(c.n)
-		c.free()
-		if c, err = up.next(); err != nil {
-			return endOf(ctx, upstreamEnd(err))
+		return
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{}) // the server's own may still stand
+	}
+	if err != nil { // the connection broke under the hijack
+		if conn != nil {
+			_ = conn.Close()
 		}
-		err = l.write(c.bytes())
+		s.finish(EndListenerLeft)
+		return
+	}
+	head := s.src.answer(req.ICYLine, metadata)
+	s.cur = newCursor(at, head, metadata)
+	s.bytes = -int64(len(head))
+	if p.start.Do(func() { p.loops = newLoops(p) }); len(p.loops) > 0 {
+		if fd := takeOver(conn, p.cfg.StallTimeout); fd >= 0 {
+			l := p.loops[int(p.turn.Add(1))%len(p.loops)]
+			l.post(task{kind: taskJoin, who: &plain{session: s, fd: fd, conn: conn}})
+			return
+		}
+	}
+	go s.carry(&hijacked{conn: conn, stall: p.cfg.StallTimeout, unwatched: make(chan struct{})})
+}
+
+// choose returns the first source that plays, claimed; nil when there is none, or
+// when ctx ended.
+func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) *source {
+	for _, u := range req.Upstreams {
+		src, err := p.await(ctx, u, req, p.cfg.PerListener)
+		if err == nil && src.paced() && !src.keep() {
+			// It is somebody else's, and cannot be joined.
+			p.release(src)
+			src, err = p.await(ctx, u, req, true)
+		}
+		if err == nil {
+			return src
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if f, ok := err.(Failure); ok { //nolint:errorlint // never wrapped
+			*failed = append(*failed, f)
+		}
+	}
+	return nil
+}
+
+// await claims a source and waits until it plays. With an error there is no claim.
+func (p *Proxy) await(ctx context.Context, u Upstream, req Request, private bool) (*source, error) {
+	src := p.claim(u, req, private)
+	select {
+	case <-src.ready:
+		if src.fail == nil {
+			return src, nil
+		}
+		p.release(src)
+		return nil, src.fail
+	case <-ctx.Done():
+		p.release(src)
+		return nil, ctx.Err()
 	}
 }
 
@@ -119,12 +161,8 @@ func upstreamEnd(err error) End {
 	}
 }
 
-// listenerEnd tells a listener who left from one who takes nothing more: the
-// write deadline passed, or the kernel gave up (ETIMEDOUT, by TCP_USER_TIMEOUT
-// or for want of an answer to keep-alives).
-func listenerEnd(err error) End {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
-		return EndListenerStalled
-	}
-	return EndListenerLeft
+// encrypted is a connection under which nobody else may write.
+type encrypted interface {
+	net.Conn
+	HandshakeContext(context.Context) error
 }

@@ -24,7 +24,7 @@ func nodeName(i int) director.NodeID { return director.NodeID(fmt.Sprintf("node%
 // TestShapes plays from nodes that answer in every form that servers use.
 func TestShapes(t *testing.T) {
 	t.Parallel()
-	const audio = "\xff\xfb\x90\x64 some audio \x00\x01\x02"
+	audio := sound
 	chunked := "5\r\n" + audio[:5] + "\r\n" + fmt.Sprintf("%x;ext=1\r\n", len(audio)-5) + audio[5:] + "\r\n0\r\n\r\n"
 	for name, reply := range map[string]string{
 		"Icecast 2.4":           okHead + audio,
@@ -93,7 +93,7 @@ func TestAnswerHead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.req.Upstreams = upstreams(startNode(t, says("HTTP/1.0 200 OK\r\n"+c.node+"\r\naudio")))
+			c.req.Upstreams = upstreams(startNode(t, says("HTTP/1.0 200 OK\r\n"+c.node+"\r\n"+sound)))
 			f := startFront(t, quick(), c.req)
 			head, _ := f.play(t, "GET /live.mp3 HTTP/1.1\r\nHost: radio.example\r\n"+c.request+"\r\n")
 			if diff := cmp.Diff(c.want, head); diff != "" {
@@ -105,26 +105,33 @@ func TestAnswerHead(t *testing.T) {
 
 func TestRequestToNode(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ request, client, want string }{
+	for name, c := range map[string]struct {
+		alone                 bool
+		request, client, want string
+	}{
+		"shared": {
+			request: "User-Agent: VLC/3.0.24\r\nX-Forwarded-For: 6.6.6.6\r\nRange: bytes=0-\r\nCookie: a=b\r\n", client: "192.0.2.7",
+			want: "User-Agent: Signpost\r\nConnection: close\r\nAccept: */*\r\nIcy-MetaData: 1\r\n\r\n",
+		},
 		"overwritten, not appended": {
+			alone:   true,
 			request: "User-Agent: VLC/3.0.24\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nRange: bytes=0-\r\nCookie: a=b\r\nAccept-Encoding: gzip\r\nIcy-MetaData: 0\r\n",
 			client:  "192.0.2.7",
-			want:    "User-Agent: VLC/3.0.24\r\nConnection: close\r\nAccept: */*\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n",
+			want:    "User-Agent: VLC/3.0.24\r\nConnection: close\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n",
 		},
-		"metadata asked": {
-			request: "icy-metadata: 1\r\n", client: "::ffff:192.0.2.7",
-			want: "Connection: close\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n",
-		},
-		"nobody known": {request: "X-Forwarded-For: 6.6.6.6\r\n", want: "Connection: close\r\nAccept: */*\r\n\r\n"},
+		"mapped":       {alone: true, client: "::ffff:192.0.2.7", want: "Connection: close\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"},
+		"nobody known": {alone: true, request: "X-Forwarded-For: 6.6.6.6\r\n", want: "Connection: close\r\nAccept: */*\r\nIcy-MetaData: 1\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n := startNode(t, says(okHead+"audio"))
+			n := startNode(t, says(okHead+sound))
 			req := Request{Upstreams: upstreams(n)}
 			if c.client != "" {
 				req.Client = netip.MustParseAddr(c.client)
 			}
-			f := startFront(t, quick(), req)
+			cfg := quick()
+			cfg.PerListener = c.alone
+			f := startFront(t, cfg, req)
 			f.play(t, "GET /live.mp3 HTTP/1.1\r\nHost: radio.example\r\n"+c.request+"\r\n")
 			want := "GET /live.mp3?token=a%20b HTTP/1.1\r\nHost: " + n.Addr().String() + "\r\n" + c.want
 			if diff := cmp.Diff(want, <-n.requests); diff != "" {
@@ -138,7 +145,7 @@ func TestRequestToNode(t *testing.T) {
 // refuses a node whose certificate nobody vouches for.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	const audio = "audio over TLS"
+	audio := sound
 	n := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "audio/mpeg")
 		w.Header().Set("icy-name", "Radio")
@@ -190,7 +197,7 @@ func TestWithoutHijacking(t *testing.T) {
 	t.Parallel()
 	leave := make(chan struct{})
 	n := startNode(t, func(conn net.Conn) {
-		_, _ = io.WriteString(conn, okHead+"audio")
+		_, _ = io.WriteString(conn, okHead+sound)
 		<-leave
 		_, _ = io.Copy(io.Discard, conn)
 	})
@@ -200,8 +207,8 @@ func TestWithoutHijacking(t *testing.T) {
 	conn := f.listen(t, getRequest)
 	br := bufio.NewReader(conn)
 	head := readAnswer(t, br)
-	body := make([]byte, len("audio"))
-	if _, err := io.ReadFull(br, body); err != nil || string(body) != "audio" {
+	body := make([]byte, len(sound))
+	if _, err := io.ReadFull(br, body); err != nil || string(body) != sound {
 		t.Errorf("body %q: %v", body, err)
 	}
 	if strings.Contains(head, "Transfer-Encoding") || strings.Contains(head, "Content-Length") || !strings.Contains(head, "Connection: close\r\n") {
@@ -209,7 +216,7 @@ func TestWithoutHijacking(t *testing.T) {
 	}
 	_ = conn.Close()
 	close(leave)
-	if res := f.result(t); res.End != EndListenerLeft || res.Bytes != 5 {
+	if res := f.result(t); res.End != EndListenerLeft || res.Bytes != int64(len(sound)) {
 		t.Errorf("result %+v", res)
 	}
 }
@@ -225,15 +232,15 @@ func TestServerTimeouts(t *testing.T) {
 			<-tick.C
 		}
 		_, _ = io.WriteString(conn, okHead)
-		for range pieces {
-			_, _ = io.WriteString(conn, "audio")
+		for i := range pieces {
+			_, _ = io.WriteString(conn, numbered(3*i, 3))
 			<-tick.C
 		}
 	})
 	f := newFront(t, quick(), Request{Upstreams: upstreams(n)})
 	f.Config.ReadTimeout, f.Config.WriteTimeout = limit, limit
 	f.Start()
-	if _, body := f.play(t, getRequest); body != strings.Repeat("audio", pieces) {
+	if _, body := f.play(t, getRequest); body != numbered(0, 3*pieces) {
 		t.Errorf("the listener got %q", body)
 	}
 	if res := f.result(t); res.End != EndUpstreamEnded {

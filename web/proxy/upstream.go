@@ -7,26 +7,23 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
+// maxMetaint bounds the interval of a node's metadata, in bytes. Servers use 8,192
+// to 65,536.
+const maxMetaint = 1 << 24
+
 // An upstream is one connection to a node that answered. It is used by one
 // goroutine; close may be called by any, and more than once.
 type upstream struct {
-	node director.NodeID
-	conn net.Conn
-	head head
-	// idle is how long a read of the connection may take; 0 while opening, when
-	// one deadline stands for everything.
-	idle   time.Duration
-	unhook func() bool // detaches conn from the context it was opened under
-
+	node   director.NodeID
+	conn   net.Conn
+	head   head
+	unhook func() bool   // detaches conn from the context it was opened under
 	br     *bufio.Reader // what came behind the head
-	body   io.Reader     // the body without its framing; nil: the connection itself, to its end
-	first  *chunk        // the first bytes of the body
-	direct *direct       // reads conn when body is nil and br is empty
+	body   io.Reader     // the body without its framing; nil: all, to the end
 }
 
 func (u *upstream) close() {
@@ -34,40 +31,22 @@ func (u *upstream) close() {
 	_ = u.conn.Close()
 }
 
-// Read reads the connection under the deadline of the moment.
-func (u *upstream) Read(p []byte) (int, error) {
-	if err := u.arm(); err != nil {
-		return 0, err
-	}
-	return u.conn.Read(p)
-}
-
-func (u *upstream) arm() error {
-	if u.idle == 0 {
-		return nil
-	}
-	return u.conn.SetReadDeadline(time.Now().Add(u.idle))
-}
-
-// begin judges the head, removes the body's framing and waits for the first
-// bytes of audio. It closes the connection unless all is well.
-func (u *upstream) begin(a ask) (*upstream, error) {
-	err := u.judge(a)
+// begin judges the head and finds out how the body is framed. It closes the
+// connection unless all is well.
+func (u *upstream) begin() (*upstream, error) {
+	err := u.judge()
 	if err == nil {
-		if u.body, err = u.framing(); err == nil {
-			err = u.await()
-		}
+		u.body, err = u.framing()
 	}
 	if err != nil {
 		u.close()
 		return nil, err
 	}
-	_ = u.conn.SetDeadline(time.Time{})
 	return u, nil
 }
 
 // judge decides by the head alone whether this is a stream for the listener.
-func (u *upstream) judge(a ask) error {
+func (u *upstream) judge() error {
 	h := &u.head
 	switch {
 	case h.code == http.StatusForbidden || h.code == http.StatusServiceUnavailable:
@@ -82,15 +61,13 @@ func (u *upstream) judge(a ask) error {
 		return refuse(WhyNotAudio, "%.100q is not audio", typ)
 	}
 	interval := h.get("icy-metaint")
-	n, err := strconv.ParseUint(interval, 10, 31)
+	n, err := strconv.ParseUint(interval, 10, 63)
 	switch {
 	case interval == "":
 	case err != nil:
 		return refuse(WhyMetadata, "icy-metaint %.40q is no number of bytes", interval)
-	case n == 0: // there is none; players have been seen to take the zero at its word
-		h.drop("icy-metaint")
-	case !a.metadata:
-		return refuse(WhyMetadata, "metadata that was not asked for is mixed into the audio")
+	case n > maxMetaint:
+		return refuse(WhyMetadata, "icy-metaint %.40q is more than any server's", interval)
 	}
 	return nil
 }
@@ -110,53 +87,16 @@ func (u *upstream) framing() (io.Reader, error) {
 		}
 		return &framed{br: u.br, left: n}, nil
 	}
-	if tcp, ok := u.conn.(*net.TCPConn); ok {
-		u.direct = newDirect(tcp)
-	}
 	return nil, nil
 }
 
-// await reads the first bytes of the body, and looks whether they are a page in
-// an audio stream's clothes.
-func (u *upstream) await() error {
-	c, err := u.next()
-	if err != nil {
-		return openingError(WhyEnded, err)
-	}
-	if typ := http.DetectContentType(c.bytes()); hasPrefixFold(typ, "text/html") || hasPrefixFold(typ, "text/xml") {
-		c.free()
-		return refuse(WhyNotAudio, "the body is a page, though it is said to be %.100q", u.head.get("Content-Type"))
-	}
-	u.first = c
-	return nil
-}
-
-// next waits for more of the body. The caller frees the chunk. A plain
-// connection borrows it only once there is something to read, so that the many
-// listeners who wait hold no buffer.
-func (u *upstream) next() (*chunk, error) {
-	if u.body == nil && u.br != nil && u.br.Buffered() == 0 {
-		u.br = nil
-	}
-	if u.body == nil && u.br == nil && u.direct != nil {
-		if err := u.arm(); err != nil {
-			return nil, err
-		}
-		return u.direct.next()
-	}
-	r := u.body
+// Read reads the body without its framing.
+func (u *upstream) Read(p []byte) (int, error) {
 	switch {
-	case r != nil:
-	case u.br != nil:
-		r = u.br
-	default:
-		r = u
+	case u.body != nil:
+		return u.body.Read(p)
+	case u.br.Buffered() > 0:
+		return u.br.Read(p)
 	}
-	c := chunks.Get().(*chunk)
-	var err error
-	if c.n, err = io.ReadAtLeast(r, c.buf[:], 1); err != nil {
-		c.free()
-		return nil, err
-	}
-	return c, nil
+	return u.conn.Read(p)
 }

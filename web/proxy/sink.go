@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,36 +15,103 @@ import (
 // a burst on connect.
 const sendBuffer = 64 << 10
 
-// A listener is where a stream goes. Its methods are called by one goroutine,
-// but for interrupt.
-type listener interface {
-	watch(cancel context.CancelCauseFunc) // cancels with an End once the listener is gone
-	start(a answer, first []byte) error
+// A sink is a listener that a goroutine writes to.
+type sink interface {
 	write(p []byte) error
-	interrupt() // makes a write that blocks return
-	close(abort bool)
+	interrupt() // makes a write that blocks return; called by any goroutine
 }
 
-// accept takes over the listener's connection if that is possible.
-func accept(w http.ResponseWriter, r *http.Request, stall time.Duration) (listener, error) {
-	rc := http.NewResponseController(w)
-	conn, _, err := rc.Hijack()
-	if errors.Is(err, http.ErrNotSupported) {
-		return &written{w: w, rc: rc, major: r.ProtoMajor, stall: stall}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	// The server's own timeouts may still stand on the connection.
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if tcp := tcpOf(conn); tcp != nil {
+// staging holds what is written at once where pieces cannot be: TLS makes a
+// record of each write, and HTTP/2 a frame.
+var staging = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// carry gives a hijacked connection its stream.
+func (s *session) carry(h *hijacked) {
+	if tcp := tcpOf(h.conn); tcp != nil {
 		_ = tcp.SetWriteBuffer(sendBuffer)
-		setUserTimeout(tcp, stall)
+		setUserTimeout(tcp, s.p.cfg.StallTimeout)
 	}
-	return &hijacked{conn: conn, stall: stall, unwatched: make(chan struct{})}, nil
+	ctx, cancel := context.WithCancelCause(s.p.cutoff)
+	defer cancel(nil)
+	h.watch(cancel)
+	interrupted := context.AfterFunc(ctx, h.interrupt)
+	end := s.play(ctx, h)
+	interrupted()
+	h.close(end == EndListenerStalled || end == EndListenerSlow)
+	s.finish(end)
+}
+
+// flush gives a response that stays in net/http's hands its stream.
+func (s *session) flush(ctx context.Context, o *written, a answer) End {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		o.interrupt()
+	})
+	o.start(a)
+	end := s.play(ctx, o)
+	if !stop() {
+		<-interrupted // an HTTP/2 response must not be touched once its handler has returned
+	}
+	return end
+}
+
+// play writes the stream until one side ends.
+func (s *session) play(ctx context.Context, out sink) End {
+	for {
+		s.follow()
+		more := s.src.ring.more()
+		if err := s.write(out); err != nil {
+			return endOf(ctx, listenerEnd(err))
+		}
+		if end := s.overdue(s.p.now()); end != "" {
+			return end
+		}
+		if s.cur.due() != nil {
+			continue
+		}
+		if end := s.follow(); end != "" {
+			return end
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return endOf(ctx, EndListenerLeft)
+		}
+	}
+}
+
+// follow goes where the listeners of the source have gone, and says whether it is over.
+func (s *session) follow() End {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.src = s.src.followed()
+	return s.src.end
+}
+
+// write writes what there is, up to a chunk.
+func (s *session) write(out sink) error {
+	buf := staging.Get().(*[chunkSize]byte)
+	defer staging.Put(buf)
+	n := 0
+	ahead := s.cur
+	for n < len(buf) {
+		p := ahead.piece()
+		if p == nil {
+			break
+		}
+		k := copy(buf[n:], p)
+		ahead.took(k)
+		n += k
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := out.write(buf[:n]); err != nil {
+		return err
+	}
+	s.wrote(n, s.p.now())
+	return nil
 }
 
 // tcpOf finds the TCP connection under TLS, the PROXY protocol and other
@@ -85,10 +153,6 @@ func (l *hijacked) watch(cancel context.CancelCauseFunc) {
 	}()
 }
 
-func (l *hijacked) start(a answer, first []byte) error {
-	return l.write(append(a.wire(), first...))
-}
-
 func (l *hijacked) write(p []byte) error {
 	if err := l.conn.SetWriteDeadline(time.Now().Add(l.stall)); err != nil {
 		return err
@@ -112,7 +176,8 @@ func (l *hijacked) close(abort bool) {
 }
 
 // written is a response that stays in net/http's hands: HTTP/2, or a
-// ResponseWriter that cannot be hijacked.
+// ResponseWriter that cannot be hijacked. That the listener leaves, the request's
+// context tells.
 type written struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
@@ -120,10 +185,7 @@ type written struct {
 	stall time.Duration
 }
 
-// watch has nothing to do: the request's context ends when the listener leaves.
-func (l *written) watch(context.CancelCauseFunc) {}
-
-func (l *written) start(a answer, first []byte) error {
+func (l *written) start(a answer) {
 	h := l.w.Header()
 	for _, f := range a.fields {
 		h[f.name] = append(h[f.name], f.value)
@@ -136,7 +198,6 @@ func (l *written) start(a answer, first []byte) error {
 		delete(h, "Connection") // not allowed in HTTP/2 (RFC 9113, 8.2.2)
 	}
 	l.w.WriteHeader(http.StatusOK)
-	return l.write(first)
 }
 
 func (l *written) write(p []byte) error {
@@ -150,5 +211,3 @@ func (l *written) write(p []byte) error {
 }
 
 func (l *written) interrupt() { _ = l.rc.SetWriteDeadline(time.Unix(1, 0)) }
-
-func (l *written) close(bool) {}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signpost-fm/signpost/web/proxy"
+)
+
+// streams shows operators what is carried inline. It implements [prometheus.Collector].
+type streams struct{ *proxy.Proxy }
+
+// list is what /api/v1/streams shows.
+func (s streams) list() any {
+	return map[string]any{"budget": s.Usage(), "streams": s.Streams()}
+}
+
+var (
+	descInline    = prometheus.NewDesc("signpost_inline_listeners", "Listeners whose stream is carried inline, by the node that it comes from.", []string{"mount", "node"}, nil)
+	descUpstreams = prometheus.NewDesc("signpost_inline_upstreams", "Connections to nodes for streams that are carried inline.", []string{"mount", "node"}, nil)
+	descSentBytes = prometheus.NewDesc("signpost_inline_sent_bytes_total", "Bytes of streams carried inline, as they are sent.", []string{"mount"}, nil)
+	descEnded     = prometheus.NewDesc("signpost_inline_ended_total", "Streams carried inline that have ended, by why.", []string{"mount", "end"}, nil)
+	descTakenOver = prometheus.NewDesc("signpost_inline_failovers_total", "Times that another node took over the inline listeners of one, by why.", []string{"mount", "cause"}, nil)
+	descSkips     = prometheus.NewDesc("signpost_inline_skips_total", "Times that an inline listener was too slow and went on with what was new.", []string{"mount"}, nil)
+	descFailures  = prometheus.NewDesc("signpost_inline_node_failures_total", "Times that a node did something else than play, by what.", []string{"why"}, nil)
+	descBudget    = prometheus.NewDesc("signpost_inline_budget_kbit", "Audio carried inline, in kbit/s as declared.", nil, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (s streams) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descInline, descUpstreams, descSentBytes, descEnded, descTakenOver, descSkips, descFailures, descBudget} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (s streams) Collect(ch chan<- prometheus.Metric) {
+	one := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
+	}
+	for _, m := range s.Streams() {
+		listeners, upstreams := map[string]int{}, map[string]int{}
+		for _, u := range m.Upstreams {
+			listeners[string(u.Node)] += u.Listeners
+			upstreams[string(u.Node)]++
+		}
+		for node := range upstreams {
+			one(descInline, prometheus.GaugeValue, float64(listeners[node]), m.Mount, node)
+			one(descUpstreams, prometheus.GaugeValue, float64(upstreams[node]), m.Mount, node)
+		}
+		one(descSentBytes, prometheus.CounterValue, float64(m.Bytes), m.Mount)
+		one(descSkips, prometheus.CounterValue, float64(m.Skips), m.Mount)
+		for end, n := range m.Ended {
+			one(descEnded, prometheus.CounterValue, float64(n), m.Mount, string(end))
+		}
+		for cause, n := range m.TakenOver {
+			one(descTakenOver, prometheus.CounterValue, float64(n), m.Mount, string(cause))
+		}
+	}
+	for why, n := range s.Whys() {
+		one(descFailures, prometheus.CounterValue, float64(n), string(why))
+	}
+	one(descBudget, prometheus.GaugeValue, float64(s.Usage().Kbit))
+}

@@ -1,0 +1,206 @@
+package audio
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// ICY metadata stands in a stream after each metaint bytes of audio: a byte with
+// the length of a block in units of 16 bytes, and the block, padded with NULs.
+// The length is 0 as long as nothing changes. There is no standard; this is what
+// SHOUTcast and Icecast send.
+const (
+	icyUnit = 16            // bytes
+	maxMeta = 255 * icyUnit // bytes of a block
+)
+
+// ErrMetadata says that what stands where metadata should be is none: the
+// upstream's metaint is wrong, and audio and metadata cannot be told apart.
+var ErrMetadata = errors.New("no metadata where icy-metaint says that it is")
+
+// A Deinterleaver takes the metadata out of a stream.
+type Deinterleaver struct {
+	metaint int
+	left    int    // bytes of audio before the next length
+	block   []byte // what has come of a block
+	missing int    // bytes of it to come
+	err     error
+}
+
+// NewDeinterleaver returns a deinterleaver for a stream with metadata after each
+// metaint bytes; with none if it is 0 or less.
+func NewDeinterleaver(metaint int) *Deinterleaver {
+	return &Deinterleaver{metaint: metaint, left: metaint}
+}
+
+// Write takes the next bytes of the stream and calls audio for each stretch of
+// audio in them, and meta for each block of metadata they complete, without its
+// length and padding, but not for empty ones. Both are given bytes that are valid
+// during the call. An error, which wraps ErrMetadata, is for good.
+func (d *Deinterleaver) Write(p []byte, audio, meta func([]byte)) error {
+	if d.metaint <= 0 && len(p) > 0 {
+		audio(p)
+		return nil
+	}
+	for len(p) > 0 && d.err == nil {
+		switch {
+		case d.left > 0:
+			n := min(d.left, len(p))
+			audio(p[:n])
+			d.left -= n
+			p = p[n:]
+		case d.missing == 0:
+			d.missing = int(p[0]) * icyUnit
+			d.block = d.block[:0]
+			if d.missing == 0 {
+				d.left = d.metaint
+			}
+			p = p[1:]
+		default:
+			n := min(d.missing, len(p))
+			d.block = append(d.block, p[:n]...)
+			p = p[n:]
+			if d.missing -= n; d.missing == 0 {
+				d.finish(meta)
+			}
+		}
+	}
+	return d.err
+}
+
+func (d *Deinterleaver) finish(meta func([]byte)) {
+	d.left = d.metaint
+	content := bytes.TrimRight(d.block, "\x00")
+	switch {
+	case len(content) == 0:
+	case !isMeta(content):
+		d.err = fmt.Errorf("%w: %.40q", ErrMetadata, content)
+	default:
+		meta(content)
+	}
+}
+
+// isMeta reports whether a block begins like metadata, with a name and ='.
+// Audio does so less than once in 10^7 times.
+func isMeta(content []byte) bool {
+	n := 0
+	for n < len(content) {
+		c := content[n]
+		if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; !letter && (c < '0' || c > '9') && c != '_' && c != '-' {
+			break
+		}
+		n++
+	}
+	return n > 2 && bytes.HasPrefix(content[n:], []byte("='"))
+}
+
+// A Block is metadata as it stands in a stream: the length, the content, the
+// padding. It must not be changed, and may be shared; nil is no metadata.
+type Block []byte
+
+var empty = Block{0}
+
+// NewBlock makes a block of content such as [Deinterleaver] gives, byte by byte;
+// what does not fit (4,080 bytes) is cut off.
+func NewBlock(content []byte) Block {
+	content = content[:min(len(content), maxMeta)]
+	units := (len(content) + icyUnit - 1) / icyUnit
+	b := make(Block, 1+units*icyUnit)
+	b[0] = byte(units)
+	copy(b[1:], content)
+	return b
+}
+
+// TitleBlock makes a block of a title in any charset. Nothing can be escaped in
+// metadata: control characters become spaces, and the quote and semicolon that
+// would end the title are drawn apart. A title that is too long is cut.
+func TitleBlock(title []byte) Block {
+	const before, after = "StreamTitle='", "';"
+	title = bytes.ReplaceAll(title, []byte("';"), []byte("' ;"))
+	for i, c := range title {
+		if c < ' ' || c == 0x7f {
+			title[i] = ' '
+		}
+	}
+	title = cutText(title, maxMeta-len(before)-len(after))
+	return NewBlock(append(append([]byte(before), title...), after...))
+}
+
+// cutText cuts text to at most n bytes, and not within a character if it is UTF-8.
+func cutText(text []byte, n int) []byte {
+	if len(text) <= n {
+		return text
+	}
+	if utf8.Valid(text) {
+		for !utf8.RuneStart(text[n]) {
+			n--
+		}
+	}
+	return text[:n]
+}
+
+// Title finds the title in metadata, and reports whether there is one, which may
+// be empty. It ends with the first quote and semicolon that are followed by
+// another name or by nothing, as players disagree about those within titles.
+func Title(meta []byte) ([]byte, bool) {
+	_, rest, ok := bytes.Cut(meta, []byte("StreamTitle='"))
+	if !ok {
+		return nil, false
+	}
+	rest = bytes.TrimRight(rest, "\x00 \r\n")
+	for from := 0; ; {
+		i := bytes.Index(rest[from:], []byte("';"))
+		if i < 0 {
+			return bytes.TrimSuffix(rest, []byte("'")), true // cut off, or without a semicolon
+		}
+		end := from + i
+		from = end + len("';")
+		behind := bytes.TrimLeft(rest[from:], " ")
+		if len(behind) == 0 || isMeta(behind) {
+			return rest[:end], true
+		}
+	}
+}
+
+// An Interleaver puts metadata into one listener's stream. It is small, and holds
+// no more than a block that others hold as well. The zero value puts none.
+type Interleaver struct {
+	metaint int
+	left    int // bytes of audio before the next block
+	sent    Block
+}
+
+// NewInterleaver returns an interleaver that puts metadata after each metaint
+// bytes; none if it is 0 or less.
+func NewInterleaver(metaint int) Interleaver {
+	return Interleaver{metaint: metaint, left: metaint}
+}
+
+// Append appends the next bytes of audio to dst, cut where metadata belongs, with
+// the metadata between: the current block where it has not been sent yet, which
+// is so with the first for one who joins, and otherwise an empty one. Nothing is
+// copied: dst becomes parts of audio and blocks, to be written together (as
+// [net.Buffers]) and completely.
+func (l *Interleaver) Append(dst [][]byte, audio []byte, current Block) [][]byte {
+	if l.metaint <= 0 {
+		return append(dst, audio)
+	}
+	for len(audio) >= l.left {
+		dst = append(dst, audio[:l.left])
+		audio = audio[l.left:]
+		l.left = l.metaint
+		if len(current) == 0 || bytes.Equal(current, l.sent) {
+			dst = append(dst, empty)
+			continue
+		}
+		dst = append(dst, current)
+		l.sent = current
+	}
+	if len(audio) > 0 {
+		dst = append(dst, audio)
+		l.left -= len(audio)
+	}
+	return dst
+}

@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/web/proxy/audio"
+)
+
+// opaqueRing has chunks of n random bytes each, with a title every third.
+func opaqueRing(sizes []int, dice *rand.Rand) (*ring, []byte) {
+	r := newRing(0, 128)
+	var all []byte
+	for i, n := range sizes {
+		if i%3 == 1 {
+			r.setTitle(&title{audio.TitleBlock([]byte{'T', byte('a' + i)})}, 1)
+		}
+		b := make([]byte, n)
+		for j := range b {
+			b[j] = byte(dice.Uint32())
+		}
+		all = append(all, b...)
+		r.add(audio.Unit{Data: b, Start: i == 0}, 1)
+		r.publish(1)
+	}
+	return r, all
+}
+
+// TestCursor writes in pieces of all sizes, and gets what a listener must get.
+func TestCursor(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		dice := rand.New(rand.NewPCG(seed, 1))
+		sizes := make([]int, 1+dice.IntN(20))
+		for i := range sizes {
+			sizes[i] = 1 + dice.IntN(5000)
+		}
+		r, all := opaqueRing(sizes, dice)
+		metadata := seed%2 == 0
+		c := newCursor(r.oldest, []byte("head"), metadata)
+		var got []byte
+		for {
+			pieces := c.gather(make([][]byte, 0, 1+dice.IntN(8)))
+			if len(pieces) == 0 {
+				break
+			}
+			flat := bytes.Join(pieces, nil)
+			n := 1 + dice.IntN(len(flat))
+			got = append(got, flat[:n]...)
+			c.advance(n)
+		}
+		if !bytes.HasPrefix(got, []byte("head")) {
+			t.Fatalf("seed %d: no head", seed)
+		}
+		got = got[len("head"):]
+		if metadata {
+			got = withoutMetadata(t, got)
+		}
+		if want := all[len(all)-len(got):]; !bytes.Equal(got, want) || len(got) < min(len(all), defaultBurst) {
+			t.Fatalf("seed %d: got %d bytes, not the last of %d", seed, len(got), len(all))
+		}
+		if c.due() != nil || c.audio != int64(len(got)) {
+			t.Fatalf("seed %d: due %v, %d of audio", seed, c.due(), c.audio)
+		}
+	}
+}
+
+// withoutMetadata takes out the blocks of a listener's stream.
+func withoutMetadata(t *testing.T, b []byte) []byte {
+	t.Helper()
+	var sound []byte
+	if err := audio.NewDeinterleaver(metaint).Write(b, func(a []byte) { sound = append(sound, a...) }, func([]byte) {}); err != nil {
+		t.Fatal(err)
+	}
+	return sound
+}
+
+// mpegRing has seconds chunks of about a second each, published a second apart.
+func mpegRing(seconds int) *ring {
+	r := newRing(0, 128)
+	fill(r, 0, seconds)
+	return r
+}
+
+func fill(r *ring, from, to int) {
+	split := audio.NewSplitter("audio/mpeg")
+	now := time.Duration(0)
+	split.Write([]byte(numbered(38*from, 38*(to-from))), func(u audio.Unit) {
+		r.add(u, now)
+		if r.open != nil && len(r.open.ends) == 38 {
+			from++
+			now = time.Duration(from) * time.Second
+			r.publish(now)
+		}
+	})
+}
+
+// TestSlow has a listener that takes less than the bitrate: it skips a bounded
+// number of times, always on a frame boundary, and is cut then.
+func TestSlow(t *testing.T) {
+	t.Parallel()
+	p := New(quick())
+	p.cfg.StallTimeout = time.Hour
+	r := mpegRing(6)
+	s := session{p: p, src: &source{p: p, codec: audio.MPEG, mount: p.mountOf("/a"), ring: r}, cur: newCursor(r.oldest, nil, false)}
+	var got []byte
+	take := func(n int) {
+		for n > 0 {
+			piece := s.cur.piece()
+			k := min(n, len(piece))
+			if k == 0 {
+				return
+			}
+			got = append(got, piece[:k]...)
+			s.cur.took(k)
+			n -= k
+		}
+	}
+	end, second, skips := End(""), 6, uint64(0)
+	for ; end == "" && second < 500; second++ {
+		fill(r, second, second+1)
+		take(5000) // of some 16,000
+		end = s.overdue(time.Duration(second) * time.Second)
+		skips = s.src.mount.skips.Load()
+	}
+	if end != EndListenerSlow || skips != maxSkips {
+		t.Errorf("after %d s: %q with %d skips, want %q with %d", second, end, skips, EndListenerSlow, maxSkips)
+	}
+	if jumps := checkFrames(t, got); jumps != maxSkips {
+		t.Errorf("%d jumps in what it got", jumps)
+	}
+	if held := second - int(s.cur.at.at/time.Second); held > int((2*late)/time.Second) {
+		t.Errorf("it held on to %d s", held)
+	}
+
+	// Who keeps up for long enough is forgiven.
+	s.skips, s.skipped = maxSkips, 0
+	fill(r, second, second+1)
+	if end := s.overdue(s.skipped + forgiven + time.Duration(second)*time.Second); end != "" {
+		t.Errorf("after a long time: %s", end)
+	}
+	p.cfg.StallTimeout = 15 * time.Second
+	s.progress = time.Hour
+	fill(r, second+1, second+2)
+	if end := s.overdue(time.Hour + 16*time.Second); end != EndListenerStalled {
+		t.Errorf("who takes nothing: %q", end)
+	}
+}
+
+// checkFrames checks that b is whole frames of numbered, the last perhaps cut
+// short, and counts how often the numbers do not go on.
+func checkFrames(t testing.TB, b []byte) (jumps int) {
+	t.Helper()
+	last := -1
+	for len(b) >= 417 {
+		n := frameNumber(t, b[:417])
+		if last >= 0 && n != last+1 {
+			jumps++
+		}
+		last, b = n, b[417:]
+	}
+	return jumps
+}
+
+func frameNumber(t testing.TB, f []byte) int {
+	t.Helper()
+	if !bytes.HasPrefix(f, []byte("\xff\xfb\x90\x64")) {
+		t.Fatalf("no frame: %q", f[:40])
+	}
+	n := 0
+	for _, c := range f[len(f)-9:] {
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+// TestBurst begins a burst behind, wherever that is.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		burst time.Duration
+		want  int // chunks of a second
+	}{{0, 5}, {2 * time.Second, 3}, {time.Nanosecond, 1}} {
+		r := newRing(c.burst, 128)
+		fill(r, 0, 30)
+		n := 0
+		for at := r.begin(); at != nil; at = at.next.Load() {
+			n++
+		}
+		if n != c.want {
+			t.Errorf("burst %v: %d chunks, want %d", c.burst, n, c.want)
+		}
+		if len, took, rate := r.measured(); len != c.want*38*417 || took.Seconds()/float64(c.want) < 0.99 || took.Seconds()/float64(c.want) > 1 || rate/1000 != 127 {
+			t.Errorf("burst %v: measured %d bytes, %v, %d bit/s", c.burst, len, took, rate)
+		}
+	}
+}

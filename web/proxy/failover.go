@@ -1,0 +1,233 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/proxy/audio"
+)
+
+// Failover is one change of node under listeners.
+type Failover struct {
+	Time      time.Time       `json:"time"`
+	From      director.NodeID `json:"from"`
+	To        director.NodeID `json:"to,omitempty"` // empty: nobody could take over
+	Cause     End             `json:"cause"`
+	Gap       time.Duration   `json:"-"` // without audio from either
+	GapMs     int64           `json:"gap_ms"`
+	Listeners int             `json:"listeners"`
+}
+
+// seeking is a search for a source that can take over. A nil one finds nothing.
+type seeking struct {
+	cause    End
+	vacating bool // the present node still plays
+	cancel   context.CancelFunc
+	found    chan *source // claimed, or nil
+}
+
+func (k *seeking) result() <-chan *source {
+	if k == nil {
+		return nil
+	}
+	return k.found
+}
+
+// stop ends a search, and gives back what it may have found meanwhile.
+func (k *seeking) stop() {
+	if k == nil || k.found == nil {
+		return
+	}
+	k.cancel()
+	go func(found chan *source) {
+		if s := <-found; s != nil {
+			s.p.release(s)
+		}
+	}(k.found)
+	k.found = nil
+}
+
+// seek looks for the best other node that plays the same.
+func (s *source) seek(cause End, vacating bool) *seeking {
+	ctx, cancel := context.WithCancel(s.ctx)
+	k := &seeking{cause: cause, vacating: vacating, cancel: cancel, found: make(chan *source, 1)}
+	s.p.open.Add(1)
+	go func(found chan<- *source) {
+		defer s.p.open.Done()
+		defer cancel()
+		found <- s.other(ctx)
+	}(k.found)
+	return k
+}
+
+// other returns a claimed source that can take over the listeners of s; nil: there is none.
+func (s *source) other(ctx context.Context) *source {
+	if !joinable(s.codec) {
+		return nil
+	}
+	for _, u := range s.targets() {
+		c := s.p.claim(u, s.ask.req, s.alone)
+		select {
+		case <-c.ready:
+		case <-ctx.Done():
+			s.p.release(c)
+			return nil
+		}
+		if c.fail == nil && c.ring.params() == s.ring.params() && c.sound() {
+			return c
+		}
+		s.p.release(c)
+	}
+	return nil
+}
+
+// sound says whether the node plays as it should.
+func (s *source) sound() bool {
+	return !joinable(s.codec) || s.parser.slack(s.p.now()) > 0
+}
+
+// targets are the nodes that may take over, the best first.
+func (s *source) targets() []Upstream {
+	all := s.ask.req.Upstreams
+	if ask := s.p.cfg.Targets; ask != nil {
+		all = ask(s.mount.name, s.node, s.ask.req.Client)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(u Upstream) bool {
+		return u.Node == s.node || u.Node == s.ask.upstream.Node
+	})
+}
+
+// joinable says whether one stream of a kind can go on with another's frames.
+func joinable(c audio.Codec) bool { return c == audio.MPEG || c == audio.ADTS }
+
+// failed is the end of the node: somebody takes over, or the listeners go.
+func (s *source) failed(cause End, k *seeking) {
+	if cause == EndUpstreamSilent {
+		s.p.evidence(Failure{Node: s.node, Why: WhySilent, Detail: "GET " + s.ask.upstream.URL + ": no audio in mid-stream"})
+	}
+	if k == nil || k.found == nil || k.vacating {
+		if cause == EndUpstreamSilent && k != nil { // that search was in vain
+			s.over(cause)
+			return
+		}
+		k.stop()
+		k = s.seek(cause, false)
+	}
+	k.cause = cause
+	select {
+	case to := <-k.found:
+		k.found = nil
+		if to != nil && s.handOver(to, k) {
+			return
+		}
+	case <-s.ctx.Done():
+		k.stop()
+		cause = endOf(s.ctx, EndListenerLeft)
+	}
+	s.over(cause)
+}
+
+// over ends the source and its listeners' streams.
+func (s *source) over(end End) {
+	p := s.p
+	s.ring.finish(p.now())
+	p.mu.Lock()
+	s.forget()
+	delete(p.sources, s)
+	s.end = end
+	if s.claims > 0 && end.upstream() {
+		s.mount.failover(Failover{Time: time.Now(), From: s.node, Cause: end, Listeners: s.claims})
+	}
+	p.mu.Unlock()
+	s.tell(task{kind: taskEnd, src: s})
+	s.ring.publish(p.now())
+}
+
+// handOver lets the listeners of s go on with another source, on which s holds a
+// claim. It fails if that one has ended meanwhile, or has handed over to s itself.
+func (s *source) handOver(to *source, k *seeking) bool {
+	p := s.p
+	defer p.release(to) // the claim of the search
+	gap := max(0, p.now()-s.parser.last())
+	f := Failover{Time: time.Now(), From: s.node, Cause: k.cause, Gap: gap, GapMs: gap.Milliseconds()}
+	p.mu.Lock()
+	to = to.followed()
+	if to == s || to.end != "" {
+		p.mu.Unlock()
+		return false
+	}
+	s.forget()
+	delete(p.sources, s)
+	to.claims += s.claims
+	to.shards.Or(s.shards.Load())
+	s.moved = to
+	f.To, f.Listeners = to.node, s.claims
+	s.mount.failover(f)
+	p.mu.Unlock()
+	now := p.now()
+	s.ring.finish(now)
+	s.ring.join(to.ring, gap, now)
+	p.cfg.Log.Info("inline listeners went over to another node", "mount", s.mount.name, "from", f.From, "to", f.To,
+		"cause", string(f.Cause), "gap", gap.Round(time.Millisecond), "listeners", f.Listeners)
+	s.tell(task{kind: taskMove, src: s, to: to})
+	s.ring.publish(now)
+	return true
+}
+
+// join makes the chain of r go on with that of next, on a frame boundary: about
+// gap before its end, so that what a listener has in reserve stays as it was.
+func (r *ring) join(next *ring, gap, now time.Duration) {
+	j := next.joint(gap, now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tail.next.Store(j)
+	for _, open := range r.joints {
+		open.next.Store(j)
+	}
+	r.joints = nil
+}
+
+// joint returns a chunk that leads into the chain of r, with the frames from about
+// gap before its end.
+func (r *ring) joint(gap, now time.Duration) *chunk {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut(now)
+	c, skipped, behind := r.oldest, 0, r.took-gap // frames of c; audio that is not wanted
+	var before [][]byte
+	for c != r.tail && (behind >= c.took || len(c.ends) == 0) {
+		behind -= c.took
+		before, c = c.last(reservoir), c.next.Load()
+	}
+	if behind > 0 && c.took > 0 {
+		skipped = int(float64(len(c.ends)) * behind.Seconds() / c.took.Seconds())
+	}
+	skipped = min(skipped, len(c.ends))
+	j := &chunk{at: now, params: c.params, title: c.title}
+	before = append(before, c.frames(0, skipped)...)
+	for i, f := range c.frames(skipped, len(c.ends)) {
+		if i == 0 {
+			f = audio.Join(before, f)
+		}
+		j.data = append(j.data, f...)
+		j.ends = append(j.ends, int32(len(j.data)))
+	}
+	if next := c.next.Load(); next != nil {
+		j.next.Store(next)
+	} else {
+		r.joints = append(r.joints, j)
+	}
+	return j
+}
+
+// params are those of the newest frames.
+func (r *ring) params() audio.Params {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open != nil {
+		return r.open.params
+	}
+	return r.tail.params
+}

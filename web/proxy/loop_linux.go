@@ -1,0 +1,345 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxLoops is how many loops there are at most: a source knows them by bits.
+	maxLoops = 64
+	// maxPieces is how many pieces are written at once.
+	maxPieces = 16
+	// maxStray is how many bytes a listener may send that nobody asked for.
+	maxStray = 64 << 10
+)
+
+// A loop writes to many listeners on plain TCP from one goroutine. A listener
+// costs it a descriptor and some 300 bytes, and no buffer: what is written are
+// pieces of chunks that all share. Sockets never block; epoll, which waits in the
+// runtime's own poller, tells who has left and who takes something again.
+type loop struct {
+	p     *Proxy
+	bit   uint64
+	epoll int
+	poll  *os.File // the same, for the runtime
+	raw   syscall.RawConn
+	bell  int // an eventfd
+
+	mu    sync.Mutex
+	queue []task
+	rung  bool // the bell was rung and has not been heard yet, or there is none any more
+
+	// Used by run's goroutine only.
+	byFD    []*plain
+	members map[*source][]*plain
+	pieces  [][]byte
+	stray   []byte
+	events  []unix.EpollEvent
+	closing bool
+}
+
+// plain is a session that a loop writes to.
+type plain struct {
+	session
+	fd    int
+	place int      // in members[src]
+	conn  net.Conn // whatever stands for it elsewhere, to be closed with it
+	stray int
+}
+
+// A task is what others want of a loop.
+type task struct {
+	kind taskKind
+	src  *source
+	to   *source
+	who  *plain
+}
+
+type taskKind uint8
+
+const (
+	taskMore taskKind = iota // src has published
+	taskJoin                 // who listens
+	taskMove                 // src's listeners belong to to
+	taskEnd                  // src is over
+	taskCut                  // everybody's stream ends
+	taskStop                 // the loop ends, when nobody listens any more
+)
+
+// newLoops starts a loop for each processor.
+func newLoops(p *Proxy) []*loop {
+	var loops []*loop
+	for i := range min(runtime.GOMAXPROCS(0), maxLoops) {
+		l, err := newLoop(p, 1<<i)
+		if err != nil {
+			p.cfg.Log.Warn("inline listeners cost more than they need to", "err", err)
+			break
+		}
+		loops = append(loops, l)
+	}
+	return loops
+}
+
+func newLoop(p *Proxy, bit uint64) (*loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	_ = unix.SetNonblock(epoll, true) // or the runtime's poller does not take it
+	poll := os.NewFile(uintptr(epoll), "epoll")
+	bell, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		_ = poll.Close()
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	l := &loop{
+		p: p, bit: bit, epoll: epoll, poll: poll, bell: bell, members: map[*source][]*plain{},
+		pieces: make([][]byte, 0, maxPieces), stray: make([]byte, 2<<10), events: make([]unix.EpollEvent, 128),
+	}
+	err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(bell)})
+	if err == nil {
+		l.raw, err = poll.SyscallConn()
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+func (l *loop) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rung = true
+	_ = l.poll.Close()
+	_ = unix.Close(l.bell)
+}
+
+// post hands a task to the loop. Safe for concurrent use.
+func (l *loop) post(t task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, t)
+	if !l.rung {
+		l.rung = true
+		_, _ = unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}
+
+func (l *loop) run() {
+	defer l.close()
+	var n int
+	wait := func(uintptr) bool {
+		var err error
+		n, err = unix.EpollWait(l.epoll, l.events, 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	}
+	var tasks []task
+	for !l.closing || len(l.members) > 0 {
+		if err := l.raw.Read(wait); err != nil {
+			return // cannot happen: nobody else closes it
+		}
+		now := l.p.now()
+		for _, e := range l.events[:max(n, 0)] {
+			if int(e.Fd) == l.bell {
+				tasks = l.listen(tasks[:0])
+				for _, t := range tasks {
+					l.do(t, now)
+				}
+				clear(tasks)
+			} else if s := l.byFD[e.Fd]; s != nil {
+				l.event(s, e.Events, now)
+			}
+		}
+	}
+}
+
+// listen takes what has been posted.
+func (l *loop) listen(into []task) []task {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var count [8]byte
+	_, _ = unix.Read(l.bell, count[:])
+	l.rung = false
+	into = append(into, l.queue...)
+	clear(l.queue)
+	l.queue = l.queue[:0]
+	return into
+}
+
+func (l *loop) do(t task, now time.Duration) {
+	switch t.kind {
+	case taskMore:
+		l.each(t.src, func(s *plain) { l.write(s, now) })
+	case taskJoin:
+		l.join(t.who, now)
+	case taskMove:
+		l.move(t.src, t.to, now)
+	case taskEnd:
+		l.each(t.src, func(s *plain) { l.end(s, now) })
+	case taskCut:
+		for src := range l.members {
+			l.each(src, func(s *plain) { l.leave(s, EndDrained, false) })
+		}
+	case taskStop:
+		l.closing = true
+	}
+}
+
+// each calls do for every listener of a source; do may let it go.
+func (l *loop) each(src *source, do func(*plain)) {
+	for i := len(l.members[src]) - 1; i >= 0; i-- {
+		do(l.members[src][i])
+	}
+}
+
+func (l *loop) join(s *plain, now time.Duration) {
+	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(s.fd),
+	})
+	for len(l.byFD) <= s.fd {
+		l.byFD = append(l.byFD, nil)
+	}
+	l.byFD[s.fd] = s
+	l.p.mu.Lock()
+	s.src = s.src.followed()
+	over := s.src.end
+	s.src.shards.Or(l.bit)
+	l.p.mu.Unlock()
+	l.add(s)
+	switch {
+	case err != nil:
+		l.leave(s, EndListenerLeft, false)
+	case over != "":
+		l.end(s, now)
+	case l.p.cutoff.Err() != nil:
+		l.leave(s, EndDrained, false)
+	default:
+		l.write(s, now)
+	}
+}
+
+func (l *loop) add(s *plain) {
+	s.place = len(l.members[s.src])
+	l.members[s.src] = append(l.members[s.src], s)
+}
+
+func (l *loop) move(from, to *source, now time.Duration) {
+	l.p.mu.Lock()
+	to = to.followed()
+	over := to.end != ""
+	to.shards.Or(l.bit)
+	l.p.mu.Unlock()
+	for _, s := range l.members[from] {
+		s.src = to
+		l.add(s)
+	}
+	delete(l.members, from)
+	if over { // before they came
+		l.each(to, func(s *plain) { l.end(s, now) })
+	}
+}
+
+// event looks after a listener of whom epoll has something to say. Events are
+// hints: what is read or written tells what they mean.
+func (l *loop) event(s *plain, events uint32, now time.Duration) {
+	if events&^unix.EPOLLOUT != 0 && !l.read(s) {
+		return
+	}
+	if events&unix.EPOLLOUT != 0 {
+		l.write(s, now)
+	}
+}
+
+// read says whether a listener is still there. It drops what it may have sent.
+func (l *loop) read(s *plain) bool {
+	for {
+		n, err := unix.Read(s.fd, l.stray)
+		switch {
+		case n > 0:
+			if s.stray += n; s.stray > maxStray {
+				l.leave(s, EndListenerLeft, true)
+				return false
+			}
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return true
+		default: // its end, or an error
+			l.leave(s, listenerEnd(err), false)
+			return false
+		}
+	}
+}
+
+// write gives a listener what it has not got yet, as far as it takes it.
+func (l *loop) write(s *plain, now time.Duration) {
+	for {
+		pieces := s.cur.gather(l.pieces)
+		if len(pieces) == 0 {
+			return
+		}
+		n, err := writeAll(s.fd, pieces)
+		clear(pieces)
+		if n > 0 {
+			s.wrote(n, now)
+		}
+		switch {
+		case err == nil, errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			if end := s.overdue(now); end != "" {
+				l.leave(s, end, true)
+			}
+			return
+		default:
+			l.leave(s, listenerEnd(err), false)
+			return
+		}
+	}
+}
+
+func writeAll(fd int, pieces [][]byte) (int, error) {
+	if len(pieces) == 1 {
+		return unix.Write(fd, pieces[0])
+	}
+	return unix.Writev(fd, pieces)
+}
+
+// end gives a listener what is left, if it takes it now, and ends its stream.
+func (l *loop) end(s *plain, now time.Duration) {
+	l.write(s, now)
+	if l.byFD[s.fd] == s {
+		l.p.mu.Lock()
+		end := s.src.end
+		l.p.mu.Unlock()
+		l.leave(s, end, false)
+	}
+}
+
+// leave closes a listener's connection. An abort drops what the kernel still
+// holds for it, which a stalled one would never fetch.
+func (l *loop) leave(s *plain, end End, abort bool) {
+	l.byFD[s.fd] = nil
+	all := l.members[s.src]
+	last := len(all) - 1
+	all[s.place] = all[last]
+	all[s.place].place = s.place
+	all[last] = nil
+	if l.members[s.src] = all[:last]; last == 0 {
+		delete(l.members, s.src)
+	}
+	if abort {
+		_ = unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	_ = unix.Close(s.fd)
+	_ = s.conn.Close()
+	s.finish(end)
+}

@@ -1,0 +1,43 @@
+//go:build !linux
+
+package proxy
+
+import (
+	"net"
+	"time"
+)
+
+// Loops are only for Linux: elsewhere each listener has goroutines of its own.
+type (
+	loop  struct{ bit uint64 }
+	plain struct {
+		session
+		fd   int
+		conn net.Conn
+	}
+	task struct {
+		kind    taskKind
+		src, to *source
+		who     *plain
+	}
+	taskKind uint8
+)
+
+const (
+	taskMore taskKind = iota
+	taskJoin
+	taskMove
+	taskEnd
+	taskCut
+	taskStop
+)
+
+func newLoops(*Proxy) []*loop { return nil }
+
+func (*loop) post(task) {}
+
+func takeOver(net.Conn, time.Duration) int { return -1 }
+
+// setUserTimeout has no counterpart: the write deadline alone cuts a stalled
+// listener, some seconds later, when the send buffer is full.
+func setUserTimeout(*net.TCPConn, time.Duration) {}

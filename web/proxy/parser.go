@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/signpost-fm/signpost/web/proxy/audio"
+)
+
+const (
+	// readSize is what is read at once from a node, in bytes.
+	readSize = 16 << 10
+	// readSizeAlone is the same where every listener has an upstream of its own: a
+	// second at 32 kbit/s.
+	readSizeAlone = 4 << 10
+	// maxAhead is how far a node may run ahead of real time before it is read more
+	// slowly: bursts are some seconds long.
+	maxAhead = time.Minute
+	// settling is how long after its first audio a source gives on at once what
+	// comes, for its first listeners to get the node's burst as it comes.
+	settling = time.Second
+)
+
+// A parser takes the audio and the titles out of what a node sends. It is used
+// by the goroutine that reads the node, but where it says otherwise.
+type parser struct {
+	s     *source
+	up    *upstream
+	meta  *audio.Deinterleaver
+	split *audio.Splitter
+	found chan struct{} // closed with the first frame
+	codec audio.Codec
+
+	framed bool  // the type promises frames
+	passed int64 // bytes that have come
+	bad    error
+	first  time.Duration // when the first frame came
+	took   time.Duration // of audio since then
+
+	// A node counts as silent when this has passed, by the Proxy's clock. Each
+	// second of audio puts it off by two, up to the source's patience: one that
+	// trickles falls behind, and one whose clock is slow does not.
+	until atomic.Int64
+	heard atomic.Int64 // when the last audio came
+	now   time.Duration
+}
+
+func (p *parser) begin(up *upstream) {
+	p.up, p.found = up, make(chan struct{})
+	typ := mediaType(up.head.get("Content-Type"))
+	p.split, p.framed = audio.NewSplitter(typ), isFramed(typ)
+	interval, _ := strconv.Atoi(up.head.get("icy-metaint")) // it has been judged
+	p.meta = audio.NewDeinterleaver(interval)
+}
+
+// write takes what came from the node.
+func (p *parser) write(b []byte, now time.Duration) error {
+	p.now = now
+	if err := p.meta.Write(b, p.audio, p.title); err != nil {
+		return refuse(WhyMetadata, "%v", err)
+	}
+	return p.bad
+}
+
+func (p *parser) audio(b []byte) {
+	if p.passed == 0 {
+		if typ := http.DetectContentType(b); hasPrefixFold(typ, "text/html") || hasPrefixFold(typ, "text/xml") {
+			p.bad = refuse(WhyNotAudio, "the body is a page, though it is said to be %.100q", p.up.head.get("Content-Type"))
+			return
+		}
+	}
+	p.passed += int64(len(b))
+	p.split.Write(b, p.unit)
+}
+
+// unit takes one frame.
+func (p *parser) unit(u audio.Unit) {
+	if p.bad != nil {
+		return
+	}
+	if u.Params.Codec == audio.Opaque && (p.first > 0 && p.codec != audio.Opaque || p.framed) {
+		p.bad = refuse(WhyNotAudio, "64 KB without a frame, though it is said to be %.100q", p.up.head.get("Content-Type"))
+		return
+	}
+	s := p.s
+	p.heard.Store(int64(p.now))
+	if p.first == 0 {
+		p.first, p.codec = p.now, u.Params.Codec
+		p.until.Store(int64(p.now + s.patience()))
+		defer close(p.found)
+	}
+	p.took += u.Duration
+	most := int64(p.now + s.patience())
+	if until := p.until.Load() + 2*int64(u.Duration); u.Duration > 0 && until < most {
+		p.until.Store(until)
+	} else {
+		p.until.Store(most)
+	}
+	s.ring.add(u, p.now)
+}
+
+// title takes the content of a metadata block.
+func (p *parser) title(content []byte) {
+	p.s.ring.setTitle(&title{audio.NewBlock(content)}, p.now)
+}
+
+// slack is how long the node may still be silent. Safe for concurrent use.
+func (p *parser) slack(now time.Duration) time.Duration {
+	return time.Duration(p.until.Load()) - now
+}
+
+// last is when the last audio came. Safe for concurrent use.
+func (p *parser) last() time.Duration { return time.Duration(p.heard.Load()) }
+
+// read takes what the node sends until it fails.
+func (s *source) read(up *upstream) error {
+	size := readSize
+	if s.alone {
+		size = readSizeAlone
+	}
+	buf := make([]byte, size)
+	p := s.parser
+	for {
+		n, err := up.Read(buf)
+		if n > 0 {
+			s.arrived.Add(int64(n))
+			now := s.p.now()
+			if bad := p.write(buf[:n], now); bad != nil {
+				return bad
+			}
+			if p.first > 0 && now-p.first < settling {
+				s.publish()
+			}
+			if p.codec == audio.Opaque && p.first > 0 {
+				s.awaitSpace()
+			} else if ahead := p.took - (now - p.first); ahead > maxAhead {
+				s.rest(ahead - maxAhead)
+			}
+		}
+		if err != nil {
+			if p.first == 0 {
+				return openingError(WhyEnded, err)
+			}
+			return err
+		}
+	}
+}
+
+// rest lets a node wait that sends faster than anybody listens.
+func (s *source) rest(d time.Duration) {
+	s.parser.until.Add(int64(d)) // it is not the node that is silent
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
+}

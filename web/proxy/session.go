@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	// late is how old what a listener is written may become, besides the burst it
+	// began with, before it skips to what is new. Then the network's buffers toward
+	// it are full as well, so that it has been too slow for half a minute or so.
+	late = 10 * time.Second
+	// maxSkips is how often a listener may skip before it is cut, unless it keeps
+	// up for forgiven in between.
+	maxSkips = 3
+	forgiven = 5 * time.Minute
+)
+
+// A session is one listener. It is used by whoever writes to it, but for claim,
+// which is guarded by Proxy.mu.
+type session struct {
+	p    *Proxy
+	src  *source
+	done func(Result)
+
+	cur      cursor
+	bytes    int64         // written, without the answer's head
+	began    time.Duration // by the Proxy's clock, as the next two
+	progress time.Duration // when it last took something
+	skipped  time.Duration // when it last skipped
+	skips    int
+	grace    time.Duration // how old what it began with was
+
+	kbit   int
+	client netip.Addr
+	failed []Failure // nodes that were tried before
+}
+
+// wrote moves over n bytes that the network took.
+func (s *session) wrote(n int, now time.Duration) {
+	s.cur.advance(n)
+	before := max(0, s.bytes)
+	s.bytes += int64(n)
+	s.progress = now
+	s.src.mount.sent.Add(uint64(max(0, s.bytes) - before))
+	if s.src.paced() {
+		s.src.took(s.cur.audio)
+	}
+}
+
+// overdue looks after a listener that does not take what there is. It says why it
+// must be cut; empty: it need not.
+func (s *session) overdue(now time.Duration) End {
+	due := s.cur.due()
+	if due == nil || s.src.paced() {
+		if due != nil && now-s.progress > s.p.cfg.StallTimeout {
+			return EndListenerStalled
+		}
+		return ""
+	}
+	age := now - due.at - s.grace
+	switch {
+	case now-s.progress > s.p.cfg.StallTimeout:
+		return EndListenerStalled
+	case age <= late:
+		return ""
+	}
+	to := s.src.ring.latest()
+	if to == nil || to == due {
+		return ""
+	}
+	if now-s.skipped > forgiven {
+		s.skips = 0
+	}
+	if s.skips++; s.skips > maxSkips {
+		return EndListenerSlow
+	}
+	s.skipped = now
+	s.cur.skip(to)
+	s.src.mount.skips.Add(1)
+	return ""
+}
+
+// finish gives everything back and says how it went.
+func (s *session) finish(end End) {
+	p := s.p
+	p.mu.Lock()
+	src := s.src.followed()
+	node := src.node
+	p.mu.Unlock()
+	p.release(src)
+	src.mount.ended(end)
+	p.budget.release(s.kbit, src.mount.name, s.client)
+	if s.done != nil {
+		s.done(Result{Node: node, Bytes: max(0, s.bytes), Duration: p.now() - s.began, End: end, Failed: s.failed})
+	}
+	p.running.Done()
+}
+
+// listenerEnd tells a listener who left from one who takes nothing more: the
+// write deadline passed, or the kernel gave up (ETIMEDOUT, by TCP_USER_TIMEOUT
+// or for want of an answer to keep-alives).
+func listenerEnd(err error) End {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
+		return EndListenerStalled
+	}
+	return EndListenerLeft
+}

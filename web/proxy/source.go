@@ -1,0 +1,282 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/proxy/audio"
+)
+
+const (
+	// pace is how often listeners are written to. One write of a second of audio
+	// costs a fifth of the six in which it comes, and players hold several seconds.
+	pace = time.Second
+	// minPatience is how long any node may be silent.
+	minPatience = time.Second
+)
+
+// A source is one upstream connection and those who listen to it. It never
+// changes its node: when that fails, its listeners go over to another source.
+type source struct {
+	p     *Proxy
+	ask   ask
+	node  director.NodeID // which serves; another than asked after a redirect
+	mount *mount
+	alone bool // it was opened for one listener
+	began time.Time
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	vacate chan struct{} // the listeners are to go elsewhere
+
+	ready chan struct{} // closed when it plays, or has failed to
+	fail  error         // set before ready is closed; nil: it plays
+	head  head          // set before ready is closed
+	codec audio.Codec   // set before ready is closed
+
+	ring    *ring
+	parser  *parser
+	heads   [4]atomic.Pointer[[]byte] // answers' heads, ready to be written
+	arrived atomic.Int64              // bytes from the node
+	reserve atomic.Int64              // what the only listener was given ahead, in nanoseconds
+	shards  atomic.Uint64             // the loops that write to listeners of this source, a bit each
+	space   chan struct{}             // signals that the listener of an opaque stream has taken something
+	taken   atomic.Int64              // what it has taken, in bytes
+
+	// Guarded by p.mu.
+	private bool    // one listener's own
+	kept    bool    // and that one has it
+	claims  int     // those who listen or wait to
+	moved   *source // where its listeners have gone
+	end     End     // why it has ended; empty: it has not
+}
+
+// key is what listeners can share.
+type key struct {
+	node director.NodeID
+	url  string
+}
+
+// claim returns the source of a mount at a node, and opens it if need be. The
+// caller gives the claim back with release, or hands it to a session.
+func (p *Proxy) claim(u Upstream, req Request, private bool) *source {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := key{u.Node, u.URL}
+	if s := p.shared[k]; s != nil && !private {
+		s.claims++
+		return s
+	}
+	s := &source{
+		p: p, ask: p.newAsk(u, req), node: u.Node, mount: p.mountOf(req.Mount), alone: private, private: private, began: time.Now(),
+		vacate: make(chan struct{}, 1), ready: make(chan struct{}), space: make(chan struct{}, 1),
+		ring: newRing(p.cfg.Burst, orKbit(req.Kbit)), claims: 1,
+	}
+	s.parser = &parser{s: s}
+	s.ctx, s.cancel = context.WithCancelCause(p.base)
+	if !private {
+		p.shared[k] = s
+	}
+	p.sources[s] = struct{}{}
+	p.open.Add(1)
+	go s.run()
+	return s
+}
+
+// release gives a claim back. The source ends with the last, or lingers for new ones.
+func (p *Proxy) release(s *source) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s = s.followed()
+	if s.claims--; s.claims > 0 || s.end != "" {
+		return
+	}
+	if p.cfg.Linger == 0 || s.private {
+		s.forget()
+		s.cancel(EndListenerLeft)
+		return
+	}
+	time.AfterFunc(p.cfg.Linger, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if s.claims == 0 {
+			s.forget()
+			s.cancel(EndListenerLeft)
+		}
+	})
+}
+
+// followed returns the source that the listeners of s have gone to. p.mu is held.
+func (s *source) followed() *source {
+	for s.moved != nil {
+		s = s.moved
+	}
+	return s
+}
+
+// forget lets nobody else claim s. p.mu is held.
+func (s *source) forget() {
+	k := key{s.ask.upstream.Node, s.ask.upstream.URL}
+	if s.p.shared[k] == s {
+		delete(s.p.shared, k)
+	}
+}
+
+// keep makes a source the caller's alone, and says whether it is.
+func (s *source) keep() bool {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.forget()
+	mine := !s.kept
+	s.kept, s.private = true, true
+	return mine
+}
+
+// run opens the upstream and looks after it until it ends.
+func (s *source) run() {
+	defer s.p.open.Done()
+	defer s.cancel(nil)
+	up, err := s.p.openOne(s.ctx, s.ask)
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	defer up.close()
+	s.p.mu.Lock()
+	s.node, s.head = up.node, up.head
+	s.p.mu.Unlock()
+	read := make(chan error, 1)
+	s.parser.begin(up)
+	go func() { read <- s.read(up) }()
+	defer func() {
+		s.cancel(nil)
+		up.close()
+		<-read
+	}()
+	select {
+	case err := <-read:
+		read <- err
+	case <-s.parser.found:
+	}
+	select {
+	case <-s.parser.found:
+	default: // it has ended before
+		err := <-read
+		read <- nil
+		s.refuse(err)
+		return
+	}
+	_ = up.conn.SetDeadline(time.Time{})
+	s.codec = s.parser.codec
+	s.p.plays(s.node)
+	close(s.ready)
+	s.look(read)
+}
+
+// refuse ends a source that has not played.
+func (s *source) refuse(err error) {
+	s.p.mu.Lock()
+	s.forget()
+	delete(s.p.sources, s)
+	s.end = EndUpstreamFailed
+	s.p.mu.Unlock()
+	if s.ctx.Err() != nil {
+		err = context.Cause(s.ctx)
+	}
+	s.fail = s.ask.failure(err)
+	if f, ok := s.fail.(Failure); ok { //nolint:errorlint // never wrapped
+		s.p.evidence(f)
+	}
+	close(s.ready)
+}
+
+// failure says what a node did instead of playing.
+func (a *ask) failure(err error) error {
+	var end End
+	if errors.As(err, &end) {
+		return end
+	}
+	f := Failure{Node: a.upstream.Node, Why: WhyConnect, Detail: "GET " + a.upstream.URL + ": " + err.Error()}
+	if r := (*refusal)(nil); errors.As(err, &r) {
+		f.Why = r.why
+	}
+	return f
+}
+
+// patience is how long the node may be silent before another is looked for: half
+// of what listeners have in reserve, for the other half is needed to find one.
+func (s *source) patience() time.Duration {
+	if joinable(s.parser.codec) {
+		took := time.Duration(s.reserve.Load())
+		if took == 0 {
+			_, took, _ = s.ring.measured()
+		}
+		return min(max(took/2, minPatience), s.p.cfg.IdleTimeout)
+	}
+	return s.p.cfg.IdleTimeout
+}
+
+// publish lets the listeners have what has come.
+func (s *source) publish() {
+	s.ring.publish(s.p.now())
+	s.tell(task{kind: taskMore, src: s})
+}
+
+// tell gives a task to the loops that have listeners of this source.
+func (s *source) tell(t task) {
+	shards := s.shards.Load()
+	if shards == 0 {
+		return
+	}
+	for _, l := range s.p.loops {
+		if shards&l.bit != 0 {
+			l.post(t)
+		}
+	}
+}
+
+// paced says whether the node waits for the listener: nothing can be left out of
+// a stream that is not understood.
+func (s *source) paced() bool { return s.codec == audio.Opaque }
+
+// took says how many bytes the only listener has got.
+func (s *source) took(n int64) {
+	s.taken.Store(n)
+	select {
+	case s.space <- struct{}{}:
+	default:
+	}
+}
+
+// awaitSpace returns when little enough is waiting for the only listener.
+func (s *source) awaitSpace() {
+	for s.parser.passed-s.taken.Load() > readSize {
+		s.publish()
+		select {
+		case <-s.space:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// answer returns the head of a listener's answer. It is made once for all.
+func (s *source) answer(icy, metadata bool) []byte {
+	i := 0
+	if icy {
+		i |= 1
+	}
+	if metadata {
+		i |= 2
+	}
+	if b := s.heads[i].Load(); b != nil {
+		return *b
+	}
+	a := newAnswer(s.head, s.ask.req.Type, icy, metadata)
+	b := a.wire()
+	s.heads[i].Store(&b)
+	return b
+}
