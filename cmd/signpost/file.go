@@ -83,7 +83,7 @@ type nodeEntry struct {
 	Relays int `yaml:"relays" default:"0"`
 	// Takes no new listeners; those it has stay until they leave.
 	Drained bool `yaml:"drained" default:"false"`
-	// What kind of server it is, and so how it is probed: `icecast`, or `http` for one that cannot list its mounts (an HLS origin, a CDN).
+	// What kind of server it is, and so how it is probed: `icecast`, `shoutcast` (listeners are sent to `paths` such as `/stream/1/`), or `http` for one that cannot list its mounts (an HLS origin, a CDN).
 	Kind string `yaml:"kind" default:"icecast"`
 	// A file with one line `user:password`, for the server's admin statistics.
 	CredentialsFile string `yaml:"credentials_file"`

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -117,7 +118,7 @@ func (t target) get(ctx context.Context, path string) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GET %s: %w", path, err)
 	}
-	req.Header.Set("User-Agent", "signpost-probe")
+	req.Header.Set("User-Agent", cmp.Or(t.agent, "signpost-probe"))
 	if t.admin && strings.HasPrefix(path, "/admin/") {
 		req.SetBasicAuth(t.user, t.password)
 	}

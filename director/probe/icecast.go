@@ -101,9 +101,11 @@ type statistics struct {
 type source struct {
 	director.MountReport
 	artist string
+	read   int64 // bytes from the source; 0: not told, or none yet
 	// plays is false for an entry that stands for a configured mount whose source
 	// is away while its fallback lives: such an entry has no type and no start.
-	plays bool
+	plays    bool
+	onDemand bool // its bytes come while somebody listens
 }
 
 // maxMounts is how many mounts are believed of one server.
@@ -153,9 +155,12 @@ func (s *source) set(field, text string) {
 			s.Started = at.UTC()
 		}
 	case "on_demand": // a relay that connects when the first listener comes
-		s.plays = s.plays || text == "1"
+		s.onDemand = text == "1"
+		s.plays = s.plays || s.onDemand
 	case "server_name":
 		s.Name = clip(text)
+	case "total_bytes_read":
+		s.read = bytesRead(text)
 	case "title":
 		s.Title = clip(unreference(text))
 	case "artist":
@@ -180,8 +185,12 @@ func (s *statistics) add(src source) error {
 
 func (s *statistics) answer(path string) answer {
 	mounts := make([]director.MountReport, len(s.sources))
+	read := map[string]int64{}
 	for i, src := range s.sources {
 		mounts[i] = src.MountReport
+		if src.read > 0 && !src.onDemand {
+			read[src.Path] = src.read
+		}
 	}
 	slices.SortFunc(mounts, func(a, b director.MountReport) int { return strings.Compare(a.Path, b.Path) })
 	return answer{
@@ -189,6 +198,7 @@ func (s *statistics) answer(path string) answer {
 		server:    s.server,
 		mounts:    mounts,
 		kbit:      s.kbit,
+		read:      read,
 		listeners: listenersOf(mounts, s.listeners),
 		limit:     limitOf(mounts),
 	}
@@ -214,6 +224,18 @@ func count(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > maxCount {
 		return -1
+	}
+	return n
+}
+
+// maxBytes is more than a source sends in a year at 1 Gbit/s: 4 PB.
+const maxBytes = 1 << 52
+
+// bytesRead reads a number of bytes, and returns 0 for what cannot be one.
+func bytesRead(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > maxBytes {
+		return 0
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -236,4 +237,25 @@ func TestFullIcecast(t *testing.T) {
 	if r := w.Reports()[0]; !r.Returned.IsZero() {
 		t.Errorf("being full counts as having been down: %+v", r)
 	}
+}
+
+// TestSourceHangs: Icecast goes on listing a mount whose source has frozen.
+func TestSourceHangs(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("SIGNPOST_SOAK") == "" {
+		t.Skip("SIGNPOST_SOAK=1 runs it: Icecast counts bytes every 5 s")
+	}
+	n := probetest.Icecast(t, probetest.Options{Addr: "127.0.0.10", Mounts: []probetest.Mount{{Path: "/fed.mp3"}, {Path: "/frozen.mp3"}}})
+	w := watch(t, n, probe.Config{}, true)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if r := w.Reports()[0]; len(r.Mounts) != 2 {
+			t.Fatalf("both are fed: %s", r.Detail)
+		}
+	}
+	n.StopSource("/frozen.mp3")
+	took := w.until("without it", 30*time.Second, carries("/fed.mp3"))
+	t.Logf("gone after %v: %s", took.Round(time.Millisecond), w.Reports()[0].Detail)
+	n.ContSource("/frozen.mp3")
+	took = w.until("with it", 15*time.Second, carries("/fed.mp3", "/frozen.mp3"))
+	t.Logf("back after %v", took.Round(time.Millisecond))
 }

@@ -20,9 +20,10 @@ type kind interface {
 }
 
 var kinds = map[string]kind{
-	"":        icecast{},
-	"icecast": icecast{},
-	"http":    plain{},
+	"":          icecast{},
+	"icecast":   icecast{},
+	"shoutcast": shoutcast{},
+	"http":      plain{},
 }
 
 // Kinds returns the names that Config.Kind may return, sorted.
@@ -34,8 +35,10 @@ func Kinds() []string {
 // target is whom to ask.
 type target struct {
 	client         *client
-	base           string // the node's URL, without a path of the server's own
-	path           string // what to ask for, where the operator said so
+	base           string   // the node's URL, without a path of the server's own
+	path           string   // what to ask for, where the operator said so
+	mounts         []string // paths at the node that listeners are sent to
+	agent          string   // User-Agent; empty: signpost-probe
 	user, password string
 	admin          bool          // user and password are given
 	timeout        time.Duration // for error texts; the context enforces it
@@ -51,6 +54,7 @@ type answer struct {
 	mounts   []director.MountReport
 	anyMount bool
 	kbit     float64
+	read     map[string]int64 // bytes that came in from a mount's source so far, where told
 
 	listeners, limit int
 }

@@ -10,6 +10,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -56,8 +57,9 @@ func New(c Config) *Prober {
 
 // SetNodes says which nodes to probe from now on. A node that keeps its ID and
 // URLs keeps its state; a new one is asked at once; the others are forgotten.
-// The mounts are not looked at: statistics list what a node carries.
-func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
+// What a node carries is what its statistics list; the mounts are for servers that
+// have several paths for the same stream.
+func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := make(map[director.NodeID]*state, len(p.states))
@@ -74,6 +76,7 @@ func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 			s = newState(n)
 		}
 		s.removed = false
+		s.mounts = pathsAt(n, mounts)
 		p.states[i] = s
 		if !s.asking {
 			p.queue = append(p.queue, s)
@@ -84,6 +87,17 @@ func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 	p.closeFirst()
 	p.reflect()
 	p.changed()
+}
+
+// pathsAt lists where listeners are sent at a node.
+func pathsAt(n director.Node, mounts []director.Mount) []string {
+	paths := slices.Sorted(maps.Values(n.Paths))
+	for _, m := range mounts {
+		if n.Paths[m.Name] == "" {
+			paths = append(paths, m.Name)
+		}
+	}
+	return paths
 }
 
 // Reports returns the newest report of every node that was probed at least
@@ -274,6 +288,9 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 		path:    p.cfg.Path(s.report.Node),
 		timeout: timeout,
 	}
+	p.mu.Lock()
+	t.mounts = s.mounts
+	p.mu.Unlock()
 	t.user, t.password, t.admin = p.cfg.Credentials(s.report.Node)
 	h.answer, h.err = k.ask(ctx, t)
 	return h

@@ -12,6 +12,8 @@ import (
 // under the Prober's lock.
 type state struct {
 	urls    []string
+	mounts  []string // paths at the node that listeners are sent to
+	flows   map[string]*flow
 	report  director.Report
 	probed  bool
 	asking  bool      // a probe is under way, and the state is not in the queue
@@ -65,6 +67,9 @@ func (s *state) hear(h heard, c Config) []event {
 		s.tally.Failures++
 	} else {
 		s.tally.Answers++
+	}
+	if h.err == nil && !h.answer.full {
+		s.follow(&h.answer)
 	}
 	if h.looked {
 		s.hearFamilies(h.families)

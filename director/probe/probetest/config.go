@@ -41,7 +41,7 @@ var config = template.Must(template.New("icecast.xml").Parse(`<icecast>
  <location>test</location><admin>test@localhost</admin><hostname>{{.Host}}</hostname>
  <limits>
   <clients>{{.MaxClients}}</clients><sources>100</sources>
-  <header-timeout>15</header-timeout><source-timeout>10</source-timeout><burst-size>65535</burst-size>
+  <header-timeout>15</header-timeout><source-timeout>60</source-timeout><burst-size>65535</burst-size>
  </limits>
  <authentication>
   <source-password>{{.Password}}</source-password><relay-password>{{.Password}}</relay-password>

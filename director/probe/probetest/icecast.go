@@ -134,6 +134,26 @@ func (n *Node) signal(s syscall.Signal) {
 	}
 }
 
+// StopSource freezes a mount's source: its connection stays open, and nothing
+// comes any more. The server gives it up after 60 s.
+func (n *Node) StopSource(path string) { n.signalSource(path, syscall.SIGSTOP) }
+
+// ContSource lets a source go on that StopSource froze.
+func (n *Node) ContSource(path string) { n.signalSource(path, syscall.SIGCONT) }
+
+func (n *Node) signalSource(path string, s syscall.Signal) {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	source := n.sources[path]
+	if source == nil {
+		n.t.Fatalf("mount %s has no source", path)
+	}
+	if err := source.cmd.Process.Signal(s); err != nil {
+		n.t.Fatalf("source of %s: %v: %v", path, s, err)
+	}
+}
+
 // KillSource ends a mount's source at once. Its listeners hear the end, or the
 // mount's fallback.
 func (n *Node) KillSource(path string) {

@@ -1,0 +1,81 @@
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// flow is what is known of the bytes that come in from a mount's source.
+type flow struct {
+	bytes   int64
+	changed time.Time     // when they were last seen to have become others
+	usual   time.Duration // from one change to the next, on average; 0: not known yet
+	changes int
+}
+
+const (
+	// enoughChanges is how many changes must have been seen before a lack of them
+	// says anything. Icecast 2.4 and 2.5 bring the number up to date every 5 s.
+	enoughChanges = 4
+	// patient is how many times as long as usual a change is waited for.
+	patient = 1.3
+)
+
+// note takes in the number that was told, and says whether it stands still.
+func (f *flow) note(bytes int64, now time.Time) (still bool) {
+	if bytes != f.bytes { // or fewer, when another source has come
+		if f.changes > 1 { // the first is when it was seen first
+			gap := now.Sub(f.changed)
+			if f.usual == 0 {
+				f.usual = gap
+			}
+			f.usual += (gap - f.usual) / 4
+		}
+		f.bytes, f.changed = bytes, now
+		f.changes++
+		return false
+	}
+	return f.changes >= enoughChanges && now.Sub(f.changed) > time.Duration(patient*float64(f.usual))
+}
+
+// follow takes the mounts out of an answer from whose source nothing comes any
+// more, within one or two of the server's refreshes. They would be listed, and
+// answer 200, until the server gives the source up: Icecast after its
+// source-timeout, where the source is a relay perhaps never.
+func (s *state) follow(a *answer) {
+	now := time.Now()
+	flows := make(map[string]*flow, len(a.read))
+	var still []string
+	for path, bytes := range a.read {
+		f := s.flows[path]
+		if f == nil {
+			f = new(flow)
+		}
+		flows[path] = f
+		if s.failures > 0 {
+			f.changed = now // a server that stood still itself needs time
+		}
+		if f.note(bytes, now) {
+			still = append(still, path)
+		}
+	}
+	s.flows = flows
+	if len(still) == 0 {
+		return
+	}
+	slices.Sort(still)
+	a.mounts = slices.DeleteFunc(slices.Clone(a.mounts), func(m director.MountReport) bool { return slices.Contains(still, m.Path) })
+	news := fmt.Sprintf("nothing comes in for %s, so it is taken as gone", strings.Join(still[:min(len(still), 5)], ", "))
+	if more := len(still) - 5; more > 0 {
+		news = fmt.Sprintf("nothing comes in for %s and %d more mounts, so they are taken as gone", strings.Join(still[:5], ", "), more)
+	}
+	a.detail += "; " + news
+	if a.warning != "" {
+		news = a.warning + "; " + news
+	}
+	a.warning = news
+}
