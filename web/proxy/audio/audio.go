@@ -53,7 +53,17 @@ func (p Params) String() string {
 	if p.Codec == Opaque {
 		return p.Codec.String()
 	}
-	return fmt.Sprintf("%s, %d Hz, %d channels", p.Format, p.Rate, p.Channels)
+	channels := "channels unsaid"
+	switch p.Channels {
+	case 0:
+	case 1:
+		channels = "mono"
+	case 2:
+		channels = "stereo"
+	default:
+		channels = fmt.Sprintf("%d channels", p.Channels)
+	}
+	return fmt.Sprintf("%s, %d Hz, %s", p.Format, p.Rate, channels)
 }
 
 // A Unit is a piece of a stream that is never to be cut: a frame, a page, or

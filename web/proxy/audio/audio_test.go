@@ -3,7 +3,6 @@ package audio
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -281,6 +280,20 @@ func testChange(t *testing.T, pages bool) {
 	}
 }
 
+// Pages among frames are junk, and frames among pages.
+func TestNoChange(t *testing.T) {
+	t.Parallel()
+	frames := split(NewSplitter(""), sample(t, "-c:a libmp3lame -b:a 128k -f mp3"))
+	pages := split(NewSplitter(""), sample(t, "-c:a libopus -b:a 64k -page_duration 60000 -ar 48000 -f ogg"))
+	for _, streams := range [][2][]Unit{{frames, pages}, {pages, frames}} {
+		whole, others := streams[0], streams[1]
+		data := concat(joined(whole[:10]), joined(others[:10]), joined(whole[10:]))
+		if diff := difference(whole, split(NewSplitter(""), data)); diff != "" {
+			t.Errorf("%v: %s", whole[0].Params, diff)
+		}
+	}
+}
+
 func TestTags(t *testing.T) {
 	t.Parallel()
 	frames := split(NewSplitter(""), sample(t, "-c:a libmp3lame -b:a 128k -f mp3"))
@@ -308,8 +321,50 @@ func TestTags(t *testing.T) {
 
 func TestParamsString(t *testing.T) {
 	t.Parallel()
-	got := fmt.Sprint(Params{}, "; ", encodings[0].want)
-	if want := "opaque; MPEG-1 layer III, 44100 Hz, 2 channels"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	for want, p := range map[string]Params{
+		"opaque":                              {},
+		"MPEG-1 layer III, 44100 Hz, stereo":  encodings[0].want,
+		"AAC LC, 48000 Hz, 6 channels":        {ADTS, "AAC LC", 0, 48000, 6},
+		"AAC LC, 8000 Hz, mono":               {ADTS, "AAC LC", 0, 8000, 1},
+		"AAC Main, 96000 Hz, channels unsaid": {ADTS, "AAC Main", 0, 96000, 0},
+	} {
+		if got := p.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Headers that no encoder at hand writes. Sizes are from the standards' formulas.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]frame{
+		"\xff\xff\x40\x00\x00\x00\x00": {Params{MPEG, "MPEG-1 layer I", 1, 44100, 2}, 136, 384},    // 128 kbit/s
+		"\xff\xfe\x42\xc0\x00\x00\x00": {Params{MPEG, "MPEG-1 layer I", 1, 44100, 1}, 140, 384},    // padded, CRC
+		"\xff\xf7\xe8\x40\x00\x00\x00": {Params{MPEG, "MPEG-2 layer I", 1, 16000, 2}, 768, 384},    // 256 kbit/s
+		"\xff\xfd\xe4\x80\x00\x00\x00": {Params{MPEG, "MPEG-1 layer II", 2, 48000, 2}, 1152, 1152}, // 384 kbit/s
+		"\xff\xe3\xe8\xc0\x00\x00\x00": {Params{MPEG, "MPEG-2.5 layer III", 3, 8000, 1}, 1440, 576},
+		"\xff\xf1\x50\x80\x10\x1f\xfc": {Params{ADTS, "AAC LC", 0, 44100, 2}, 128, 1024},
+		"\xff\xf8\x0d\xc3\xff\xff\xff": {Params{ADTS, "AAC Main", 0, 48000, 8}, 8191, 4096}, // MPEG-2, CRC, four blocks
+		"\xff\xf9\xf0\x00\x02\x1f\xfd": {Params{ADTS, "AAC LTP", 0, 7350, 0}, 16, 2048},
+	} {
+		if got, ok := parseFrame([]byte(header)); !ok || got != want {
+			t.Errorf("%x: %v %+v, want %+v", header, ok, got, want)
+		}
+	}
+	for what, header := range map[string]string{
+		"no sync":                     "\xff\xdb\x90\x64\x00\x00\x00",
+		"version":                     "\xff\xeb\x90\x64\x00\x00\x00",
+		"bitrate":                     "\xff\xfb\xf0\x64\x00\x00\x00",
+		"free format":                 "\xff\xfb\x00\x64\x00\x00\x00",
+		"rate":                        "\xff\xfb\x9c\x64\x00\x00\x00",
+		"emphasis":                    "\xff\xfb\x90\x66\x00\x00\x00",
+		"ADTS rate":                   "\xff\xf1\x74\x80\x10\x1f\xfc",
+		"ADTS without data":           "\xff\xf1\x50\x80\x00\xff\xfc",
+		"ADTS of CRC and no data":     "\xff\xf0\x50\x80\x01\xff\xff",
+		"layer 0 without ADTS's sync": "\xff\xe1\x50\x80\x10\x1f\xfc",
+	} {
+		if f, ok := parseFrame([]byte(header)); ok {
+			t.Errorf("%s: taken for %+v", what, f)
+		}
 	}
 }
