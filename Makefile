@@ -1,8 +1,8 @@
 # Signpost's commands. A newcomer needs two: `make demo` and `make test`.
 
 GO       ?= go
-PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl
-PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl
+PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl redis-server gcc libc6-dev
+PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl redis-server gcc
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 3s
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -21,6 +21,9 @@ test: install-test-programs ## install what the tests need, and run them all wit
 	$(GO) vet ./...
 	$(GO) test -race -timeout 5m ./...
 	@$(MAKE) --no-print-directory fuzz
+
+soak: install-test-programs ## the same tests at their full size, which takes a while
+	SIGNPOST_SOAK=1 $(GO) test -count 1 -race -timeout 60m ./...
 
 # Every fuzz target runs for a moment on new inputs; its seeds run with the tests.
 fuzz:
@@ -41,9 +44,6 @@ bench: build ## benchmarks: the core's, and the whole program beside a bare hand
 bench-proxy: build ## what carrying a stream costs, beside nginx and HAProxy (Debian: nginx haproxy)
 	$(GO) run ./cmd/bench proxy --signpost bin/signpost
 
-soak: ## the tests of carrying streams at full size: ten minutes and more
-	SIGNPOST_SOAK=1 $(GO) test -race -timeout 30m -run 'Soak|IcecastFailover' ./web/proxy
-
 run: ## serve with signpost.yaml from this directory
 	$(GO) run ./cmd/signpost serve --config signpost.yaml
 
@@ -53,7 +53,8 @@ build: ## build bin/signpost
 generate: ## make the embedded country database and the generated documentation anew (needs npm)
 	$(GO) generate ./...
 
-# The end-to-end tests play real servers with real players, from Debian's packages.
+# The tests play real servers with real players, from Debian's packages; the race
+# detector needs a C compiler.
 install-test-programs:
 	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \

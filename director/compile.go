@@ -61,6 +61,7 @@ type fleetNode struct {
 // A region's ladder begins with its own row.
 type region struct {
 	id      RegionID
+	matches bool    // it has listeners of its own
 	ladder  []*rung // nil: by distance
 	deny    map[string]bool
 	denyAll bool
@@ -190,7 +191,14 @@ func checkMountName(name string) string {
 }
 
 func (k *compiler) nodes() {
-	if len(k.cfg.Nodes) == 0 {
+	for i, id := range k.cfg.MayRegister {
+		if start := strings.TrimSuffix(id, "*"); id != "*" {
+			if msg := checkID(start); msg != "" {
+				k.fail(msg+`; write an id, or the beginning of ids with a star behind it, such as "edge-*"`, "may_register", i)
+			}
+		}
+	}
+	if len(k.cfg.Nodes) == 0 && len(k.cfg.MayRegister) == 0 {
 		k.fail("no nodes; declare at least one, or there is nowhere to send listeners", "nodes")
 	}
 	for i, n := range k.cfg.Nodes {

@@ -2,6 +2,8 @@ package director
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,11 @@ type Config struct {
 	Regions []Region
 	Tuning  Tuning
 
+	// MayRegister lists the ids under which agents may register nodes that are not
+	// declared: whole ids, or beginnings of ids that end in "*". A row may name such
+	// a node before it is there; until then the row goes without it.
+	MayRegister []string
+
 	// OverflowURL is where listeners go when every node is at its limit, usually
 	// a CDN. "{mount}" in it is replaced by the mount's path. Empty: nowhere.
 	OverflowURL string
@@ -26,6 +33,14 @@ type Config struct {
 	// Self holds the host:port pairs at which directors answer. A node URL that
 	// points at one of them would be a redirect loop.
 	Self []string
+}
+
+// Admits says whether an agent may register a node under this id.
+func (c *Config) Admits(id NodeID) bool {
+	return slices.ContainsFunc(c.MayRegister, func(allowed string) bool {
+		start, open := strings.CutSuffix(allowed, "*")
+		return string(id) == allowed || open && strings.HasPrefix(string(id), start)
+	})
 }
 
 // Node is one server that serves mounts.

@@ -40,6 +40,18 @@ func (r Reason) String() string {
 // MarshalText makes a Reason its stable name in JSON and logs.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote. The name of another version's reason
+// is tolerated; its String is "unknown".
+func (r *Reason) UnmarshalText(b []byte) error {
+	*r = numReasons
+	for i, name := range reasonNames {
+		if name == string(b) {
+			*r = Reason(i)
+		}
+	}
+	return nil
+}
+
 // An Outcome is how a decision ended.
 type Outcome uint8
 

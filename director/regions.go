@@ -28,7 +28,7 @@ func (k *compiler) regions() {
 	}
 	k.fleet.match = builder.matcher()
 	for i, r := range k.cfg.Regions {
-		k.fleet.regions = append(k.fleet.regions, region{id: r.ID, ladder: k.ladder(r, i, rows, index)})
+		k.fleet.regions = append(k.fleet.regions, region{id: r.ID, matches: !r.Match.empty(), ladder: k.ladder(r, i, rows, index)})
 		k.deny(&k.fleet.regions[i], r, i)
 	}
 	k.overflowCycles(index)
@@ -44,9 +44,9 @@ func (k *compiler) row(r Region, i int) *rung {
 		if !w.Given {
 			path = []any{"regions", i, "weights", j}
 		}
-		n, ok := k.fleet.index[w.Node]
+		n, there := k.fleet.index[w.Node]
 		switch {
-		case !ok:
+		case !there && !k.cfg.Admits(w.Node):
 			k.fail(fmt.Sprintf("no node has the id %q%s", w.Node, k.nearMiss(w.Node)), path...)
 		case seen[w.Node]:
 			k.fail(fmt.Sprintf("node %q stands in this row twice", w.Node), path...)
@@ -62,7 +62,9 @@ func (k *compiler) row(r Region, i int) *rung {
 			out.given = true
 		}
 		sum += weight
-		out.entries = append(out.entries, entry{node: n, weight: weight})
+		if there {
+			out.entries = append(out.entries, entry{node: n, weight: weight})
+		}
 	}
 	if len(r.Row) > 0 && sum == 0 {
 		k.fail("every weight is 0: the region's listeners have nowhere to go; drain nodes instead", "regions", i, "weights")
@@ -82,7 +84,7 @@ func (k *compiler) nearMiss(id NodeID) string {
 
 func (k *compiler) ladder(r Region, i int, rows []*rung, index map[RegionID]int) []*rung {
 	var ladder []*rung
-	if len(rows[i].entries) > 0 {
+	if len(r.Row) > 0 { // though all its nodes may have yet to register
 		ladder = append(ladder, rows[i])
 	}
 	seen := map[RegionID]bool{}
@@ -95,7 +97,7 @@ func (k *compiler) ladder(r Region, i int, rows []*rung, index map[RegionID]int)
 			k.fail("a region cannot overflow into itself", "regions", i, "overflow", j)
 		case seen[id]:
 			k.fail(fmt.Sprintf("region %q stands here twice", id), "regions", i, "overflow", j)
-		case len(rows[o].entries) == 0:
+		case len(k.cfg.Regions[o].Row) == 0:
 			k.fail(fmt.Sprintf("region %q has no weights, so nothing can overflow into it", id), "regions", i, "overflow", j)
 		default:
 			ladder = append(ladder, rows[o])

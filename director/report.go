@@ -69,10 +69,12 @@ type Report struct {
 
 // MountReport is one mount at one node.
 type MountReport struct {
-	Path      string `json:"path"`            // on the node
-	Listeners int    `json:"listeners"`       // -1: not told
-	Limit     int    `json:"limit,omitempty"` // the mount's own limit; 0: none or not told
-	Type      string `json:"type,omitempty"`  // media type
-	Name      string `json:"name,omitempty"`  // the station's name
-	Title     string `json:"title,omitempty"` // what is playing
+	Path      string    `json:"path"`             // on the node
+	Listeners int       `json:"listeners"`        // -1: not told
+	Peak      int       `json:"peak,omitempty"`   // the most listeners since Started; 0: not told
+	Limit     int       `json:"limit,omitempty"`  // the mount's own limit; 0: none or not told
+	Type      string    `json:"type,omitempty"`   // media type
+	Name      string    `json:"name,omitempty"`   // the station's name
+	Title     string    `json:"title,omitempty"`  // what is playing
+	Started   time.Time `json:"started,omitzero"` // when the source began, by the node's clock; zero: not told
 }

@@ -12,11 +12,14 @@ import (
 func (l *loop) build() {
 	now := l.now()
 	l.compile(now)
+	reports := byNode(now, l.cfg.Director, l.reports(), l.picture.Reports)
+	live := l.assign(now, reports)
 	if !l.probed || !l.answered {
 		return
 	}
-	reports := newest(now, l.reports(), l.picture.Reports)
-	sum := newLoad(now, l.cfg.Settle, reports)
+	l.judge(now, live, reports)
+	l.registered(l.verdicts)
+	sum := newLoad(now, l.cfg.Settle, l.verdicts)
 	for _, n := range l.ledgers {
 		for _, c := range n.buckets {
 			sum.add(c)
@@ -30,7 +33,7 @@ func (l *loop) build() {
 			sum.add(c)
 		}
 	}
-	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: reports, EnRoute: sum.enRoute, Recent: sum.recent})
+	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: l.verdicts, EnRoute: sum.enRoute, Recent: sum.recent})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(*Status) { l.built = l.cfg.Now() })
 	if first {
@@ -52,14 +55,9 @@ func (l *loop) live() live {
 // compiled is what a fleet was compiled from.
 type compiled struct {
 	edit    int // declared.edit
+	joined  int // registry.edit
 	overlay Overlay
 	until   time.Time // when an entry will expire; zero: none will
-}
-
-// probing is what the prober was told.
-type probing struct {
-	nodes  []director.Node
-	mounts []director.Mount
 }
 
 // compile brings the fleet up to date with the declared configuration and the
@@ -68,12 +66,16 @@ func (l *loop) compile(now time.Time) {
 	l.mu.Lock()
 	d, o := l.declared, l.overlay
 	l.mu.Unlock()
-	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && reflect.DeepEqual(c.overlay, o) &&
+	for _, id := range l.registry.forget(l.cfg.Now()) {
+		l.cfg.Log.Info("a registered node is forgotten: its agent has been silent for too long", "node", id)
+	}
+	joining, edit := l.registry.nodes()
+	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && c.joined == edit && reflect.DeepEqual(c.overlay, o) &&
 		(c.until.IsZero() || now.Before(c.until)) {
 		return
 	}
-	fleet, applied, effects, err := compile(d.config, o, now)
-	l.compiled = compiled{d.edit, o, o.NextExpiry(now)}
+	fleet, applied, effects, err := compile(l.join(d.config, joining), o, now)
+	l.compiled = compiled{d.edit, edit, o, o.NextExpiry(now)}
 	if err != nil { // not to be expected: d compiled before
 		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
 		return
@@ -85,21 +87,78 @@ func (l *loop) compile(now time.Time) {
 			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
 		}
 	}
-	if p := (probing{probed(applied, o, now), applied.Mounts}); !reflect.DeepEqual(p, l.probing) {
-		l.probing = p
-		l.cfg.Prober.SetNodes(p.nodes, p.mounts)
-	}
+	l.probing.want(probed(applied, o, now, l.joined), applied.Mounts)
 	declaredNode := map[director.NodeID]bool{}
 	for _, n := range applied.Nodes {
 		declaredNode[n.ID] = true
 	}
+	l.evidence.know(applied.Nodes)
 	l.ledgers.prune(func(id director.NodeID) bool { return declaredNode[id] })
 }
 
-// probed returns the nodes of an applied configuration that are to be probed.
-func probed(c director.Config, o Overlay, now time.Time) []director.Node {
+// probed returns the nodes of an applied configuration that are to be probed. For
+// registered ones, their agents speak.
+func probed(c director.Config, o Overlay, now time.Time, joined map[director.NodeID]bool) []director.Node {
 	settings := o.InForce(now).Nodes
 	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n director.Node) bool {
-		return settings[n.ID].State == NodeDisabled
+		return settings[n.ID].State == NodeDisabled || joined[n.ID]
 	})
+}
+
+// join adds registered nodes to the declared configuration. One that cannot be
+// part of it, as after a change of the file, stays out.
+func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
+	declared := c.Nodes
+	was := l.refused
+	l.joined, l.refused = map[director.NodeID]bool{}, map[director.NodeID]string{}
+	good := nodes[:0:0]
+	for _, n := range nodes {
+		switch {
+		case slices.ContainsFunc(declared, func(d director.Node) bool { return d.ID == n.ID }):
+			l.refused[n.ID] = ErrDeclared.Error()
+		case !c.Admits(n.ID):
+			l.refused[n.ID] = ErrNotAdmitted.Error()
+		default:
+			good = append(good, n)
+		}
+	}
+	c.Nodes = slices.Concat(declared, good)
+	if _, err := director.Compile(c); err != nil {
+		c.Nodes = slices.Clone(declared)
+		for _, n := range good { // one by one, each with those that were found good before it
+			c.Nodes = append(c.Nodes, n)
+			if _, err := director.Compile(c); err != nil {
+				l.refused[n.ID] = err.Error()
+				c.Nodes = c.Nodes[:len(c.Nodes)-1]
+			}
+		}
+	}
+	for _, n := range c.Nodes[len(declared):] {
+		l.joined[n.ID] = true
+	}
+	for id, why := range l.refused {
+		if was[id] != why {
+			l.cfg.Log.Warn("a registered node stays out of the fleet", "node", id, "why", why)
+		}
+	}
+	return c
+}
+
+// registered puts what agents say of their nodes into reports.
+func (l *loop) registered(reports map[director.NodeID]director.Report) {
+	for id := range l.joined {
+		r, ok := l.registry.report(id, l.cfg.Now())
+		if !ok {
+			continue // it has just deregistered
+		}
+		reports[id] = r
+		if l.snapshot == nil {
+			continue
+		}
+		if n, ok := l.snapshot.FindNode(id); ok {
+			if was := l.snapshot.Node(n).Report; was.Health != r.Health {
+				l.cfg.Log.Info("registered node is "+r.Health.String(), "node", id, "detail", r.Detail, "was", was.Health.String())
+			}
+		}
+	}
 }

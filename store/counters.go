@@ -95,6 +95,19 @@ func (l ledgers) counts() []Count {
 	return all
 }
 
+// sent is how many listeners were sent to a node within about EnRouteMax.
+func (l ledgers) sent(id director.NodeID) int {
+	n := l[id]
+	if n == nil {
+		return 0
+	}
+	sum := int(n.counter.sent.Load() - n.read)
+	for _, c := range n.buckets {
+		sum += c.N
+	}
+	return sum
+}
+
 // prune drops the ledgers of nodes that are gone, once nobody is on the way to
 // them: nodes that register and leave must not pile up.
 func (l ledgers) prune(keep func(director.NodeID) bool) {

@@ -84,21 +84,3 @@ func (l *load) add(c Count) {
 		l.enRoute[c.Node] += c.N
 	}
 }
-
-// newest returns the newest of each node's reports. Where two are equally new
-// the one that comes first stands; one from the future, as after a step of the
-// clock, is as new as now and no newer.
-func newest(now time.Time, lists ...[]director.Report) map[director.NodeID]director.Report {
-	out := make(map[director.NodeID]director.Report, len(lists[0]))
-	for _, list := range lists {
-		for _, r := range list {
-			if r.Taken.After(now) {
-				r.Taken = now
-			}
-			if have, ok := out[r.Node]; !ok || r.Taken.After(have.Taken) {
-				out[r.Node] = r
-			}
-		}
-	}
-	return out
-}

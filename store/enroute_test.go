@@ -91,29 +91,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestNewest(t *testing.T) {
-	t.Parallel()
-	r := func(by string, after time.Duration) director.Report {
-		return director.Report{Node: "n", By: by, Taken: noon.Add(after)}
-	}
-	for _, tc := range []struct {
-		name       string
-		own, other director.Report
-		want       string
-	}{
-		{"own is newer", r("own", -1), r("other", -2), "own"},
-		{"own is older", r("own", -2), r("other", -1), "other"},
-		{"equal: own", r("own", -1), r("other", -1), "own"},
-		{"both from the future: own", r("own", time.Second), r("other", time.Hour), "own"},
-		{"one from the future is as new as now", r("own", 0), r("other", time.Hour), "own"},
-	} {
-		got := newest(noon, []director.Report{tc.own}, []director.Report{tc.other})["n"]
-		if got.By != tc.want || got.Taken.After(noon) {
-			t.Errorf("%s: by %s, taken %v; want by %s", tc.name, got.By, got.Taken, tc.want)
-		}
-	}
-}
-
 func TestNextOffset(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

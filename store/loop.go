@@ -24,17 +24,26 @@ func (s *Syncer) Run(ctx context.Context) error {
 	probed := s.cfg.Prober.First()
 	wait := time.NewTimer(firstWait)
 	defer wait.Stop()
-	tick := time.NewTimer(0)
-	defer tick.Stop()
+	l.next = time.NewTimer(0)
+	defer l.next.Stop()
 	l.late = time.NewTimer(s.cfg.Tick)
 	defer l.late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return l.stop()
-		case <-tick.C:
-			tick.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
-			l.tick(ctx)
+		case <-l.next.C:
+			l.next.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
+			if l.hasty {
+				l.hasty = false
+				l.hurry(ctx)
+			} else {
+				l.tick(ctx)
+			}
+		case <-s.evidence.raised:
+			l.weigh()
+		case <-s.cfg.Prober.News():
+			l.hasten()
 		case _, open := <-hints:
 			if !open {
 				hints = nil
@@ -63,6 +72,8 @@ type loop struct {
 
 	results chan result
 	began   time.Time   // when the exchange under way began; zero: there is none
+	next    *time.Timer // fires when the next tick is due
+	hasty   bool        // which is sooner than usual
 	late    *time.Timer // fires when the exchange under way has used up the patience
 	again   bool        // there is news that the exchange under way may have missed
 
@@ -71,8 +82,12 @@ type loop struct {
 	offset  time.Duration // store's clock minus ours
 
 	fleet    *director.Fleet
-	compiled compiled // what fleet was made of
+	compiled compiled                   // what fleet was made of
+	joined   map[director.NodeID]bool   // the registered nodes in it
+	refused  map[director.NodeID]string // the others, and why
 	probing  probing
+	heeded   map[heard]bool                      // doubts of others
+	verdicts map[director.NodeID]director.Report // what is held of each node
 	snapshot *director.Snapshot
 }
 
@@ -91,6 +106,8 @@ func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0)
 // snapshot is built without it at once.
 func (l *loop) tick(ctx context.Context) {
 	l.ledgers.collect(l.now())
+	l.suspect(l.cfg.Prober.Suspicion())
+	l.weigh()
 	if l.began.IsZero() {
 		l.exchange(ctx)
 		return
@@ -107,6 +124,14 @@ func (l *loop) hurry(ctx context.Context) {
 	l.tick(ctx)
 }
 
+// hasten makes the next tick come soon, for what others should know.
+func (l *loop) hasten() {
+	if !l.hasty {
+		l.hasty = true
+		l.next.Reset(min(soon, l.cfg.Tick))
+	}
+}
+
 // exchange calls the store in a goroutine of its own, so that no store can hold
 // up the loop.
 func (l *loop) exchange(ctx context.Context) {
@@ -115,7 +140,7 @@ func (l *loop) exchange(ctx context.Context) {
 	l.late.Reset(l.cfg.Tick / 5)
 	var o Offer
 	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
-		o.Counts, o.Reports = l.ledgers.counts(), l.reports()
+		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
 	}
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
@@ -146,6 +171,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 	l.began, l.answered = time.Time{}, true
 	l.update(func(st *Status) {
 		st.Syncs++
+		st.Exchange = r.ended.Sub(r.began)
 		if r.err != nil {
 			st.Failures++
 		}
@@ -160,8 +186,11 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.ledgers.shift(offset - l.offset)
 		l.offset = offset
 		l.picture = r.picture
+		l.registry.setOffset(offset)
+		l.registry.adopt(l.cfg.Now(), r.picture)
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
+		l.heed(r.picture)
 	}
 	l.build()
 	if l.again {
@@ -181,15 +210,15 @@ func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
 	return measured
 }
 
-// reports returns the prober's reports by the store's clock.
+// reports returns the prober's reports by the store's clock, under this director's name.
 func (l *loop) reports() []director.Report {
-	reports := l.cfg.Prober.Reports()
-	if l.offset == 0 {
-		return reports
-	}
-	reports = slices.Clone(reports)
+	reports := slices.Clone(l.cfg.Prober.Reports())
 	for i := range reports {
 		r := &reports[i]
+		r.By = l.cfg.Director
+		if l.offset == 0 {
+			continue
+		}
 		for _, t := range []*time.Time{&r.Taken, &r.Since, &r.Returned} {
 			if !t.IsZero() {
 				*t = t.Add(l.offset).UTC().Round(0)

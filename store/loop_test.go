@@ -14,6 +14,9 @@ type still []director.Report
 
 func (s still) SetNodes([]director.Node, []director.Mount) {}
 func (s still) Reports() []director.Report                 { return s }
+func (s still) Doubt(director.NodeID, string)              {}
+func (s still) News() <-chan struct{}                      { return nil }
+func (s still) Suspicion() string                          { return "" }
 func (s still) First() <-chan struct{}                     { return nil }
 
 // bigLoop has a fleet of this size, a second of listeners of four directors, and

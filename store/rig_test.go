@@ -97,12 +97,15 @@ type prober struct {
 	mu      sync.Mutex
 	nodes   []director.NodeID
 	reports []director.Report
+	doubt   string   // of itself
+	doubted []string // nodes, and why
+	news    chan struct{}
 	first   chan struct{}
 }
 
 // newProber returns one that has probed every node once.
 func newProber() *prober {
-	p := &prober{first: make(chan struct{})}
+	p := &prober{first: make(chan struct{}), news: make(chan struct{}, 1)}
 	close(p.first)
 	return p
 }
@@ -114,6 +117,7 @@ func (p *prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 	for _, n := range nodes {
 		p.nodes = append(p.nodes, n.ID)
 	}
+	p.reports = slices.DeleteFunc(p.reports, func(r director.Report) bool { return !slices.Contains(p.nodes, r.Node) })
 }
 
 func (p *prober) probes() []director.NodeID {
@@ -124,6 +128,33 @@ func (p *prober) probes() []director.NodeID {
 
 func (p *prober) First() <-chan struct{} { return p.first }
 
+func (p *prober) News() <-chan struct{} { return p.news }
+
+func (p *prober) Doubt(id director.NodeID, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubted = append(p.doubted, string(id)+": "+why)
+}
+
+func (p *prober) doubts() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.doubted)
+}
+
+func (p *prober) Suspicion() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.doubt
+}
+
+// suspects makes it doubt itself; with "" no more.
+func (p *prober) suspects(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubt = why
+}
+
 func (p *prober) Reports() []director.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,10 +163,16 @@ func (p *prober) Reports() []director.Report {
 
 // report makes the newest report of a node, taken now.
 func (p *prober) report(id director.NodeID, listeners int) {
+	p.tell(director.Report{Node: id, Health: director.Up, Listeners: listeners, AnyMount: true})
+}
+
+// tell makes r the newest report of its node, taken now.
+func (p *prober) tell(r director.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reports = slices.DeleteFunc(p.reports, func(r director.Report) bool { return r.Node == id })
-	p.reports = append(p.reports, director.Report{Node: id, By: "test", Taken: time.Now(), Health: director.Up, Listeners: listeners, AnyMount: true})
+	r.Taken = time.Now()
+	p.reports = slices.DeleteFunc(p.reports, func(old director.Report) bool { return old.Node == r.Node })
+	p.reports = append(p.reports, r)
 }
 
 func memory(t *testing.T) *memstore.Store { return memoryAt(t, time.Now) }

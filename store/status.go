@@ -17,9 +17,11 @@ type Status struct {
 	Degraded bool
 	Since    time.Time // when Degraded last changed; zero: it never has
 	Error    string    // why Degraded
+	Suspect  string    // why this director does not trust its own probes; empty: it does
 	CopyFail string    // why the copy in StateDir cannot be written; empty: it can
 
-	Syncs, Failures int64 // exchanges with the store, and those of them that failed
+	Syncs, Failures int64         // exchanges with the store, and those of them that failed
+	Exchange        time.Duration // how long the newest of them took
 
 	Director  Director   // this one, as it is offered
 	Directors []Director // live ones in the last Picture, with this one
@@ -46,7 +48,7 @@ func (s *Syncer) Status() Status {
 
 // self describes this director. s.mu is held.
 func (s *Syncer) self() Director {
-	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash}
+	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts}
 }
 
 // update changes the status. s.mu is held while it does.
@@ -85,6 +87,19 @@ func (s *Syncer) back(p Picture) {
 	})
 	if news {
 		s.cfg.Log.Info("the store is back", "away", away)
+	}
+}
+
+// suspect notes why the prober does not trust what it measures, and says so when
+// that is news.
+func (s *Syncer) suspect(why string) {
+	was := ""
+	s.update(func(st *Status) { was, st.Suspect = st.Suspect, why })
+	switch {
+	case was == "" && why != "":
+		s.cfg.Log.Warn("this director suspects itself and not the nodes; other directors do without its bad reports until its probes succeed again", "why", why)
+	case was != "" && why == "":
+		s.cfg.Log.Info("this director trusts its own probes again")
 	}
 }
 

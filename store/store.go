@@ -17,7 +17,8 @@ const (
 	// CountLife is how long its counts stay. Those listeners are on their way
 	// whether the director lives or not, and no longer than this.
 	CountLife = EnRouteMax
-	// ReportLife is how long its reports stay: an old report beats none.
+	// ReportLife is how long its reports stay, and the nodes that registered with
+	// it: an old report beats none.
 	ReportLife = time.Minute
 )
 
@@ -77,6 +78,8 @@ type Offer struct {
 	Counts   []Count           // what it sent away within the last EnRouteMax
 	Reports  []director.Report // the newest of each node that it measured
 	Overlay  Overlay           // the copy it holds, to refill an empty store
+
+	Registrations []Registration // what agents told it
 }
 
 // A Picture is everything that a store knows. It is the same for all directors:
@@ -87,14 +90,20 @@ type Picture struct {
 	Directors []Director         // live ones, by ID
 	Counts    map[string][]Count // by Director.ID, up to CountLife after its last Sync
 	Reports   []director.Report  // the newest for each Node and By, in no order
+
+	Registrations []Registration // all that directors offer, in no order
 }
 
 // Director is one director, as others see it.
 type Director struct {
-	ID     string    `json:"id"`             // unique to one run of a process
-	Site   string    `json:"site,omitempty"` // where it stands; may be empty
-	Config string    `json:"config"`         // a hash of its declared configuration
-	Seen   time.Time `json:"seen,omitzero"`  // its last Sync; set by the store
+	ID     string `json:"id"`             // unique to one run of a process
+	Site   string `json:"site,omitempty"` // where it stands; may be empty
+	Config string `json:"config"`         // a hash of its declared configuration
+	// Suspect says why this director does not trust its own probes: most nodes
+	// failed for it at once. Empty: it does. Others do without its bad reports.
+	Suspect string    `json:"suspect,omitempty"`
+	Doubts  []Doubt   `json:"doubts,omitempty"` // of the last seconds
+	Seen    time.Time `json:"seen,omitzero"`    // its last Sync; set by the store
 }
 
 // A Count is how many listeners one director sent to a node within the bucket

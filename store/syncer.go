@@ -25,6 +25,14 @@ type Prober interface {
 	// Reports returns the newest report of each node that was measured, with the
 	// times of this machine's clock.
 	Reports() []director.Report
+	// Suspicion says why the prober does not trust what it measures; empty: it does.
+	Suspicion() string
+	// Doubt says that there is evidence against a node, which is then asked at
+	// once if it is to be measured at all.
+	Doubt(node director.NodeID, why string)
+	// News returns a channel that receives after a node's health has changed. One
+	// receive may stand for several changes.
+	News() <-chan struct{}
 	// First returns a channel that is closed when every node was measured once.
 	First() <-chan struct{}
 }
@@ -41,8 +49,13 @@ type SyncerConfig struct {
 	// kept against a store that loses it. Empty: no copy.
 	StateDir string
 
+	// DownAfter is how long a registered node may be silent before it is down, and
+	// ForgetAfter how long before it is forgotten. Defaults 5 s and 5 min.
+	DownAfter, ForgetAfter time.Duration
+
 	Tick    time.Duration // between two snapshots, give or take a tenth; default 250 ms
 	Settle  time.Duration // see DefaultSettle, which is the default
+	Stale   time.Duration // how old a report may be whose word about health counts; default 15 s
 	Timeout time.Duration // of one Sync; default 1 s
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -60,9 +73,13 @@ type Syncer struct {
 	copy  *stateCopy    // nil: none is kept
 	loop  *loop
 
+	evidence evidence
+	registry *registry
+
 	mu       sync.Mutex // guards what follows
 	declared declared
 	overlay  Overlay
+	doubts   []Doubt // this director's own
 	status   Status
 	built    time.Time // when the newest snapshot was; zero: there is none
 	synced   time.Time // when the store last answered; zero: it never has
@@ -81,7 +98,10 @@ type declared struct {
 func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	setDefault(&c.Tick, 250*time.Millisecond)
 	setDefault(&c.Settle, DefaultSettle)
+	setDefault(&c.Stale, 15*time.Second)
 	setDefault(&c.Timeout, time.Second)
+	setDefault(&c.DownAfter, defaultDownAfter)
+	setDefault(&c.ForgetAfter, max(defaultForgetAfter, c.DownAfter))
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -92,7 +112,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		host, _ := os.Hostname() // without one, chance alone makes it unique
 		c.Director = host + "-" + rand.Text()[:8]
 	}
-	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1)}
+	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c)}
 	if err := s.SetConfig(c.Config); err != nil {
 		return nil, err
 	}
@@ -105,7 +125,8 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.overlay = o
 	}
 	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}}
-	s.loop.compile(s.loop.now()) // so that the prober has nodes from the start
+	s.loop.compile(s.loop.now())
+	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
 	return s, nil
 }
 

@@ -85,6 +85,7 @@ func TestAllocations(t *testing.T) {
 		w.keys.placement(v6, 1, "/live.mp3")
 		w.keys.listener(epoch, v6, 1)
 		w.keys.network(v6)
+		w.keys.wide(v6)
 	})
 	if hashes != 0 {
 		t.Errorf("the hashes of a listener take %v allocations", hashes)

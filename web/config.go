@@ -26,6 +26,11 @@ type Config struct {
 	// Record is handed a record of each request once it has ended; nil: none is
 	// made. It must not keep the Record.
 	Record func(*Record)
+	// Evidence is told when a node has let a listener down: one that was redirected
+	// there and is soon back, or whose stream could not be carried from there.
+	// network stands for the listener's network, a /24 of IPv4 or a /48 of IPv6, and
+	// is the same as long as the server runs. Nil: nobody is told.
+	Evidence func(node director.NodeID, network uint64)
 	// Ready adds to what /readyz says; nil: there is nothing to add.
 	Ready func() Readiness
 	// Now returns the time, for rates and records; nil: time.Now.
@@ -74,6 +79,10 @@ type Policy struct {
 	// PerKey and PerAddress are requests a second, beyond which the answer is 429;
 	// 0: 10 and 200, negative: no limit. An address is an IPv4 address or an IPv6 /64.
 	PerKey, PerAddress int
+
+	// NoStatus answers 404 at /status-json.xsl, where otherwise anybody can read how
+	// many listen to each mount and what plays there.
+	NoStatus bool
 
 	// FullAddresses puts whole addresses into records, as royalty reports may need.
 	FullAddresses bool

@@ -131,17 +131,24 @@ func querySeparator(u string) string {
 // directorURL is the stream's URL at this director; empty if the request does not
 // tell how the director is reached.
 func (x *exchange) directorURL() string {
-	base := x.p.PublicURL
+	base := x.directorBase()
 	if base == "" {
-		if !saneHost(x.r.Host) {
-			return ""
-		}
-		base = "http://" + x.r.Host
-		if x.client.https {
-			base = "https://" + x.r.Host
-		}
+		return ""
 	}
 	return x.withQuery(base + (&url.URL{Path: x.target.path}).EscapedPath())
+}
+
+// directorBase is this director's base URL; empty if the request does not tell it.
+func (x *exchange) directorBase() string {
+	switch {
+	case x.p.PublicURL != "":
+		return x.p.PublicURL
+	case !saneHost(x.r.Host):
+		return ""
+	case x.client.https:
+		return "https://" + x.r.Host
+	}
+	return "http://" + x.r.Host
 }
 
 // saneHost accepts names, addresses and ports, and nothing that could break out

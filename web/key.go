@@ -64,6 +64,15 @@ func (k *keyer) network(a netip.Addr) uint64 {
 	return d.Sum64()
 }
 
+// wide is a hash of the network that records show of an address.
+func (k *keyer) wide(a netip.Addr) uint64 {
+	b := masked(a).Addr().As16()
+	var d xxhash.Digest
+	d.ResetWithSeed(k.local)
+	d.Write(b[:])
+	return d.Sum64()
+}
+
 // putNetwork writes what of an address stands for one household: all of IPv4,
 // the /64 of IPv6.
 func putNetwork(b []byte, a netip.Addr) {

@@ -138,6 +138,7 @@ func (s *Server) escalate(x *exchange) {
 		x.visit = v.arrive(x.at, inline)
 		mu.Unlock()
 		x.agent.family.steps[x.visit.step].Add(1)
+		s.tell(x, x.visit.from)
 	}
 	if x.p.Escalate == EscalateObserve {
 		return
@@ -146,6 +147,16 @@ func (s *Server) escalate(x *exchange) {
 	if x.visit.inline {
 		x.answer, x.orRedirect = Proxy, true
 	}
+}
+
+// tell says that a node let the listener down. A double open counts too: a player
+// that is refused by a dead node is back as fast. One that opens every stream twice
+// does its node no harm but to be asked how it is.
+func (s *Server) tell(x *exchange, node director.NodeID) {
+	if s.cfg.Evidence == nil || node == "" || x.client.proxy || !x.client.addr.IsValid() {
+		return
+	}
+	s.cfg.Evidence(node, s.keys.wide(x.client.addr))
 }
 
 // decide asks the core, and says what becomes of a listener for whom there is nobody.

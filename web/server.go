@@ -25,6 +25,7 @@ type Server struct {
 	stats  *stats
 	start  time.Time
 	pool   sync.Pool // of *exchange
+	fleet  atomic.Pointer[fleetPage]
 
 	visits    *table[visit] // by Key
 	addresses *table[rate]
@@ -91,12 +92,15 @@ func New(c Config) (*Server, error) {
 
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()
-	stream, options := s.stream, s.options
+	stream, options, status := s.stream, s.options, s.fleetStatus
 	anything := func(c echo.Context) error { return s.run(c, stream) }
 	e.GET("/*", anything)
 	e.HEAD("/*", anything)
 	e.OPTIONS("/*", func(c echo.Context) error { return s.run(c, options) })
-	for path, h := range map[string]echo.HandlerFunc{"/healthz": s.healthz, "/readyz": s.readyz} {
+	for path, h := range map[string]echo.HandlerFunc{
+		"/healthz": s.healthz, "/readyz": s.readyz,
+		statusPath: func(c echo.Context) error { return s.run(c, status) },
+	} {
 		e.GET(path, h)
 		e.HEAD(path, h)
 	}

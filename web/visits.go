@@ -63,6 +63,7 @@ type visitStep struct {
 	step    step
 	inline  bool            // the stream itself, if there is room
 	avoid   director.NodeID // a node that it is not to get; empty: none
+	from    director.NodeID // where it comes back from; empty: nowhere
 }
 
 // arrive notes a request and says what it is to get. With inline, the ladder ends
@@ -84,11 +85,11 @@ func (v *visit) judge(now time.Duration, inline bool) (st visitStep, level uint8
 	case last == 0 || now-last > comesBack:
 		return visitStep{tracked: true, step: stepFirst}, 0
 	case now-last <= doubleOpen:
-		return visitStep{tracked: true, step: stepAgain, inline: inline && v.level == 2, avoid: v.avoid}, v.level
+		return visitStep{tracked: true, step: stepAgain, inline: inline && v.level == 2, avoid: v.avoid, from: v.sent}, v.level
 	case inline && v.level > 0:
-		return visitStep{tracked: true, step: stepInline, inline: true, avoid: v.sent}, 2
+		return visitStep{tracked: true, step: stepInline, inline: true, avoid: v.sent, from: v.sent}, 2
 	default:
-		return visitStep{tracked: true, step: stepNext, avoid: v.sent}, 1
+		return visitStep{tracked: true, step: stepNext, avoid: v.sent, from: v.sent}, 1
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -176,6 +177,7 @@ type ask struct {
 	url    string
 	from   netip.Addr // zero: german
 	header map[string]string
+	host   string // empty: radio.example; " ": none
 	http10 bool
 }
 
@@ -190,6 +192,9 @@ func (w *world) do(a ask) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(a.method, a.url, nil)
 	r.RemoteAddr = netip.AddrPortFrom(a.from, 4711).String()
 	r.Host = "radio.example"
+	if a.host != "" {
+		r.Host = strings.TrimSpace(a.host)
+	}
 	for k, v := range a.header {
 		r.Header.Set(k, v)
 	}

@@ -54,35 +54,51 @@ func (c *redirectCmd) Run() error {
 		parties = append(parties, p)
 	}
 	for _, n := range c.Nodes {
-		p, err := c.startSignpost(serverCore, dir, nodes.addr, n)
-		if err != nil {
-			return err
+		// As shipped it closes connections; behind a proxy that keeps its own it need not.
+		for _, keep := range []bool{false, true} {
+			p, err := c.startSignpost(serverCore, fleet{dir, nodes.addr, n, keep})
+			if err != nil {
+				return err
+			}
+			parties = append(parties, p)
 		}
-		parties = append(parties, p)
 	}
 	return c.measure(parties)
 }
 
-func (c *redirectCmd) startSignpost(core int, dir, node string, n int) (*party, error) {
+// fleet is what one Signpost is to direct to.
+type fleet struct {
+	dir       string // for its configuration
+	node      string // the address that answers for all nodes
+	size      int
+	keepAlive bool
+}
+
+func (c *redirectCmd) startSignpost(core int, f fleet) (*party, error) {
+	n := f.size
+	name := fmt.Sprintf("signpost, %d nodes", n)
+	if f.keepAlive {
+		name += ", keep"
+	}
 	var b strings.Builder
-	b.WriteString("listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\nadmin: {listen: '127.0.0.1:0'}\n")
+	fmt.Fprintf(&b, "listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0, keep_alive: %t}\nadmin: {listen: '127.0.0.1:0'}\n", f.keepAlive)
 	if c.Geo != "" {
 		fmt.Fprintf(&b, "geo: {databases: [%q]}\n", c.Geo)
 	}
 	b.WriteString("probe: {interval: 10s}\nmounts: [/live.mp3]\nnodes:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "  - {id: n%d, urls: ['http://%s'], target: 1000000, place: {lat: %d, lon: %d}}\n", i, node, 30+i%30, -180+i*360/n)
+		fmt.Fprintf(&b, "  - {id: n%d, urls: ['http://%s'], target: 1000000, place: {lat: %d, lon: %d}}\n", i, f.node, 30+i%30, -180+i*360/n)
 	}
 	b.WriteString("regions:\n  - id: europe\n    match: {continents: [EU]}\n    weights: {")
 	for i := range min(n, 10) {
 		fmt.Fprintf(&b, "n%d: %d, ", i, 1+i%3)
 	}
 	b.WriteString("}\n")
-	file := filepath.Join(dir, fmt.Sprintf("signpost-%d.yaml", n))
+	file := filepath.Join(f.dir, name+".yaml")
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
-	return start(fmt.Sprintf("signpost, %d nodes", n), core, listeningAt, c.Signpost, "serve", "--config", file)
+	return start(name, core, listeningAt, c.Signpost, "serve", "--config", file)
 }
 
 // listeningAt finds the address in Signpost's start-up log.

@@ -27,8 +27,9 @@ func (d *service) openAdmin(s *settings) error {
 	}
 	log := d.log.With("part", "admin")
 	c := admin.Config{
-		Token:      s.token,
-		Collectors: []prometheus.Collector{d.web.Collector()},
+		Tokens:     d.tokens,
+		Syncer:     d.syncer,
+		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS})
 		},
@@ -65,22 +66,47 @@ func (d *service) openAdmin(s *settings) error {
 	return nil
 }
 
-// admin checks the operators' side: one that others can reach asks for a token.
-func (c *converter) admin() string {
-	var token string
+// tokens are those of the settings in force. A reload may take all of them away
+// while the listener, which it does not move, can still be reached by others: then
+// nobody is let in.
+func (d *service) tokens() []admin.Token {
+	tokens := d.settings.Load().tokens
+	if a, ok := d.admin.(*net.TCPAddr); len(tokens) == 0 && ok && !a.IP.IsLoopback() {
+		return []admin.Token{{Name: "nobody"}} // nothing has this hash
+	}
+	return tokens
+}
+
+// admin reads the tokens of the operators' side, and checks that one that others
+// can reach asks for them.
+func (c *converter) admin() []admin.Token {
+	var tokens []admin.Token
+	if name := c.Admin.TokensFile; name != "" {
+		text, err := readSecret(c.path(name))
+		if err == nil {
+			tokens, err = admin.ParseTokens(text)
+		}
+		switch {
+		case err != nil:
+			c.fail(fmt.Sprintf("%s: %v", c.path(name), err), "admin", "tokens_file")
+		case len(tokens) == 0:
+			c.fail(c.path(name)+" holds no token", "admin", "tokens_file")
+		}
+	}
 	if name := c.Admin.TokenFile; name != "" {
-		var err error
-		if token, err = readSecret(c.path(name)); err != nil {
+		token, err := readSecret(c.path(name))
+		if err != nil {
 			c.fail(err.Error(), "admin", "token_file")
 		} else if len(token) < minSecret {
 			c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good token", c.path(name), minSecret), "admin", "token_file")
 		}
-		return token
+		tokens = append(tokens, admin.NewToken("admin.token_file", admin.RoleOperate, token))
 	}
 	host, _, err := net.SplitHostPort(c.Admin.Listen)
 	addr, _ := netip.ParseAddr(host) // a name, or all interfaces: invalid
-	if err == nil && host != "localhost" && !addr.IsLoopback() {
+	guarded := c.Admin.TokenFile != "" || c.Admin.TokensFile != ""
+	if err == nil && !guarded && host != "localhost" && !addr.IsLoopback() {
 		c.fail(fmt.Sprintf("%s can be reached from other machines; give a token_file, or listen at 127.0.0.1", c.Admin.Listen), "admin", "listen")
 	}
-	return ""
+	return tokens
 }

@@ -40,6 +40,15 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 	return err
 }
 
+// doubt has a node asked at once that behaved toward this director itself as a
+// dead one does. What a full or a mistaken one does says nothing of its health.
+func (d *service) doubt(f proxy.Failure) {
+	switch f.Why {
+	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded:
+		d.prober.Doubt(f.Node, "carrying a stream: "+f.Detail)
+	}
+}
+
 // targetsWanted is how many nodes are tried for listeners whose node has failed.
 const targetsWanted = 3
 

@@ -17,6 +17,7 @@ func (c *converter) fleet() director.Config {
 	out := director.Config{
 		OverflowURL: c.Regions.OverflowURL,
 		Self:        c.Listen.self(),
+		MayRegister: c.Store.Registered.IDs,
 		Tuning: director.Tuning{
 			SpillAt:     c.Regions.SpillAt,
 			WarmUp:      noneBelowZero(c.Regions.WarmUp),

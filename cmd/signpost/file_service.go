@@ -41,6 +41,8 @@ type listenSection struct {
 	PlaylistLength int `yaml:"playlist_length" default:"3"`
 	// What playlists lead to: `nodes`, or `director`, for players that come back to the playlist.
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
+	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself. Mounts that nodes hide are in it too if they are declared, or if none is.
+	StatusPage bool `yaml:"status_page" default:"true"`
 	// How long requests may take to end at shutdown.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s"`
 }
@@ -94,12 +96,55 @@ type headerEntry struct {
 }
 
 type storeSection struct {
+	// The Redis that directors share. Without it, a director agrees with nobody, and keeps operators' changes in `state_dir`.
+	Redis redisSection `yaml:"redis"`
 	// The data centre or provider this director stands in, for those who look at several directors.
 	Site string `yaml:"site"`
 	// How often what was sent away goes out, what others sent comes in, and choosing starts from it.
 	Tick time.Duration `yaml:"tick" default:"250ms"`
 	// How long a listener takes from the answer to a node's statistics.
 	Settle time.Duration `yaml:"settle" default:"3s"`
+	// Nodes that are not listed under `nodes`, because an agent beside each registers it.
+	Registered registeredSection `yaml:"registered"`
+}
+
+type registeredSection struct {
+	// The ids under which nodes may register: whole ids, or beginnings such as `edge-*`. Rows may name them before they are there. Without any, none may register.
+	IDs []string `yaml:"ids"`
+	// How long an agent may be silent before its node is down.
+	DownAfter time.Duration `yaml:"down_after" default:"5s"`
+	// How long it may be silent before the node is forgotten.
+	ForgetAfter time.Duration `yaml:"forget_after" default:"5m"`
+}
+
+// One server, one that Sentinels watch, or a Cluster; Redis 6 or later. Losing it loses no listener.
+type redisSection struct {
+	// One server: `redis://host:6379/0`, `rediss://` for TLS, or `unix:///path`. Without user and password.
+	URL string `yaml:"url"`
+	// Or several, `host:port`: the Sentinels of `master_name`, or nodes of a cluster.
+	Addrs []string `yaml:"addrs"`
+	// What the Sentinels call the master.
+	MasterName string `yaml:"master_name"`
+	// The addresses are nodes of a Redis Cluster.
+	Cluster bool `yaml:"cluster" default:"false"`
+	// The user of an access list (ACL).
+	Username string `yaml:"username"`
+	// A file with the password. It is read again for each new connection.
+	PasswordFile string `yaml:"password_file"`
+	// A file with the password of the Sentinels themselves.
+	SentinelPasswordFile string `yaml:"sentinel_password_file"`
+	// A file of certificate authorities in PEM, instead of the system's. It switches TLS on.
+	CAFile string `yaml:"ca_file"`
+	// The name in the server's certificate, where it is another than the host's.
+	ServerName string `yaml:"server_name"`
+	// A certificate to show to the server, in PEM.
+	CertFile string `yaml:"cert_file"`
+	// Its private key in PEM.
+	KeyFile string `yaml:"key_file"`
+	// The number of the database; 0 in a cluster.
+	DB int `yaml:"db" default:"0"`
+	// What every key begins with: fleets of different prefixes do not see each other.
+	Prefix string `yaml:"prefix" default:"signpost"`
 }
 
 type probeSection struct {
@@ -152,6 +197,8 @@ type privacySection struct {
 type adminSection struct {
 	// The address of API, dashboard and metrics. Empty: there is none.
 	Listen string `yaml:"listen" default:"127.0.0.1:8001"`
-	// A file with the token that operators give as `Authorization: Bearer`. Without it nobody is asked, and `listen` must be a loopback address.
+	// A file with the token that operators give as `Authorization: Bearer`. Without it and `tokens_file` nobody is asked, and `listen` must be a loopback address.
 	TokenFile string `yaml:"token_file"`
+	// A file with any number of tokens, one a line: a name, a role (`agent`, `view` or `operate`) and the token's SHA-256 in hexadecimal, as `sha256sum` prints it of the token without a newline. It is read again on reload.
+	TokensFile string `yaml:"tokens_file"`
 }

@@ -26,6 +26,7 @@ const (
 // environment too; a flag wins over it, and both win over the file.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Direct listeners, by a configuration file."`
+	Agent   agentCmd   `cmd:"" help:"Keep the streaming server beside it registered at the directors."`
 	Demo    demoCmd    `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
 	Check   checkCmd   `cmd:"" help:"Check a configuration file, and say what it means."`
 	Explain explainCmd `cmd:"" help:"Say where a listener would be sent, and why."`

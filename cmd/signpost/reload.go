@@ -63,6 +63,8 @@ func (d *service) newGeo(old, s *settings) (*geo.Locator, error) {
 // needRestart lists the keys that differ and are looked at only at start.
 func needRestart(old, s *settings) []string {
 	var keys []string
+	oldStore, newStore := old.Store, s.Store
+	oldStore.Registered.IDs, newStore.Registered.IDs = nil, nil // those are looked at anew
 	for _, fixed := range []struct {
 		key      string
 		old, now any
@@ -72,10 +74,10 @@ func needRestart(old, s *settings) []string {
 		{"listen.proxy_protocol", old.Listen.ProxyProtocol, s.Listen.ProxyProtocol},
 		{"listen.max_connections", old.Listen.MaxConnections, s.Listen.MaxConnections},
 		{"privacy.secret_file", old.secret, s.secret},
-		{"store", old.Store, s.Store},
+		{"store", oldStore, newStore},
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
-		{"admin", []any{old.Admin, old.token}, []any{s.Admin, s.token}},
+		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {

@@ -45,9 +45,6 @@ func (c *serveCmd) Run(out *console) error {
 	if c.Config == "" {
 		return errors.New("no configuration: a director needs nodes to send listeners to; write a file and give it with --config (docs/signpost.example.yaml is one to begin with), or try `signpost demo`, which needs none")
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	again := make(chan os.Signal, 1)
@@ -66,6 +63,10 @@ func (c *serveCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	debug.FreeOSMemory() // loading databases left several times what is kept
 	r.service = d
 	d.closing.run("reloader", func(ctx context.Context) error { return r.watch(ctx, again) })
 	select {

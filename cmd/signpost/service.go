@@ -9,8 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/store/memstore"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/lazy"
 	"github.com/signpost-fm/signpost/web/proxy"
@@ -39,18 +37,21 @@ type options struct {
 // A service is one running director.
 type service struct {
 	options
+	id       string // among directors; of this run only
 	closing  closers
 	settings atomic.Pointer[settings] // in force
 	reload   sync.Mutex               // one reload at a time
 
-	geo    geography
-	certs  certificates
-	store  store.Store
-	prober *probe.Prober
-	syncer *store.Syncer
-	proxy  *proxy.Proxy // nil: nothing is carried inline
-	web    *web.Server
-	seed   maphash.Seed
+	geo   geography
+	certs certificates
+	store store.Store
+	// copyDir is where the syncer keeps its copy of what a shared store holds; empty: nowhere.
+	copyDir string
+	prober  *probe.Prober
+	syncer  *store.Syncer
+	proxy   *proxy.Proxy // nil: nothing is carried inline
+	web     *web.Server
+	seed    maphash.Seed
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
@@ -59,7 +60,7 @@ type service struct {
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
 func start(s *settings, o options) (*service, error) {
-	d := &service{options: o, seed: maphash.MakeSeed()}
+	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed()}
 	d.settings.Store(s)
 	for _, step := range []func(*settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy, d.openWeb, d.openPublic, d.openAdmin,
@@ -138,24 +139,6 @@ func (d *service) openGeo(s *settings) error {
 	return nil
 }
 
-func (d *service) openStore(s *settings) error {
-	c := memstore.Config{Log: d.log.With("part", "store")}
-	if s.StateDir != "" {
-		dir := s.path(s.StateDir)
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return fmt.Errorf("state_dir: %w", err)
-		}
-		c.Path = filepath.Join(dir, "overlay.json")
-	}
-	st, err := memstore.Open(c)
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	d.store = st
-	d.closing.add("store", func(context.Context) error { return st.Close() })
-	return nil
-}
-
 func (d *service) openProber(s *settings) error {
 	c := s.probeConfig()
 	c.Log = d.log.With("part", "probe")
@@ -171,7 +154,9 @@ func (d *service) openSyncer(s *settings) error {
 	var err error
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.fleet, Prober: d.prober,
-		Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		Stale:     3 * s.probeConfig().Detection(),
+		DownAfter: s.Store.Registered.DownAfter, ForgetAfter: s.Store.Registered.ForgetAfter,
 		Log: d.log.With("part", "store"),
 	})
 	if err != nil {
@@ -188,6 +173,7 @@ func (d *service) openProxy(s *settings) error {
 	c := s.proxyConfig()
 	c.Log = d.log.With("part", "proxy")
 	c.Targets = d.targets
+	c.Evidence = d.doubt
 	d.proxy = proxy.New(c)
 	d.closing.add("proxy", d.proxy.Drain)
 	d.closing.run("hand-over of inline listeners", d.vacate)
@@ -196,7 +182,7 @@ func (d *service) openProxy(s *settings) error {
 
 func (d *service) openWeb(s *settings) error {
 	c := web.Config{
-		View: d.syncer.View, Locate: d.geo.locate, Ready: d.ready,
+		View: d.syncer.View, Locate: d.geo.locate, Evidence: d.syncer.Doubt, Ready: d.ready,
 		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: s.policy,
 		Record: d.record, Log: d.log.With("part", "web"),
 	}
@@ -214,9 +200,17 @@ func (d *service) openWeb(s *settings) error {
 }
 
 // ready says on /readyz what is not as it should be.
-func (d *service) ready() web.Readiness {
-	st := d.syncer.Status()
-	return web.Readiness{Degraded: st.Degraded, Reason: st.Error}
+func (d *service) ready() web.Readiness { return readiness(d.syncer.Status()) }
+
+func readiness(st store.Status) web.Readiness {
+	var reasons []string
+	if st.Degraded {
+		reasons = append(reasons, st.Error)
+	}
+	if st.Suspect != "" {
+		reasons = append(reasons, "this director suspects its own network: "+st.Suspect)
+	}
+	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; ")}
 }
 
 // openPublic opens the public listeners, which answer 503 until the first snapshot.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
 
@@ -161,6 +162,23 @@ nodes: [{id: one, urls: "%s", kind: http}]
 	}
 	if got := d.syncer.View().NodeID(0); got != "one" {
 		t.Errorf("node %s, want the one from before", got)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status store.Status
+		want   web.Readiness
+	}{
+		{store.Status{Error: "old"}, web.Readiness{}},
+		{store.Status{Degraded: true, Error: "refused"}, web.Readiness{Degraded: true, Reason: "refused"}},
+		{store.Status{Suspect: "all fail"}, web.Readiness{Degraded: true, Reason: "this director suspects its own network: all fail"}},
+		{store.Status{Degraded: true, Error: "refused", Suspect: "all fail"}, web.Readiness{Degraded: true, Reason: "refused; this director suspects its own network: all fail"}},
+	} {
+		if diff := cmp.Diff(c.want, readiness(c.status)); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", c.status, diff)
+		}
 	}
 }
 

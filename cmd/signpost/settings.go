@@ -14,6 +14,7 @@ import (
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
@@ -27,7 +28,7 @@ type settings struct {
 	credentials map[director.NodeID]credential
 	kinds       map[director.NodeID]string
 	secret      []byte
-	token       string // of the operators' side; empty: nobody is asked
+	tokens      []admin.Token // of the operators' side; none: nobody is asked
 }
 
 // credential is what a node's statistics are asked with.
@@ -60,8 +61,9 @@ func (l *loaded) settle() (*settings, error) {
 		s.geo.Databases = append(s.geo.Databases, l.path(name))
 	}
 	s.credentials, s.kinds = c.access()
-	s.secret, s.token = c.secret(), c.admin()
+	s.secret, s.tokens = c.secret(), c.admin()
 	c.listeners()
+	c.shared()
 	c.bounds()
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, l.annotate(err)
@@ -91,6 +93,7 @@ func (c *converter) place(p placeValue, path ...any) director.Place {
 // stand in the file.
 var policyPlaces = map[string][]any{
 	"tuning":          {"regions"},
+	"may_register":    {"store", "registered", "ids"},
 	"overflow_url":    {"regions", "overflow_url"},
 	"escalate":        {"rules", "escalate"},
 	"scheme_mismatch": {"rules", "scheme_mismatch"},
@@ -111,6 +114,7 @@ func (c *converter) policy() web.Policy {
 		PlaylistLength: c.Listen.PlaylistLength,
 		DefaultMount:   c.Listen.DefaultMount,
 		KeepAlive:      c.Listen.KeepAlive,
+		NoStatus:       !c.Listen.StatusPage,
 		ForwardHeader:  c.Listen.ForwardHeader,
 		PerKey:         anyBelowZero(c.Listen.MaxPerKey),
 		PerAddress:     anyBelowZero(c.Listen.MaxPerAddress),
@@ -225,6 +229,8 @@ func (c *converter) bounds() {
 	for _, b := range []bound{
 		{c.Store.Tick > 0, positive, []any{"store", "tick"}},
 		{c.Store.Settle > 0, positive, []any{"store", "settle"}},
+		{c.Store.Registered.DownAfter > 0, positive, []any{"store", "registered", "down_after"}},
+		{c.Store.Registered.ForgetAfter >= c.Store.Registered.DownAfter, "must not be below down_after", []any{"store", "registered", "forget_after"}},
 		{c.Probe.Interval > 0, positive, []any{"probe", "interval"}},
 		{c.Probe.Timeout > 0, positive, []any{"probe", "timeout"}},
 		{c.Probe.Recheck > 0, positive, []any{"probe", "recheck"}},

@@ -77,7 +77,7 @@ func endless(head, more string) func(net.Conn) {
 func askOnce(t *testing.T, c Config, timeout time.Duration, url string) (answer, error) {
 	t.Helper()
 	p := New(c)
-	h := p.ask(t.Context(), newState(director.Node{ID: "n", URLs: []string{url}}, ""), timeout)
+	h := p.ask(t.Context(), newState(director.Node{ID: "n", URLs: []string{url}}), timeout)
 	return h.answer, h.err
 }
 

@@ -27,8 +27,6 @@ type Config struct {
 	// socket. Default 256: as many nodes may hang before others are asked late.
 	InFlight int
 
-	// By is the director's name in reports.
-	By string
 	// Kind says what sort of server a node is, one of [Kinds]. Nil or "": icecast.
 	Kind func(director.NodeID) string
 	// Credentials returns a node's admin user and password, if there are any.

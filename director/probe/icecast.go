@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -136,6 +137,8 @@ func (s *source) set(field, text string) {
 		}
 	case "listeners":
 		s.Listeners = count(text)
+	case "listener_peak":
+		s.Peak = max(0, count(text))
 	case "max_listeners":
 		s.Limit = max(0, count(text)) // "unlimited" and -1: none
 	case "server_type", "content-type":
@@ -145,6 +148,10 @@ func (s *source) set(field, text string) {
 		}
 	case "stream_start":
 		s.plays = s.plays || text != ""
+	case "stream_start_iso8601":
+		if at, err := time.Parse("2006-01-02T15:04:05-0700", text); err == nil {
+			s.Started = at.UTC()
+		}
 	case "on_demand": // a relay that connects when the first listener comes
 		s.plays = s.plays || text == "1"
 	case "server_name":

@@ -27,14 +27,17 @@ type Prober struct {
 	lookup lookup
 
 	wake  chan struct{} // the schedule has changed
+	news  chan struct{}
 	first chan struct{}
 
-	mu       sync.Mutex
-	set      bool // SetNodes was called
-	isFirst  bool // first is closed
-	states   []*state
-	queue    queue // the states that are not being asked, by the time that they are due
-	inFlight int
+	mu         sync.Mutex
+	set        bool // SetNodes was called
+	isFirst    bool // first is closed
+	states     []*state
+	suspects   string    // why it does not trust itself
+	suspectsOf time.Time // nodes that began to fail after this are why
+	queue      queue     // the states that are not being asked, by the time that they are due
+	inFlight   int
 }
 
 // New returns a Prober without nodes. Nothing is asked until Run.
@@ -46,6 +49,7 @@ func New(c Config) *Prober {
 		client: &client{tls: c.TLS},
 		lookup: net.DefaultResolver.LookupNetIP,
 		wake:   make(chan struct{}, 1),
+		news:   make(chan struct{}, 1),
 		first:  make(chan struct{}),
 	}
 }
@@ -67,7 +71,7 @@ func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 		s := known[n.ID]
 		delete(known, n.ID)
 		if s == nil || !slices.Equal(s.urls, n.URLs) {
-			s = newState(n, p.cfg.By)
+			s = newState(n)
 		}
 		s.removed = false
 		p.states[i] = s
@@ -78,11 +82,12 @@ func (p *Prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 	heap.Init(&p.queue)
 	p.set = true
 	p.closeFirst()
+	p.reflect()
 	p.changed()
 }
 
 // Reports returns the newest report of every node that was probed at least
-// once, in the order of SetNodes. The caller owns the slice, not the mounts in it.
+// once, in the order of SetNodes, without the name of who measured. The caller owns the slice, not the mounts in it.
 func (p *Prober) Reports() []director.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,6 +95,26 @@ func (p *Prober) Reports() []director.Report {
 	for _, s := range p.states {
 		if s.probed {
 			out = append(out, s.report)
+		}
+	}
+	return out
+}
+
+// A Tally is how a node's probes went since it was first given to the Prober.
+type Tally struct {
+	Node              director.NodeID
+	Took              time.Duration // the newest one
+	Answers, Failures uint64
+}
+
+// Tallies returns the tally of every node that was probed at least once.
+func (p *Prober) Tallies() []Tally {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]Tally, 0, len(p.states))
+	for _, s := range p.states {
+		if s.probed {
+			out = append(out, s.tally)
 		}
 	}
 	return out
@@ -107,9 +132,16 @@ func (p *Prober) closeFirst() {
 	close(p.first)
 }
 
-func (p *Prober) changed() {
+// News returns a channel that receives after the health of a node has changed.
+// One receive may stand for several changes.
+func (p *Prober) News() <-chan struct{} { return p.news }
+
+func (p *Prober) changed() { signal(p.wake) }
+
+// signal leaves a value in c, if there is none yet.
+func signal(c chan<- struct{}) {
 	select {
-	case p.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -160,17 +192,26 @@ func (p *Prober) probe(ctx context.Context, s *state) {
 	}
 	started, taken := time.Now(), p.cfg.Now()
 	h := p.ask(ctx, s, timeout)
-	h.taken = taken
+	h.taken, h.took = taken, time.Since(started)
 
 	p.mu.Lock()
 	p.inFlight--
 	s.asking = false
 	var news []event
 	if ctx.Err() == nil && !s.removed {
+		was := s.report.Health
 		news = s.hear(h, p.cfg)
+		if s.report.Health != was {
+			signal(p.news)
+		}
 		s.due = p.nextDue(s, started)
+		if s.again != "" && s.failures == 0 { // a good answer, but from before the doubt
+			s.doubted(s.again)
+		}
+		s.again = ""
 		heap.Push(&p.queue, s)
 		p.closeFirst()
+		p.reflect()
 	}
 	p.changed()
 	p.mu.Unlock()
@@ -203,6 +244,7 @@ func later(a, b time.Time) time.Time {
 // heard is the result of one probe.
 type heard struct {
 	taken    time.Time
+	took     time.Duration
 	answer   answer
 	err      error
 	looked   bool // families was looked up, perhaps in vain

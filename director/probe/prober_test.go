@@ -118,7 +118,6 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, f *fleet)) {
 			}
 			return a
 		}}))
-		c.By = "here"
 		f.Prober = New(c)
 		f.kinds = map[string]kind{"": f.fakeKind}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -167,7 +166,7 @@ func TestFirstAnswerIsUp(t *testing.T) {
 		f.SetNodes([]director.Node{node("a")}, nil)
 		<-f.First()
 		want := director.Report{
-			Node: "a", By: "here", Taken: begun, Since: begun, Health: director.Up, Detail: "fine", IPv4: true,
+			Node: "a", Taken: begun, Since: begun, Health: director.Up, Detail: "fine", IPv4: true,
 			Listeners: 10, Mounts: []director.MountReport{{Path: "/a", Listeners: 10}},
 		}
 		if d := cmp.Diff(want, f.report("a")); d != "" {

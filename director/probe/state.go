@@ -19,14 +19,20 @@ type state struct {
 	due     time.Time // when to ask next, on the monotonic clock
 
 	failures, answers int       // in a row
+	failing           time.Time // since when probes fail, on the monotonic clock; zero: they do not
+	blamed            bool      // it is one of those for which the Prober suspects itself
+	tally             Tally
+	doubt             string    // what speaks against it besides the probes; empty: nothing
+	again             string    // the same, while the probe under way began before it
 	lookupDue         time.Time // when to look up the host's addresses next
 	warning           string    // the last answer's, so that it is logged once
 }
 
-func newState(n director.Node, by string) *state {
+func newState(n director.Node) *state {
 	return &state{
 		urls:   append([]string(nil), n.URLs...),
-		report: director.Report{Node: n.ID, By: by, Listeners: -1},
+		report: director.Report{Node: n.ID, Listeners: -1},
+		tally:  Tally{Node: n.ID},
 	}
 }
 
@@ -54,6 +60,12 @@ func (s *state) hear(h heard, c Config) []event {
 		s.report.Since = h.taken
 	}
 	s.probed = true
+	s.tally.Took = h.took
+	if h.err != nil {
+		s.tally.Failures++
+	} else {
+		s.tally.Answers++
+	}
 	if h.looked {
 		s.hearFamilies(h.families)
 	}
@@ -71,8 +83,14 @@ func (s *state) hear(h heard, c Config) []event {
 func (s *state) hearFailure(h heard, fall int) {
 	s.failures++
 	s.answers = 0
+	if s.failing.IsZero() {
+		s.failing = time.Now()
+	}
 	r := &s.report
 	r.Detail = fmt.Sprintf("%v (%d in a row)", h.err, s.failures)
+	if s.doubt != "" {
+		r.Detail = fmt.Sprintf("%v (%d in a row, counting that %s)", h.err, s.failures, s.doubt)
+	}
 	if s.failures >= fall {
 		s.become(director.Failed, h.taken)
 	}
@@ -90,6 +108,8 @@ func (s *state) hearFailure(h heard, fall int) {
 func (s *state) hearAnswer(h heard, rise int) {
 	s.answers++
 	s.failures = 0
+	s.failing = time.Time{}
+	s.doubt = ""
 	r := &s.report
 	r.Detail = h.answer.detail
 	switch {

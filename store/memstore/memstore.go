@@ -49,8 +49,9 @@ type shared struct {
 // offered is a director's last Offer.
 type offered struct {
 	store.Director
-	counts  []store.Count
-	reports []director.Report
+	counts        []store.Count
+	reports       []director.Report
+	registrations []store.Registration
 }
 
 // Open opens the store. The errors, and what becomes of a damaged file, are
@@ -102,7 +103,7 @@ func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) 
 	}
 	now := s.now().UTC().Round(0)
 	o.Director.Seen = now
-	s.directors[o.Director.ID] = offered{o.Director, o.Counts, o.Reports}
+	s.directors[o.Director.ID] = offered{o.Director, o.Counts, o.Reports, o.Registrations}
 	return s.picture(now), nil
 }
 
@@ -188,6 +189,7 @@ func (s *shared) picture(now time.Time) store.Picture {
 		if age > store.ReportLife {
 			continue
 		}
+		p.Registrations = append(p.Registrations, d.registrations...)
 		for _, r := range d.reports {
 			key := reportKey{r.Node, r.By}
 			i, known := newest[key]

@@ -16,6 +16,37 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
+// errMistake is in errors that are not Redis's.
+var errMistake = errors.New("refused")
+
+// failed makes of err what callers of a Store expect.
+func (s *Store) failed(ctx context.Context, err error) error {
+	switch {
+	case s.closed.Load():
+		return store.ErrClosed
+	case errors.Is(err, errMistake):
+		return err
+	}
+	if c, ok := s.client.(*redis.ClusterClient); ok {
+		c.ReloadState(ctx) // it would look for a new master only after 10 s
+	}
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		err = s.wrongType(ctx, err)
+	}
+	return away(err)
+}
+
+// wrongType finds out which key another program has taken.
+func (s *Store) wrongType(ctx context.Context, err error) error {
+	for key, want := range s.keys.types() {
+		kind, _ := s.client.Type(ctx, key).Result()
+		if kind != "" && kind != "none" && kind != want {
+			return fmt.Errorf("the key %s holds a %s that signpost did not write; delete it, or give signpost another prefix: %w", key, kind, err)
+		}
+	}
+	return err
+}
+
 // away says that the store is away, why, and what can be done.
 func away(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrAway, explain(err))

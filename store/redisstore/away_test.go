@@ -90,19 +90,70 @@ func TestWrongAddress(t *testing.T) {
 	}
 }
 
-func TestNodeOfACluster(t *testing.T) {
+func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
-	s := open(t, redisstore.Config{Addrs: c.Addrs, Cluster: true})
-	sync(t, s, offer("a"))
-	for _, node := range c.Nodes {
+	for _, node := range c.Nodes { // go-redis would like to use it
+		node.Do("ACL", "SETUSER", "default", "-command")
+	}
+	config := redisstore.Config{Addrs: c.Addrs, Cluster: true}
+	s := open(t, config)
+	hints := s.Watch(t.Context())
+	<-hints // the subscription is there
+	if _, err := s.Edit(t.Context(), 0, note(0, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, hints)
+	held := sync(t, s, offer("a")).Overlay
+
+	owner := -1
+	for i, node := range c.Nodes {
 		single := open(t, redisstore.Config{URL: node.URL()})
-		if _, err := single.Sync(t.Context(), offer("b")); err != nil {
+		if _, err := single.Sync(t.Context(), offer("b")); err == nil {
+			owner = i
+		} else {
 			mustBeAway(t, single, "set cluster")
-			return
 		}
 	}
-	t.Error("all three nodes serve the same slot")
+	if owner < 0 {
+		t.Fatal("no node serves the slot")
+	}
+	// The slot moves to the next node.
+	slot := c.Nodes[0].Do("CLUSTER", "KEYSLOT", "{signpost}:overlay")
+	c.Nodes[owner].Flush()
+	next := c.Nodes[(owner+1)%3]
+	id := next.Do("CLUSTER", "MYID")
+	for i := 1; i <= 3; i++ { // the new owner first
+		c.Nodes[(owner+i)%3].Do("CLUSTER", "SETSLOT", slot, "NODE", id)
+	}
+	sync(t, s, copyOf("a", held))
+	if next.Do("EXISTS", "{signpost}:overlay") != int64(1) {
+		t.Error("the overlay is not at the slot's new node")
+	}
+	// That one fails, and the third takes over. This handle knows of nothing else.
+	s = open(t, config)
+	sync(t, s, copyOf("a", held))
+	third := c.Nodes[(owner+2)%3]
+	id = third.Do("CLUSTER", "MYID")
+	next.Kill()
+	mustBeAway(t, s, "")
+	for _, node := range []*redistest.Server{third, c.Nodes[owner]} {
+		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
+		node.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
+	}
+	began := time.Now()
+	redistest.Await(t, "the cluster to serve again", func() bool {
+		p, err := s.Sync(t.Context(), copyOf("a", held))
+		return err == nil && p.Overlay.Revision == 1
+	})
+	if took := time.Since(began); took > 2*soon {
+		t.Errorf("the new owner of the slot was found after %v", took)
+	}
+	before := s.RoundTrips()
+	sync(t, s, copyOf("a", held))
+	if got := s.RoundTrips() - before; got != 1 {
+		t.Errorf("a sync took %d round trips, want 1", got)
+	}
 }
 
 func TestTLS(t *testing.T) {

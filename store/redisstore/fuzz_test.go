@@ -11,7 +11,8 @@ func FuzzUnpack(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range []string{"", "{}", string(packed), `{"counts":[{"at":"2026-03-01T12:00:00Z","n":{"n1":4}}],"gone":[{"node":"n"}]}`, "\x1f\x8b\x08"} {
+	for _, seed := range []string{"", "{}", string(packed), `{"counts":[{"at":"2026-03-01T12:00:00Z","n":{"n1":4}}],"gone":[{"node":"n"}]}`,
+		`{"registrations":[{"node":"n1","instance":"i","urls":[],"seen":"2026-03-01T12:00:00+01:00","place":{"Lat":1}}],"left":[{"node":"n2","instance":""}]}`, "\x1f\x8b\x08"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, packed string) {

@@ -62,7 +62,7 @@ type keys struct {
 	// longer than packFrom. The first is all that the director offers, the ones
 	// behind it what became different. They are at most maxChanges for a
 	// director, and in bytes at most about three times what it offers (some 50
-	// a report, 3 a count). Written, removed and expired like directors; numbers
+	// a report, 80 a registered node, 3 a count). Written, removed and expired like directors; numbers
 	// never come again.
 	changes string
 

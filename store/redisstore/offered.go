@@ -18,10 +18,12 @@ import (
 type offered struct {
 	counts  map[time.Time][]store.Count // by bucket, in order of nodes
 	reports map[reportID]director.Report
+
+	registrations map[registrationID]store.Registration
 }
 
 func newOffered() offered {
-	return offered{map[time.Time][]store.Count{}, map[reportID]director.Report{}}
+	return offered{map[time.Time][]store.Count{}, map[reportID]director.Report{}, map[registrationID]store.Registration{}}
 }
 
 // reportID is what a newer report has in common with the one that it replaces.
@@ -30,12 +32,21 @@ type reportID struct {
 	By   string          `json:"by,omitempty"`
 }
 
+// registrationID is the same for one run of an agent.
+type registrationID struct {
+	Node     director.NodeID `json:"node"`
+	Instance string          `json:"instance"`
+}
+
 // A change turns what was offered into what is offered. A change to nothing is
 // all that is offered. This is its form in Redis.
 type change struct {
 	Counts  []bucket          `json:"counts,omitempty"`
 	Reports []director.Report `json:"reports,omitempty"`
 	Gone    []reportID        `json:"gone,omitempty"` // reports that are offered no more
+
+	Registrations []store.Registration `json:"registrations,omitempty"`
+	Left          []registrationID     `json:"left,omitempty"` // those that are offered no more
 }
 
 // bucket is all that was counted in one; it is gone if there is nothing in it.
@@ -55,15 +66,28 @@ func offeredIn(o store.Offer) offered {
 		out.counts[at] = merged(counts)
 	}
 	for _, r := range o.Reports {
-		if math.IsNaN(r.Kbit) || math.IsInf(r.Kbit, 0) {
-			r.Kbit = 0 // not told; JSON has no form for it
-		}
+		r.Kbit = finite(r.Kbit)
 		id := reportID{r.Node, r.By}
 		if have, ok := out.reports[id]; !ok || r.Taken.After(have.Taken) {
 			out.reports[id] = r
 		}
 	}
+	for _, r := range o.Registrations {
+		r.Report.Kbit = finite(r.Report.Kbit)
+		id := registrationID{r.Node, r.Instance}
+		if have, ok := out.registrations[id]; !ok || r.Seen.After(have.Seen) {
+			out.registrations[id] = r
+		}
+	}
 	return out
+}
+
+// finite makes 0, which is "not told", of what JSON has no form for.
+func finite(f float64) float64 {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0
+	}
+	return f
 }
 
 // merged sorts the counts of one bucket by node, one for each. It changes counts.
@@ -109,7 +133,17 @@ func (o offered) since(before offered) (change, bool) {
 			c.Gone = append(c.Gone, id)
 		}
 	}
-	return c, len(c.Counts)+len(c.Reports)+len(c.Gone) > 0
+	for id, r := range o.registrations {
+		if have, ok := before.registrations[id]; !ok || !reflect.DeepEqual(r, have) {
+			c.Registrations = append(c.Registrations, r)
+		}
+	}
+	for id := range before.registrations {
+		if _, ok := o.registrations[id]; !ok {
+			c.Left = append(c.Left, id)
+		}
+	}
+	return c, len(c.Counts)+len(c.Reports)+len(c.Gone)+len(c.Registrations)+len(c.Left) > 0
 }
 
 // apply makes the change to o.
@@ -131,6 +165,12 @@ func (o offered) apply(c change) {
 	}
 	for _, id := range c.Gone {
 		delete(o.reports, id)
+	}
+	for _, r := range c.Registrations {
+		o.registrations[registrationID{r.Node, r.Instance}] = r
+	}
+	for _, id := range c.Left {
+		delete(o.registrations, id)
 	}
 }
 

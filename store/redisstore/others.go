@@ -3,6 +3,7 @@ package redisstore
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -113,6 +114,7 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	if len(o.Counts) > 0 {
 		p.Counts[o.Director.ID] = o.Counts
 	}
+	p.Registrations = slices.Clip(o.Registrations)
 	reports := len(o.Reports)
 	for _, other := range all {
 		reports += len(other.offered.reports)
@@ -148,6 +150,7 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 			for _, r := range other.offered.reports {
 				add(r)
 			}
+			p.Registrations = slices.AppendSeq(p.Registrations, maps.Values(other.offered.registrations))
 		}
 	}
 	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })

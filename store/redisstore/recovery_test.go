@@ -35,9 +35,12 @@ func TestKilledAndRestarted(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
 	sync(t, other, offer("b"))
+	hints := other.Watch(t.Context())
+	<-hints // the subscription is there
 	if _, err := s.Edit(t.Context(), 0, note(0, "kept")); err != nil {
 		t.Fatal(err)
 	}
+	await(t, hints)
 	held := sync(t, s, offer("a")).Overlay
 	server.Kill()
 	for range 20 { // more failures than go-redis tolerates before it dials once a second only
@@ -53,6 +56,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	if p := sync(t, other, offer("b")); len(p.Directors) != 2 || p.Overlay.Revision != 1 {
 		t.Errorf("the other director sees %d directors and revision %d, want 2 and 1", len(p.Directors), p.Overlay.Revision)
 	}
+	await(t, hints) // the subscription is there again
 }
 
 func TestFlushed(t *testing.T) {
@@ -216,6 +220,34 @@ func TestSentinelFailover(t *testing.T) {
 	if p := sync(t, s, copyOf("a", held)); p.Overlay.Revision != 1 {
 		t.Errorf("revision %d after the failover, want 1", p.Overlay.Revision)
 	}
+}
+
+// TestSilentWatch: a subscription that is silent is asked whether it is alive; if
+// it is, it stays as it is, and if not, there is another.
+func TestSilentWatch(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	s := open(t, redisstore.Config{URL: server.URL()})
+	s.PingAfter(50 * time.Millisecond)
+	hints := s.Watch(t.Context())
+	await(t, hints)
+	subscribers := func() string { return server.Do("CLIENT", "LIST", "TYPE", "pubsub").(string) }
+	id, _, _ := strings.Cut(subscribers(), " ")
+	redistest.Await(t, "a ping", func() bool { return strings.Contains(subscribers(), "cmd=ping") })
+	if now, _, _ := strings.Cut(subscribers(), " "); now != id {
+		t.Errorf("the subscription was %s and is %s", id, now)
+	}
+	select {
+	case <-hints:
+		t.Error("a hint while nothing happened")
+	default:
+	}
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	await(t, hints) // for what may have been missed
+	if _, err := s.Edit(t.Context(), 0, note(0, "x")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, hints)
 }
 
 // TestClose looks for goroutines and connections that are left.

@@ -58,12 +58,6 @@ func backends(c redisstore.Config, servers ...*redistest.Server) func(t *testing
 		c := c
 		c.Prefix = fmt.Sprint("test", prefixes.Add(1))
 		ahead := "{" + c.Prefix + "}:ahead"
-		clock := fmt.Sprintf(`
-			local function clock()
-				local time = redis.call('TIME')
-				return time[1] * 1000000 + time[2] + (redis.call('GET', '%s') or 0)
-			end
-			`, ahead)
 		// In a Cluster, one of the servers has the slot.
 		do := func(args ...any) {
 			for _, s := range servers {
@@ -76,7 +70,7 @@ func backends(c redisstore.Config, servers ...*redistest.Server) func(t *testing
 		return storetest.Backend{
 			Open: func(t *testing.T) store.Store {
 				s := open(t, c)
-				s.UseClock(clock)
+				s.UseClock(clockAhead(ahead))
 				return s
 			},
 			Advance: func(d time.Duration) { do("INCRBY", ahead, d.Microseconds()) },
@@ -85,6 +79,16 @@ func backends(c redisstore.Config, servers ...*redistest.Server) func(t *testing
 			},
 		}
 	}
+}
+
+// clockAhead is Redis's clock, and as many µs more as stand in a key.
+func clockAhead(key string) string {
+	return fmt.Sprintf(`
+		local function clock()
+			local time = redis.call('TIME')
+			return time[1] * 1000000 + time[2] + (redis.call('GET', '%s') or 0)
+		end
+		`, key)
 }
 
 // open opens a store that logs nothing.

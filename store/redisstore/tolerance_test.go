@@ -79,10 +79,10 @@ func TestRubbish(t *testing.T) {
 				t.Fatal(err)
 			}
 			field := tc.args[1]
-			switch {
-			case field == "": // b's change
+			switch field {
+			case "": // b's change
 				field = fmt.Sprint(last, " b")
-			case field == "b":
+			case "b":
 				tc.args[2] = fmt.Sprint(seen, first, last, " no JSON")
 			}
 			server.Do("HSET", tag+tc.args[0].(string), field, tc.args[2])

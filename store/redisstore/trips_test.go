@@ -64,11 +64,11 @@ func TestRoundTrips(t *testing.T) {
 func TestNothingIsLostOnTheWay(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	dice := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same at every run
+	dice := rand.New(rand.NewPCG(1, 2)) // the same at every run
 	open := func() *redisstore.Store { return open(t, redisstore.Config{URL: server.URL()}) }
 	writer, reader, idle := open(), open(), open()
 	o := offer("w")
-	for n := range 400 {
+	for n := range 300 {
 		o.Counts, o.Reports = nil, nil
 		for i := range dice.IntN(40) {
 			o.Counts = append(o.Counts, store.Count{Node: "n", At: day.Add(time.Duration(n/4+i) * store.BucketWidth), N: 1 + dice.IntN(3)})
@@ -126,5 +126,61 @@ func TestEverythingExpires(t *testing.T) {
 	}
 	if keys := server.Do("KEYS", "*").([]any); len(keys) != 4 {
 		t.Errorf("keys are %v, want 4", keys)
+	}
+}
+
+// TestBounds: what is kept of a director is bounded by number and by size, the
+// store never has to ask for all of it meanwhile, and the dead are removed.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	other.UseClock(clockAhead("ahead"))
+	kept := func() (changes, bytes int) {
+		for i, v := range server.Do("HGETALL", "{signpost}:changes").([]any) {
+			if i%2 == 1 {
+				changes, bytes = changes+1, bytes+len(v.(string))
+			}
+		}
+		return changes, bytes
+	}
+	for _, reports := range []int{1, 300} {
+		o := offer(fmt.Sprint("director of ", reports))
+		var once, most int
+		before := s.RoundTrips()
+		for n := range 2 * redisstore.MaxChanges {
+			o.Reports = nil
+			for r := range reports {
+				o.Reports = append(o.Reports, report(r, "a", day.Add(time.Duration(n)*time.Second)))
+			}
+			sync(t, s, o)
+			changes, bytes := kept()
+			if once == 0 {
+				once = bytes
+			}
+			most = max(most, bytes)
+			if changes > redisstore.MaxChanges {
+				t.Fatalf("%d changes are kept", changes)
+			}
+		}
+		if most > 4*once+8<<10 {
+			t.Errorf("%d bytes are kept of %d", most, once)
+		}
+		if trips := int(s.RoundTrips() - before); trips > 2*redisstore.MaxChanges+3 { // and those of the first
+			t.Errorf("%d syncs took %d round trips", 2*redisstore.MaxChanges, trips)
+		}
+		if p := sync(t, other, offer("b")); len(p.Reports) != reports || len(p.Directors) != 2 {
+			t.Errorf("another director sees %d reports and %d directors, want %d and 2", len(p.Reports), len(p.Directors), reports)
+		}
+		server.Do("DEL", "{signpost}:directors", "{signpost}:changes")
+		if p := sync(t, other, offer("b")); len(p.Reports) != 0 || len(p.Directors) != 1 {
+			t.Errorf("another director still sees %d reports and %d directors", len(p.Reports), len(p.Directors))
+		}
+	}
+	sync(t, s, offer("dead"))
+	server.Do("SET", "ahead", (store.ReportLife + time.Second).Microseconds())
+	sync(t, other, offer("b"))
+	if changes, _ := kept(); changes != 1 || server.Do("HLEN", "{signpost}:directors") != int64(1) {
+		t.Errorf("%d changes are kept, and %v directors", changes, server.Do("HKEYS", "{signpost}:directors"))
 	}
 }

@@ -12,9 +12,9 @@ import (
 const (
 	// rewatch is how long a lost subscription waits before it is tried again.
 	rewatch = 500 * time.Millisecond
-	// pingAfter is how long a subscription may be silent before it is asked
-	// whether it is alive, and how long it has then to answer.
-	pingAfter = 5 * time.Second
+	// defaultPingAfter is how long a subscription may be silent before it is
+	// asked whether it is alive, and how long it has then to answer.
+	defaultPingAfter = 5 * time.Second
 )
 
 // Watch implements [store.Store], with a connection of its own. A hint is also
@@ -28,7 +28,7 @@ func (s *Store) Watch(ctx context.Context) <-chan struct{} {
 		return hints
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
+	stop := context.AfterFunc(s.life, cancel) //nolint:contextcheck // the store's life and the watch's own context: either ends it
 	s.watches.Go(func() {
 		defer close(hints)
 		defer stop()
@@ -54,7 +54,7 @@ func (s *Store) listen(ctx context.Context, hints chan<- struct{}) error {
 	}()
 	asked := false
 	for {
-		message, err := sub.ReceiveTimeout(ctx, pingAfter)
+		message, err := sub.ReceiveTimeout(ctx, s.pingAfter)
 		var late net.Error
 		if errors.As(err, &late) && late.Timeout() && !asked && ctx.Err() == nil {
 			asked = true

@@ -40,6 +40,7 @@ func Run(t *testing.T, start func(t *testing.T) Backend) {
 		{"a dead director is forgotten by and by", testDeadDirector},
 		{"a restarted director adds to what it left", testRestartedDirector},
 		{"the newest report for node and prober", testNewestReports},
+		{"registrations", testRegistrations},
 		{"an offer without a director", testNamelessOffer},
 		{"compare and set", testCompareAndSet},
 		{"concurrent edits lose nothing", testConcurrentEdits},

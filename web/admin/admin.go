@@ -1,10 +1,9 @@
-// Package admin is the operators' side: metrics, and explanations of decisions.
-// It listens apart from the public side, and asks for a token where one is set.
+// Package admin is the operators' side: metrics, explanations of decisions, and
+// the nodes, where agents register theirs. It listens apart from the public side,
+// and asks for a token where one is set.
 package admin
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,26 +11,36 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/signpost-fm/signpost/store"
 )
 
 // Config is what the operators' side shows.
 type Config struct {
-	// Token is asked for as "Authorization: Bearer <token>" everywhere but at
-	// /healthz. Empty: nobody is asked, so listen on loopback only.
-	Token string
+	// Tokens returns those of which one is asked for, as "Authorization: Bearer
+	// <token>", everywhere but at /healthz. None: nobody is asked, so listen on
+	// loopback only. Nil: none.
+	Tokens func() []Token
+	// Syncer is where nodes register, and what knows all nodes. Nil: there is
+	// nothing about nodes here.
+	Syncer *store.Syncer
 	// Collectors are shown at /metrics, besides Go's and the process's own.
 	Collectors []prometheus.Collector
 	// Explain answers /api/v1/explain with something that becomes JSON.
 	Explain func(Question) any
 	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
 	Streams func() any
-	Log     *slog.Logger // for faults; nil: slog.Default
+	Now     func() time.Time // this machine's clock; nil: time.Now
+	Log     *slog.Logger     // for faults; nil: slog.Default
 }
+
+type server struct{ cfg Config }
 
 // Question is a request that is only thought of.
 type Question struct {
@@ -46,9 +55,19 @@ func New(c Config) (http.Handler, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tokens == nil {
+		c.Tokens = func() []Token { return nil }
+	}
+	s := &server{c}
 	reg := prometheus.NewRegistry()
 	own := []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}
+	if c.Syncer != nil {
+		own = append(own, reserveMetrics{c.Syncer.View})
 	}
 	for _, col := range append(own, c.Collectors...) {
 		if err := reg.Register(col); err != nil {
@@ -58,41 +77,28 @@ func New(c Config) (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, ctx echo.Context) { refuse(c.Log, err, ctx) }
 	e.GET("/healthz", func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
-	guarded := e.Group("", guard(c.Token))
-	guarded.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(reg, promhttp.HandlerOpts{})))
-	guarded.GET("/api/v1/explain", func(ctx echo.Context) error {
-		q, err := question(ctx)
-		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
-		}
-		return ctx.JSONPretty(http.StatusOK, c.Explain(q), "  ")
-	})
+	view, agent := s.allow(RoleView), s.allow(RoleAgent)
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(reg, promhttp.HandlerOpts{})), view)
+	e.GET("/api/v1/explain", s.explain, view)
 	if c.Streams != nil {
-		guarded.GET("/api/v1/streams", func(ctx echo.Context) error {
-			return ctx.JSONPretty(http.StatusOK, c.Streams(), "  ")
-		})
+		e.GET("/api/v1/streams", func(ctx echo.Context) error { return ctx.JSONPretty(http.StatusOK, c.Streams(), "  ") }, view)
+	}
+	if c.Syncer != nil {
+		e.GET("/api/v1/nodes", s.nodes, view)
+		e.GET("/api/v1/reserve", s.reserve, view)
+		e.PUT("/api/v1/nodes/:id", s.announce, agent)
+		e.POST("/api/v1/nodes/:id/drain", s.drain, agent)
+		e.DELETE("/api/v1/nodes/:id", s.deregister, agent)
 	}
 	return e, nil
 }
 
-// guard lets through who has the token. It compares hashes, which have one
-// length, in constant time, so that nothing of the token shows in how long it takes.
-func guard(token string) echo.MiddlewareFunc {
-	want := sha256.Sum256([]byte(token))
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		if token == "" {
-			return next
-		}
-		return func(ctx echo.Context) error {
-			scheme, given, _ := strings.Cut(ctx.Request().Header.Get("Authorization"), " ")
-			got := sha256.Sum256([]byte(given))
-			if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-				ctx.Response().Header().Set("WWW-Authenticate", `Bearer realm="signpost"`)
-				return echo.NewHTTPError(http.StatusUnauthorized, "give the token of admin.token as Authorization: Bearer")
-			}
-			return next(ctx)
-		}
+func (s *server) explain(ctx echo.Context) error {
+	q, err := question(ctx)
+	if err != nil {
+		return problem(http.StatusBadRequest, err.Error())
 	}
+	return ctx.JSONPretty(http.StatusOK, s.cfg.Explain(q), "  ")
 }
 
 func question(ctx echo.Context) (q Question, err error) {
@@ -109,18 +115,4 @@ func question(ctx echo.Context) (q Question, err error) {
 		}
 	}
 	return q, nil
-}
-
-// refuse is the one place where errors become answers.
-func refuse(log *slog.Logger, err error, ctx echo.Context) {
-	code, msg := http.StatusInternalServerError, "internal error; the log has more"
-	var he *echo.HTTPError
-	if errors.As(err, &he) {
-		code, msg = he.Code, fmt.Sprint(he.Message)
-	} else {
-		log.Error("admin request failed", "error", err, "path", ctx.Request().URL.Path)
-	}
-	if !ctx.Response().Committed {
-		ctx.JSON(code, map[string]string{"error": msg})
-	}
 }

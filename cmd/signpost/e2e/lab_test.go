@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/geo/geotest"
 )
 
 var built = struct {
@@ -64,7 +65,7 @@ func nodes(t *testing.T) []*probetest.Node {
 	options := make([]probetest.Options, len(tones))
 	for i, hz := range tones {
 		options[i] = probetest.Options{
-			Addr:   fmt.Sprintf("127.0.0.%d", 11+i),
+			Addr: fmt.Sprintf("127.0.0.%d", 11+i), MaxClients: 5000,
 			Mounts: []probetest.Mount{{Path: "/live.mp3", Hz: hz, Kbit: 64, Title: fmt.Sprintf("Tone of %d Hz", hz)}},
 		}
 	}
@@ -79,6 +80,7 @@ type signpost struct {
 	config string // the file
 	cmd    *exec.Cmd
 	log    *lockedBuffer
+	exited chan error // nil once it has been stopped
 }
 
 // direct starts a director with the nodes n1, n2, n3 and the rest of a
@@ -102,19 +104,10 @@ func directFile(t *testing.T, config string) *signpost {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- s.cmd.Wait(); in.Close() }()
+	s.exited = make(chan error, 1)
+	go func() { s.exited <- s.cmd.Wait(); in.Close() }()
 	t.Cleanup(func() {
-		s.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case err := <-exited:
-			if err != nil {
-				t.Errorf("signpost: %v\n%s", err, s.log)
-			}
-		case <-time.After(15 * time.Second):
-			s.cmd.Process.Kill()
-			t.Errorf("signpost did not end within 15 s of SIGTERM\n%s", s.log)
-		}
+		s.stop()
 		if strings.Contains(s.log.String(), "DATA RACE") {
 			t.Errorf("the race detector spoke:\n%s", s.log)
 		}
@@ -138,10 +131,31 @@ func directFile(t *testing.T, config string) *signpost {
 	return s
 }
 
+// stop ends the director as an operator would.
+func (s *signpost) stop() {
+	s.t.Helper()
+	if s.exited == nil {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.exited:
+		if err != nil {
+			s.t.Errorf("signpost: %v\n%s", err, s.log)
+		}
+	case <-time.After(15 * time.Second):
+		s.cmd.Process.Kill()
+		s.t.Errorf("signpost did not end within 15 s of SIGTERM\n%s", s.log)
+	}
+	s.exited = nil
+}
+
+const quickProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
+
 func configuration(fleet []*probetest.Node, rest string) string {
 	var b strings.Builder
 	b.WriteString("listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\n" +
-		"admin: {listen: '127.0.0.1:0'}\nprobe: {interval: 300ms, timeout: 1s, recheck: 100ms}\nmounts: [{name: /live.mp3, title: Live}]\nnodes:\n")
+		"admin: {listen: '127.0.0.1:0'}\n" + quickProbes + "mounts: [{name: /live.mp3, title: Live}]\nnodes:\n")
 	for i, n := range fleet {
 		fmt.Fprintf(&b, "  - {id: n%d, urls: ['%s'], target: 1000}\n", i+1, n.URL())
 	}
@@ -150,6 +164,11 @@ func configuration(fleet []*probetest.Node, rest string) string {
 
 func (s *signpost) write(config string) {
 	s.t.Helper()
+	if !strings.Contains(config, "\ngeo:") {
+		// The embedded database takes seconds to open under the race detector.
+		small := geotest.Database{Layout: geotest.Country, Rows: []geotest.Row{{Prefix: "91.0.0.0/10", Country: "DE", Continent: "EU"}}}
+		config += "geo: {databases: [" + small.Write(s.t, filepath.Join(filepath.Dir(s.config), "small.mmdb")) + "]}\n"
+	}
 	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

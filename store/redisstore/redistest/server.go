@@ -113,7 +113,7 @@ func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 12000 + rand.N(18000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			_ = l.Close()
 			return port
@@ -125,7 +125,7 @@ func freePort(t testing.TB) int {
 
 func (s *Server) launch() {
 	args := append([]string{}, s.args...)
-	cmd := exec.Command("redis-server", append(args, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.Socket)...)
+	cmd := exec.CommandContext(context.Background(), "redis-server", append(args, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.Socket)...) //nolint:gosec // the test says which arguments
 	log, done := &lockedBuffer{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = dieWithParent()

@@ -22,7 +22,7 @@ import (
 func Slow(t testing.TB, addr string, delay time.Duration) string {
 	t.Helper()
 	return serve(t, func(client net.Conn) {
-		server, err := net.Dial("tcp", addr)
+		server, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 		if err != nil {
 			return
 		}
@@ -67,7 +67,7 @@ func Says(t testing.TB, text string) string {
 
 func serve(t testing.TB, handle func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

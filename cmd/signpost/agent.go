@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+type agentCmd struct {
+	Director  []string `required:"" env:"SIGNPOST_DIRECTOR" placeholder:"URL" help:"The operators' side of a director, http://director1.example:8001. Given several, the next is asked while one is away."`
+	TokenFile string   `env:"SIGNPOST_TOKEN_FILE" placeholder:"FILE" help:"A file with the token to register with."`
+	ID        string   `required:"" env:"SIGNPOST_NODE_ID" help:"The node's id, one of those in the directors' store.registered.ids."`
+	URL       []string `required:"" env:"SIGNPOST_NODE_URL" help:"Base URL that listeners are sent to, at most one a scheme: http://edge1.example:8000."`
+
+	Status          string `default:"http://127.0.0.1:8000" env:"SIGNPOST_NODE_STATUS" placeholder:"URL" help:"Where the streaming server is asked how it is."`
+	Kind            string `default:"icecast" help:"What kind of server it is: icecast, or http for one that cannot list its mounts."`
+	CredentialsFile string `placeholder:"FILE" help:"A file with one line user:password, for the server's admin statistics."`
+
+	Site       string `env:"SIGNPOST_NODE_SITE" help:"Where the node stands, for failures that nodes share."`
+	Place      string `env:"SIGNPOST_NODE_PLACE" help:"Where it stands on the map: a country such as DE, or degrees such as 50.1,8.7."`
+	Target     int    `help:"How many listeners it should hold."`
+	Limit      int    `help:"How many listeners no director knowingly exceeds."`
+	MaxNewPerS int    `name:"max-new-per-s" help:"How many listeners it can be given in one second."`
+
+	Interval     time.Duration `default:"1s" help:"From one report to the next."`
+	DrainTimeout time.Duration `default:"5m" help:"How long listeners may take to leave after SIGTERM, before the node is deregistered all the same."`
+	logFlags
+}
+
+// Run keeps the node registered until SIGINT or SIGTERM, and then lets it go; a
+// second signal ends it at once.
+func (c *agentCmd) Run(out *console) error {
+	a, err := c.agent(c.logger(out.err))
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	prober, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = a.prober.Run(prober) // it ends with its context, and has nothing to tell
+	}()
+	defer func() { end(); <-ended }()
+	a.log.Info("starting", "version", buildVersion(), "node", c.ID, "directors", c.Director)
+	a.stay(ctx)
+	stop() // from now on a signal ends the process
+	a.leave(context.Background(), c.DrainTimeout)
+	return nil
+}
+
+// agent checks the flags and makes what they describe.
+func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
+	a := &agent{
+		log: log, interval: c.Interval,
+		registrar: registrar{id: c.ID, instance: rand.Text()[:12], timeout: max(c.Interval, minCallTimeout)},
+		spec:      admin.NodeSpec{URLs: c.URL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
+	}
+	if host, err := os.Hostname(); err == nil {
+		a.registrar.instance = hostLabel(host) + "-" + a.registrar.instance
+	}
+	for _, d := range c.Director {
+		u, err := url.Parse(d)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return nil, fmt.Errorf("--director %q: write the address of a director's operators' side with its scheme, as in http://director1.example:8001", d)
+		}
+		a.registrar.directors = append(a.registrar.directors, strings.TrimSuffix(d, "/"))
+	}
+	if !slices.Contains(probe.Kinds(), c.Kind) {
+		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
+	}
+	if c.Interval <= 0 || c.DrainTimeout < 0 {
+		return nil, errors.New("--interval must be above 0, and --drain-timeout 0 or more")
+	}
+	if c.TokenFile != "" {
+		token, err := readSecret(c.TokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+		a.registrar.token = token
+	}
+	place, err := c.place()
+	if err != nil {
+		return nil, fmt.Errorf("--place: %w", err)
+	}
+	a.spec.Place = place
+	user, password, given, err := c.credentials()
+	if err != nil {
+		return nil, fmt.Errorf("--credentials-file: %w", err)
+	}
+	a.prober = probe.New(probe.Config{
+		Interval: c.Interval, Timeout: max(c.Interval, time.Second), Recheck: c.Interval / 2, Log: log,
+		Kind:        func(director.NodeID) string { return c.Kind },
+		Credentials: func(director.NodeID) (string, string, bool) { return user, password, given },
+	})
+	a.prober.SetNodes([]director.Node{{ID: director.NodeID(c.ID), URLs: []string{c.Status}}}, nil)
+	return a, nil
+}
+
+// hostLabel is a host's name as part of an instance, which has the alphabet of ids.
+func hostLabel(host string) string {
+	const most = 40
+	label := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '_'
+	}, host)
+	return label[:min(len(label), most)]
+}
+
+func (c *agentCmd) place() (*admin.Place, error) {
+	if c.Place == "" {
+		return nil, nil
+	}
+	v := placeValue{Country: c.Place}
+	if lat, lon, isPoint := strings.Cut(c.Place, ","); isPoint {
+		var errLat, errLon error
+		v = placeValue{point: true}
+		v.Lat, errLat = strconv.ParseFloat(strings.TrimSpace(lat), 64)
+		v.Lon, errLon = strconv.ParseFloat(strings.TrimSpace(lon), 64)
+		if err := errors.Join(errLat, errLon); err != nil {
+			return nil, fmt.Errorf("%q is no place; write a country such as DE, or degrees such as 50.1,8.7", c.Place)
+		}
+	}
+	p, err := v.place()
+	if err != nil {
+		return nil, err
+	}
+	return &admin.Place{Country: p.Country.String(), Lat: p.Lat, Lon: p.Lon, CountryCentre: p.Point == director.CountryCentre}, nil
+}
+
+func (c *agentCmd) credentials() (user, password string, given bool, err error) {
+	if c.CredentialsFile == "" {
+		return "", "", false, nil
+	}
+	text, err := readSecret(c.CredentialsFile)
+	if err != nil {
+		return "", "", false, err
+	}
+	user, password, ok := strings.Cut(text, ":")
+	if !ok || user == "" || strings.Contains(text, "\n") {
+		return "", "", false, fmt.Errorf("%s must hold one line, user:password", c.CredentialsFile)
+	}
+	return user, password, true, nil
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// fleetMetrics shows the fleet as this director sees it, and how it comes to know.
+// It implements [prometheus.Collector]. There are as many series as nodes are
+// declared, times the metrics of a node.
+type fleetMetrics struct {
+	syncer *store.Syncer
+	prober *probe.Prober
+	store  store.Store
+}
+
+func fleetDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("signpost_"+name, help, labels, nil)
+}
+
+var (
+	descSnapshotAge = fleetDesc("snapshot_age_seconds", "Time since the snapshot that answers requests was built.")
+	descPictureAge  = fleetDesc("store_picture_age_seconds", "Time since the store last answered.")
+	descStoreUp     = fleetDesc("store_up", "1 while the store answers, 0 while this director goes on alone.")
+	descSyncs       = fleetDesc("store_syncs_total", "Exchanges with the store.")
+	descSyncErrors  = fleetDesc("store_sync_errors_total", "Exchanges with the store that failed.")
+	descSyncSeconds = fleetDesc("store_sync_duration_seconds", "How long the newest exchange with the store took.")
+	descRoundTrips  = fleetDesc("store_round_trips_total", "Times that the store was asked something over the network.")
+	descDirectors   = fleetDesc("directors", "Directors that live, this one among them.")
+	descRevision    = fleetDesc("overlay_revision", "Revision of the operators' changes that are in force.")
+	descSuspects    = fleetDesc("suspects_itself", "1 while this director does not trust its own probes, because most nodes failed for it at once.")
+
+	descNodeUp      = fleetDesc("node_up", "1 if the node is up by the directors that probe it, 0 if it is down or not known yet.", "node")
+	descNodeUsed    = fleetDesc("node_used", "Listeners at the node, those on their way included.", "node")
+	descNodeEnRoute = fleetDesc("node_en_route", "Listeners on their way to the node.", "node")
+	descNodeTarget  = fleetDesc("node_target", "Listeners that the node should hold; 0: not known.", "node")
+	descNodeLimit   = fleetDesc("node_limit", "Listeners that the node can hold; 0: not known.", "node")
+
+	descProbeSeconds = fleetDesc("probe_duration_seconds", "How long this director's newest probe of the node took.", "node")
+	descProbes       = fleetDesc("probes_total", "Probes by this director, of the nodes that it is to probe now.", "node", "result")
+)
+
+// Describe implements [prometheus.Collector].
+func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descSnapshotAge, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
+		descDirectors, descRevision, descSuspects,
+		descNodeUp, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	st := m.syncer.Status()
+	gauge(descSnapshotAge, st.SnapshotAge.Seconds())
+	gauge(descPictureAge, st.PictureAge.Seconds())
+	gauge(descStoreUp, oneIf(!st.Degraded && st.Syncs > st.Failures))
+	count(descSyncs, float64(st.Syncs))
+	count(descSyncErrors, float64(st.Failures))
+	gauge(descSyncSeconds, st.Exchange.Seconds())
+	if s, ok := m.store.(interface{ RoundTrips() uint64 }); ok {
+		count(descRoundTrips, float64(s.RoundTrips()))
+	}
+	gauge(descDirectors, float64(max(1, len(st.Directors))))
+	gauge(descRevision, float64(st.Revision))
+	gauge(descSuspects, oneIf(st.Suspect != ""))
+
+	if view := m.syncer.View(); view.Snapshot != nil {
+		for i := range view.Nodes() {
+			n := view.Node(i)
+			id := string(n.ID)
+			gauge(descNodeUp, oneIf(n.Report.Health == director.Up), id)
+			gauge(descNodeUsed, float64(view.Live.Used(i)), id)
+			gauge(descNodeEnRoute, float64(n.EnRoute), id)
+			gauge(descNodeTarget, float64(n.EffectiveTarget), id)
+			gauge(descNodeLimit, float64(n.EffectiveLimit), id)
+		}
+	}
+	for _, t := range m.prober.Tallies() {
+		gauge(descProbeSeconds, t.Took.Seconds(), string(t.Node))
+		count(descProbes, float64(t.Answers), string(t.Node), "answered")
+		count(descProbes, float64(t.Failures), string(t.Node), "failed")
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,311 @@
+package director
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// A Reserve says what the fleet has left for the listeners of whatever may die
+// next: N-1, for each node and for each site.
+//
+// It is reckoned, and not known, because nobody knows which region a node's
+// listeners came from:
+//
+//   - They are taken to come from the regions that list the node, in proportion
+//     to its part of each region's row, as if all regions had equally many
+//     listeners. If no region lists it in its own row, from those that overflow
+//     into it; and if none does, from all regions alike.
+//   - Each part looks for seats below target as its region's ladder goes: rung
+//     after rung, by weight, or by free capacity in a row by load. Parts that
+//     want the same seats share them. Who finds none takes what is free below
+//     the limits, wherever in the ladder.
+//   - Regions without a row, and listeners whom no region matches, may use every
+//     node: distance says in which order and not whether.
+//   - Mounts, schemes, address families, pacing and warm-up are left out: every
+//     node that is fit takes everybody, in the end.
+type Reserve struct {
+	Nodes []Loss // by node number
+	Sites []Loss // by name; nodes that do not say where they stand are in none
+}
+
+// Loss is what would happen if a node or a site died now.
+type Loss struct {
+	Node NodeID `json:"node,omitempty"`
+	Site string `json:"site,omitempty"`
+
+	Listeners    int `json:"listeners"`     // who would look for another seat, those on their way included
+	BeyondTarget int `json:"beyond_target"` // of them, how many would find no node below its target
+	BeyondLimit  int `json:"beyond_limit"`  // of them, how many would find no node below its limit
+	// Unbounded says that a node which they may use has no limit that anybody
+	// knows. It is taken to hold any number, so the numbers may be too good.
+	Unbounded bool `json:"unbounded,omitempty"`
+}
+
+// Reserve reckons it. It is for operators and not for the way of a request: with
+// 1,000 nodes it takes some 30 ms.
+func (s *Snapshot) Reserve() Reserve {
+	k := newReckoner(s)
+	var out Reserve
+	sites := map[string][]int{}
+	for i := range s.nodes {
+		l := k.loss([]int{i})
+		l.Node = s.fleet.nodes[i].ID
+		out.Nodes = append(out.Nodes, l)
+		if site := s.fleet.nodes[i].Site; site != "" {
+			sites[site] = append(sites[site], i)
+		}
+	}
+	for _, site := range slices.Sorted(maps.Keys(sites)) {
+		l := k.loss(sites[site])
+		l.Site = site
+		out.Sites = append(out.Sites, l)
+	}
+	return out
+}
+
+// reckoner reckons losses of one snapshot.
+type reckoner struct {
+	s       *Snapshot
+	origins []origin
+	parts   [][]part  // by node: where its listeners came from
+	target  []float64 // by node: seats below target; 0 at nodes that are not fit
+	limit   []float64 // by node: seats between that and the limit
+}
+
+// part is how large a part, 0..1, came from an origin.
+type part struct {
+	origin int
+	size   float64
+}
+
+// An origin is where listeners come from: a region, or everywhere that has none.
+type origin struct {
+	ladder []*rung
+	all    *rung // every node of the ladder
+}
+
+// party is a part of the lost listeners that looks for seats.
+type party struct {
+	origin
+	rung int
+	left float64 // listeners without a seat
+	sum  float64 // of the shares of the rung's nodes that have seats
+}
+
+// endless is more seats than there are listeners anywhere.
+const endless = 1e12
+
+func newReckoner(s *Snapshot) *reckoner {
+	n := len(s.nodes)
+	k := &reckoner{s: s, parts: make([][]part, n), target: make([]float64, n), limit: make([]float64, n)}
+	for i := range s.nodes {
+		st := &s.nodes[i]
+		if st.health != Fit || st.full {
+			continue
+		}
+		used := float64(st.used)
+		k.target[i], k.limit[i] = endless, endless
+		if st.limit > 0 {
+			k.limit[i] = max(0, float64(st.limit)-max(used, float64(st.target)))
+		}
+		if st.target > 0 {
+			k.target[i] = max(0, float64(st.target)-used)
+		}
+	}
+	k.findOrigins()
+	k.findParts()
+	return k
+}
+
+func (k *reckoner) findOrigins() {
+	near := k.s.fleet.near.all
+	byDistance := k.s.fleet.match.fallback == noRegion
+	for _, r := range k.s.fleet.regions {
+		switch {
+		case !r.matches:
+		case len(r.ladder) == 0:
+			byDistance = true
+		default:
+			k.origins = append(k.origins, origin{r.ladder, union(r.ladder)})
+		}
+	}
+	if byDistance {
+		k.origins = append(k.origins, origin{near, near[0]})
+	}
+}
+
+// union is a ladder in one rung, by load.
+func union(ladder []*rung) *rung {
+	out := &rung{}
+	seen := map[int]bool{}
+	for _, r := range ladder {
+		for _, e := range r.entries {
+			if e.weight > 0 && !seen[e.node] {
+				seen[e.node] = true
+				out.entries = append(out.entries, entry{node: e.node, weight: 1})
+			}
+		}
+	}
+	return out
+}
+
+// loss reckons what happens if these nodes die together.
+func (k *reckoner) loss(dead []int) Loss {
+	target, limit := slices.Clone(k.target), slices.Clone(k.limit)
+	parties := make([]party, len(k.origins))
+	for i, o := range k.origins {
+		parties[i].origin = o
+	}
+	var out Loss
+	for _, n := range dead {
+		target[n], limit[n] = 0, 0
+		out.Listeners += k.s.nodes[n].used
+		for _, p := range k.parts[n] {
+			parties[p.origin].left += p.size * float64(k.s.nodes[n].used)
+		}
+	}
+	out.Unbounded = k.unbounded(parties, dead)
+	out.BeyondTarget = seat(parties, target)
+	if out.BeyondTarget > 0 {
+		for i := range parties {
+			parties[i].ladder, parties[i].rung = []*rung{parties[i].all}, 0
+		}
+		out.BeyondLimit = seat(parties, limit)
+	}
+	return out
+}
+
+// findParts says of each node which part 0..1 of its listeners came from where.
+func (k *reckoner) findParts() {
+	later := make([][]part, len(k.s.nodes))
+	for i, o := range k.origins {
+		for j, r := range o.ladder {
+			to := k.parts
+			if j > 0 {
+				to = later
+			}
+			k.addParts(to, i, r)
+		}
+	}
+	for n := range k.parts {
+		if len(k.parts[n]) == 0 {
+			k.parts[n] = later[n]
+		}
+		if len(k.parts[n]) == 0 {
+			for i := range k.origins {
+				k.parts[n] = append(k.parts[n], part{i, 1})
+			}
+		}
+		sum := 0.0
+		for _, p := range k.parts[n] {
+			sum += p.size
+		}
+		for i := range k.parts[n] {
+			k.parts[n][i].size /= sum
+		}
+	}
+}
+
+// addParts adds the nominal part 0..1 that each node has of a rung.
+func (k *reckoner) addParts(to [][]part, origin int, r *rung) {
+	sum := 0.0
+	for _, e := range r.entries {
+		sum += nominal(k.s, r, e)
+	}
+	for _, e := range r.entries {
+		if n := nominal(k.s, r, e); n > 0 {
+			to[e.node] = append(to[e.node], part{origin, n / sum})
+		}
+	}
+}
+
+func (k *reckoner) unbounded(parties []party, dead []int) bool {
+	for _, p := range parties {
+		if p.left == 0 {
+			continue
+		}
+		for _, e := range p.all.entries {
+			if k.limit[e.node] == endless && !slices.Contains(dead, e.node) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// seat gives parties the seats that are free, and returns how many listeners
+// find none. All who want a node's seats share them: the result does not depend
+// on anybody's order. Each round fills a node, ends a rung or seats a party whole.
+func seat(parties []party, free []float64) (without int) {
+	asked := make([]float64, len(free))
+	for ask(parties, free, asked) {
+		for i := range parties {
+			p := &parties[i]
+			if p.sum == 0 {
+				continue
+			}
+			r, wanted := p.ladder[p.rung], p.left
+			for _, e := range r.entries {
+				if want := wanted * share(r, e, free) / p.sum; want > 0 {
+					p.left -= want * min(1, free[e.node]/asked[e.node])
+				}
+			}
+		}
+		for n, a := range asked {
+			if free[n] -= a; free[n] < someone {
+				free[n] = 0
+			}
+			asked[n] = 0
+		}
+	}
+	left := 0.0
+	for _, p := range parties {
+		left += p.left
+	}
+	return int(math.Ceil(left - someone))
+}
+
+// someone is the smallest part of a listener that counts: what is less comes
+// from rounding.
+const someone = 1e-3
+
+// ask adds up how many seats the parties want at each node, each party at the
+// first rung of its ladder that has any. It returns false when nobody wants one.
+func ask(parties []party, free, asked []float64) (wanted bool) {
+	for i := range parties {
+		p := &parties[i]
+		p.sum = 0
+		for ; p.left > someone && p.rung < len(p.ladder); p.rung++ {
+			r := p.ladder[p.rung]
+			for _, e := range r.entries {
+				p.sum += share(r, e, free)
+			}
+			if p.sum == 0 {
+				continue
+			}
+			for _, e := range r.entries {
+				asked[e.node] += p.left * share(r, e, free) / p.sum
+			}
+			wanted = true
+			break
+		}
+	}
+	return wanted
+}
+
+// share is by what a party draws among the nodes of a rung that have seats.
+func share(r *rung, e entry, free []float64) float64 {
+	switch {
+	case free[e.node] == 0:
+		return 0
+	case r.given:
+		return e.weight
+	}
+	return free[e.node]
+}
+
+// empty says whether no listener belongs to the region by itself.
+func (m *Match) empty() bool {
+	return !m.Default && len(m.CIDRs)+len(m.ASNs)+len(m.Subdivisions)+len(m.Countries)+len(m.Continents) == 0
+}

@@ -1,0 +1,243 @@
+package director
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// holding makes nodes hold so many listeners, in order of their names.
+func (l *lab) holding(listeners ...int) *lab {
+	for i, n := range listeners {
+		l.report(l.cfg.Nodes[i].ID, func(r *Report) { r.Listeners = n })
+	}
+	return l
+}
+
+// lost returns what a node or a site that dies would cost.
+func lost(t *testing.T, s *Snapshot, name string) Loss {
+	t.Helper()
+	r := s.Reserve()
+	for _, l := range slices.Concat(r.Nodes, r.Sites) {
+		if string(l.Node)+l.Site == name {
+			return l
+		}
+	}
+	t.Fatalf("no reserve for %q", name)
+	return Loss{}
+}
+
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	germany, france := Match{Countries: []string{"DE"}}, Match{Countries: []string{"FR"}}
+	for _, tt := range []struct {
+		name  string
+		nodes int
+		setup func(l *lab)
+		dead  string
+		want  Loss
+	}{
+		{"seats below target for all", 3, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+			l.holding(200, 300, 400)
+		}, "a", Loss{Listeners: 200}},
+		{"not below target, but below limit", 3, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+			l.holding(900, 900, 900)
+		}, "a", Loss{Listeners: 900, BeyondTarget: 700}},
+		{"not below limit", 3, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+			l.holding(1400, 1400, 1450)
+		}, "a", Loss{Listeners: 1400, BeyondTarget: 1400, BeyondLimit: 1250}},
+		{"a node above its limit has no seats, and takes none away", 3, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+			l.holding(300, 2000, 900)
+		}, "a", Loss{Listeners: 300, BeyondTarget: 200}},
+		{"listeners on their way count", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1)
+			l.holding(500, 900)
+			l.input.EnRoute = map[NodeID]int{"a": 20, "b": 50}
+		}, "a", Loss{Listeners: 520, BeyondTarget: 470}},
+		{"the overflow's seats", 3, func(l *lab) {
+			l.row("de", germany, "a", 1, "b", 1).Overflow = []RegionID{"spare"}
+			l.row("spare", Match{}, "c", 1)
+			l.row("rest", everyone, "c", 1)
+			l.holding(900, 950, 800)
+		}, "a", Loss{Listeners: 900, BeyondTarget: 650}},
+		{"seats that no ladder leads to", 3, func(l *lab) {
+			l.row("de", germany, "a", 1, "b", 1)
+			l.row("rest", everyone, "c", 1)
+			l.holding(900, 950, 0)
+		}, "a", Loss{Listeners: 900, BeyondTarget: 850, BeyondLimit: 350}},
+		{"a row in which nobody else has weight", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 0)
+			l.holding(100, 0)
+		}, "a", Loss{Listeners: 100, BeyondTarget: 100, BeyondLimit: 100}},
+		{"by parts of the rows, whatever the weights' scale", 4, func(l *lab) {
+			// Three quarters of a's listeners come from de, and one from fr.
+			l.row("de", germany, "a", 75, "b", 25)
+			l.row("fr", france, "a", 1, "c", 3)
+			l.row("rest", everyone, "d", 1)
+			l.holding(800, 1500, 1000, 0)
+		}, "a", Loss{Listeners: 800, BeyondTarget: 800, BeyondLimit: 600}},
+		{"a node that is only overflowed into", 3, func(l *lab) {
+			l.row("de", germany, "a", 1).Overflow = []RegionID{"spare"}
+			l.row("spare", Match{}, "b", 1)
+			l.row("rest", everyone, "c", 1)
+			l.holding(400, 700, 0)
+		}, "b", Loss{Listeners: 700, BeyondTarget: 100}},
+		{"a node that no row lists any more", 3, func(l *lab) {
+			l.row("de", germany, "a", 1)
+			l.row("rest", everyone, "b", 1)
+			l.holding(1400, 1400, 600)
+		}, "c", Loss{Listeners: 600, BeyondTarget: 600, BeyondLimit: 400}},
+		{"by load", 3, func(l *lab) {
+			l.listed("all", everyone, "a", "b", "c")
+			l.holding(800, 500, 900)
+		}, "a", Loss{Listeners: 800, BeyondTarget: 200}},
+		{"by distance", 3, func(l *lab) { l.holding(800, 500, 900) }, "a", Loss{Listeners: 800, BeyondTarget: 200}},
+		{"nobody but nodes that are drained, down, unverified or full", 5, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1, "d", 1, "e", 1)
+			l.holding(100, 0, 0, 0, 0)
+			l.cfg.Nodes[1].Drained = true
+			l.report("c", func(r *Report) { r.Health = Failed })
+			l.report("d", func(r *Report) { r.Full = true })
+			delete(l.reports, "e")
+		}, "a", Loss{Listeners: 100, BeyondTarget: 100, BeyondLimit: 100}},
+		{"a drained node's listeners need seats, too", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1)
+			l.holding(100, 950)
+			l.cfg.Nodes[0].Drained = true
+		}, "a", Loss{Listeners: 100, BeyondTarget: 50}},
+		{"a site", 4, func(l *lab) {
+			for i, site := range []string{"fra", "fra", "", "ams"} {
+				l.cfg.Nodes[i].Site = site
+			}
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1, "d", 1)
+			l.holding(700, 700, 700, 700)
+		}, "fra", Loss{Listeners: 1400, BeyondTarget: 800}},
+		{"capacity that nobody knows", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1)
+			l.cfg.Nodes[1].Target, l.cfg.Nodes[1].Limit = 0, 0
+			l.holding(900, 9000)
+		}, "a", Loss{Listeners: 900, Unbounded: true}},
+		{"a limit that nobody knows", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1)
+			l.cfg.Nodes[1].Limit = 0
+			l.holding(900, 900)
+		}, "a", Loss{Listeners: 900, BeyondTarget: 800, Unbounded: true}},
+		{"nobody listens", 2, func(l *lab) {}, "a", Loss{}},
+		{"the last node", 1, func(l *lab) { l.holding(10) }, "a", Loss{Listeners: 10, BeyondTarget: 10, BeyondLimit: 10}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, tt.nodes)
+			tt.setup(l)
+			got := lost(t, l.snapshot(), tt.dead)
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(Loss{}, "Node", "Site")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Regions that want the same seats share them, in whatever order they stand.
+func TestReserveDoesNotDependOnOrder(t *testing.T) {
+	t.Parallel()
+	var first []Loss
+	for _, turned := range []bool{false, true} {
+		l := newLab(t, 5)
+		l.row("de", Match{Countries: []string{"DE"}}, "a", 2, "b", 1, "c", 1).Overflow = []RegionID{"rest"}
+		l.row("fr", Match{Countries: []string{"FR"}}, "a", 1, "c", 5)
+		l.row("rest", everyone, "d", 1, "c", 1, "e", 2)
+		l.holding(1000, 920, 900, 700, 980)
+		if turned {
+			slices.Reverse(l.cfg.Regions)
+		}
+		got := l.snapshot().Reserve().Nodes
+		if first == nil {
+			first = got
+		}
+		if diff := cmp.Diff(first, got); diff != "" {
+			t.Errorf("turned round (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// What is reckoned is what happens: a's listeners come back, are decided about
+// one by one, and each is seated before the next.
+func TestReserveIsWhatHappens(t *testing.T) {
+	t.Parallel()
+	de, err := ParseCode("DE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := func() *lab {
+		l := newLab(t, 5)
+		l.row("de", Match{Countries: []string{"DE"}}, "a", 1, "b", 2, "c", 1).Overflow = []RegionID{"spare"}
+		l.row("spare", Match{}, "d", 1)
+		l.row("rest", everyone, "a", 1, "c", 1, "e", 2)
+		for i := range l.cfg.Nodes {
+			l.cfg.Nodes[i].Limit = 1100
+		}
+		return l.holding(1000, 950, 900, 950, 970)
+	}
+	want := lost(t, build().snapshot(), "a")
+
+	l := build()
+	l.report("a", func(r *Report) { r.Health = Failed })
+	l.input.EnRoute = map[NodeID]int{}
+	f := l.fleet()
+	s := f.Build(nil, l.in())
+	got := Loss{Node: "a", Listeners: 1000}
+	var d Decision
+	for i := range 1000 {
+		// Equally many of a row's listeners come from each region, and a has a
+		// quarter of either.
+		listener := Listener{Mount: "/live.mp3", Scheme: HTTP, Key: hashString(fmt.Sprint("listener ", i))}
+		if i%2 == 0 {
+			listener.Place.Country = de
+		}
+		s.Decide(&d, listener, nil)
+		if d.Outcome == Full {
+			got.BeyondTarget++
+		}
+		if len(d.Ranked) == 0 {
+			got.BeyondLimit++
+			continue
+		}
+		l.input.EnRoute[s.NodeID(d.Ranked[0].Node)]++
+		s = f.Build(s, l.in())
+	}
+	within := cmp.Comparer(func(a, b int) bool { return max(a-b, b-a) <= 30 })
+	if diff := cmp.Diff(want, got, within); diff != "" {
+		t.Errorf("(-reckoned +happened):\n%s", diff)
+	}
+	if want.BeyondLimit == 0 || want.BeyondTarget == want.BeyondLimit {
+		t.Errorf("the test is of no use: %+v", want)
+	}
+}
+
+func BenchmarkReserve(b *testing.B) {
+	l := newLab(b, 0)
+	for i := range 1000 {
+		id := NodeID(fmt.Sprint("n", i))
+		l.cfg.Nodes = append(l.cfg.Nodes, Node{ID: id, Site: fmt.Sprint("s", i%20), URLs: []string{"http://" + string(id) + ".example"}, Target: 1000, Limit: 1500})
+		l.reports[id] = Report{Node: id, Health: Up, Listeners: 500 + i, AnyMount: true}
+	}
+	for i := range 50 {
+		r := Region{ID: RegionID(fmt.Sprint("r", i)), Match: Match{ASNs: []uint32{uint32(i + 1)}}}
+		for j := range 40 {
+			r.Row = append(r.Row, Weight{Node: NodeID(fmt.Sprint("n", (i*20+j)%1000)), Weight: float64(j + 1), Given: true})
+		}
+		l.cfg.Regions = append(l.cfg.Regions, r)
+	}
+	s := l.snapshot()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Reserve()
+	}
+}

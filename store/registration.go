@@ -1,0 +1,156 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A Registration is a node that is not declared: an agent beside it says that it
+// is there, and how it is, every second or two. It is soft state. Whichever
+// director the agent talks to offers it to the others; one that has gone quiet is
+// down after [SyncerConfig.DownAfter] and forgotten after [SyncerConfig.ForgetAfter].
+//
+// All times are the store's clock.
+type Registration struct {
+	Node       director.NodeID `json:"node"`
+	URLs       []string        `json:"urls"`
+	Site       string          `json:"site,omitempty"`
+	Place      director.Place  `json:"place,omitzero"`
+	Target     int             `json:"target,omitempty"`
+	Limit      int             `json:"limit,omitempty"`
+	MaxNewPerS int             `json:"max_new_per_s,omitempty"`
+
+	Instance string `json:"instance"`        // one run of the agent: who holds the id
+	Token    string `json:"token,omitempty"` // the name of the token that it came with
+
+	Since   time.Time `json:"since"`            // when this instance registered
+	Seen    time.Time `json:"seen"`             // when it last called
+	Drained time.Time `json:"drained,omitzero"` // since when it takes no new listeners; zero: it takes them
+	// Returned is when it was heard again after it had been down for its silence; zero: it never was.
+	Returned time.Time `json:"returned,omitzero"`
+	// Gone says that it has deregistered. It is kept for a while, so that older
+	// news of it, on its way through other directors, does not bring it back.
+	Gone bool `json:"gone,omitempty"`
+
+	Report director.Report `json:"report"` // the last one
+}
+
+const (
+	// MaxRegistered bounds how many registered nodes a director knows of.
+	MaxRegistered = 2000
+	// goneLife is how long a node that has deregistered is remembered as gone.
+	goneLife = ReportLife
+
+	defaultDownAfter   = 5 * time.Second
+	defaultForgetAfter = 5 * time.Minute
+)
+
+var (
+	// ErrNotAdmitted says that no node may register under this id.
+	ErrNotAdmitted = errors.New("no node may register under this id")
+	// ErrDeclared says that the id is a declared node's.
+	ErrDeclared = errors.New("the id is a declared node's")
+	// ErrBadNode says that the node cannot be part of the fleet.
+	ErrBadNode = errors.New("the node is refused")
+	// ErrNotRegistered says that there is no such registered node.
+	ErrNotRegistered = errors.New("no node is registered under this id")
+	// ErrTooMany says that no more nodes can register.
+	ErrTooMany = errors.New("too many nodes are registered")
+)
+
+// A HeldError says that another agent holds the id.
+type HeldError struct {
+	Node     director.NodeID
+	Instance string // of the other
+	Token    string // with which it came
+	Until    time.Time
+}
+
+// Error says who holds the id, and what to do.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is registered by another agent (instance %s, token %q) that is alive: give each node an --id of its own, or stop that agent; if it does not report again, the id is free at %s",
+		e.Node, e.Instance, e.Token, e.Until.UTC().Format(time.RFC3339))
+}
+
+// node returns what a registration adds to the fleet.
+func (r *Registration) node() director.Node {
+	return director.Node{
+		ID: r.Node, URLs: r.URLs, Site: r.Site, Place: r.Place,
+		Target: r.Target, Limit: r.Limit, MaxNewPerS: r.MaxNewPerS, Drained: !r.Drained.IsZero(),
+	}
+}
+
+// shift moves what was said by a clock that was d behind the store's.
+func (r *Registration) shift(d time.Duration) {
+	for _, t := range []*time.Time{
+		&r.Since, &r.Seen, &r.Drained, &r.Returned, &r.Report.Taken, &r.Report.Since, &r.Report.Returned,
+	} {
+		if !t.IsZero() {
+			*t = t.Add(d).UTC().Round(0)
+		}
+	}
+}
+
+// Register takes in what an agent says of its node: r.Instance registers it, or
+// reports anew. The times in r.Report are by this machine's clock; of the other
+// times only whether Drained is set counts, and it is never taken back. Others see
+// it after a tick. It returns what is now known of the node.
+//
+// Errors are a [HeldError] or wrap one of ErrNotAdmitted, ErrDeclared, ErrBadNode,
+// ErrNotRegistered (this instance has deregistered it) and ErrTooMany; nothing has
+// changed then.
+func (s *Syncer) Register(r Registration) (Registration, error) {
+	s.mu.Lock()
+	declared := s.declared
+	s.mu.Unlock()
+	if err := s.registry.admit(declared, &r); err != nil {
+		return Registration{}, err
+	}
+	got, fresh, err := s.registry.register(s.cfg.Now(), r, declared.edit)
+	if err == nil && fresh {
+		s.cfg.Log.Info("a node has registered", "node", r.Node, "urls", r.URLs, "instance", r.Instance, "token", r.Token)
+		s.wake()
+	}
+	return got, err
+}
+
+// Drain lets a registered node take no new listeners. instance is who asks; empty
+// is an operator, who may drain any. Errors are as with [Syncer.Register].
+func (s *Syncer) Drain(id director.NodeID, instance string) (Registration, error) {
+	was := false
+	r, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration) {
+		if was = !r.Drained.IsZero(); !was {
+			r.Drained = r.Seen
+		}
+	})
+	if err == nil && !was {
+		s.cfg.Log.Info("a registered node takes no new listeners", "node", id, "by", cmp.Or(instance, "an operator"))
+		s.wake()
+	}
+	return r, err
+}
+
+// Deregister takes a registered node out of the fleet. instance is who asks; empty
+// is an operator, who may take out any. Errors are as with [Syncer.Register].
+func (s *Syncer) Deregister(id director.NodeID, instance string) error {
+	_, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration) { r.Gone = true })
+	if err == nil {
+		s.cfg.Log.Info("a node has deregistered", "node", id, "by", cmp.Or(instance, "an operator"))
+		s.wake()
+	}
+	return err
+}
+
+// Registrations returns the nodes that are registered, by id, with how long ago
+// each was last heard of.
+func (s *Syncer) Registrations() []Heard { return s.registry.list(s.cfg.Now()) }
+
+// Heard is a registered node and its silence.
+type Heard struct {
+	Registration
+	Silent time.Duration // since the agent last called
+}

@@ -1,0 +1,342 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// registry holds the registered nodes that a director knows of, its own agents'
+// and those of others. Its methods are safe for concurrent use.
+//
+// How long a node has been silent is measured on this machine's monotonic clock,
+// so that no step of any clock takes a node down.
+type registry struct {
+	downAfter, forgetAfter time.Duration
+
+	mu     sync.Mutex
+	held   map[director.NodeID]*held
+	offset time.Duration // store's clock minus ours
+	known  bool          // offset is
+	edit   int           // how often what the fleet is made of has changed
+}
+
+type held struct {
+	Registration
+	heard   time.Time // when Seen was, by our clock
+	mine    bool      // we offer it to the others
+	checked int       // the edit of the declared configuration that it was checked with
+}
+
+func newRegistry(c SyncerConfig) *registry {
+	return &registry{downAfter: c.DownAfter, forgetAfter: c.ForgetAfter, held: map[director.NodeID]*held{}}
+}
+
+// admit says whether a node may be part of the declared fleet.
+func (g *registry) admit(d declared, r *Registration) error {
+	if slices.ContainsFunc(d.config.Nodes, func(n director.Node) bool { return n.ID == r.Node }) {
+		return fmt.Errorf("%w: %s stands in the directors' configuration; give the agent another --id, or take the node out there", ErrDeclared, r.Node)
+	}
+	if !d.config.Admits(r.Node) {
+		return fmt.Errorf("%w: %q is not among the ids in the directors' store.registered.ids (%s)", ErrNotAdmitted, r.Node,
+			cmp.Or(strings.Join(d.config.MayRegister, ", "), "there are none"))
+	}
+	g.mu.Lock()
+	h := g.held[r.Node]
+	good := h != nil && h.checked == d.edit && !h.Gone && sameNode(&h.Registration, r)
+	g.mu.Unlock()
+	if good {
+		return nil
+	}
+	alone := d.config
+	alone.Nodes, alone.Regions, alone.MayRegister = []director.Node{r.node()}, nil, nil
+	if _, err := director.Compile(alone); err != nil {
+		return fmt.Errorf("%w: %s", ErrBadNode, ofNode(err))
+	}
+	return nil
+}
+
+// ofNode says what Compile finds wrong with a node that is its configuration's only one.
+func ofNode(err error) string {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	var texts []string
+	for _, e := range all {
+		var c *director.ConfigError
+		if errors.As(e, &c) && len(c.Path) > 2 && c.Path[0] == "nodes" {
+			e = &director.ConfigError{Path: c.Path[2:], Msg: c.Msg}
+		}
+		texts = append(texts, e.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+// sameNode says whether two registrations make the same node of the fleet.
+func sameNode(a, b *Registration) bool {
+	x, y := a.node(), b.node()
+	x.Drained, y.Drained = false, false
+	return reflect.DeepEqual(x, y)
+}
+
+// register takes in what an agent says of a node that was checked with that edit
+// of the declared configuration. fresh says that it is news, which others should
+// know at once.
+func (g *registry) register(now time.Time, r Registration, checked int) (got Registration, fresh bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.held[r.Node]
+	switch {
+	case h != nil && h.Instance != r.Instance && g.alive(h, now):
+		return Registration{}, false, g.heldBy(h)
+	case h != nil && h.Instance == r.Instance && h.Gone:
+		return Registration{}, false, fmt.Errorf("%w: this agent has deregistered %s; restart it to register the node again", ErrNotRegistered, r.Node)
+	case h == nil && len(g.held) >= MaxRegistered:
+		return Registration{}, false, fmt.Errorf("%w: %d are the most", ErrTooMany, MaxRegistered)
+	}
+	seen := g.storeTime(now)
+	wantsDrain := !r.Drained.IsZero()
+	r.Report.Node, r.Report.By = r.Node, "agent "+r.Instance
+	r.Drained, r.Returned, r.Gone = time.Time{}, time.Time{}, false
+	r.shift(g.offset) // of the report
+	r.Since, r.Seen = seen, seen
+	if h != nil && !h.Gone {
+		r.Returned = h.Returned
+		if !g.alive(h, now) {
+			r.Returned = seen
+		}
+		if h.Instance == r.Instance {
+			r.Since, r.Drained = h.Since, h.Drained
+		}
+	}
+	if wantsDrain && r.Drained.IsZero() {
+		r.Drained = seen
+	}
+	fresh = h == nil || h.Gone || h.Instance != r.Instance || r.Returned != h.Returned
+	g.put(&held{Registration: r, heard: now, mine: true, checked: checked})
+	return r, fresh, nil
+}
+
+// change changes a node for its agent, or for an operator.
+func (g *registry) change(now time.Time, id director.NodeID, instance string, change func(*Registration)) (Registration, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.held[id]
+	switch {
+	case h == nil || h.Gone:
+		return Registration{}, fmt.Errorf("%w: %s", ErrNotRegistered, id)
+	case instance != "" && instance != h.Instance:
+		return Registration{}, g.heldBy(h)
+	}
+	next := *h
+	next.mine = true
+	if instance != "" { // an operator's word is not the agent's
+		next.Seen, next.heard = g.storeTime(now), now
+	}
+	change(&next.Registration)
+	g.put(&next)
+	return next.Registration, nil
+}
+
+func (g *registry) heldBy(h *held) *HeldError {
+	return &HeldError{Node: h.Node, Instance: h.Instance, Token: h.Token, Until: h.Seen.Add(g.downAfter)}
+}
+
+// put is every change of what is held. g.mu is held.
+func (g *registry) put(h *held) {
+	if was := g.held[h.Node]; was == nil || was.Gone != h.Gone || !reflect.DeepEqual(was.node(), h.node()) {
+		g.edit++
+	}
+	g.held[h.Node] = h
+}
+
+func (g *registry) alive(h *held, now time.Time) bool {
+	return !h.Gone && now.Sub(h.heard) <= g.downAfter
+}
+
+func (g *registry) storeTime(now time.Time) time.Time { return now.Add(g.offset).UTC().Round(0) }
+
+// setOffset notes how far the store's clock is ahead of ours. What was said before
+// that was known was said by ours.
+func (g *registry) setOffset(offset time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.known {
+		for _, h := range g.held {
+			h.shift(offset - g.offset)
+		}
+	}
+	g.offset, g.known = offset, true
+}
+
+// offers returns what this director is to tell the others.
+func (g *registry) offers() []Registration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []Registration
+	for _, id := range slices.Sorted(maps.Keys(g.held)) {
+		if h := g.held[id]; h.mine {
+			all = append(all, h.Registration)
+		}
+	}
+	return all
+}
+
+// adopt takes in what a Picture says. What it does not have although we know of it
+// was offered by a director that died, or was lost with the store: then we offer it.
+func (g *registry) adopt(now time.Time, p Picture) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.held {
+		if h.Seen.After(p.Now) { // the store's clock was set back
+			h.Seen = p.Now
+		}
+	}
+	there := make(map[director.NodeID]bool, len(p.Registrations))
+	for _, r := range p.Registrations {
+		there[r.Node] = true
+		if r.Seen.After(p.Now) {
+			r.Seen = p.Now
+		}
+		h := &held{Registration: r, heard: now.Add(-p.Now.Sub(r.Seen))}
+		have := g.held[r.Node]
+		switch {
+		case g.past(h, now) || r.Node == "" || have == nil && len(g.held) >= MaxRegistered:
+		case have == nil:
+			g.put(h)
+		default:
+			g.put(g.merge(have, h, now))
+		}
+	}
+	for id, h := range g.held {
+		h.mine = h.mine || !there[id]
+	}
+}
+
+// merge returns what holds of two registrations of one id. Whoever merges what
+// with what, and in which order, comes to the same.
+func (g *registry) merge(have, came *held, now time.Time) *held {
+	if have.Instance != came.Instance {
+		if g.before(came, have, now) {
+			return came
+		}
+		return have
+	}
+	out := *have
+	newer := came.Seen.After(have.Seen)
+	if newer {
+		out = *came
+	}
+	out.Gone = have.Gone || came.Gone
+	out.Drained = earliest(have.Drained, came.Drained)
+	// Our own offer comes back, too; only with what is newer, somebody else offers as much.
+	out.mine = have.mine && !(newer && reflect.DeepEqual(out.Registration, came.Registration))
+	return &out
+}
+
+// before says whether a holds the id and not b, another instance: the one that is
+// alive, and if both are, the one that registered first.
+func (g *registry) before(a, b *held, now time.Time) bool {
+	x, y := g.alive(a, now), g.alive(b, now)
+	switch {
+	case x != y:
+		return x
+	case x:
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Instance, b.Instance)) < 0
+	}
+	return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.Instance, b.Instance)) < 0
+}
+
+// earliest returns the earlier of two times, of which zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// past says whether a registration is to be forgotten.
+func (g *registry) past(h *held, now time.Time) bool {
+	life := g.forgetAfter
+	if h.Gone {
+		life = min(life, goneLife)
+	}
+	return now.Sub(h.heard) > life
+}
+
+// forget drops what has been silent for too long, and returns the ids of what was
+// not deregistered.
+func (g *registry) forget(now time.Time) (ids []director.NodeID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, h := range g.held {
+		if g.past(h, now) {
+			delete(g.held, id)
+			if !h.Gone {
+				g.edit++
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// nodes returns what registered nodes add to the fleet, by id, and the number of
+// changes up to it.
+func (g *registry) nodes() (nodes []director.Node, edit int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(g.held)) {
+		if h := g.held[id]; !h.Gone {
+			nodes = append(nodes, h.node())
+		}
+	}
+	return nodes, g.edit
+}
+
+// report returns the newest report of a registered node, by the store's clock: the
+// agent's, or that it says nothing any more.
+func (g *registry) report(id director.NodeID, now time.Time) (director.Report, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.held[id]
+	if h == nil || h.Gone {
+		return director.Report{}, false
+	}
+	r := h.Report
+	if h.Returned.After(r.Returned) {
+		r.Returned = h.Returned
+	}
+	if silent := now.Sub(h.heard); silent > g.downAfter {
+		since := g.storeTime(h.heard.Add(g.downAfter))
+		if r.Health != director.Failed {
+			r.Since = since
+		}
+		r.Health, r.Taken = director.Failed, g.storeTime(now)
+		r.Detail = fmt.Sprintf("its agent has not reported since %s", h.Seen.Format(time.TimeOnly+" MST"))
+		r.Full, r.Listeners, r.Kbit = false, -1, 0
+	}
+	return r, true
+}
+
+func (g *registry) list(now time.Time) []Heard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []Heard
+	for _, id := range slices.Sorted(maps.Keys(g.held)) {
+		if h := g.held[id]; !h.Gone {
+			all = append(all, Heard{h.Registration, max(0, now.Sub(h.heard))})
+		}
+	}
+	return all
+}

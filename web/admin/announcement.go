@@ -1,0 +1,246 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// An Announcement is what an agent says of the node that it stands beside: the
+// body of PUT /api/v1/nodes/{id}. It has ages and no times, so that the clocks of
+// agents do not matter. Fields that are not known here are passed over, for
+// agents may be newer than directors.
+type Announcement struct {
+	Instance string   `json:"instance"` // one run of the agent
+	Node     NodeSpec `json:"node"`
+	Drained  bool     `json:"drained,omitempty"` // it takes no new listeners; this is never taken back
+	Report   Measured `json:"report"`
+}
+
+// NodeSpec is what an agent may say of a node for good. The fields mean what
+// those of [director.Node] do.
+type NodeSpec struct {
+	URLs       []string `json:"urls"`
+	Site       string   `json:"site,omitempty"`
+	Place      *Place   `json:"place,omitempty"`
+	Target     int      `json:"target,omitempty"`
+	Limit      int      `json:"limit,omitempty"`
+	MaxNewPerS int      `json:"max_new_per_s,omitempty"`
+}
+
+// Place is where a node stands.
+type Place struct {
+	Country       string  `json:"country,omitempty"`
+	Lat           float32 `json:"lat"` // degrees, as those of [director.Place]
+	Lon           float32 `json:"lon"`
+	CountryCentre bool    `json:"country_centre,omitempty"` // that is what Lat and Lon are of
+}
+
+// Measured is a [director.Report] with ages for times.
+type Measured struct {
+	AgeMS         int64           `json:"age_ms"`
+	Health        director.Health `json:"health"`
+	SinceAgeMS    int64           `json:"since_age_ms"`              // of the last change of Health
+	ReturnedAgeMS *int64          `json:"returned_age_ms,omitempty"` // nil: it was never down
+	Detail        string          `json:"detail,omitempty"`
+
+	Full      bool    `json:"full,omitempty"`
+	Listeners int     `json:"listeners"`
+	Limit     int     `json:"limit,omitempty"`
+	Kbit      float64 `json:"kbit,omitempty"`
+	Server    string  `json:"server,omitempty"`
+
+	Mounts   []director.MountReport `json:"mounts,omitempty"`
+	AnyMount bool                   `json:"any_mount,omitempty"`
+}
+
+const (
+	maxName      = 64         // bytes
+	maxText      = 300        // bytes of what a server says of itself
+	maxURLs      = 2          // one a scheme
+	maxMounts    = 2000       // of one node
+	maxListeners = 10_000_000 // at one node; wrapped counters are far above
+	maxKbit      = 1e10       // 10 Tbit/s
+	maxAge       = time.Minute
+	maxStateAge  = 10 * 365 * 24 * time.Hour
+)
+
+// NewAnnouncement makes one of a report whose times are by the clock of now.
+func NewAnnouncement(instance string, spec NodeSpec, r director.Report, now time.Time) Announcement {
+	age := func(t time.Time) int64 { return max(0, now.Sub(t).Milliseconds()) }
+	a := Announcement{Instance: instance, Node: spec, Report: Measured{
+		AgeMS: age(r.Taken), Health: r.Health, SinceAgeMS: age(r.Since), Detail: clip(r.Detail),
+		Full: r.Full, Listeners: r.Listeners, Limit: r.Limit, Kbit: r.Kbit, Server: clip(r.Server),
+		Mounts: r.Mounts, AnyMount: r.AnyMount,
+	}}
+	if !r.Returned.IsZero() {
+		returned := age(r.Returned)
+		a.Report.ReturnedAgeMS = &returned
+	}
+	return a
+}
+
+func clip(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "")
+	}
+	return s
+}
+
+// registration is what the store is told, with times by the clock of now. The
+// error says everything that cannot be true.
+func (a *Announcement) registration(id, token string, now time.Time) (store.Registration, error) {
+	c := checker{}
+	c.name("the node's id", id)
+	c.name("instance", a.Instance)
+	c.spec(&a.Node)
+	c.measured(&a.Report)
+	r := store.Registration{
+		Node: director.NodeID(id), URLs: a.Node.URLs, Site: a.Node.Site, Place: c.place(a.Node.Place),
+		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS,
+		Instance: a.Instance, Token: token, Report: a.Report.report(now),
+	}
+	if a.Drained {
+		r.Drained = now
+	}
+	return r, c.err()
+}
+
+func (m *Measured) report(now time.Time) director.Report {
+	before := func(ms int64) time.Time { return now.Add(-time.Duration(ms) * time.Millisecond) }
+	r := director.Report{
+		Taken: before(m.AgeMS), Health: m.Health, Since: before(m.SinceAgeMS), Detail: m.Detail,
+		Full: m.Full, Listeners: m.Listeners, Limit: m.Limit, Kbit: m.Kbit, Server: m.Server,
+		Mounts: m.Mounts, AnyMount: m.AnyMount,
+	}
+	if m.ReturnedAgeMS != nil {
+		r.Returned = before(*m.ReturnedAgeMS)
+	}
+	return r
+}
+
+// checker collects what is wrong with an announcement: it names the field, and
+// what would be right.
+type checker []string
+
+func (c *checker) fail(field, format string, args ...any) {
+	const enough = 8 // of which somebody reads
+	if len(*c) < enough {
+		*c = append(*c, field+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+func (c checker) err() error {
+	if len(c) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(c, "; "))
+}
+
+// name checks what becomes part of URLs, logs and metrics, in the alphabet of ids.
+func (c *checker) name(field, s string) {
+	odd := strings.ContainsFunc(s, func(r rune) bool {
+		return r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+	})
+	if s == "" || len(s) > maxName || odd {
+		c.fail(field, "%.80q: give 1 to %d letters, digits, '-', '_' and '.'", s, maxName)
+	}
+}
+
+func (c *checker) count(field string, n, least int) {
+	if n < least || n > maxListeners {
+		c.fail(field, "%d cannot be true; it is a number from %d to %d", n, least, maxListeners)
+	}
+}
+
+func (c *checker) age(field string, ms int64, most time.Duration) {
+	if ms < 0 || ms > most.Milliseconds() {
+		c.fail(field, "%d cannot be true, or is of no use any more; it is an age from 0 to %d ms", ms, most.Milliseconds())
+	}
+}
+
+func (c *checker) text(field, s string, most int) {
+	if len(s) > most || !utf8.ValidString(s) {
+		c.fail(field, "give at most %d bytes of UTF-8", most)
+	}
+}
+
+func (c *checker) spec(n *NodeSpec) {
+	if len(n.URLs) > maxURLs {
+		c.fail("node.urls", "a node has one URL a scheme, not %d", len(n.URLs))
+	}
+	for _, u := range n.URLs {
+		c.text("node.urls", u, 1024)
+	}
+	if n.Site != "" {
+		c.name("node.site", n.Site)
+	}
+	c.count("node.target", n.Target, 0)
+	c.count("node.limit", n.Limit, 0)
+	c.count("node.max_new_per_s", n.MaxNewPerS, 0)
+}
+
+func (c *checker) place(p *Place) (out director.Place) {
+	if p == nil {
+		return out
+	}
+	if p.Country != "" {
+		code, err := director.ParseCode(p.Country)
+		if err != nil {
+			c.fail("node.place.country", "%v; write one of ISO 3166-1", err)
+		}
+		out.Country = code
+	}
+	if !(p.Lat >= -90 && p.Lat <= 90 && p.Lon >= -180 && p.Lon <= 180) {
+		c.fail("node.place", "%g,%g is not on Earth; latitude is within -90..90 and longitude within -180..180", p.Lat, p.Lon)
+	}
+	out.Lat, out.Lon, out.Point = p.Lat, p.Lon, director.CityPoint
+	if p.CountryCentre {
+		out.Point = director.CountryCentre
+	}
+	return out
+}
+
+func (c *checker) measured(m *Measured) {
+	c.age("report.age_ms", m.AgeMS, maxAge)
+	c.age("report.since_age_ms", m.SinceAgeMS, maxStateAge)
+	if m.ReturnedAgeMS != nil {
+		c.age("report.returned_age_ms", *m.ReturnedAgeMS, maxStateAge)
+	}
+	if m.Health == director.HealthUnknown {
+		c.fail("report.health", "say up or down; measure first, and register then")
+	}
+	c.count("report.listeners", m.Listeners, -1)
+	c.count("report.limit", m.Limit, 0)
+	if !(m.Kbit >= 0 && m.Kbit <= maxKbit) || math.IsNaN(m.Kbit) {
+		c.fail("report.kbit", "%g cannot be true; it is a number from 0 to %g", m.Kbit, float64(maxKbit))
+	}
+	c.text("report.detail", m.Detail, maxText)
+	c.text("report.server", m.Server, maxText)
+	if len(m.Mounts) > maxMounts {
+		c.fail("report.mounts", "%d are more than the %d of the largest server", len(m.Mounts), maxMounts)
+		return
+	}
+	for i := range m.Mounts {
+		c.mount(fmt.Sprintf("report.mounts[%d]", i), &m.Mounts[i])
+	}
+}
+
+func (c *checker) mount(field string, m *director.MountReport) {
+	if !strings.HasPrefix(m.Path, "/") || len(m.Path) > 1024 || !utf8.ValidString(m.Path) || strings.ContainsFunc(m.Path, unicode.IsControl) {
+		c.fail(field+".path", "%.80q is no mount's path, which begins with a slash", m.Path)
+	}
+	c.count(field+".listeners", m.Listeners, -1)
+	c.count(field+".peak", m.Peak, 0)
+	c.count(field+".limit", m.Limit, 0)
+	for name, text := range map[string]string{"type": m.Type, "name": m.Name, "title": m.Title} {
+		c.text(field+"."+name, text, maxText)
+	}
+}

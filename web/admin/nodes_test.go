@@ -1,0 +1,350 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/store/memstore"
+)
+
+// prober says that fra1 is up with 7 listeners.
+type prober struct{ first chan struct{} }
+
+func (prober) SetNodes([]director.Node, []director.Mount) {}
+func (p prober) First() <-chan struct{}                   { return p.first }
+func (prober) Suspicion() string                          { return "" }
+func (prober) Doubt(director.NodeID, string)              {}
+func (prober) News() <-chan struct{}                      { return nil }
+func (prober) Reports() []director.Report {
+	return []director.Report{{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7, Detail: "fine", AnyMount: true}}
+}
+
+var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+type running struct {
+	*store.Syncer
+	t *testing.T
+	h http.Handler
+}
+
+// fleet has the declared node fra1, and admits edge-*. Its admin handler asks for
+// the tokens "a" (agent), "a2" (agent) and "o" (operate).
+func fleet(t *testing.T) *running {
+	t.Helper()
+	s, err := memstore.Open(memstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan struct{})
+	close(first)
+	config := director.Config{
+		Nodes:       []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}, Target: 100, Limit: 150, Site: "fra"}},
+		MayRegister: []string{"edge-*"}, Self: []string{"radio.example:80"},
+	}
+	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: prober{first}, Tick: 20 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- syncer.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	<-syncer.Ready()
+	tokens := []Token{NewToken("agents", RoleAgent, "a"), NewToken("others", RoleAgent, "a2"), NewToken("ops", RoleOperate, "o")}
+	h, err := New(Config{Tokens: func() []Token { return tokens }, Syncer: syncer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &running{syncer, t, h}
+}
+
+// agent makes an announcement of 5 listeners; change may alter it.
+func agent(instance string, change func(*Announcement)) string {
+	r := director.Report{Taken: time.Now(), Since: time.Now().Add(-time.Hour), Health: director.Up, Listeners: 5, Mounts: []director.MountReport{{Path: "/live.mp3", Listeners: 5}}}
+	a := NewAnnouncement(instance, NodeSpec{URLs: []string{"http://edge.example:8000"}, Target: 50}, r, time.Now())
+	if change != nil {
+		change(&a)
+	}
+	b, err := json.Marshal(a)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// nodes lists all nodes.
+func (r *running) nodes() map[director.NodeID]Node {
+	r.t.Helper()
+	rec := get(r.h, "/api/v1/nodes", "Bearer o")
+	var a nodesAnswer
+	if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil || rec.Code != 200 || a.Built.IsZero() {
+		r.t.Fatalf("%d %v %s", rec.Code, err, rec.Body)
+	}
+	byID := map[director.NodeID]Node{}
+	for _, n := range a.Nodes {
+		byID[n.ID] = n
+	}
+	return byID
+}
+
+func (r *running) eventually(what string, holds func() bool) {
+	r.t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			r.t.Fatalf("not within 10 s: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestAnAgentsLife(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	put := func(body string) Node {
+		t.Helper()
+		rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", body)
+		var n Node
+		if err := json.Unmarshal(rec.Body.Bytes(), &n); rec.Code != 200 || err != nil {
+			t.Fatalf("PUT: %d %s", rec.Code, rec.Body)
+		}
+		return n
+	}
+	if n := put(agent("i1", nil)); n.ID != "edge-1" || n.SafeToTerminate || n.Drained || n.Registered == nil || n.Registered.Instance != "i1" {
+		t.Errorf("just registered: %+v", n)
+	}
+	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
+	want := map[director.NodeID]Node{
+		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Target: 100, Limit: 150},
+		"edge-1": {ID: "edge-1", URLs: []string{"http://edge.example:8000"}, Registered: &Holder{Instance: "i1", Token: "agents"},
+			Health: director.Up, Used: 5, Target: 50},
+	}
+	ignored := cmpopts.IgnoreFields(Holder{}, "SilentMS")
+	got := r.nodes()
+	edge := got["edge-1"]
+	if age := time.Since(edge.Since); age < 59*time.Minute || age > 61*time.Minute {
+		t.Errorf("up since %v, want an hour", edge.Since)
+	}
+	edge.Since = time.Time{}
+	got["edge-1"] = edge
+	if diff := cmp.Diff(want, got, ignored); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+
+	rec := do(r.h, "POST", "/api/v1/nodes/edge-1/drain", "Bearer a", `{"instance":"i1"}`)
+	if rec.Code != 200 {
+		t.Fatalf("drain: %d %s", rec.Code, rec.Body)
+	}
+	r.eventually("it is drained", func() bool { return put(agent("i1", nil)).Drained })
+	n := r.nodes()["edge-1"]
+	if n.State != director.Drained || n.SafeToTerminate || time.Since(n.Since).Abs() > time.Minute || n.Health != director.Up {
+		t.Errorf("drained with listeners: %+v", n)
+	}
+	empty := agent("i1", func(a *Announcement) { a.Drained, a.Report.Listeners = true, 0 })
+	r.eventually("it is safe to terminate", func() bool { return put(empty).SafeToTerminate })
+	unknown := agent("i1", func(a *Announcement) { a.Report.Listeners = -1 })
+	r.eventually("who does not tell its listeners is not safe", func() bool { return !put(unknown).SafeToTerminate })
+	dead := agent("i1", func(a *Announcement) { a.Report.Health, a.Report.Listeners = director.Failed, -1 })
+	r.eventually("who is down and drained is safe", func() bool { return put(dead).SafeToTerminate })
+
+	if rec := do(r.h, "DELETE", "/api/v1/nodes/edge-1?instance=i1", "Bearer a", ""); rec.Code != 204 || rec.Body.Len() != 0 {
+		t.Errorf("DELETE: %d %s", rec.Code, rec.Body)
+	}
+	r.eventually("it is gone", func() bool { _, there := r.nodes()["edge-1"]; return !there })
+	if p := problemIn(t, do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil))); p.Status != 404 {
+		t.Errorf("a late report: %+v", p)
+	}
+}
+
+func TestTwoAgentsWithOneID(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	if rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil)); rec.Code != 200 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
+	for _, c := range []struct{ method, path, body string }{
+		{"PUT", "/api/v1/nodes/edge-1", agent("i2", func(a *Announcement) { a.Node.URLs = []string{"http://evil.example"} })},
+		{"POST", "/api/v1/nodes/edge-1/drain", `{"instance":"i2"}`},
+		{"DELETE", "/api/v1/nodes/edge-1?instance=i2", ""},
+	} {
+		p := problemIn(t, do(r.h, c.method, c.path, "Bearer a2", c.body))
+		if p.Status != 409 || p.HeldBy == nil || p.HeldBy.Instance != "i1" || p.HeldBy.Token != "agents" || time.Until(p.HeldBy.Until) < time.Second || !strings.Contains(p.Detail, "--id") {
+			t.Errorf("%s %s: %+v %+v", c.method, c.path, p, p.HeldBy)
+		}
+	}
+	if n := r.nodes()["edge-1"]; n.State != director.Fit || n.URLs[0] != "http://edge.example:8000" || n.Registered.Instance != "i1" {
+		t.Errorf("the other took something: %+v", n)
+	}
+	// An operator may let it go without being its agent.
+	if rec := do(r.h, "POST", "/api/v1/nodes/edge-1/drain", "Bearer o", ""); rec.Code != 200 {
+		t.Errorf("an operator drains: %d %s", rec.Code, rec.Body)
+	}
+	if rec := do(r.h, "DELETE", "/api/v1/nodes/edge-1", "Bearer o", ""); rec.Code != 204 {
+		t.Errorf("an operator takes it out: %d %s", rec.Code, rec.Body)
+	}
+	for _, c := range []struct{ method, path string }{{"POST", "/api/v1/nodes/fra1/drain"}, {"DELETE", "/api/v1/nodes/fra1"}} {
+		if p := problemIn(t, do(r.h, c.method, c.path, "Bearer o", "")); p.Status != 409 || !strings.Contains(p.Detail, "declared") {
+			t.Errorf("%s of a declared node: %+v", c.method, p)
+		}
+	}
+}
+
+func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	for _, c := range []struct {
+		name   string
+		id     string // empty: edge-1
+		body   string // instead of change
+		change func(*Announcement)
+		status int
+		want   string
+	}{
+		{name: "no JSON", body: "hello", status: 400, want: "not the JSON"},
+		{name: "cut off", body: agent("i1", nil)[:40], status: 400, want: "not the JSON"},
+		{name: "another type", body: `{"node":{"urls":7}}`, status: 400, want: "not the JSON"},
+		{name: "a number too large", body: `{"report":{"listeners":1e40}}`, status: 400, want: "not the JSON"},
+		{name: "huge", body: `{"instance":"` + strings.Repeat("x", maxBody) + `"}`, status: 413, want: "1 MiB"},
+		{name: "nothing", body: "{}", status: 422, want: "instance: "},
+		{name: "a declared node", id: "fra1", status: 409, want: "stands in the directors' configuration"},
+		{name: "an id that is not admitted", id: "fra2", status: 403, want: "edge-*"},
+		{name: "an id of other letters", id: "edge-%C3%BC", status: 422, want: "the node's id: "},
+		{name: "an id with a slash", id: "edge-%2F..", status: 422, want: "the node's id: "},
+		{name: "a long id", id: "edge-" + strings.Repeat("x", 60), status: 422, want: "the node's id: "},
+		{name: "no instance", change: func(a *Announcement) { a.Instance = "" }, status: 422, want: "instance: "},
+		{name: "script for an instance", change: func(a *Announcement) { a.Instance = "<script>" }, status: 422, want: "instance: "},
+		{name: "no URL", change: func(a *Announcement) { a.Node.URLs = nil }, status: 422, want: "urls: no URL"},
+		{name: "many URLs", change: func(a *Announcement) { a.Node.URLs = make([]string, 3) }, status: 422, want: "node.urls: "},
+		{name: "the director itself", change: func(a *Announcement) { a.Node.URLs = []string{"http://radio.example"} }, status: 422, want: "points back at a director"},
+		{name: "a password in the URL", change: func(a *Announcement) { a.Node.URLs = []string{"http://u:p@edge.example"} }, status: 422, want: "shown to every listener"},
+		{name: "script for a site", change: func(a *Announcement) { a.Node.Site = "<b>" }, status: 422, want: "node.site: "},
+		{name: "a negative target", change: func(a *Announcement) { a.Node.Target = -1 }, status: 422, want: "node.target: -1"},
+		{name: "an absurd limit", change: func(a *Announcement) { a.Node.Limit = maxListeners + 1 }, status: 422, want: "node.limit: "},
+		{name: "nowhere on Earth", change: func(a *Announcement) { a.Node.Place = &Place{Lat: 91} }, status: 422, want: "not on Earth"},
+		{name: "no country", change: func(a *Announcement) { a.Node.Place = &Place{Country: "Deutschland"} }, status: 422, want: "node.place.country: "},
+		{name: "from the future", change: func(a *Announcement) { a.Report.AgeMS = -1 }, status: 422, want: "report.age_ms: "},
+		{name: "an old report", change: func(a *Announcement) { a.Report.AgeMS = 3_600_000 }, status: 422, want: "report.age_ms: "},
+		{name: "an age that overflows", change: func(a *Announcement) { a.Report.SinceAgeMS = 1 << 62 }, status: 422, want: "report.since_age_ms: "},
+		{name: "no health", change: func(a *Announcement) { a.Report.Health = director.HealthUnknown }, status: 422, want: "report.health: "},
+		{name: "negative listeners", change: func(a *Announcement) { a.Report.Listeners = -2 }, status: 422, want: "report.listeners: -2 cannot be true"},
+		{name: "a wrapped counter", change: func(a *Announcement) { a.Report.Listeners = 1 << 60 }, status: 422, want: "report.listeners: "},
+		{name: "a negative bitrate", change: func(a *Announcement) { a.Report.Kbit = -1 }, status: 422, want: "report.kbit: "},
+		{name: "many mounts", change: func(a *Announcement) { a.Report.Mounts = make([]director.MountReport, maxMounts+1) }, status: 422, want: "report.mounts: "},
+		{name: "no path", change: func(a *Announcement) { a.Report.Mounts[0].Path = "live" }, status: 422, want: "report.mounts[0].path: "},
+		{name: "a path of two lines", change: func(a *Announcement) { a.Report.Mounts[0].Path = "/a\nb" }, status: 422, want: "report.mounts[0].path: "},
+		{name: "a mount with negative listeners", change: func(a *Announcement) { a.Report.Mounts[0].Listeners = -9 }, status: 422, want: "report.mounts[0].listeners: "},
+		{name: "a novel for a title", change: func(a *Announcement) { a.Report.Mounts[0].Title = strings.Repeat("x", 1000) }, status: 422, want: "report.mounts[0].title: "},
+	} {
+		body := c.body
+		if body == "" {
+			body = agent("i1", c.change)
+		}
+		if c.id == "" {
+			c.id = "edge-1"
+		}
+		p := problemIn(t, do(r.h, "PUT", "/api/v1/nodes/"+c.id, "Bearer a", body))
+		if p.Status != c.status || !strings.Contains(p.Detail, c.want) || len(p.Detail) > 2000 {
+			t.Errorf("%s: %d %q; want %d, %q", c.name, p.Status, p.Detail, c.status, c.want)
+		}
+	}
+	if n := r.nodes(); len(n) != 1 || len(r.Registrations()) != 0 {
+		t.Errorf("something was taken: %+v", n)
+	}
+}
+
+// What an agent measured arrives as it was, whatever its clock says.
+func TestAnnouncementKeepsTheReport(t *testing.T) {
+	t.Parallel()
+	theirs, ours := day, day.Add(1000*time.Hour)
+	r := director.Report{
+		Taken: theirs.Add(-time.Second), Health: director.Failed, Since: theirs.Add(-time.Minute), Returned: theirs.Add(-time.Hour),
+		Detail: "gone", Full: true, Listeners: 7, Limit: 9, Kbit: 1.5, Server: "Icecast 2.4.4", AnyMount: true,
+		Mounts: []director.MountReport{{Path: "/ü.mp3", Listeners: 7, Peak: 8, Limit: 9, Type: "audio/mpeg", Name: "n", Title: "t", Started: day}},
+	}
+	spec := NodeSpec{URLs: []string{"http://e.example"}, Site: "fra", Place: &Place{Country: "de", Lat: 50, Lon: 8}, Target: 1, Limit: 2, MaxNewPerS: 3}
+	b, err := json.Marshal(NewAnnouncement("i1", spec, r, theirs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a Announcement
+	if err := json.Unmarshal(b, &a); err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.registration("edge-1", "agents", ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := ours.Sub(theirs)
+	r.Taken, r.Since, r.Returned = r.Taken.Add(d), r.Since.Add(d), r.Returned.Add(d)
+	want := store.Registration{
+		Node: "edge-1", URLs: spec.URLs, Site: "fra", Place: director.Place{Country: director.Code{'D', 'E'}, Point: director.CityPoint, Lat: 50, Lon: 8},
+		Target: 1, Limit: 2, MaxNewPerS: 3, Instance: "i1", Token: "agents", Report: r,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func FuzzAnnouncement(f *testing.F) {
+	f.Add(agent("i1", nil))
+	f.Add(agent("i1", func(a *Announcement) { a.Node.Place = &Place{Country: "DE", Lat: 1}; a.Drained = true }))
+	f.Fuzz(func(t *testing.T, body string) {
+		var a Announcement
+		if json.Unmarshal([]byte(body), &a) != nil {
+			return
+		}
+		r, err := a.registration("edge-1", "agents", day)
+		if err != nil {
+			if len(err.Error()) > 4000 {
+				t.Errorf("an error that nobody reads: %v", err)
+			}
+			return
+		}
+		if r.Report.Listeners < -1 || r.Report.Taken.After(day) || r.Report.Since.After(day) || r.Target < 0 || len(r.URLs) > maxURLs {
+			t.Errorf("taken: %+v", r)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("it cannot be stored: %v", err)
+		}
+	})
+}
+
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	rec := get(r.h, "/api/v1/reserve", "Bearer o")
+	var got map[string][]director.Loss
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
+		t.Fatalf("%v: %s", err, rec.Body)
+	}
+	want := map[string][]director.Loss{
+		"nodes": {{Node: "fra1", Listeners: 7, BeyondTarget: 7, BeyondLimit: 7}},
+		"sites": {{Site: "fra", Listeners: 7, BeyondTarget: 7, BeyondLimit: 7}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	metrics := get(r.h, "/metrics", "Bearer o").Body.String()
+	for _, dies := range []string{`dies="node",name="fra1"`, `dies="site",name="fra"`} {
+		for _, below := range []string{"limit", "target"} {
+			if line := fmt.Sprintf("signpost_reserve_missing_seats{below=%q,%s} 7\n", below, dies); !strings.Contains(metrics, line) {
+				t.Errorf("no %s", line)
+			}
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/store"
+)
+
+// Problem is an error as RFC 9457 has it, "application/problem+json".
+type Problem struct {
+	Title  string `json:"title"` // of the status
+	Status int    `json:"status"`
+	Detail string `json:"detail"` // what is wrong, and the remedy
+
+	HeldBy *Holder `json:"held_by,omitempty"` // with 409, who has the id
+}
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+func problem(status int, detail string) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// statuses are the store's errors and what they are in HTTP.
+var statuses = []struct {
+	err    error
+	status int
+}{
+	{store.ErrNotAdmitted, http.StatusForbidden},
+	{store.ErrDeclared, http.StatusConflict},
+	{store.ErrBadNode, http.StatusUnprocessableEntity},
+	{store.ErrNotRegistered, http.StatusNotFound},
+	{store.ErrTooMany, http.StatusServiceUnavailable},
+}
+
+// problemOf makes a Problem of any error.
+func problemOf(err error) (p *Problem, fault bool) {
+	var held *store.HeldError
+	var router *echo.HTTPError
+	switch {
+	case errors.As(err, &p):
+		return p, false
+	case errors.As(err, &held):
+		p = problem(http.StatusConflict, err.Error())
+		p.HeldBy = &Holder{Instance: held.Instance, Token: held.Token, Until: held.Until}
+		return p, false
+	case errors.As(err, &router) && router.Code < http.StatusInternalServerError:
+		return problem(router.Code, "there is no such page, or it does not take this method"), false
+	}
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return problem(s.status, err.Error()), false
+		}
+	}
+	return problem(http.StatusInternalServerError, "internal error; the log has more"), true
+}
+
+// refuse is the one place where errors become answers.
+func refuse(log *slog.Logger, err error, ctx echo.Context) {
+	p, fault := problemOf(err)
+	if fault {
+		log.Error("admin request failed", "error", err, "path", ctx.Request().URL.Path)
+	}
+	if !ctx.Response().Committed {
+		ctx.Response().Header().Set("Content-Type", "application/problem+json")
+		_ = ctx.JSON(p.Status, p) // who asked may be gone
+	}
+}

@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+)
+
+// A Role is what a token may do.
+type Role string
+
+// The roles.
+const (
+	RoleAgent   Role = "agent"   // register, drain and deregister the node that the agent stands beside
+	RoleView    Role = "view"    // read everything
+	RoleOperate Role = "operate" // everything
+)
+
+// A Token lets its bearer in. Only its hash is known.
+type Token struct {
+	Name string // who it was given to, for logs; no secret
+	Role Role
+	Hash [sha256.Size]byte // SHA-256 of the token
+}
+
+// NewToken hashes a token.
+func NewToken(name string, role Role, token string) Token {
+	return Token{name, role, sha256.Sum256([]byte(token))}
+}
+
+// maxTokens bounds what is compared for each request.
+const maxTokens = 1000
+
+// ParseTokens reads a file of tokens, one a line: a name, a role, and the SHA-256
+// of the token in hexadecimal. Empty lines, and those that begin with #, are left
+// out. The error joins one for each bad line, with its number.
+func ParseTokens(file string) ([]Token, error) {
+	var all []Token
+	var errs []error
+	names, hashes := map[string]int{}, map[[sha256.Size]byte]int{}
+	for i, line := range strings.Split(file, "\n") {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		t, err := parseToken(fields)
+		switch {
+		case err != nil:
+		case names[t.Name] > 0:
+			err = fmt.Errorf("%s is already the name on line %d; give each token its own", t.Name, names[t.Name])
+		case hashes[t.Hash] > 0:
+			err = fmt.Errorf("it is the token of line %d; make one for each", hashes[t.Hash])
+		case len(all) == maxTokens:
+			err = fmt.Errorf("there are more than %d tokens", maxTokens)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("line %d: %w", i+1, err))
+			if len(errs) > 10 {
+				break
+			}
+			continue
+		}
+		names[t.Name], hashes[t.Hash] = i+1, i+1
+		all = append(all, t)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return all, nil
+}
+
+func parseToken(fields []string) (Token, error) {
+	if len(fields) != 3 {
+		return Token{}, errors.New("write a name, a role and the token's SHA-256; `printf %s TOKEN | sha256sum` prints it")
+	}
+	t := Token{Name: fields[0], Role: Role(fields[1])}
+	if len(t.Name) > maxName || !utf8.ValidString(t.Name) {
+		return Token{}, fmt.Errorf("the name is longer than %d bytes, or not UTF-8", maxName)
+	}
+	if t.Role != RoleAgent && t.Role != RoleView && t.Role != RoleOperate {
+		return Token{}, fmt.Errorf("%q is no role; write %s, %s or %s", fields[1], RoleAgent, RoleView, RoleOperate)
+	}
+	hash, err := hex.DecodeString(fields[2])
+	if err != nil || len(hash) != len(t.Hash) {
+		return Token{}, errors.New("the third word is not a SHA-256 of 64 hexadecimal digits; `printf %s TOKEN | sha256sum` prints it, and the token itself does not belong here")
+	}
+	copy(t.Hash[:], hash)
+	return t, nil
+}
+
+// bearer is who asks: the context's value under this key.
+const bearer = "signpost.bearer"
+
+// anybody asks where no token is set: only this machine can.
+var anybody = Token{Name: "this machine", Role: RoleOperate}
+
+// allow lets through who has a token of one of the roles. All hashes are compared,
+// each in constant time, so that nothing of a token shows in how long it takes.
+func (s *server) allow(roles ...Role) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(ctx echo.Context) error {
+			t, ok := s.identify(ctx.Request())
+			if !ok {
+				ctx.Response().Header().Set("WWW-Authenticate", `Bearer realm="signpost"`)
+				return problem(http.StatusUnauthorized, "give a token that is known here as Authorization: Bearer; it is one of the directors' admin.tokens_file, or that of admin.token_file")
+			}
+			for _, r := range append(roles, RoleOperate) {
+				if t.Role == r {
+					ctx.Set(bearer, t)
+					return next(ctx)
+				}
+			}
+			return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, and this needs %s; use another token, or change its role in admin.tokens_file", t.Name, t.Role, roles[0]))
+		}
+	}
+}
+
+func (s *server) identify(r *http.Request) (Token, bool) {
+	tokens := s.cfg.Tokens()
+	if len(tokens) == 0 {
+		return anybody, true
+	}
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	hash := sha256.Sum256([]byte(given))
+	found, which := 0, 0
+	for i := range tokens {
+		same := subtle.ConstantTimeCompare(hash[:], tokens[i].Hash[:])
+		found |= same
+		which = subtle.ConstantTimeSelect(same, i, which)
+	}
+	if found == 0 || !strings.EqualFold(scheme, "Bearer") {
+		return Token{}, false
+	}
+	return tokens[which], true
+}

@@ -1,0 +1,231 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// statusPath is where Icecast tells its statistics, and where tools look for them.
+const statusPath = "/status-json.xsl"
+
+// icestats is the page's content, with the keys that Icecast 2.4 and 2.5 share.
+// Those of which a fleet has nothing to tell are empty and not missing, for tools
+// that insist on them.
+type icestats struct {
+	Admin       string `json:"admin"`
+	Host        string `json:"host"`
+	Location    string `json:"location"`
+	ServerID    string `json:"server_id"`
+	ServerStart string `json:"server_start"`
+	StartISO    string `json:"server_start_iso8601"`
+	Source      any    `json:"source,omitempty"` // as Icecast has it: missing, one, or an array of several
+}
+
+// fleetSource is one mount, summed over all nodes that carry it.
+type fleetSource struct {
+	Genre        string `json:"genre"`
+	ListenerPeak int    `json:"listener_peak"` // the sum of the nodes' peaks, which need not have been at one time
+	Listeners    int    `json:"listeners"`
+	ListenURL    string `json:"listenurl"`
+	Description  string `json:"server_description"`
+	Name         string `json:"server_name"`
+	Type         string `json:"server_type"`
+	Start        string `json:"stream_start,omitempty"`
+	StartISO     string `json:"stream_start_iso8601,omitempty"`
+	Title        string `json:"title,omitempty"` // always a string: Icecast's own "99" is a number, and its "-" is no JSON
+
+	mount   string
+	started time.Time
+	most    int // listeners at the node that told Name, Type and Title
+}
+
+// fleetPage is a page that was made from a snapshot, to be given again as long as
+// that snapshot stands.
+type fleetPage struct {
+	snapshot *director.Snapshot
+	base     string // the director's own URL, as the listener knows it
+	body     []byte
+}
+
+// fleetStatus tells the whole fleet's statistics as if it were one Icecast.
+func (s *Server) fleetStatus(x *exchange) error {
+	if err := s.identify(x); err != nil {
+		return err
+	}
+	if x.p.NoStatus {
+		return faultNoMount
+	}
+	if err := s.admit(x); err != nil {
+		return err
+	}
+	body, err := s.fleetBody(x)
+	if err != nil {
+		return err
+	}
+	h := x.header()
+	x.streamHeaders()
+	h["Content-Type"] = formats[JSON].mediaType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.w.WriteHeader(http.StatusOK)
+	if x.r.Method != http.MethodHead {
+		x.w.Write(body)
+	}
+	return nil
+}
+
+// fleetBody returns the page. Whoever asks for all mounts gets one that was made
+// before, so that it is made once a tick however many ask.
+func (s *Server) fleetBody(x *exchange) ([]byte, error) {
+	base := x.ownBase()
+	only := x.r.URL.Query().Get("mount")
+	if p := s.fleet.Load(); only == "" && p != nil && p.snapshot == x.view.Snapshot && p.base == base {
+		return p.body, nil
+	}
+	sources := fleetSources(x.view.Snapshot)
+	if only != "" {
+		sources = onlyMount(sources, x.view.Snapshot, only)
+	}
+	for i := range sources {
+		sources[i].ListenURL = base + sources[i].mount // not escaped: neither does Icecast
+	}
+	body, err := s.icestats(base, sources)
+	if err == nil && only == "" {
+		s.fleet.Store(&fleetPage{x.view.Snapshot, base, body})
+	}
+	return body, err
+}
+
+func (s *Server) icestats(base string, sources []fleetSource) ([]byte, error) {
+	stats := icestats{ServerID: "Signpost"}
+	stats.ServerStart, stats.StartISO = icecastTimes(s.start)
+	if u, err := url.Parse(base); err == nil {
+		stats.Host = u.Hostname()
+	}
+	switch len(sources) {
+	case 0:
+	case 1:
+		stats.Source = sources[0]
+	default:
+		stats.Source = sources
+	}
+	var b bytes.Buffer
+	err := json.NewEncoder(&b).Encode(map[string]icestats{"icestats": stats})
+	return b.Bytes(), err
+}
+
+// ownBase is the director's URL as the listener knows it, or at least the address
+// that it came to: tools read the mount's name out of its URL.
+func (x *exchange) ownBase() string {
+	if base := x.directorBase(); base != "" {
+		return base
+	}
+	if a, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return "http://" + a.String()
+	}
+	return "http://localhost"
+}
+
+func onlyMount(sources []fleetSource, s *director.Snapshot, name string) []fleetSource {
+	if m, ok := s.FindMount(name); ok {
+		name = s.Mount(m).Name
+	}
+	for i := range sources {
+		if sources[i].mount == name {
+			return sources[i : i+1]
+		}
+	}
+	return nil
+}
+
+// fleetSources sums what the nodes report, by mount in the mounts' order. Like at
+// Icecast, a mount that nobody carries now is not among them. Drained nodes are:
+// their listeners still listen.
+func fleetSources(s *director.Snapshot) []fleetSource {
+	sums := make([]fleetSource, len(s.Mounts()))
+	for n := range s.Nodes() {
+		node := s.Node(n)
+		r := &node.Report
+		if r.Health != director.Up {
+			continue
+		}
+		for i, told := range r.Mounts {
+			name := publicName(node.Paths, told.Path)
+			if m, ok := s.FindMount(name); ok && s.Mount(m).Name == name {
+				// A relay takes every mount, so each has its part of their connections.
+				told.Listeners -= node.Relays*(i+1)/len(r.Mounts) - node.Relays*i/len(r.Mounts)
+				sums[m].add(s.Mount(m), told)
+			}
+		}
+		for m := range sums {
+			if r.AnyMount {
+				sums[m].add(s.Mount(m), director.MountReport{})
+			}
+		}
+	}
+	carried := sums[:0]
+	for _, src := range sums {
+		if src.mount == "" {
+			continue
+		}
+		src.Type = orMPEG(src.Type)
+		if !src.started.IsZero() {
+			src.Start, src.StartISO = icecastTimes(src.started)
+		}
+		carried = append(carried, src)
+	}
+	return carried
+}
+
+// publicName returns the mount that a node serves at path; empty: none.
+func publicName(paths map[string]string, path string) string {
+	for name, p := range paths {
+		if p == path {
+			return name
+		}
+	}
+	if _, moved := paths[path]; moved {
+		return ""
+	}
+	return path
+}
+
+// add counts in what one node tells of the mount. What is told in words is taken
+// from the node where most listen; what is declared comes before it.
+func (f *fleetSource) add(m *director.Mount, told director.MountReport) {
+	told.Listeners = max(0, told.Listeners)
+	first := f.mount == ""
+	f.mount = m.Name
+	f.Listeners += told.Listeners
+	f.ListenerPeak += max(told.Peak, told.Listeners)
+	if f.started.IsZero() || !told.Started.IsZero() && told.Started.Before(f.started) {
+		f.started = told.Started
+	}
+	better := first || told.Listeners > f.most
+	if better {
+		f.most = told.Listeners
+	}
+	for _, text := range []struct {
+		is             *string
+		declared, told string
+	}{{&f.Name, m.Title, told.Name}, {&f.Type, m.Type, told.Type}, {&f.Title, "", told.Title}} {
+		switch {
+		case text.declared != "":
+			*text.is = text.declared
+		case text.told != "" && (better || *text.is == ""):
+			*text.is = text.told
+		}
+	}
+}
+
+// icecastTimes writes a time in the two ways that Icecast does.
+func icecastTimes(t time.Time) (words, iso string) {
+	t = t.UTC()
+	return t.Format(time.RFC1123Z), t.Format("2006-01-02T15:04:05-0700")
+}
