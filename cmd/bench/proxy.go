@@ -54,7 +54,7 @@ func (c *proxyCmd) Run() error {
 	}
 	for _, n := range c.Listeners {
 		fmt.Printf("%d listeners of %d kbit/s, %v measured %v after the last had come\n", n, c.Kbit, c.For, c.Settle)
-		fmt.Printf("%-12s %16s %8s %14s %8s %10s %8s %8s\n", "", "CPU us/s each", "ratio", "bytes each", "ratio", "upstreams", "stalls", "lost")
+		fmt.Printf("%-12s %16s %8s %14s %8s %8s %10s %8s %8s\n", "", "CPU us/s each", "ratio", "bytes each", "ratio", "idle MB", "upstreams", "stalls", "lost")
 		var base result
 		for _, name := range c.Parties {
 			r, err := c.measure(name, dir, n)
@@ -64,7 +64,7 @@ func (c *proxyCmd) Run() error {
 			if name == "nginx" {
 				base = r
 			}
-			fmt.Printf("%-12s %16.1f %8s %14.0f %8s %10d %8d %8d\n", name, r.cpu, ratio(r.cpu, base.cpu), r.memory, ratio(r.memory, base.memory), r.upstreams, r.stalls, r.lost)
+			fmt.Printf("%-12s %16.1f %8s %14.0f %8s %8.0f %10d %8d %8d\n", name, r.cpu, ratio(r.cpu, base.cpu), r.memory, ratio(r.memory, base.memory), float64(r.idle)/1e6, r.upstreams, r.stalls, r.lost)
 		}
 		fmt.Println("ratios are to nginx; stalls are times without audio of more than", smooth)
 	}
@@ -81,6 +81,7 @@ func ratio(a, b float64) string {
 type result struct {
 	cpu       float64 // microseconds a second and listener
 	memory    float64 // resident bytes a listener, above idle
+	idle      int64   // resident bytes
 	upstreams int
 	stalls    int64
 	lost      int64
@@ -127,6 +128,7 @@ func (c *proxyCmd) measure(name, dir string, n int) (result, error) {
 	r := result{
 		cpu:    float64((after - before).Microseconds()) / took.Seconds() / float64(n),
 		memory: float64(p.resident()-idle) / float64(n),
+		idle:   idle,
 		stalls: a.stalls.Load(), lost: a.lost.Load(),
 	}
 	if name != "icecast" {

@@ -177,6 +177,7 @@ func (d *service) openProxy(s *settings) error {
 	d.proxy = proxy.New(c)
 	d.closing.add("proxy", d.proxy.Drain)
 	d.closing.run("hand-over of inline listeners", d.vacate)
+	d.closing.run("memory of inline listeners", d.trim)
 	return nil
 }
 

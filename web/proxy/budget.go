@@ -15,6 +15,7 @@ type Usage struct {
 	MaxListeners int     `json:"max_listeners"`
 	Kbit         int     `json:"kbit"` // kbit/s, as declared for each stream
 	MaxMbit      float64 `json:"max_mbit"`
+	Carried      uint64  `json:"carried"` // streams since the Proxy began, those of now included
 }
 
 // budget bounds what is carried at once. All numbers are taken together or not at
@@ -26,6 +27,7 @@ type budget struct {
 	mu        sync.Mutex
 	listeners int
 	kbit      int
+	carried   uint64
 	mounts    map[string]int
 	clients   map[netip.Prefix]int
 	closed    bool
@@ -55,6 +57,7 @@ func (b *budget) take(kbit int, mount string, client netip.Addr, claimed func())
 	}
 	b.listeners++
 	b.kbit += kbit
+	b.carried++
 	b.mounts[mount]++
 	if b.maxPerClient > 0 && client.IsValid() {
 		b.clients[network(client)]++
@@ -113,7 +116,7 @@ func (p *Proxy) Usage() Usage {
 	b := &p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Usage{Listeners: b.listeners, MaxListeners: b.maxListeners, Kbit: b.kbit, MaxMbit: b.maxMbit}
+	return Usage{Listeners: b.listeners, MaxListeners: b.maxListeners, Kbit: b.kbit, MaxMbit: b.maxMbit, Carried: b.carried}
 }
 
 func orKbit(kbit int) int {

@@ -19,7 +19,6 @@ package audio
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -53,7 +52,17 @@ func (p Params) String() string {
 	if p.Codec == Opaque {
 		return p.Codec.String()
 	}
-	return fmt.Sprintf("%s, %d Hz, %d channels", p.Format, p.Rate, p.Channels)
+	channels := "channels unsaid"
+	switch p.Channels {
+	case 0:
+	case 1:
+		channels = "mono"
+	case 2:
+		channels = "stereo"
+	default:
+		channels = fmt.Sprintf("%d channels", p.Channels)
+	}
+	return fmt.Sprintf("%s, %d Hz, %s", p.Format, p.Rate, channels)
 }
 
 // A Unit is a piece of a stream that is never to be cut: a frame, a page, or
@@ -74,220 +83,4 @@ type Unit struct {
 	// and the set before is void for those who join later. A set has at most
 	// 256 KB.
 	Header bool
-}
-
-const (
-	// search bounds, in bytes, how much is looked through for something to
-	// understand. It covers the longest page of Ogg (65,307 bytes) cut in two.
-	search = 64 << 10
-	// portion is how much of one Write is looked at at a time, in bytes, which
-	// bounds memory however much is written at once.
-	portion = 16 << 10
-	// agreeing is how many frame headers in a row must agree before they are
-	// believed: two in random bytes are found within hours of searching, three
-	// are not found in a lifetime.
-	agreeing = 3
-)
-
-// A Splitter cuts a byte stream into units. The units are the same however the
-// stream is divided among calls of Write, except those of an Opaque stream, and
-// their data put together is the stream without what was skipped: junk
-// between frames, frames cut short, tags (ID3, APE), and the Xing and VBRI frames
-// in front of files, which would lie about the length of a live stream.
-//
-// The content decides what a stream is, and may change it within MPEG and ADTS,
-// or within Ogg: then Params change from one unit to the next. A stream in which nothing is understood for 64 KB
-// is Opaque from there on, for good. So are free-format MPEG audio, Ogg streams
-// that are multiplexed, as with Skeleton or video, and other formats in Ogg.
-//
-// It holds at most some 150 KB, and an incomplete frame normally.
-type Splitter struct {
-	buf    []byte
-	at     int  // buf[:at] is junk, unless the whole stream turns out to be Opaque
-	skip   int  // bytes of a tag yet to come, which are dropped
-	begun  bool // a unit was handed out
-	opaque bool
-	locked Params // of the last frame
-	ogg    ogg
-}
-
-// NewSplitter returns a splitter for a stream of that media type, which may have
-// parameters. Types known to be something else than MPEG, ADTS or Ogg are Opaque
-// from the first byte, lest frames be seen in the midst of a container; the types
-// of the three, and those that say nothing, are not told apart by the type.
-func NewSplitter(mediaType string) *Splitter {
-	typ, _, _ := strings.Cut(mediaType, ";")
-	switch strings.ToLower(strings.TrimSpace(typ)) {
-	case "", "application/octet-stream", "binary/octet-stream",
-		"audio/mpeg", "audio/x-mpeg", "audio/mp3", "audio/x-mp3", "audio/mpeg3", "audio/x-mpeg-3", "audio/mpg", "audio/mpa", "audio/mpa-robust", "audio/mp2",
-		"audio/aac", "audio/x-aac", "audio/aacp", "audio/x-aacp", "audio/x-hx-aac-adts", "audio/vnd.dlna.adts",
-		"application/ogg", "audio/ogg", "audio/x-ogg", "audio/vorbis", "audio/opus", "audio/flac", "audio/x-flac":
-		return &Splitter{}
-	}
-	return &Splitter{opaque: true}
-}
-
-// Write takes the next bytes of the stream and calls emit for each unit that
-// they complete. It takes time in proportion to len(p).
-func (s *Splitter) Write(p []byte, emit func(Unit)) {
-	for len(p) > 0 && !s.opaque {
-		n := min(len(p), portion)
-		s.buf = append(s.buf, p[:n]...)
-		p = p[n:]
-		s.cut(emit)
-	}
-	if len(p) > 0 {
-		s.pass(p, emit)
-	}
-}
-
-// A piece is what was found at the beginning of some bytes.
-type piece struct {
-	kind kind
-	size int  // bytes
-	unit Unit // without Data
-}
-
-type kind uint8
-
-const (
-	more    kind = iota // cannot be told before more bytes come
-	junk                // size bytes of nothing
-	tag                 // size bytes, perhaps beyond those at hand, that are no audio
-	unit                // a unit
-	foreign             // certainly a stream that is Opaque
-)
-
-// cut hands out and drops what is complete in buf.
-func (s *Splitter) cut(emit func(Unit)) {
-	done := min(s.skip, len(s.buf)) // buf[:done] has been dealt with
-	s.skip -= done
-	at := max(s.at, done)
-	for at < len(s.buf) && !s.opaque {
-		p := s.look(s.buf[at:], at == done)
-		if p.kind == more {
-			break
-		}
-		s.ogg.wasted = max(0, s.ogg.wasted-p.size)
-		switch p.kind {
-		case junk:
-			at += p.size
-		case tag:
-			at += p.size
-			s.skip = max(0, at-len(s.buf))
-			at = min(at, len(s.buf))
-			done = at
-		case unit:
-			p.unit.Data = s.buf[at : at+p.size : at+p.size]
-			at += p.size
-			done = at
-			s.begun = true
-			emit(p.unit)
-		}
-		if p.kind == foreign || at-done > search {
-			s.opaque = true
-			s.pass(s.buf[done:], emit)
-			s.buf = nil
-			return
-		}
-	}
-	s.at = at - done
-	if done > 0 {
-		s.buf = s.buf[:copy(s.buf, s.buf[done:])]
-	}
-}
-
-// pass hands out bytes of an Opaque stream.
-func (s *Splitter) pass(p []byte, emit func(Unit)) {
-	emit(Unit{Data: p, Start: !s.begun})
-	s.begun = true
-}
-
-// look says what b begins with. In sequence means that b follows immediately on
-// a unit or a tag.
-func (s *Splitter) look(b []byte, inSequence bool) piece {
-	// A stream does not change from frames to pages or back, and the one may look
-	// like the other for a while.
-	switch b[0] {
-	case 0xff:
-		if s.ogg.mapping == nil {
-			return s.lookFrame(b, inSequence)
-		}
-	case 'O':
-		if s.locked.Codec == Opaque {
-			return s.ogg.look(b)
-		}
-	case 'I', 'A':
-		return lookTag(b)
-	}
-	n := 1
-	for n < len(b) && b[n] != 0xff && b[n] != 'O' && b[n] != 'I' && b[n] != 'A' {
-		n++
-	}
-	return piece{kind: junk, size: n}
-}
-
-// A frame is what a frame's header says about it.
-type frame struct {
-	params  Params
-	size    int // bytes with the header
-	samples int // per channel
-}
-
-// headerSize is how many bytes must be at hand to read a header of any kind; no
-// frame is shorter.
-const headerSize = 7
-
-// parseFrame reads the header of an MPEG or ADTS frame, at least headerSize bytes.
-func parseFrame(b []byte) (frame, bool) {
-	if b[0] != 0xff {
-		return frame{}, false
-	}
-	if b[1]&0xf6 == 0xf0 {
-		return parseADTS(b)
-	}
-	h, ok := parseMPEG(b)
-	return h.frame, ok
-}
-
-// lookFrame wants one header that goes on as the frame before, or several that
-// agree with each other.
-func (s *Splitter) lookFrame(b []byte, inSequence bool) piece {
-	if len(b) < headerSize {
-		return piece{kind: more}
-	}
-	f, ok := parseFrame(b)
-	if !ok {
-		return piece{kind: junk, size: 1}
-	}
-	if !inSequence || f.params != s.locked {
-		at := f.size
-		for range agreeing - 1 {
-			if len(b) < at+headerSize {
-				return piece{kind: more}
-			}
-			next, ok := parseFrame(b[at:])
-			if !ok || next.params != f.params {
-				return piece{kind: junk, size: 1}
-			}
-			at += next.size
-		}
-	}
-	if len(b) < f.size {
-		return piece{kind: more}
-	}
-	s.locked = f.params
-	if f.params.Codec == MPEG && isIndex(b[:f.size]) {
-		return piece{kind: tag, size: f.size}
-	}
-	return piece{kind: unit, size: f.size, unit: Unit{
-		Params:   f.params,
-		Duration: playing(int64(f.samples), f.params.Rate),
-		Start:    true,
-	}}
-}
-
-// playing is the duration of samples at a rate per second.
-func playing(samples int64, rate int) time.Duration {
-	return time.Duration(samples * int64(time.Second) / int64(rate))
 }

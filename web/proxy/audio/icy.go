@@ -38,7 +38,8 @@ func NewDeinterleaver(metaint int) *Deinterleaver {
 // Write takes the next bytes of the stream and calls audio for each stretch of
 // audio in them, and meta for each block of metadata they complete, without its
 // length and padding, but not for empty ones. Both are given bytes that are valid
-// during the call. An error, which wraps ErrMetadata, is for good.
+// during the call. An error, which wraps ErrMetadata, is for good; it comes with
+// the first block that is none, which where the audio is zeros may be late.
 func (d *Deinterleaver) Write(p []byte, audio, meta func([]byte)) error {
 	if d.metaint <= 0 && len(p) > 0 {
 		audio(p)
@@ -83,7 +84,7 @@ func (d *Deinterleaver) finish(meta func([]byte)) {
 }
 
 // isMeta reports whether a block begins like metadata, with a name and ='.
-// Audio does so less than once in 10^7 times.
+// Random bytes do so less than once in 10^6 times.
 func isMeta(content []byte) bool {
 	n := 0
 	for n < len(content) {

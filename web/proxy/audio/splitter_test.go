@@ -3,7 +3,6 @@ package audio
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -281,35 +280,31 @@ func testChange(t *testing.T, pages bool) {
 	}
 }
 
-func TestTags(t *testing.T) {
+// Pages among frames are junk, and frames among pages.
+func TestNoChange(t *testing.T) {
 	t.Parallel()
 	frames := split(NewSplitter(""), sample(t, "-c:a libmp3lame -b:a 128k -f mp3"))
-	picture := 200 << 10 // larger than what is searched
-	id3 := append([]byte{'I', 'D', '3', 4, 0, 0, 0, byte(picture >> 14), byte(picture >> 7 & 0x7f), byte(picture & 0x7f)}, bytes.Repeat([]byte("\xff\xfb\x90\x64"), picture/4)...)
-	ape := append([]byte("APETAGEX\xd0\x07\x00\x00"), byte(picture&0xff), byte(picture>>8&0xff), byte(picture>>16), 0, 1, 0, 0, 0, 0, 0, 0, 0xa0)
-	ape = append(ape, make([]byte, 8+picture)...)
-	id3v1 := append([]byte("TAG"), make([]byte, 125)...)
-	for name, tag := range map[string][]byte{"ID3v2": id3, "APEv2": ape, "ID3v1": id3v1} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var data []byte
-			data = append(data, tag...)
-			data = append(data, joined(frames[:10])...)
-			data = append(data, tag...)
-			data = append(data, joined(frames[10:20])...)
-			for _, sizes := range [][]int{nil, {1}, {1000}} {
-				if diff := difference(frames[:20], split(NewSplitter("audio/mpeg"), data, sizes...)); diff != "" {
-					t.Error(diff)
-				}
-			}
-		})
+	pages := split(NewSplitter(""), sample(t, "-c:a libopus -b:a 64k -page_duration 60000 -ar 48000 -f ogg"))
+	for _, streams := range [][2][]Unit{{frames, pages}, {pages, frames}} {
+		whole, others := streams[0], streams[1]
+		data := concat(joined(whole[:10]), joined(others[:10]), joined(whole[10:]))
+		if diff := difference(whole, split(NewSplitter(""), data)); diff != "" {
+			t.Errorf("%v: %s", whole[0].Params, diff)
+		}
 	}
 }
 
 func TestParamsString(t *testing.T) {
 	t.Parallel()
-	got := fmt.Sprint(Params{}, "; ", encodings[0].want)
-	if want := "opaque; MPEG-1 layer III, 44100 Hz, 2 channels"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	for want, p := range map[string]Params{
+		"opaque":                              {},
+		"MPEG-1 layer III, 44100 Hz, stereo":  encodings[0].want,
+		"AAC LC, 48000 Hz, 6 channels":        {ADTS, "AAC LC", 0, 48000, 6},
+		"AAC LC, 8000 Hz, mono":               {ADTS, "AAC LC", 0, 8000, 1},
+		"AAC Main, 96000 Hz, channels unsaid": {ADTS, "AAC Main", 0, 96000, 0},
+	} {
+		if got := p.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
