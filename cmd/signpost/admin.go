@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,7 +89,7 @@ func (c *converter) admin() []admin.Token {
 		}
 		switch {
 		case err != nil:
-			c.fail(fmt.Sprintf("%s: %v", c.path(name), err), "admin", "tokens_file")
+			c.fail(fmt.Sprintf("%s: %s", c.path(name), strings.ReplaceAll(err.Error(), "\n", "; ")), "admin", "tokens_file")
 		case len(tokens) == 0:
 			c.fail(c.path(name)+" holds no token", "admin", "tokens_file")
 		}

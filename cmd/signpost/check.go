@@ -67,6 +67,7 @@ type rungMeaning struct {
 type partOfMeaning struct {
 	Node    director.NodeID `json:"node"`
 	Percent float64         `json:"percent"`
+	Absent  bool            `json:"absent,omitempty"` // it is not declared, and has yet to register
 }
 
 // Run validates the file and prints what it means.
@@ -128,6 +129,10 @@ func (s *settings) meaning() (meaning, error) {
 	for _, mt := range s.fleet.Mounts {
 		m.Mounts = append(m.Mounts, mountMeaning{mt.Name, mt.Aliases, mt.Type, mt.Kbit})
 	}
+	declared := map[director.NodeID]bool{}
+	for _, n := range s.fleet.Nodes {
+		declared[n.ID] = true
+	}
 	rows := map[director.RegionID][]director.Weight{}
 	for _, r := range s.fleet.Regions {
 		rows[r.ID] = r.Row
@@ -141,7 +146,7 @@ func (s *settings) meaning() (meaning, error) {
 			part := shares(r.told, string(id))
 			rung := rungMeaning{Region: string(id)}
 			for _, w := range rows[id] {
-				rung.Nodes = append(rung.Nodes, partOfMeaning{w.Node, 100 * part[w.Node]})
+				rung.Nodes = append(rung.Nodes, partOfMeaning{w.Node, 100 * part[w.Node], !declared[w.Node]})
 			}
 			one.Ladder = append(one.Ladder, rung)
 		}
@@ -259,6 +264,9 @@ func (m meaning) printRegions(w io.Writer) {
 			parts := make([]string, len(rung.Nodes))
 			for j, p := range rung.Nodes {
 				parts[j] = fmt.Sprintf("%s %.1f %%", p.Node, p.Percent)
+				if p.Absent {
+					parts[j] = string(p.Node) + " once it has registered"
+				}
 			}
 			fmt.Fprintf(w, "    %s%s\n", name, strings.Join(parts, ", "))
 		}

@@ -205,3 +205,56 @@ func TestClosersCloseInReverse(t *testing.T) {
 		t.Errorf("%d failures were said, want 3:\n%s", n, said.String())
 	}
 }
+
+// Tokens are those of the file in force. When a reload takes all of them away from
+// a listener that others can reach, nobody is let in.
+func TestTokensFollowTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const file = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0'%s}\nnodes: [{id: one, urls: '%s', kind: http}]\n"
+	d := startService(t, dir, fmt.Sprintf(file, "", "%s"), options{})
+	nodes := func(token string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.admin.String()+"/api/v1/nodes", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	apply := func(admin string) {
+		t.Helper()
+		s, err := readConfig(filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, file, admin, "http://one.example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.apply(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := nodes("anything"); got != http.StatusOK {
+		t.Errorf("without tokens, at loopback: %d", got)
+	}
+	apply(", token_file: token")
+	if got := []int{nodes("anything"), nodes("0123456789abcdef")}; got[0] != http.StatusUnauthorized || got[1] != http.StatusOK {
+		t.Errorf("with a token: %v", got)
+	}
+	apply("")
+	was := d.admin
+	d.admin = &net.TCPAddr{IP: net.IPv4zero, Port: was.(*net.TCPAddr).Port}
+	if tokens := d.tokens(); len(tokens) != 1 || tokens[0].Role != "" {
+		t.Errorf("no tokens any more, and everybody can reach it: %+v", tokens)
+	}
+	d.admin = was
+	if tokens := d.tokens(); len(tokens) != 0 {
+		t.Errorf("no tokens any more, at loopback: %+v", tokens)
+	}
+}

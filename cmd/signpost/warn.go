@@ -64,6 +64,9 @@ func (s *settings) unusedNodes() []director.NodeID {
 // their nodes speaks: every one of them would be carried inline.
 func (s *settings) schemeWarnings(v survey) []string {
 	var all []string
+	if len(s.fleet.Nodes) == 0 {
+		return nil // all have yet to register
+	}
 	for scheme, why := range s.schemes() {
 		if why == "" {
 			continue

@@ -85,7 +85,7 @@ func parseToken(fields []string) (Token, error) {
 		return Token{}, fmt.Errorf("the name is longer than %d bytes, or not UTF-8", maxName)
 	}
 	if t.Role != RoleAgent && t.Role != RoleView && t.Role != RoleOperate {
-		return Token{}, fmt.Errorf("%q is no role; write %s, %s or %s", fields[1], RoleAgent, RoleView, RoleOperate)
+		return Token{}, fmt.Errorf("the second word is no role; write %s, %s or %s", RoleAgent, RoleView, RoleOperate)
 	}
 	hash, err := hex.DecodeString(fields[2])
 	if err != nil || len(hash) != len(t.Hash) {

@@ -73,7 +73,7 @@ func TestParseTokens(t *testing.T) {
 	for file, want := range map[string]string{
 		"edge agent":                            "line 1: write a name",
 		"edge agent " + a + " more":             "line 1: write a name",
-		"\nedge admin " + a:                     `line 2: "admin" is no role`,
+		"\nedge admin " + a:                     "line 2: the second word is no role",
 		"edge agent secret":                     "line 1: the third word",
 		"edge agent " + a[1:]:                   "line 1: the third word",
 		"edge agent " + a + "\nedge view " + b:  "line 2: edge is already",

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// A fakeDirector keeps what it is asked, and answers what it is told to.
+type fakeDirector struct {
+	*httptest.Server
+	mu     sync.Mutex
+	asked  []string // "PUT /api/v1/nodes/edge-1"
+	bodies []admin.Announcement
+	answer func(n int, w http.ResponseWriter, r *http.Request) // to the nth question
+}
+
+func newFakeDirector(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *fakeDirector {
+	t.Helper()
+	d := &fakeDirector{answer: answer}
+	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var a admin.Announcement
+		_ = json.NewDecoder(r.Body).Decode(&a) // not every question has a body
+		d.mu.Lock()
+		d.asked = append(d.asked, r.Method+" "+r.URL.RequestURI())
+		d.bodies = append(d.bodies, a)
+		n := len(d.asked)
+		d.mu.Unlock()
+		d.answer(n, w, r)
+	}))
+	t.Cleanup(d.Close)
+	return d
+}
+
+func (d *fakeDirector) questions() ([]string, []admin.Announcement) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked, d.bodies
+}
+
+// sees answers that this is how the fleet sees the node.
+func sees(n admin.Node) func(int, http.ResponseWriter, *http.Request) {
+	return func(_ int, w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(n) }
+}
+
+func refuses(p admin.Problem) func(int, http.ResponseWriter, *http.Request) {
+	return func(_ int, w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(p.Status)
+		_ = json.NewEncoder(w).Encode(p)
+	}
+}
+
+// measured is a prober that has one report.
+type measured struct{ report director.Report }
+
+func (m measured) Run(ctx context.Context) error            { <-ctx.Done(); return nil }
+func (m measured) Reports() []director.Report               { return []director.Report{m.report} }
+func (measured) SetNodes([]director.Node, []director.Mount) {}
+func (measured) First() <-chan struct{}                     { c := make(chan struct{}); close(c); return c }
+
+func newAgent(log *bytes.Buffer, directors ...string) *agent {
+	return &agent{
+		log: slog.New(slog.NewTextHandler(log, nil)), interval: time.Millisecond,
+		prober:    measured{director.Report{Taken: time.Now(), Health: director.Up, Listeners: 3}},
+		registrar: registrar{directors: directors, token: "secret", id: "edge-1", instance: "i1", timeout: patience},
+	}
+}
+
+// nowhere is a URL at which nobody listens.
+func nowhere(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+func TestAgentAsksTheNextDirector(t *testing.T) {
+	t.Parallel()
+	broken := newFakeDirector(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	moved := newFakeDirector(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, broken.URL+"/stolen", http.StatusTemporaryRedirect)
+	})
+	good := newFakeDirector(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		sees(admin.Node{ID: "edge-1", Used: 3})(0, w, r)
+	})
+	var log bytes.Buffer
+	a := newAgent(&log, nowhere(t), broken.URL, moved.URL, good.URL)
+	for range 3 {
+		if seen, ok := a.report(t.Context(), false); !ok || seen.Used != 3 {
+			t.Fatalf("%+v %v\n%s", seen, ok, &log)
+		}
+	}
+	atBroken, _ := broken.questions()
+	atGood, bodies := good.questions()
+	if len(atBroken) != 1 || len(atGood) != 3 || atGood[0] != "PUT /api/v1/nodes/edge-1" || strings.Contains(strings.Join(atBroken, " "), "stolen") {
+		t.Errorf("asked: %v, %v; want it to stay with who answers, and to follow nobody", atBroken, atGood)
+	}
+	if b := bodies[0]; b.Instance != "i1" || b.Drained || b.Report.Listeners != 3 || b.Report.Health != director.Up {
+		t.Errorf("told: %+v", b)
+	}
+	if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), good.URL) {
+		t.Errorf("want one line for the change:\n%s", &log)
+	}
+}
+
+// A refusal is logged once, and tried at the next director with the next report.
+func TestAgentThatIsRefused(t *testing.T) {
+	t.Parallel()
+	strict := newFakeDirector(t, refuses(admin.Problem{Status: 403, Detail: "ask anna for a token"}))
+	var log bytes.Buffer
+	a := newAgent(&log, strict.URL)
+	for range 5 {
+		if _, ok := a.report(t.Context(), false); ok {
+			t.Fatal("refused, and registered")
+		}
+	}
+	if strings.Count(log.String(), "ask anna for a token") != 1 || strings.Contains(log.String(), "secret") {
+		t.Errorf("log:\n%s", &log)
+	}
+	good := newFakeDirector(t, sees(admin.Node{ID: "edge-1"}))
+	a.registrar.directors = append(a.registrar.directors, good.URL)
+	a.registrar.at = 0
+	_, first := a.report(t.Context(), false)
+	_, second := a.report(t.Context(), false)
+	if first || !second {
+		t.Errorf("at the strict one %v, then at the good one %v", first, second)
+	}
+}
+
+func TestAgentLeaves(t *testing.T) {
+	t.Parallel()
+	// Two listeners leave one after the other; the director then says three times
+	// that nobody is there.
+	d := newFakeDirector(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		used := max(0, 4-n)
+		sees(admin.Node{ID: "edge-1", Used: used, Drained: n > 1, SafeToTerminate: n > 1 && used == 0})(n, w, r)
+	})
+	var log bytes.Buffer
+	a := newAgent(&log, d.URL)
+	a.report(t.Context(), false)
+	a.leave(t.Context(), patience)
+	asked, bodies := d.questions()
+	if len(asked) != 7 || asked[6] != "DELETE /api/v1/nodes/edge-1?instance=i1" {
+		t.Fatalf("asked: %v", asked)
+	}
+	for i, b := range bodies[:6] {
+		if b.Drained != (i > 0) {
+			t.Errorf("report %d says drained: %v", i, b.Drained)
+		}
+	}
+	if !strings.Contains(log.String(), "the node is deregistered") {
+		t.Errorf("log:\n%s", &log)
+	}
+}
+
+func TestAgentLeavesWhenItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	d := newFakeDirector(t, sees(admin.Node{ID: "edge-1", Used: 9, Drained: true}))
+	var log bytes.Buffer
+	a := newAgent(&log, d.URL)
+	a.report(t.Context(), false)
+	a.leave(t.Context(), 20*time.Millisecond)
+	asked, _ := d.questions()
+	if last := asked[len(asked)-1]; !strings.HasPrefix(last, "DELETE ") || !strings.Contains(log.String(), "listeners on it") {
+		t.Errorf("last asked %q, log:\n%s", last, &log)
+	}
+}
+
+// Whoever never registered, or whose id another agent has taken, takes nobody out.
+func TestAgentThatHoldsNothingLeavesAtOnce(t *testing.T) {
+	t.Parallel()
+	held := admin.Problem{Status: 409, Detail: "held", HeldBy: &admin.Holder{Instance: "i2"}}
+	d := newFakeDirector(t, refuses(held))
+	var log bytes.Buffer
+	a := newAgent(&log, d.URL)
+	a.report(t.Context(), false)
+	a.leave(t.Context(), patience)
+	a.registered = true // until another came
+	a.leave(t.Context(), patience)
+	if asked, _ := d.questions(); strings.Contains(strings.Join(asked, " "), "DELETE") || len(asked) != 2 {
+		t.Errorf("asked: %v", asked)
+	}
+	if !strings.Contains(log.String(), "was not registered") || !strings.Contains(log.String(), "another agent holds") {
+		t.Errorf("log:\n%s", &log)
+	}
+}

@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// silence is after how long the directors of these tests take a silent node for down.
+const silence = 2 * time.Second
+
+// guarded starts a director with the node n1, at which edge-1 may register with the
+// token "let me in", to share everybody with n1. Operators say "I am ops".
+func guarded(t *testing.T, fleet []*probetest.Node) *signpost {
+	t.Helper()
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	text := fmt.Sprintf("agents agent %x\nops operate %x\n", sha256.Sum256([]byte("let me in")), sha256.Sum256([]byte("I am ops")))
+	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := configuration(fleet[:1], "regions: [{id: all, match: default, weights: {n1: 1, edge-1: 1}}]\n"+
+		"store: {registered: {ids: edge-*, down_after: "+silence.String()+"}}\n")
+	return directFile(t, strings.Replace(config, "admin: {", "admin: {tokens_file: '"+tokens+"', ", 1))
+}
+
+// An agentProcess is a running agent.
+type agentProcess struct {
+	*exec.Cmd
+	log    *lockedBuffer
+	exited chan error
+}
+
+// agent starts one for edge-1, which node is, at these directors.
+func agent(t *testing.T, node *probetest.Node, token string, directors ...*signpost) *agentProcess {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"agent", "--id", "edge-1", "--url", node.URL(), "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--target", "1000", "--drain-timeout", "30s"}
+	for _, d := range directors {
+		args = append(args, "--director", d.admin)
+	}
+	a := &agentProcess{exec.Command(program(t), args...), &lockedBuffer{}, make(chan error, 1)}
+	a.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	a.Stdout, a.Stderr = a.log, a.log
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { a.exited <- a.Wait() }()
+	t.Cleanup(func() {
+		_ = a.Process.Kill() // it may have ended
+		if strings.Contains(a.log.String(), "DATA RACE") || t.Failed() {
+			t.Errorf("agent:\n%s", a.log)
+		}
+	})
+	return a
+}
+
+// node asks the operators' side for edge-1.
+func (s *signpost) node() (n admin.Node, there bool) {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.admin+"/api/v1/nodes", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer I am ops")
+	resp, err := client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var all struct{ Nodes []admin.Node }
+	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
+		s.t.Fatalf("%s: %v", resp.Status, err)
+	}
+	for _, n := range all.Nodes {
+		if n.ID == "edge-1" {
+			return n, true
+		}
+	}
+	return n, false
+}
+
+// listen keeps a listener on a node until its cancel is called.
+func listen(t *testing.T, url string) context.CancelFunc {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, resp.Body) // until the listener leaves
+		resp.Body.Close()
+	}()
+	return cancel
+}
+
+func TestAnAgentRegistersAndDrainsItsNode(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)[:2]
+	s := guarded(t, fleet)
+	if to := s.sentTo(fleet, 20, 0); to["n1"] != 20 {
+		t.Fatalf("before it registers: %v", to)
+	}
+	a := agent(t, fleet[1], "let me in", s)
+	s.eventually(10*time.Second, "listeners are sent to the registered node", func() bool { return s.sentTo(fleet, 40, 1)["n2"] > 0 })
+	leave := listen(t, fleet[1].URL()+"/live.mp3")
+	s.eventually(20*time.Second, "the agent reports its listener, and nobody is on the way", func() bool {
+		n, there := s.node()
+		return there && n.State == director.Fit && n.Used == 1 && n.EnRoute == 0 && n.Registered != nil
+	})
+	var page struct {
+		Icestats struct {
+			Source struct {
+				Listeners int    `json:"listeners"`
+				Title     string `json:"title"`
+			} `json:"source"`
+		} `json:"icestats"`
+	}
+	if err := json.Unmarshal([]byte(s.body("/status-json.xsl")), &page); err != nil || page.Icestats.Source.Listeners != 1 || page.Icestats.Source.Title == "" {
+		t.Errorf("the fleet's statistics: %+v, %v", page, err)
+	}
+
+	if err := a.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(5*time.Second, "nobody is sent to the draining node", func() bool { return s.sentTo(fleet, 40, 2)["n2"] == 0 })
+	if to := s.sentTo(fleet, 200, 3); to["n1"] != 200 {
+		t.Errorf("draining: %v", to)
+	}
+	if n, there := s.node(); !there || n.State != director.Drained || n.SafeToTerminate {
+		t.Errorf("with a listener on it: %v %+v", there, n)
+	}
+	select {
+	case err := <-a.exited:
+		t.Fatalf("the agent left while somebody listened: %v", err)
+	default:
+	}
+	leave()
+	select {
+	case err := <-a.exited:
+		if err != nil {
+			t.Errorf("the agent ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the agent stays although nobody listens")
+	}
+	s.eventually(5*time.Second, "the node is deregistered", func() bool { _, there := s.node(); return !there })
+}
+
+func TestAKilledAgent(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)[:2]
+	s := guarded(t, fleet)
+	fit := func() bool { n, there := s.node(); return there && n.State == director.Fit }
+	a := agent(t, fleet[1], "let me in", s)
+	s.eventually(10*time.Second, "the node registers", fit)
+
+	// Nobody else takes its id, with or without a token.
+	for token, want := range map[string]string{"let me out": "admin.tokens_file", "let me in": "--id"} {
+		other := agent(t, fleet[0], token, s)
+		s.eventually(10*time.Second, "another agent is told why not", func() bool { return strings.Contains(other.log.String(), want) })
+		_ = other.Process.Kill()
+	}
+	if n, _ := s.node(); n.URLs[0] != fleet[1].URL() {
+		t.Fatalf("another took the id: %+v", n)
+	}
+
+	_ = a.Process.Kill()
+	took := s.eventually(silence+3*time.Second, "the silent node is down", func() bool { return !fit() })
+	t.Logf("a node whose agent was killed was down after %v", took.Round(time.Millisecond))
+	if took < silence-500*time.Millisecond {
+		t.Errorf("it was down after %v already", took)
+	}
+	if to := s.sentTo(fleet, 100, 1); to["n1"] != 100 {
+		t.Errorf("a silent node: %v", to)
+	}
+	agent(t, fleet[1], "let me in", s)
+	s.eventually(10*time.Second, "the next agent takes the id over", fit)
+}
+
+func TestAnAgentGoesToTheNextDirector(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)[:2]
+	first, second := guarded(t, fleet), guarded(t, fleet)
+	agent(t, fleet[1], "let me in", first, second)
+	first.eventually(10*time.Second, "the node registers at the first", func() bool { _, there := first.node(); return there })
+	if _, there := second.node(); there {
+		t.Fatal("the second, which shares nothing with the first, knows it too")
+	}
+	first.kill()
+	took := second.eventually(silence+3*time.Second, "the node registers at the second", func() bool { n, there := second.node(); return there && n.State == director.Fit })
+	t.Logf("the agent went to the next director after %v", took.Round(time.Millisecond))
+}
