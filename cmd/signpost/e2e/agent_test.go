@@ -17,6 +17,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/store/redisstore/redistest"
 	"github.com/signpost-fm/signpost/web/admin"
 )
 
@@ -25,7 +26,7 @@ const silence = 2 * time.Second
 
 // guarded starts a director with the node n1, at which edge-1 may register with the
 // token "let me in", to share everybody with n1. Operators say "I am ops".
-func guarded(t *testing.T, fleet []*probetest.Node) *signpost {
+func guarded(t *testing.T, fleet []*probetest.Node, store ...string) *signpost {
 	t.Helper()
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	text := fmt.Sprintf("agents agent %x\nops operate %x\n", sha256.Sum256([]byte("let me in")), sha256.Sum256([]byte("I am ops")))
@@ -33,7 +34,7 @@ func guarded(t *testing.T, fleet []*probetest.Node) *signpost {
 		t.Fatal(err)
 	}
 	config := configuration(fleet[:1], "regions: [{id: all, match: default, weights: {n1: 1, edge-1: 1}}]\n"+
-		"store: {registered: {ids: edge-*, down_after: "+silence.String()+"}}\n")
+		"store: {"+strings.Join(append(store, "registered: {ids: edge-*, down_after: "+silence.String()+"}"), ", ")+"}\n")
 	return directFile(t, strings.Replace(config, "admin: {", "admin: {tokens_file: '"+tokens+"', ", 1))
 }
 
@@ -211,4 +212,23 @@ func TestAnAgentGoesToTheNextDirector(t *testing.T) {
 	first.kill()
 	took := second.eventually(silence+3*time.Second, "the node registers at the second", func() bool { n, there := second.node(); return there && n.State == director.Fit })
 	t.Logf("the agent went to the next director after %v", took.Round(time.Millisecond))
+}
+
+// Through Redis all directors know a node that registered with one of them, and
+// still do when that one dies and the agent talks to another.
+func TestARegisteredNodeIsSharedThroughRedis(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)[:2]
+	redis := "redis: {url: '" + redistest.Start(t, redistest.Options{}).URL() + "'}"
+	first, second, third := guarded(t, fleet, redis), guarded(t, fleet, redis), guarded(t, fleet, redis)
+	agent(t, fleet[1], "let me in", first, second)
+	fit := func() bool { n, there := third.node(); return there && n.State == director.Fit }
+	third.eventually(10*time.Second, "a director that the agent does not know of has the node", fit)
+	first.kill()
+	deadline := time.Now().Add(2 * silence)
+	for time.Now().Before(deadline) {
+		if to := third.sentTo(fleet, 20, 1); to["n1"]+to["n2"] != 20 || !fit() {
+			t.Fatalf("after the agent's director died: %v", to)
+		}
+	}
 }
