@@ -152,16 +152,6 @@ func (s *signpost) stop() {
 
 const quickProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
 
-// kill ends it as a power cut would.
-func (s *signpost) kill() {
-	s.t.Helper()
-	if err := s.cmd.Process.Kill(); err != nil {
-		s.t.Fatal(err)
-	}
-	<-s.exited
-	s.exited = nil
-}
-
 func configuration(fleet []*probetest.Node, rest string) string {
 	var b strings.Builder
 	b.WriteString("listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\n" +
