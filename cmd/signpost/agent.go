@@ -103,12 +103,13 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--credentials-file: %w", err)
 	}
-	a.prober = probe.New(probe.Config{
+	prober := probe.New(probe.Config{
 		Interval: c.Interval, Timeout: max(c.Interval, time.Second), Recheck: c.Interval / 2, Log: log,
 		Kind:        func(director.NodeID) string { return c.Kind },
 		Credentials: func(director.NodeID) (string, string, bool) { return user, password, given },
 	})
-	a.prober.SetNodes([]director.Node{{ID: director.NodeID(c.ID), URLs: []string{c.Status}}}, nil)
+	prober.SetNodes([]director.Node{{ID: director.NodeID(c.ID), URLs: []string{c.Status}}}, nil)
+	a.prober = prober
 	return a, nil
 }
 

@@ -30,7 +30,6 @@ type reporter interface {
 	Run(ctx context.Context) error
 	Reports() []director.Report
 	First() <-chan struct{}
-	SetNodes(nodes []director.Node, mounts []director.Mount)
 }
 
 // stay reports until ctx is done. Nobody is told of a node that was not measured yet.

@@ -64,10 +64,9 @@ func refuses(p admin.Problem) func(int, http.ResponseWriter, *http.Request) {
 // measured is a prober that has one report.
 type measured struct{ report director.Report }
 
-func (m measured) Run(ctx context.Context) error            { <-ctx.Done(); return nil }
-func (m measured) Reports() []director.Report               { return []director.Report{m.report} }
-func (measured) SetNodes([]director.Node, []director.Mount) {}
-func (measured) First() <-chan struct{}                     { c := make(chan struct{}); close(c); return c }
+func (m measured) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (m measured) Reports() []director.Report    { return []director.Report{m.report} }
+func (measured) First() <-chan struct{}          { c := make(chan struct{}); close(c); return c }
 
 func newAgent(log *bytes.Buffer, directors ...string) *agent {
 	return &agent{
