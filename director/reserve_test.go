@@ -129,7 +129,7 @@ func TestReserve(t *testing.T) {
 			l.cfg.Nodes[1].Limit = 0
 			l.holding(900, 900)
 		}, "a", Loss{Listeners: 900, BeyondTarget: 800, Unbounded: true}},
-		{"nobody listens", 2, func(l *lab) {}, "a", Loss{}},
+		{"nobody listens", 2, func(*lab) {}, "a", Loss{}},
 		{"the last node", 1, func(l *lab) { l.holding(10) }, "a", Loss{Listeners: 10, BeyondTarget: 10, BeyondLimit: 10}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

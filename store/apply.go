@@ -22,6 +22,7 @@ type Effect struct {
 // EffectKind says what an entry does to the declared configuration.
 type EffectKind string
 
+// What an entry can do.
 const (
 	Masks   EffectKind = "masks"   // it stands instead of what is declared
 	Dormant EffectKind = "dormant" // it names something that is not there now

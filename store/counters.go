@@ -101,7 +101,7 @@ func (l ledgers) sent(id director.NodeID) int {
 	if n == nil {
 		return 0
 	}
-	sum := int(n.counter.sent.Load() - n.read)
+	sum := int(n.sent.Load() - n.read)
 	for _, c := range n.buckets {
 		sum += c.N
 	}

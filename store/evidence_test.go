@@ -10,7 +10,7 @@ import (
 
 func TestDistinct(t *testing.T) {
 	t.Parallel()
-	dice := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // the same at every run
+	dice := rand.New(rand.NewPCG(5, 6))
 	for _, n := range []int{0, 1, 2, 3, 10, 100, 1000, 3000} {
 		var a, b networks
 		for range n {
@@ -51,7 +51,7 @@ func TestWeigh(t *testing.T) {
 	} {
 		e := evidence{raised: make(chan struct{}, 1)}
 		e.know([]director.Node{{ID: "n"}, {ID: "other"}})
-		dice := rand.New(rand.NewPCG(7, uint64(tc.networks))) //nolint:gosec // the same at every run
+		dice := rand.New(rand.NewPCG(7, uint64(tc.networks)))
 		sent := func(director.NodeID) int { return tc.sent }
 		now, doubted := noon, false
 		for range tc.networks {

@@ -59,6 +59,7 @@ type NodeSetting struct {
 // this one does not know has no effect, and is reported so.
 type NodeState string
 
+// The states that an operator can give a node.
 const (
 	NodeDrained  NodeState = "drained"  // it takes no new listeners
 	NodeDisabled NodeState = "disabled" // nor is it probed

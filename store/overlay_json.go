@@ -64,28 +64,39 @@ func (o Overlay) asStored() (out Overlay, err error) {
 	return out, json.Unmarshal(b, &out)
 }
 
+// MarshalJSON writes the unknown fields too.
 func (r Row) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plainRow(r)) }
+
+// MarshalJSON writes the unknown fields too.
 func (n NodeSetting) MarshalJSON() ([]byte, error) {
 	return marshalWith(n.Unknown, plainNodeSetting(n))
 }
+
+// MarshalJSON writes the unknown fields too.
 func (r Rule) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plainRule(r)) }
+
+// MarshalJSON writes the unknown fields too.
 func (n Note) MarshalJSON() ([]byte, error) { return marshalWith(n.Unknown, plainNote(n)) }
 
+// UnmarshalJSON keeps the fields it does not know.
 func (r *Row) UnmarshalJSON(b []byte) (err error) {
 	r.Unknown, err = unmarshalWith(b, (*plainRow)(r))
 	return err
 }
 
+// UnmarshalJSON keeps the fields it does not know.
 func (n *NodeSetting) UnmarshalJSON(b []byte) (err error) {
 	n.Unknown, err = unmarshalWith(b, (*plainNodeSetting)(n))
 	return err
 }
 
+// UnmarshalJSON keeps the fields it does not know.
 func (r *Rule) UnmarshalJSON(b []byte) (err error) {
 	r.Unknown, err = unmarshalWith(b, (*plainRule)(r))
 	return err
 }
 
+// UnmarshalJSON keeps the fields it does not know.
 func (n *Note) UnmarshalJSON(b []byte) (err error) {
 	n.Unknown, err = unmarshalWith(b, (*plainNote)(n))
 	return err

@@ -16,10 +16,9 @@ import (
 // party is several directors at one store, each with a prober that at once knows
 // what it is told to probe.
 type party struct {
-	t      *testing.T
-	rigs   []*rig
-	shared store.Store
-	ids    []director.NodeID
+	t    *testing.T
+	rigs []*rig
+	ids  []director.NodeID
 }
 
 func newParty(t *testing.T, directors, nodes int) *party {

@@ -9,6 +9,7 @@ import (
 // name, the same in rules, explain, log and metric.
 type Answer uint8
 
+// The answers.
 const (
 	Redirect Answer = iota // 302 to a node
 	M3U

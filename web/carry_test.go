@@ -15,7 +15,6 @@ import (
 type fakeCarrier struct {
 	room    bool
 	err     error
-	failed  []director.NodeID
 	started chan struct{} // if not nil: closed when a stream begins
 	mu      sync.Mutex
 	streams []Stream

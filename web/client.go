@@ -11,6 +11,7 @@ import (
 // the other.
 type ForwardHeader string
 
+// The headers in which proxies tell it.
 const (
 	XForwardedFor ForwardHeader = "X-Forwarded-For" // and X-Forwarded-Proto
 	Forwarded     ForwardHeader = "Forwarded"       // RFC 7239

@@ -91,6 +91,7 @@ type Policy struct {
 // SchemeMismatch says what a listener gets whose scheme (http or https) no node speaks.
 type SchemeMismatch string
 
+// The ways out of a mismatch.
 const (
 	MismatchProxy    SchemeMismatch = "proxy"    // the stream, carried inline; without room 503, or a redirect from http to https
 	MismatchRedirect SchemeMismatch = "redirect" // a redirect to the other scheme, which browsers and ExoPlayer refuse
@@ -100,6 +101,7 @@ const (
 // Entries says what playlists lead to.
 type Entries string
 
+// What playlists may lead to.
 const (
 	EntriesNodes    Entries = "nodes"    // the nodes' URLs, ranked
 	EntriesDirector Entries = "director" // the director's own: players that return to the playlist are placed anew

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -80,7 +81,9 @@ func (s *Server) begin(c echo.Context) *exchange {
 // end is deferred by run: it catches panics, counts, records, and frees.
 func (s *Server) end(x *exchange) {
 	p := recover()
-	if p != nil && p != http.ErrAbortHandler {
+	err, _ := p.(error)
+	aborted := errors.Is(err, http.ErrAbortHandler)
+	if p != nil && !aborted {
 		s.stats.panics.Add(1)
 		s.cfg.Log.Error("request panicked", "panic", p, "path", x.r.URL.Path, "stack", string(debug.Stack()))
 		s.refuse(x, faultBroken)
@@ -88,7 +91,7 @@ func (s *Server) end(x *exchange) {
 	s.record(x)
 	*x = exchange{d: director.Decision{Ranked: x.d.Ranked}, body: x.body}
 	s.pool.Put(x)
-	if p == http.ErrAbortHandler {
+	if aborted {
 		panic(p) // net/http's way to cut a connection
 	}
 }

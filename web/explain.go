@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -143,7 +144,8 @@ func (x *exchange) explainEscalate() string {
 
 // explainAnswer says what the listener gets and why, in a sentence.
 func (x *exchange) explainAnswer(err error) (status int, why string) {
-	if f, ok := err.(*fault); ok {
+	var f *fault
+	if errors.As(err, &f) {
 		return f.status, f.text
 	}
 	by := "no rule holds: the default"

@@ -197,7 +197,7 @@ func writeJSON(b []byte, d *document) []byte {
 	var text strings.Builder
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false) // it is not HTML, and "&" in URLs stays readable
-	enc.Encode(out)          // strings and numbers: it cannot fail
+	_ = enc.Encode(out)      // strings and numbers: it cannot fail
 	return append(b, text.String()...)
 }
 

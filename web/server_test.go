@@ -107,7 +107,7 @@ func TestKeepAlive(t *testing.T) {
 	for range 3 {
 		io.WriteString(c, "GET /live.mp3 HTTP/1.1\r\nHost: x\r\n\r\n")
 		resp, err := http.ReadResponse(br, nil)
-		if err != nil || resp.StatusCode != 302 {
+		if err != nil || resp.StatusCode != http.StatusFound {
 			t.Fatal(resp, err)
 		}
 		io.Copy(io.Discard, resp.Body)

@@ -10,6 +10,7 @@ import (
 // back soon after it was sent to a node: the redirect may not have worked for it.
 type Escalate string
 
+// The rungs of the ladder for clients without a rule.
 const (
 	EscalateOff     Escalate = "off"     // nothing, and nothing is counted
 	EscalateObserve Escalate = "observe" // it is counted in metrics

@@ -211,7 +211,7 @@ const (
 )
 
 func readSecret(name string) (string, error) {
-	b, err := os.ReadFile(name) //nolint:gosec // the operator says which file
+	b, err := os.ReadFile(name)
 	if err == nil && len(b) > maxSecretBytes {
 		err = fmt.Errorf("%s is larger than %d KB; is it the right file?", name, maxSecretBytes>>10)
 	}

@@ -50,17 +50,16 @@ func says(text string) func(net.Conn) {
 }
 
 // readRequest reads up to the empty line behind the header.
-func readRequest(c net.Conn) string {
+func readRequest(c net.Conn) {
 	var got strings.Builder
 	b := make([]byte, 4096)
 	for !strings.Contains(got.String(), "\r\n\r\n") {
 		n, err := c.Read(b)
 		got.Write(b[:n])
 		if err != nil {
-			break
+			return
 		}
 	}
-	return got.String()
 }
 
 func endless(head, more string) func(net.Conn) {

@@ -447,10 +447,9 @@ func TestThousandNodes(t *testing.T) {
 		for i := range 1000 {
 			n := node(fmt.Sprint(i))
 			nodes = append(nodes, n)
-			switch {
-			case i%50 == 0: // 20 nodes hang
+			if i%50 == 0 { // 20 nodes hang
 				f.play(n.URLs[0], hangs)
-			default:
+			} else {
 				f.play(n.URLs[0], after(20*time.Millisecond, good))
 			}
 		}

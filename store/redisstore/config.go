@@ -196,7 +196,7 @@ func (c Config) tlsConfig(t target) (*tls.Config, error) {
 
 // readPassword returns the password in a file, without the end of its line.
 func readPassword(file string) (string, error) {
-	b, err := os.ReadFile(file) //nolint:gosec // the operator says which file
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("password file: %w", err)
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,7 +145,7 @@ func firstEntry(t *testing.T, s *signpost, path string) string {
 	n, _ := resp.Body.Read(body)
 	text := string(body[:n])
 	i := strings.Index(text, "http://127.0.0.")
-	if resp.StatusCode != 200 || i < 0 {
+	if resp.StatusCode != http.StatusOK || i < 0 {
 		t.Fatalf("%s: %s\n%s", path, resp.Status, text)
 	}
 	end := strings.IndexAny(text[i:], "\"<\r\n ")

@@ -14,10 +14,10 @@ import (
 	"github.com/signpost-fm/signpost/director/probe/probetest"
 )
 
-// blocks returns the fenced blocks of one language in a document of the repository.
-func blocks(t *testing.T, document, language string) []string {
+// blocks returns the fenced blocks of one language in README.md.
+func blocks(t *testing.T, language string) []string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "..", document))
+	b, err := os.ReadFile(filepath.Join("..", "..", "..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func blocks(t *testing.T, document, language string) []string {
 		out = append(out, m[1])
 	}
 	if len(out) == 0 {
-		t.Fatalf("%s has no block of %s", document, language)
+		t.Fatalf("README.md has no block of %s", language)
 	}
 	return out
 }
@@ -35,11 +35,11 @@ func blocks(t *testing.T, document, language string) []string {
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "signpost.yaml"), []byte(blocks(t, "README.md", "yaml")[0]), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "signpost.yaml"), []byte(blocks(t, "yaml")[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tried := 0
-	for _, line := range strings.Split(strings.Join(blocks(t, "README.md", "sh"), ""), "\n") {
+	for _, line := range strings.Split(strings.Join(blocks(t, "sh"), ""), "\n") {
 		command, _, _ := strings.Cut(line, "#")
 		args := strings.Fields(command)
 		if len(args) < 2 || args[0] != "signpost" || args[1] == "serve" { // TestReadmeAnswers serves
@@ -71,9 +71,9 @@ func TestReadmeAnswers(t *testing.T) {
 		toReal = append(toReal, example, fleet[i].URL())
 		toExample = append(toExample, fleet[i].URL(), example)
 	}
-	config := strings.NewReplacer(toReal...).Replace(blocks(t, "README.md", "yaml")[0])
+	config := strings.NewReplacer(toReal...).Replace(blocks(t, "yaml")[0])
 	s := directFile(t, config+"admin: {listen: '127.0.0.1:0'}\n")
-	for _, shown := range blocks(t, "README.md", "http") {
+	for _, shown := range blocks(t, "http") {
 		request, answer, _ := strings.Cut(shown, "\n\n")
 		path := strings.TrimPrefix(request, "GET ")
 		head, body, _ := strings.Cut(answer, "\n\n")

@@ -105,7 +105,7 @@ func ownDir(t testing.TB) string {
 	dir, err := os.MkdirTemp("", "probetest")
 	if err == nil {
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		err = os.Chmod(dir, 0o755) //nolint:gosec // it holds the password of a test server
+		err = os.Chmod(dir, 0o755)
 	}
 	if err != nil {
 		t.Fatalf("directory for icecast2: %v", err)
