@@ -44,7 +44,7 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 // dead one does. What a full or a mistaken one does says nothing of its health.
 func (d *service) doubt(f proxy.Failure) {
 	switch f.Why {
-	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded:
+	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded, proxy.WhyLost, proxy.WhySilent:
 		d.prober.Doubt(f.Node, "carrying a stream: "+f.Detail)
 	}
 }

@@ -71,7 +71,7 @@ func (s *source) other(ctx context.Context) *source {
 		return nil
 	}
 	for _, u := range s.targets() {
-		c := s.p.claim(u, s.ask.req, s.alone)
+		c := s.p.claim(u, s.ask.req, s.alone) //nolint:contextcheck // a source outlives who asked for it
 		select {
 		case <-c.ready:
 		case <-ctx.Done():
