@@ -48,9 +48,6 @@ type Carried struct {
 	Node  director.NodeID // the last that gave it
 	Bytes int64           // written to the listener
 	End   string          // why it ended, such as "listener_left"
-	// Failed are the nodes that could not be reached or that broke off. One that
-	// refuses at its limit has not failed.
-	Failed []director.NodeID
 }
 
 const (

@@ -275,7 +275,7 @@ func awaitStream(addr string) error {
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		var conn net.Conn
-		if conn, _, err = tuneIn(addr); err == nil {
+		if conn, err = tuneIn(addr); err == nil {
 			conn.Close()
 			return nil
 		}
@@ -284,24 +284,24 @@ func awaitStream(addr string) error {
 }
 
 // tuneIn connects a listener and reads the answer's head.
-func tuneIn(addr string) (net.Conn, []byte, error) {
+func tuneIn(addr string) (net.Conn, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	fmt.Fprintf(conn, "GET /live.mp3 HTTP/1.0\r\nHost: radio.example\r\nUser-Agent: bench/1\r\n\r\n")
-	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buf := make([]byte, 2048)
 	n, err := io.ReadAtLeast(conn, buf, len("HTTP/1.0 200"))
-	conn.SetReadDeadline(time.Time{})
+	_ = conn.SetReadDeadline(time.Time{})
 	if err == nil && !strings.Contains(string(buf[:n]), " 200 ") {
 		err = fmt.Errorf("answered %.60q", buf[:n])
 	}
 	if err != nil {
 		conn.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return conn, buf[:n], nil
+	return conn, nil
 }
 
 // listeners asks Icecast how many it counts.
@@ -344,7 +344,7 @@ func (a *audience) arrive() error {
 	for range arriving {
 		go func() {
 			for range todo {
-				conn, _, err := tuneIn(a.addr)
+				conn, err := tuneIn(a.addr)
 				if err != nil {
 					errs <- err
 					return

@@ -44,7 +44,7 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 // dead one does. What a full or a mistaken one does says nothing of its health.
 func (d *service) doubt(f proxy.Failure) {
 	switch f.Why {
-	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded:
+	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded, proxy.WhyLost, proxy.WhySilent:
 		d.prober.Doubt(f.Node, "carrying a stream: "+f.Detail)
 	}
 }
@@ -73,15 +73,19 @@ func (d *service) targets(mount string, node director.NodeID, client netip.Addr)
 	return all
 }
 
-// vacateEvery is how soon listeners leave a node that was drained.
-const vacateEvery = time.Second
+const (
+	// vacateEvery is how soon listeners leave a node that was drained.
+	vacateEvery = time.Second
+	// vacateAgain is when those are asked again who could not.
+	vacateAgain = 30 * time.Second
+)
 
 // vacate hands over the inline listeners of nodes that an operator has drained or
 // taken out, until ctx is done.
 func (d *service) vacate(ctx context.Context) error {
 	tick := time.NewTicker(vacateEvery)
 	defer tick.Stop()
-	left := map[director.NodeID]bool{}
+	asked := map[director.NodeID]time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -94,11 +98,13 @@ func (d *service) vacate(ctx context.Context) error {
 		}
 		for _, node := range d.proxy.Nodes() {
 			n, known := v.FindNode(node)
-			leave := !known || v.Node(n).State == director.Drained
-			if leave && !left[node] {
+			switch {
+			case known && v.Node(n).State != director.Drained:
+				delete(asked, node)
+			case time.Since(asked[node]) > vacateAgain:
 				d.proxy.Vacate(node)
+				asked[node] = time.Now()
 			}
-			left[node] = leave
 		}
 	}
 }

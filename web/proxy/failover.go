@@ -9,6 +9,9 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
+// maxTakers is how many sources are found for listeners that end before they come.
+const maxTakers = 3
+
 // Failover is one change of node under listeners.
 type Failover struct {
 	Time      time.Time       `json:"time"`
@@ -68,7 +71,7 @@ func (s *source) other(ctx context.Context) *source {
 		return nil
 	}
 	for _, u := range s.targets() {
-		c := s.p.claim(u, s.ask.req, s.alone)
+		c := s.p.claim(u, s.ask.req, s.alone) //nolint:contextcheck // a source outlives who asked for it
 		select {
 		case <-c.ready:
 		case <-ctx.Done():
@@ -104,29 +107,44 @@ func joinable(c audio.Codec) bool { return c == audio.MPEG || c == audio.ADTS }
 
 // failed is the end of the node: somebody takes over, or the listeners go.
 func (s *source) failed(cause End, k *seeking) {
-	if cause == EndUpstreamSilent {
-		s.p.evidence(Failure{Node: s.node, Why: WhySilent, Detail: "GET " + s.ask.upstream.URL + ": no audio in mid-stream"})
+	if k != nil && k.vacating {
+		k.stop()
+		k = nil
 	}
-	if k == nil || k.found == nil || k.vacating {
-		if cause == EndUpstreamSilent && k != nil { // that search was in vain
+	if cause == EndUpstreamSilent {
+		s.p.evidence(s.silence())
+		if k == nil || k.found == nil { // it has been looked for long enough
 			s.over(cause)
 			return
 		}
-		k.stop()
-		k = s.seek(cause, false)
 	}
-	k.cause = cause
-	select {
-	case to := <-k.found:
-		k.found = nil
-		if to != nil && s.handOver(to, k) {
+	for range maxTakers {
+		if k == nil || k.found == nil {
+			k = s.seek(cause, false)
+		}
+		k.cause = cause
+		select {
+		case to := <-k.found:
+			k.found = nil
+			if to == nil {
+				s.over(cause)
+				return
+			}
+			if s.handOver(to, k) {
+				return
+			}
+		case <-s.ctx.Done():
+			k.stop()
+			s.over(endOf(s.ctx, EndListenerLeft))
 			return
 		}
-	case <-s.ctx.Done():
-		k.stop()
-		cause = endOf(s.ctx, EndListenerLeft)
 	}
 	s.over(cause)
+}
+
+// silence is the evidence against a node that plays no more.
+func (s *source) silence() Failure {
+	return Failure{Node: s.node, Why: WhySilent, Detail: "GET " + s.ask.upstream.URL + ": no audio in mid-stream"}
 }
 
 // over ends the source and its listeners' streams.

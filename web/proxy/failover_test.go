@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,6 +159,33 @@ func TestSilenceThatPasses(t *testing.T) {
 		t.Error("it jumped")
 	}
 	until(t, "the other is let go", func() bool { return len(f.proxy.Nodes()) == 1 })
+}
+
+// TestSilenceThatLasts looks again for a node that was not there at first.
+func TestSilenceThatLasts(t *testing.T) {
+	t.Parallel()
+	a, b := startStation(t, 0, okHead), startStation(t, 10000, okHead)
+	cfg := quick()
+	var refused atomic.Int32
+	evidence := make(chan Failure, 100)
+	cfg.Evidence = func(f Failure) { evidence <- f }
+	cfg.Targets = func(string, director.NodeID, netip.Addr) []Upstream {
+		if refused.Add(1) == 1 {
+			return nil
+		}
+		return []Upstream{{"node1", b.url()}}
+	}
+	f := startFront(t, cfg, Request{Upstreams: upstreams(a.node)})
+	a.tell(20)
+	b.tell(20)
+	h := f.hear(t, getRequest)
+	h.frames(t, 40)
+	if frameNumber(t, h.got[len(h.got)-417:]) != 10019 || checkFrames(t, h.got) != 1 {
+		t.Errorf("it ends with frame %d", frameNumber(t, h.got[len(h.got)-417:]))
+	}
+	if e := <-evidence; e.Node != "node0" || e.Why != WhySilent {
+		t.Errorf("evidence %+v", e)
+	}
 }
 
 // TestTrickle counts a node as silent that sends far less than its bitrate.

@@ -35,17 +35,6 @@ func (h *head) get(name string) string {
 	return ""
 }
 
-// drop removes every field of that name, in any case.
-func (h *head) drop(name string) {
-	kept := h.fields[:0]
-	for _, f := range h.fields {
-		if !strings.EqualFold(f.name, name) {
-			kept = append(kept, f)
-		}
-	}
-	h.fields = kept
-}
-
 // readHead reads up to and with the empty line. Lines that are no fields, and
 // fields with control characters, are passed over: a node's odd comment must not
 // keep its audio from anyone, nor reach a listener.

@@ -71,21 +71,24 @@ func (l *lookout) quiet() bool {
 		if l.next == nil {
 			l.next = l.seek(EndUpstreamSilent, false)
 		}
-		l.silent.Reset(left)
+		l.silent.Reset(min(left, l.patience()))
 	}
 	return false
 }
 
-// found takes the end of a search, and says whether the listeners are gone.
+// found takes the end of a search, and says whether the listeners are gone. If not,
+// a node that should be left keeps them, and one that is still silent makes for
+// another search.
 func (l *lookout) found(to *source) bool {
-	l.next.found = nil
-	if to != nil && l.handOver(to, l.next) {
-		return true
+	search := l.next
+	l.next, search.found = nil, nil
+	if to == nil || !l.handOver(to, search) {
+		return false
 	}
-	if l.next.vacating { // it stays; a silent one has until its IdleTimeout
-		l.next = nil
+	if search.cause == EndUpstreamSilent {
+		l.p.evidence(l.silence())
 	}
-	return false
+	return true
 }
 
 // lost is the end of the reading.

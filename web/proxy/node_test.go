@@ -145,7 +145,7 @@ func numbered(first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		b.WriteString("\xff\xfb\x90\x64" + strings.Repeat("\x00", 32))
-		b.WriteString(fmt.Sprintf("%0381d", first+i))
+		fmt.Fprintf(&b, "%0381d", first+i)
 	}
 	return b.String()
 }

@@ -94,7 +94,7 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 			return
 		}
 	}
-	go s.carry(&hijacked{conn: conn, stall: p.cfg.StallTimeout, unwatched: make(chan struct{})})
+	go s.carry(&hijacked{conn: conn, stall: p.cfg.StallTimeout, unwatched: make(chan struct{})}) //nolint:contextcheck // the request is over, the stream is not
 }
 
 // choose returns the first source that plays, claimed; nil when there is none, or
@@ -122,7 +122,7 @@ func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) *sou
 
 // await claims a source and waits until it plays. With an error there is no claim.
 func (p *Proxy) await(ctx context.Context, u Upstream, req Request, private bool) (*source, error) {
-	src := p.claim(u, req, private)
+	src := p.claim(u, req, private) //nolint:contextcheck // a source outlives the listener it was opened for
 	select {
 	case <-src.ready:
 		if src.fail == nil {

@@ -59,7 +59,7 @@ func (s *session) flush(ctx context.Context, o *written, a answer) End {
 // play writes the stream until one side ends.
 func (s *session) play(ctx context.Context, out sink) End {
 	for {
-		s.follow()
+		_ = s.follow()
 		more := s.src.ring.more()
 		if err := s.write(out); err != nil {
 			return endOf(ctx, listenerEnd(err))

@@ -154,7 +154,7 @@ func (s *source) run() {
 	defer func() {
 		s.cancel(nil)
 		up.close()
-		<-read
+		<-read //nolint:errcheck // it has been dealt with
 	}()
 	select {
 	case err := <-read:
