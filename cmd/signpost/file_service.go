@@ -158,6 +158,9 @@ type probeSection struct {
 	Fall int `yaml:"fall" default:"2"`
 	// How many good answers in a row make it up again.
 	Rise int `yaml:"rise" default:"2"`
+	// How often each director that probes a node listens to each of its mounts for four seconds, where only that tells whether anything comes in: with a
+	// `credentials_file`, Icecast tells it by itself. 0: never.
+	Sample time.Duration `yaml:"sample" default:"1m"`
 }
 
 type proxySection struct {

@@ -236,6 +236,7 @@ func (c *converter) bounds() {
 		{c.Probe.Recheck > 0, positive, []any{"probe", "recheck"}},
 		{c.Probe.Fall > 0, positive, []any{"probe", "fall"}},
 		{c.Probe.Rise > 0, positive, []any{"probe", "rise"}},
+		{c.Probe.Sample >= 0, notNegative, []any{"probe", "sample"}},
 		{c.Proxy.MaxListeners >= 0, notNegative, []any{"proxy", "max_listeners"}},
 		{c.Proxy.MaxMbit >= 0, notNegative, []any{"proxy", "max_mbit"}},
 		{c.Proxy.MaxPerMount >= 0, notNegative, []any{"proxy", "max_per_mount"}},
@@ -291,7 +292,7 @@ func translate(e *director.ConfigError) *director.ConfigError {
 func (s *settings) probeConfig() probe.Config {
 	return probe.Config{
 		Interval: s.Probe.Interval, Timeout: s.Probe.Timeout, Recheck: s.Probe.Recheck,
-		Fall: s.Probe.Fall, Rise: s.Probe.Rise,
+		Fall: s.Probe.Fall, Rise: s.Probe.Rise, Sample: s.Probe.Sample,
 		Kind:        func(id director.NodeID) string { return s.kinds[id] },
 		Credentials: s.credential,
 	}

@@ -23,6 +23,9 @@ type Config struct {
 	// good answers make it up again. Defaults 2 and 2. A node that was never down
 	// is up with its first good answer.
 	Fall, Rise int
+	// Sample is how often each mount is listened to for some seconds whose server
+	// does not tell how many bytes come in: it takes a listener's seat. 0: never.
+	Sample time.Duration
 	// InFlight is how many probes may run at once, each with a goroutine and a
 	// socket. Default 256: as many nodes may hang before others are asked late.
 	InFlight int

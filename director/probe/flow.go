@@ -64,6 +64,7 @@ func (s *state) follow(a *answer) {
 		}
 	}
 	s.flows = flows
+	still = append(still, s.samples.silent(a.untold)...)
 	if len(still) == 0 {
 		return
 	}

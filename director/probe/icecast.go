@@ -186,10 +186,14 @@ func (s *statistics) add(src source) error {
 func (s *statistics) answer(path string) answer {
 	mounts := make([]director.MountReport, len(s.sources))
 	read := map[string]int64{}
+	var untold []string
 	for i, src := range s.sources {
 		mounts[i] = src.MountReport
 		if src.read > 0 && !src.onDemand {
 			read[src.Path] = src.read
+		}
+		if path == statusPath && !src.onDemand {
+			untold = append(untold, src.Path)
 		}
 	}
 	slices.SortFunc(mounts, func(a, b director.MountReport) int { return strings.Compare(a.Path, b.Path) })
@@ -199,6 +203,7 @@ func (s *statistics) answer(path string) answer {
 		mounts:    mounts,
 		kbit:      s.kbit,
 		read:      read,
+		untold:    untold,
 		listeners: listenersOf(mounts, s.listeners),
 		limit:     limitOf(mounts),
 	}

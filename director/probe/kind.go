@@ -34,6 +34,7 @@ func Kinds() []string {
 
 // target is whom to ask.
 type target struct {
+	kind           string
 	client         *client
 	base           string   // the node's URL, without a path of the server's own
 	path           string   // what to ask for, where the operator said so
@@ -55,6 +56,7 @@ type answer struct {
 	anyMount bool
 	kbit     float64
 	read     map[string]int64 // bytes that came in from a mount's source so far, where told
+	untold   []string         // mounts of which only listening tells whether anything comes
 
 	listeners, limit int
 }

@@ -26,6 +26,7 @@ type Prober struct {
 	kinds  map[string]kind
 	client *client
 	lookup lookup
+	listen func(ctx context.Context, t target, path string) (hears, error)
 
 	wake  chan struct{} // the schedule has changed
 	news  chan struct{}
@@ -39,6 +40,7 @@ type Prober struct {
 	suspectsOf time.Time // nodes that began to fail after this are why
 	queue      queue     // the states that are not being asked, by the time that they are due
 	inFlight   int
+	sampling   int // how many samples are being taken
 }
 
 // New returns a Prober without nodes. Nothing is asked until Run.
@@ -49,6 +51,7 @@ func New(c Config) *Prober {
 		kinds:  kinds,
 		client: &client{tls: c.TLS},
 		lookup: net.DefaultResolver.LookupNetIP,
+		listen: listen,
 		wake:   make(chan struct{}, 1),
 		news:   make(chan struct{}, 1),
 		first:  make(chan struct{}),
@@ -232,6 +235,9 @@ func (p *Prober) probe(ctx context.Context, s *state) {
 	for _, e := range news {
 		p.cfg.Log.LogAttrs(ctx, e.level, e.msg, e.attrs...)
 	}
+	if h.err == nil {
+		p.sample(ctx, s, h.answer.untold)
+	}
 }
 
 func (p *Prober) nextDue(s *state, started time.Time) time.Time {
@@ -276,13 +282,20 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 		h.looked = true
 		defer func() { h.families = <-found }()
 	}
-	name := p.cfg.Kind(s.report.Node)
-	k, ok := p.kinds[name]
+	t := p.target(s, timeout)
+	k, ok := p.kinds[t.kind]
 	if !ok {
-		h.err = fmt.Errorf("kind %q is not known: set one of %q", name, Kinds())
+		h.err = fmt.Errorf("kind %q is not known: set one of %q", t.kind, Kinds())
 		return h
 	}
+	h.answer, h.err = k.ask(ctx, t)
+	return h
+}
+
+// target describes a node for those who ask it.
+func (p *Prober) target(s *state, timeout time.Duration) target {
 	t := target{
+		kind:    p.cfg.Kind(s.report.Node),
 		client:  p.client,
 		base:    probeURL(s.urls),
 		path:    p.cfg.Path(s.report.Node),
@@ -292,8 +305,7 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 	t.mounts = s.mounts
 	p.mu.Unlock()
 	t.user, t.password, t.admin = p.cfg.Credentials(s.report.Node)
-	h.answer, h.err = k.ask(ctx, t)
-	return h
+	return t
 }
 
 // queue is a heap of states by the time that they are due.

@@ -242,6 +242,9 @@ func (d dnas) answer(paths []string, asked string) answer {
 		}
 	}
 	slices.SortFunc(a.mounts, func(a, b director.MountReport) int { return strings.Compare(a.Path, b.Path) })
+	for _, m := range a.mounts {
+		a.untold = append(a.untold, m.Path)
+	}
 	a.detail = fmt.Sprintf("GET %s: %s", asked, describe(a.server, len(a.mounts)))
 	return a
 }

@@ -14,6 +14,7 @@ type state struct {
 	urls    []string
 	mounts  []string // paths at the node that listeners are sent to
 	flows   map[string]*flow
+	samples samples
 	report  director.Report
 	probed  bool
 	asking  bool      // a probe is under way, and the state is not in the queue
