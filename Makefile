@@ -4,7 +4,7 @@ GO       ?= go
 PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl redis-server gcc libc6-dev
 PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl redis-server gcc
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-FUZZTIME ?= 3s
+FUZZTIME ?= 3000x
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
@@ -25,7 +25,8 @@ test: install-test-programs ## install what the tests need, and run them all wit
 soak: install-test-programs ## the same tests at their full size, which takes a while
 	SIGNPOST_SOAK=1 $(GO) test -count 1 -race -timeout 60m ./...
 
-# Every fuzz target runs for a moment on new inputs; its seeds run with the tests.
+# Every fuzz target runs on some new inputs; its seeds run with the tests. They are
+# counted, since go test -fuzz may fail when its time is up within a slow one.
 fuzz:
 	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package dir; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$dir"/*_test.go); do \
