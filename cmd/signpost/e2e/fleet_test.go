@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -313,4 +314,32 @@ func TestStartWithoutRedis(t *testing.T) {
 	second.eventually(5*time.Second, "Redis is filled from the copy", func() bool {
 		return edit(t, redis, nil).Nodes["n1"].State == store.NodeDrained
 	})
+}
+
+// Redis is never on the way of a request: while listeners are answered between
+// two ticks, it is asked nothing at all.
+func TestRedisIsNotOnTheWay(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)
+	redis := redistest.Start(t, redistest.Options{})
+	config := configuration(fleet, everyone+sharing(redis))
+	s := directFile(t, strings.Replace(config, "store: {", "store: {tick: 5s, ", 1))
+	asked := func() int {
+		n, err := strconv.Atoi(redis.Info("total_commands_processed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := asked()
+	own := asked() - first // commands that asking takes
+	for range 10 {
+		before := asked()
+		s.sentTo(fleet, 200, 1)
+		if asked()-before == own {
+			return
+		}
+		// A tick fell between the two.
+	}
+	t.Error("in none of 10 tries were 200 listeners answered without a call to Redis")
 }
