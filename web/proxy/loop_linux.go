@@ -188,7 +188,7 @@ func (l *loop) do(t task, now time.Duration) {
 		l.each(t.src, func(s *plain) { l.end(s, now) })
 	case taskCut:
 		for src := range l.members {
-			l.each(src, func(s *plain) { l.leave(s, EndDrained, false) })
+			l.each(src, func(s *plain) { l.part(s, EndDrained, now) })
 		}
 	case taskStop:
 		l.closing = true
@@ -313,13 +313,18 @@ func writeAll(fd int, pieces [][]byte) (int, error) {
 	return unix.Writev(fd, pieces)
 }
 
-// end gives a listener what is left, if it takes it now, and ends its stream.
+// end parts with a listener whose source is over.
 func (l *loop) end(s *plain, now time.Duration) {
+	l.p.mu.Lock()
+	end := s.src.end
+	l.p.mu.Unlock()
+	l.part(s, end, now)
+}
+
+// part gives a listener what is left, if it takes it now, and ends its stream.
+func (l *loop) part(s *plain, end End, now time.Duration) {
 	l.write(s, now)
 	if l.byFD[s.fd] == s {
-		l.p.mu.Lock()
-		end := s.src.end
-		l.p.mu.Unlock()
 		l.leave(s, end, false)
 	}
 }
