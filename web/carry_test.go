@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/signpost-fm/signpost/director"
 )
 
 // fakeCarrier answers with a few bytes, or as it is told.
@@ -169,21 +168,6 @@ func TestUpwardMismatch(t *testing.T) {
 	relay := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "Icecast 2.4.4"}}
 	if rec := w.do(relay); rec.Code != 503 {
 		t.Errorf("a relay that knows http only: %d, want 503", rec.Code)
-	}
-}
-
-func TestSchemeGaps(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, nil)
-	for i := range w.fleet.Nodes {
-		w.fleet.Nodes[i].URLs = w.fleet.Nodes[i].URLs[:1]
-	}
-	w.fleet.Mounts = []director.Mount{{Name: "/a", Kbit: 320}, {Name: "/b"}}
-	w.fleet.Nodes[1].Paths = nil
-	w.build()
-	want := []SchemeGap{{Mount: "/a", HTTPS: true, Kbit: 320}, {Mount: "/b", HTTPS: true, Kbit: 128}}
-	if diff := cmp.Diff(want, SchemeGaps(w.view.Load().Snapshot)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -169,36 +169,3 @@ func (x *exchange) explainAnswer(err error) (status int, why string) {
 	}
 	return http.StatusOK, by
 }
-
-// SchemeGap is a mount that no node serves in one of the schemes: its listeners
-// in that scheme would be carried inline, at Kbit kbit/s each.
-type SchemeGap struct {
-	Mount string
-	HTTPS bool // the scheme that is missing
-	Kbit  int
-}
-
-// SchemeGaps returns what has to be carried if listeners come in both schemes, to
-// estimate the Mbit/s that [MismatchProxy] takes.
-func SchemeGaps(s *director.Snapshot) []SchemeGap {
-	var gaps []SchemeGap
-	for m, mount := range s.Mounts() {
-		for _, scheme := range []director.Scheme{director.HTTP, director.HTTPS} {
-			if !anySpeaks(s, m, scheme) {
-				gap := SchemeGap{Mount: mount.Name, HTTPS: scheme == director.HTTPS, Kbit: mount.Kbit}
-				orDefault(&gap.Kbit, defaultKbit)
-				gaps = append(gaps, gap)
-			}
-		}
-	}
-	return gaps
-}
-
-func anySpeaks(s *director.Snapshot, m int, scheme director.Scheme) bool {
-	for n := range s.Nodes() {
-		if base, _ := s.URL(n, m, scheme); base != "" {
-			return true
-		}
-	}
-	return false
-}
