@@ -81,7 +81,7 @@ func (l *loop) compile(now time.Time) {
 		return
 	}
 	l.fleet = fleet
-	l.update(func(st *Status) { st.Revision, st.Effects = o.Revision, effects })
+	l.update(func(st *Status) { l.applied, st.Revision, st.Effects = applied, o.Revision, effects })
 	for _, e := range effects {
 		if e.Kind == Skipped {
 			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)

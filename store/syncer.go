@@ -78,6 +78,7 @@ type Syncer struct {
 
 	mu       sync.Mutex // guards what follows
 	declared declared
+	applied  director.Config // what the fleet is made of
 	overlay  Overlay
 	doubts   []Doubt // this director's own
 	status   Status
@@ -152,6 +153,14 @@ func (s *Syncer) SetConfig(c director.Config) error {
 	s.mu.Unlock()
 	s.wake()
 	return nil
+}
+
+// Config returns the configuration as declared, and as it is in force: with the
+// overlay and the registered nodes. Neither is to be changed.
+func (s *Syncer) Config() (declared, inForce director.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.declared.config, s.applied
 }
 
 // hashConfig returns a short hash that is the same wherever c means the same to

@@ -34,7 +34,13 @@ func (d *service) openAdmin(s *settings) error {
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS})
 		},
-		Log: log,
+		PublicURL: func() string { return d.settings.Load().policy.PublicURL },
+		Version:   buildVersion(),
+		Store:     "memory",
+		Log:       log,
+	}
+	if s.Store.Redis.shares() {
+		c.Store = "redis"
 	}
 	if d.proxy != nil {
 		inline := streams{d.proxy}

@@ -21,14 +21,14 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// Config is what the operators' side shows.
+// Config is what the operators' side shows and changes.
 type Config struct {
 	// Tokens returns those of which one is asked for, as "Authorization: Bearer
 	// <token>", everywhere but at /healthz. None: nobody is asked, so listen on
 	// loopback only. Nil: none.
 	Tokens func() []Token
-	// Syncer is where nodes register, and what knows all nodes. Nil: there is
-	// nothing about nodes here.
+	// Syncer is where nodes register, what knows all nodes, and what edits. Nil:
+	// there is nothing about nodes here.
 	Syncer *store.Syncer
 	// Collectors are shown at /metrics, besides Go's and the process's own.
 	Collectors []prometheus.Collector
@@ -36,11 +36,29 @@ type Config struct {
 	Explain func(Question) any
 	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
 	Streams func() any
-	Now     func() time.Time // this machine's clock; nil: time.Now
-	Log     *slog.Logger     // for faults; nil: slog.Default
+	// Dashboard makes what is shown at every path that is not the API's; nil: nothing.
+	Dashboard func(*API) http.Handler
+
+	// SafeBelow returns how many listeners may be left on a drained node that is
+	// safe to terminate; nil: none.
+	SafeBelow func() int
+	// PublicURL returns where listeners reach the directors, without a slash at
+	// its end; empty, or nil: not known.
+	PublicURL func() string
+	Version   string // of the program
+	Store     string // the kind of store: memory or redis
+
+	Now func() time.Time // this machine's clock; nil: time.Now
+	Log *slog.Logger     // for faults; nil: slog.Default
 }
 
-type server struct{ cfg Config }
+// API is the operators' side: an [http.Handler], and the answers that it gives
+// as JSON, for who wants to show them otherwise. It is safe for concurrent use.
+type API struct {
+	cfg     Config
+	handler http.Handler
+	started time.Time
+}
 
 // Question is a request that is only thought of.
 type Question struct {
@@ -51,17 +69,9 @@ type Question struct {
 }
 
 // New returns the operators' side. It fails if two collectors have the same metric.
-func New(c Config) (http.Handler, error) {
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Tokens == nil {
-		c.Tokens = func() []Token { return nil }
-	}
-	s := &server{c}
+func New(c Config) (*API, error) {
+	c.setDefaults()
+	a := &API{cfg: c, started: c.Now()}
 	reg := prometheus.NewRegistry()
 	own := []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -76,29 +86,79 @@ func New(c Config) (http.Handler, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, ctx echo.Context) { refuse(c.Log, err, ctx) }
-	e.GET("/healthz", func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
-	view, agent := s.allow(RoleView), s.allow(RoleAgent)
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(reg, promhttp.HandlerOpts{})), view)
-	e.GET("/api/v1/explain", s.explain, view)
-	if c.Streams != nil {
-		e.GET("/api/v1/streams", func(ctx echo.Context) error { return ctx.JSONPretty(http.StatusOK, c.Streams(), "  ") }, view)
-	}
-	if c.Syncer != nil {
-		e.GET("/api/v1/nodes", s.nodes, view)
-		e.GET("/api/v1/reserve", s.reserve, view)
-		e.PUT("/api/v1/nodes/:id", s.announce, agent)
-		e.POST("/api/v1/nodes/:id/drain", s.drain, agent)
-		e.DELETE("/api/v1/nodes/:id", s.deregister, agent)
-	}
-	return e, nil
+	a.routes(e, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	a.handler = e
+	return a, nil
 }
 
-func (s *server) explain(ctx echo.Context) error {
+func (c *Config) setDefaults() {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tokens == nil {
+		c.Tokens = func() []Token { return nil }
+	}
+	if c.SafeBelow == nil {
+		c.SafeBelow = func() int { return 0 }
+	}
+	if c.PublicURL == nil {
+		c.PublicURL = func() string { return "" }
+	}
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+func (a *API) routes(e *echo.Echo, metrics http.Handler) {
+	e.GET("/healthz", func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
+	view, agent := a.allow(RoleView), a.allow(RoleAgent)
+	e.GET("/metrics", echo.WrapHandler(metrics), view)
+	v1 := e.Group("/api/v1")
+	v1.GET("/explain", a.explain, view)
+	if a.cfg.Streams != nil {
+		v1.GET("/streams", func(ctx echo.Context) error { return answer(ctx, a.cfg.Streams(), nil) }, view)
+	}
+	if a.cfg.Syncer != nil {
+		v1.GET("/nodes", a.getNodes, view)
+		v1.GET("/regions", a.getRegions, view)
+		v1.GET("/regions/:id", a.getRegion, view)
+		v1.GET("/mounts", a.getMounts, view)
+		v1.GET("/status", a.getStatus, view)
+		v1.GET("/reserve", a.reserve, view)
+		v1.PUT("/nodes/:id", a.announce, agent)
+		v1.POST("/nodes/:id/drain", a.drain, agent)
+		v1.DELETE("/nodes/:id", a.deregister, agent)
+	}
+	if a.cfg.Dashboard != nil {
+		e.Any("/*", echo.WrapHandler(a.cfg.Dashboard(a)))
+	}
+}
+
+// answer answers with v as JSON, or with err.
+func answer(ctx echo.Context, v any, err error) error {
+	if err != nil {
+		return err
+	}
+	return ctx.JSONPretty(http.StatusOK, v, "  ")
+}
+
+// answerVersion answers with something that can be edited.
+func answerVersion(ctx echo.Context, v any, version string, err error) error {
+	if err == nil {
+		ctx.Response().Header().Set("ETag", `"`+version+`"`)
+	}
+	return answer(ctx, v, err)
+}
+
+func (a *API) explain(ctx echo.Context) error {
 	q, err := question(ctx)
 	if err != nil {
 		return problem(http.StatusBadRequest, err.Error())
 	}
-	return ctx.JSONPretty(http.StatusOK, s.cfg.Explain(q), "  ")
+	return ctx.JSONPretty(http.StatusOK, a.cfg.Explain(q), "  ")
 }
 
 func question(ctx echo.Context) (q Question, err error) {

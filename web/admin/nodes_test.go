@@ -87,7 +87,7 @@ func agent(instance string, change func(*Announcement)) string {
 func (r *running) nodes() map[director.NodeID]Node {
 	r.t.Helper()
 	rec := get(r.h, "/api/v1/nodes", "Bearer o")
-	var a nodesAnswer
+	var a NodesAnswer
 	if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil || rec.Code != 200 || a.Built.IsZero() {
 		r.t.Fatalf("%d %v %s", rec.Code, err, rec.Body)
 	}
@@ -129,11 +129,12 @@ func TestAnAgentsLife(t *testing.T) {
 	}
 	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
 	want := map[director.NodeID]Node{
-		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Target: 100, Limit: 150},
+		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Target: 100, Limit: 150,
+			Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 		"edge-1": {ID: "edge-1", URLs: []string{"http://edge.example:8000"}, Registered: &Holder{Instance: "i1", Token: "agents"},
-			Health: director.Up, Used: 5, Target: 50},
+			Health: director.Up, Used: 5, Target: 50, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 	}
-	ignored := cmpopts.IgnoreFields(Holder{}, "SilentMS")
+	ignored := cmp.Options{cmpopts.IgnoreFields(Holder{}, "SilentMS"), cmpopts.IgnoreFields(Node{}, "By")}
 	got := r.nodes()
 	edge := got["edge-1"]
 	if age := time.Since(edge.Since); age < 59*time.Minute || age > 61*time.Minute {

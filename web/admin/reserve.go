@@ -1,22 +1,31 @@
 package admin
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
-// reserve tells what is left when a node or a site dies.
-func (s *server) reserve(ctx echo.Context) error {
-	view := s.cfg.Syncer.View()
-	if view.Snapshot == nil {
-		return problem(http.StatusServiceUnavailable, starting)
+// ReserveAnswer is what is left when a node or a site dies.
+type ReserveAnswer struct {
+	Nodes []director.Loss `json:"nodes"`
+	Sites []director.Loss `json:"sites"`
+}
+
+// Reserve reckons what is left when a node or a site dies.
+func (a *API) Reserve() (ReserveAnswer, error) {
+	view, err := a.view()
+	if err != nil {
+		return ReserveAnswer{}, err
 	}
 	r := view.Reserve()
-	return ctx.JSONPretty(http.StatusOK, map[string][]director.Loss{"nodes": r.Nodes, "sites": r.Sites}, "  ")
+	return ReserveAnswer{append([]director.Loss{}, r.Nodes...), append([]director.Loss{}, r.Sites...)}, nil
+}
+
+func (a *API) reserve(ctx echo.Context) error {
+	out, err := a.Reserve()
+	return answer(ctx, out, err)
 }
 
 var descMissing = prometheus.NewDesc("signpost_reserve_missing_seats",

@@ -95,35 +95,30 @@ func parseToken(fields []string) (Token, error) {
 	return t, nil
 }
 
-// bearer is who asks: the context's value under this key.
-const bearer = "signpost.bearer"
-
 // anybody asks where no token is set: only this machine can.
-var anybody = Token{Name: "this machine", Role: RoleOperate}
+var anybody = Identity{Name: "local", Role: RoleOperate}
 
 // allow lets through who has a token of one of the roles. All hashes are compared,
 // each in constant time, so that nothing of a token shows in how long it takes.
-func (s *server) allow(roles ...Role) echo.MiddlewareFunc {
+func (a *API) allow(roles ...Role) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ctx echo.Context) error {
-			t, ok := s.identify(ctx.Request())
+			t, ok := a.identify(ctx.Request())
 			if !ok {
 				ctx.Response().Header().Set("WWW-Authenticate", `Bearer realm="signpost"`)
 				return problem(http.StatusUnauthorized, "give a token that is known here as Authorization: Bearer; it is one of the directors' admin.tokens_file, or that of admin.token_file")
 			}
-			for _, r := range append(roles, RoleOperate) {
-				if t.Role == r {
-					ctx.Set(bearer, t)
-					return next(ctx)
-				}
+			if t.Role.May(roles...) {
+				ctx.SetRequest(withIdentity(ctx.Request(), t))
+				return next(ctx)
 			}
 			return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, and this needs %s; use another token, or change its role in admin.tokens_file", t.Name, t.Role, roles[0]))
 		}
 	}
 }
 
-func (s *server) identify(r *http.Request) (Token, bool) {
-	tokens := s.cfg.Tokens()
+func (a *API) identify(r *http.Request) (Identity, bool) {
+	tokens := a.cfg.Tokens()
 	if len(tokens) == 0 {
 		return anybody, true
 	}
@@ -136,7 +131,7 @@ func (s *server) identify(r *http.Request) (Token, bool) {
 		which = subtle.ConstantTimeSelect(same, i, which)
 	}
 	if found == 0 || !strings.EqualFold(scheme, "Bearer") {
-		return Token{}, false
+		return Identity{}, false
 	}
-	return tokens[which], true
+	return Identity{Name: tokens[which].Name, Role: tokens[which].Role}, true
 }

@@ -1,0 +1,216 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// Node is what is known of a node, declared or registered. Times are by the
+// store's clock.
+type Node struct {
+	ID         director.NodeID `json:"id"`
+	URLs       []string        `json:"urls"`
+	Site       string          `json:"site,omitempty"`
+	Registered *Holder         `json:"registered,omitempty"` // who registered it; nil: it is declared
+
+	State  director.Reason `json:"state"`            // fit, drained, down or unverified
+	Health director.Health `json:"health"`           // which a drained node has, too
+	Detail string          `json:"detail,omitempty"` // why, in the prober's or the agent's words
+	By     string          `json:"by,omitempty"`     // the director or agent that saw it so
+	Server string          `json:"server,omitempty"` // what the server says that it is
+	Since  time.Time       `json:"since,omitzero"`   // since when it is in that state; zero: not known
+	Full   bool            `json:"full,omitempty"`   // the server itself refuses listeners
+
+	Used    int `json:"used"`     // listeners, those on their way included
+	EnRoute int `json:"en_route"` // listeners on their way
+	Target  int `json:"target,omitempty"`
+	Limit   int `json:"limit,omitempty"`
+
+	Kbit       float64 `json:"kbit"` // kbit/s sent to listeners now; 0: not told
+	MbitTarget float64 `json:"mbit_target,omitempty"`
+	MbitLimit  float64 `json:"mbit_limit,omitempty"`
+	SentPerS   float64 `json:"sent_per_s"` // listeners that all directors sent there within the last second
+	Room       float64 `json:"room"`       // 0..1
+	WarmUp     float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
+
+	Mounts []string `json:"mounts"` // public names of those that it carries now
+
+	Drained bool `json:"drained"`
+	// SafeToTerminate says that it is drained and that no more listen, or are on
+	// the way, than the threshold.
+	SafeToTerminate bool      `json:"safe_to_terminate"`
+	Drain           *Drain    `json:"drain,omitempty"`    // nil: it is not drained
+	Override        *Override `json:"override,omitempty"` // what operators made of it; nil: nothing
+
+	Version string `json:"version"` // of Override, for If-Match
+}
+
+// Drain is how far a drained node has emptied.
+type Drain struct {
+	Since           time.Time `json:"since,omitzero"` // zero: the file says so, or not known
+	Left            int       `json:"left"`           // listeners, those on their way included
+	SafeToTerminate bool      `json:"safe_to_terminate"`
+	Threshold       int       `json:"threshold"` // how many may be left
+}
+
+// Holder is the agent that holds a node's id.
+type Holder struct {
+	Instance string    `json:"instance"`
+	Token    string    `json:"token,omitempty"`
+	Until    time.Time `json:"until,omitzero"`      // for how long, if it does not report again
+	SilentMS int64     `json:"silent_ms,omitempty"` // for how long it has not reported
+}
+
+// NodesAnswer is all nodes, declared and registered, at one moment.
+type NodesAnswer struct {
+	Built time.Time `json:"snapshot_built"`
+	Nodes []Node    `json:"nodes"`
+}
+
+const starting = "the director is starting and has no snapshot yet; try again soon"
+
+// view returns the newest snapshot, or a Problem while there is none.
+func (a *API) view() (director.View, error) {
+	v := a.cfg.Syncer.View()
+	if v.Snapshot == nil {
+		return v, problem(http.StatusServiceUnavailable, starting)
+	}
+	return v, nil
+}
+
+// Nodes returns all nodes. The error is a *[Problem], as are those of the other
+// answers.
+func (a *API) Nodes() (NodesAnswer, error) {
+	view, err := a.view()
+	if err != nil {
+		return NodesAnswer{}, err
+	}
+	d := a.describer(view, a.cfg.SafeBelow())
+	out := NodesAnswer{Built: view.Built(), Nodes: make([]Node, 0, view.Nodes())}
+	for n := range view.Nodes() {
+		out.Nodes = append(out.Nodes, d.node(n))
+	}
+	return out, nil
+}
+
+// Node returns one node; threshold is how many listeners may be left on one that
+// is safe to terminate.
+func (a *API) Node(id director.NodeID, threshold int) (Node, error) {
+	view, err := a.view()
+	if err != nil {
+		return Node{}, err
+	}
+	d := a.describer(view, threshold)
+	if n, ok := view.FindNode(id); ok {
+		return d.node(n), nil
+	}
+	if r := d.registered[id]; r != nil { // in the next snapshot only
+		return Node{
+			ID: id, URLs: r.URLs, Site: r.Site, Registered: holder(r), State: director.Unverified,
+			Drained: !r.Drained.IsZero(), Mounts: []string{}, Version: version(nil),
+		}, nil
+	}
+	return Node{}, problem(http.StatusNotFound, "no node has the id "+strconv.Quote(string(id))+"; GET /api/v1/nodes lists them")
+}
+
+// A describer says what is known of a snapshot's nodes.
+type describer struct {
+	director.View
+	overlay    store.Overlay // in force
+	registered map[director.NodeID]*store.Heard
+	threshold  int
+}
+
+func (a *API) describer(view director.View, threshold int) describer {
+	all := a.cfg.Syncer.Registrations()
+	d := describer{view, a.cfg.Syncer.Overlay().InForce(view.Built()), make(map[director.NodeID]*store.Heard, len(all)), threshold}
+	for i := range all {
+		d.registered[all[i].Node] = &all[i]
+	}
+	return d
+}
+
+func (d *describer) node(n int) Node {
+	st := d.Node(n)
+	r := &st.Report
+	out := Node{
+		ID: st.ID, URLs: st.URLs, Site: st.Site,
+		State: st.State, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
+		Used: d.Live.Used(n), EnRoute: st.EnRoute, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
+		Kbit: r.Kbit, MbitTarget: st.Mbit.Target, MbitLimit: st.Mbit.Limit, SentPerS: float64(st.Recent),
+		Room: st.Room, WarmUp: st.WarmUp, Mounts: d.carried(&st), Version: version(nil),
+	}
+	out.EnRoute += out.Used - st.Used
+	if e, ok := d.overlay.Nodes[st.ID]; ok {
+		out.Override, out.Version = overrideOf(e.Stamp), version(e)
+		out.Override.State = e.State
+	}
+	held := d.registered[st.ID]
+	if held != nil {
+		out.Registered = holder(held)
+	}
+	if st.State == director.Drained {
+		out.drained(d.threshold, r, held)
+	}
+	return out
+}
+
+// drained fills in how far n has emptied.
+func (n *Node) drained(threshold int, r *director.Report, held *store.Heard) {
+	n.Since = time.Time{}
+	if n.Override != nil {
+		n.Since = n.Override.At
+	}
+	if held != nil && !held.Drained.IsZero() {
+		n.Since = held.Drained
+	}
+	known := r.Listeners >= 0 || r.Health == director.Failed
+	n.Drained, n.SafeToTerminate = true, known && n.Used <= threshold
+	n.Drain = &Drain{Since: n.Since, Left: n.Used, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
+}
+
+// carried returns the public names of the mounts that a node reports, as far as
+// the fleet serves them.
+func (d *describer) carried(st *director.NodeState) []string {
+	out := []string{}
+	for i, m := range d.Mounts() {
+		if carries(st, &d.Mounts()[i]) != nil {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+// carries returns what a node reports of a mount; nil: it does not carry it now.
+func carries(st *director.NodeState, m *director.Mount) *director.MountReport {
+	path := m.Name
+	if p, ok := st.Paths[path]; ok {
+		path = p
+	}
+	r := &st.Report
+	switch i := slices.IndexFunc(r.Mounts, func(told director.MountReport) bool { return told.Path == path }); {
+	case r.Health != director.Up:
+		return nil
+	case i >= 0:
+		return &r.Mounts[i]
+	case r.AnyMount:
+		return &director.MountReport{Path: path, Listeners: -1}
+	}
+	return nil
+}
+
+func holder(r *store.Heard) *Holder {
+	return &Holder{Instance: r.Instance, Token: r.Token, SilentMS: r.Silent.Milliseconds()}
+}
+
+func (a *API) getNodes(ctx echo.Context) error {
+	out, err := a.Nodes()
+	return answer(ctx, out, err)
+}

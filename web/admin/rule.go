@@ -1,0 +1,57 @@
+package admin
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/signpost-fm/signpost/store"
+)
+
+// RulesAnswer is the client rules in order of precedence.
+type RulesAnswer struct {
+	Revision store.Revision `json:"revision"` // of the overlay
+	Rules    []Rule         `json:"rules"`
+}
+
+// Rule is a client rule.
+type Rule struct {
+	ID      string          `json:"id,omitempty"`      // of an operator's rule; only those can be edited
+	Version string          `json:"version,omitempty"` // of it, for If-Match
+	Rule    json.RawMessage `json:"rule"`              // with the keys of the configuration file
+	Origin  string          `json:"origin"`            // overlay, file or shipped
+	Hits    uint64          `json:"hits"`              // at this director since it started
+
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+	Why    string    `json:"why,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+	Effect string    `json:"effect,omitempty"` // why it has none; empty: it is in force
+}
+
+// ClientsAnswer is the clients for which there is no rule.
+type ClientsAnswer struct {
+	Clients []Client `json:"clients"`
+}
+
+// Client is a family of clients for which there is no rule, and how far they
+// came up the ladder of answers since this director started.
+type Client struct {
+	Family  string `json:"family"`  // the user agent's first word
+	Example string `json:"example"` // one whole user agent
+
+	Requests uint64 `json:"requests"`
+	First    uint64 `json:"first"`  // asked once, and did not come back at once
+	Again    uint64 `json:"again"`  // came back soon after a redirect
+	Next     uint64 `json:"next"`   // were sent to the next node
+	Inline   uint64 `json:"inline"` // were carried inline
+	Crowd    uint64 `json:"crowd"`  // could not be told apart, for too many share an address
+
+	Suspect    bool            `json:"suspect"` // they seem unable to follow redirects
+	Why        string          `json:"why,omitempty"`
+	Suggestion *RuleSuggestion `json:"suggestion,omitempty"`
+}
+
+// RuleSuggestion is a rule that would help.
+type RuleSuggestion struct {
+	Rule json.RawMessage `json:"rule"`
+}
