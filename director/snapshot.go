@@ -15,6 +15,9 @@ type Input struct {
 	Reports map[NodeID]Report // the newest of each node
 	EnRoute map[NodeID]int    // listeners sent to a node that its report cannot have counted yet
 	Recent  map[NodeID]int    // listeners all directors sent to a node within the last second
+	// Uncounted is, by mount, how many listen whom no node counts: they are carried
+	// inline by directors and share a connection.
+	Uncounted map[string]int
 }
 
 // A Snapshot is the fleet as it stands: what Decide reads. It is immutable and
@@ -28,6 +31,8 @@ type Snapshot struct {
 	paths   []string // escaped public paths, by mount
 	carries []Reason // [mount*nodes+node]: Fit, LacksMount or NodeFull
 	warming bool     // some node is not yet warm
+
+	uncounted map[string]int
 }
 
 type nodeState struct {
@@ -47,9 +52,9 @@ type nodeState struct {
 }
 
 // Build makes the snapshot that follows prev, which may be nil: hysteresis needs
-// to know where things stood. It keeps nothing of in but the reports.
+// to know where things stood. Of in it keeps the reports and Uncounted.
 func (f *Fleet) Build(prev *Snapshot, in Input) *Snapshot {
-	s := &Snapshot{fleet: f, built: in.Now, nodes: make([]nodeState, len(f.nodes))}
+	s := &Snapshot{fleet: f, built: in.Now, nodes: make([]nodeState, len(f.nodes)), uncounted: in.Uncounted}
 	for i := range f.nodes {
 		s.nodes[i] = f.state(i, prev, in)
 		s.warming = s.warming || s.nodes[i].warm < 1
@@ -311,6 +316,11 @@ func (s *Snapshot) Mounts() []Mount { return s.mounts }
 
 // Mount returns a mount by its number in a Decision. The caller does not change it.
 func (s *Snapshot) Mount(m int) *Mount { return &s.mounts[m] }
+
+// Uncounted returns how many listen to a mount whom no node counts: they are
+// carried inline by directors and share a connection. It is below 0 where a
+// connection is kept for nobody.
+func (s *Snapshot) Uncounted(m int) int { return s.uncounted[s.mounts[m].Name] }
 
 // FindMount returns the number of the mount with this name or alias.
 func (s *Snapshot) FindMount(name string) (int, bool) {

@@ -33,12 +33,41 @@ func (l *loop) build() {
 			sum.add(c)
 		}
 	}
-	l.snapshot = l.fleet.Build(l.snapshot, director.Input{Now: now, Reports: l.verdicts, EnRoute: sum.enRoute, Recent: sum.recent})
+	l.snapshot = l.fleet.Build(l.snapshot, director.Input{
+		Now: now, Reports: l.verdicts, EnRoute: sum.enRoute, Recent: sum.recent, Uncounted: l.uncounted(),
+	})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(*Status) { l.built = l.cfg.Now() })
 	if first {
 		close(l.ready)
 	}
+}
+
+// uncounted sums over all live directors whom they carry and no node counts.
+func (l *loop) uncounted() map[string]int {
+	sum := map[string]int{}
+	add := func(of map[string]int) {
+		for mount, n := range of {
+			if n >= -maxCount && n <= maxCount { // else it is rubbish
+				sum[mount] += n
+			}
+		}
+	}
+	add(l.carried())
+	for i := range l.picture.Directors {
+		if d := &l.picture.Directors[i]; d.ID != l.cfg.Director {
+			add(d.Uncounted)
+		}
+	}
+	return sum
+}
+
+// carried is this director's own part of it.
+func (l *loop) carried() map[string]int {
+	if l.cfg.Uncounted == nil {
+		return nil
+	}
+	return l.cfg.Uncounted()
 }
 
 // live makes the counters of the newest snapshot.

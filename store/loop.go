@@ -142,9 +142,11 @@ func (l *loop) exchange(ctx context.Context) {
 	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
 		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
 	}
+	uncounted := l.carried()
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
 	l.mu.Unlock()
+	o.Director.Uncounted = uncounted
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 		defer cancel()

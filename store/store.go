@@ -101,9 +101,12 @@ type Director struct {
 	Config string `json:"config"`         // a hash of its declared configuration
 	// Suspect says why this director does not trust its own probes: most nodes
 	// failed for it at once. Empty: it does. Others do without its bad reports.
-	Suspect string    `json:"suspect,omitempty"`
-	Doubts  []Doubt   `json:"doubts,omitempty"` // of the last seconds
-	Seen    time.Time `json:"seen,omitzero"`    // its last Sync; set by the store
+	Suspect string `json:"suspect,omitempty"`
+	// Uncounted is, by mount, how many it carries inline whom no node counts, for
+	// they share a connection. It may be below 0.
+	Uncounted map[string]int `json:"uncounted,omitempty"`
+	Doubts    []Doubt        `json:"doubts,omitempty"` // of the last seconds
+	Seen      time.Time      `json:"seen,omitzero"`    // its last Sync; set by the store
 }
 
 // A Count is how many listeners one director sent to a node within the bucket

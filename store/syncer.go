@@ -43,6 +43,10 @@ type SyncerConfig struct {
 	Config director.Config // as declared, without the overlay
 	Prober Prober
 
+	// Uncounted returns, by mount, how many listeners this director carries whom no
+	// node counts. It is called each tick and must not block. nil: it carries none.
+	Uncounted func() map[string]int
+
 	Director string // unique to this run of the process; empty: the host's name and some chance
 	Site     string // where this director stands; may be empty
 	// StateDir is a directory that exists, in which a copy of the overlay is

@@ -76,8 +76,9 @@ func (s *Server) carry(x *exchange) error {
 		x.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	// The upstream connection is a listener that no report of the node has counted yet.
-	s.count(x)
+	// The node will count connections, not listeners, and only the Carrier knows when
+	// it opens one.
+	s.sent(x)
 	x.inline = true
 	err := s.cfg.Carrier.Carry(x.w, x.r, stream, s.carried(x))
 	if err == nil {

@@ -144,9 +144,9 @@ func onlyMount(sources []fleetSource, s *director.Snapshot, name string) []fleet
 	return nil
 }
 
-// fleetSources sums what the nodes report, by mount in the mounts' order. Like at
-// Icecast, a mount that nobody carries now is not among them. Drained nodes are:
-// their listeners still listen.
+// fleetSources sums what the nodes report and whom directors carry beyond that, by
+// mount in the mounts' order. Like at Icecast, a mount that nobody carries now is not
+// among them. Drained nodes are: their listeners still listen.
 func fleetSources(s *director.Snapshot) []fleetSource {
 	sums := make([]fleetSource, len(s.Mounts()))
 	for n := range s.Nodes() {
@@ -170,10 +170,13 @@ func fleetSources(s *director.Snapshot) []fleetSource {
 		}
 	}
 	carried := sums[:0]
-	for _, src := range sums {
+	for m, src := range sums {
 		if src.mount == "" {
 			continue
 		}
+		inline := s.Uncounted(m)
+		src.Listeners = max(0, src.Listeners+inline)
+		src.ListenerPeak = max(src.ListenerPeak+inline, src.Listeners)
 		src.Type = orMPEG(src.Type)
 		if !src.started.IsZero() {
 			src.Start, src.StartISO = icecastTimes(src.started)

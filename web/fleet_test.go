@@ -102,6 +102,31 @@ func TestFleetStatusSumsTheNodes(t *testing.T) {
 	}
 }
 
+// Whom directors carry over one connection, the nodes count as one.
+func TestFleetStatusCountsWhomDirectorsCarry(t *testing.T) {
+	t.Parallel()
+	for uncounted, want := range map[int]string{0: "3", 40: "43", -1: "2", -9: "0"} {
+		w := newWorld(t, nil)
+		f, err := director.Compile(w.fleet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := director.Input{
+			Now:       epoch,
+			Reports:   map[director.NodeID]director.Report{"fra1": up("fra1", director.MountReport{Path: "/live.mp3", Listeners: 3, Peak: 3})},
+			Uncounted: map[string]int{"/live.mp3": uncounted, "/never.mp3": 7},
+		}
+		w.view.Store(&director.View{Snapshot: f.Build(nil, in), Live: w.live})
+		source, _ := w.status("/status-json.xsl")["source"].(map[string]any)
+		if source["listeners"] != json.Number(want) {
+			t.Errorf("%d that no node counts: %v listeners, want %s", uncounted, source["listeners"], want)
+		}
+		if peak, _ := source["listener_peak"].(json.Number).Int64(); uncounted > 0 && peak < 43 {
+			t.Errorf("the peak is %d", peak)
+		}
+	}
+}
+
 func TestFleetStatusFollowsPaths(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -22,22 +22,25 @@ func (x *exchange) location() string {
 	return x.nodeURL(x.d.Ranked[0].Node, x.listener.Scheme)
 }
 
-// count notes that a listener is on its way to the first node: once for what one
-// listener asks within a second, and never for who only looks.
+// count notes that a listener is on its way to the first node.
 func (s *Server) count(x *exchange) {
-	if x.looks {
-		return
+	if s.sent(x) && x.view.Live != nil {
+		x.view.Live.Count(x.d.Ranked[0].Node)
 	}
-	node := x.d.Ranked[0].Node
-	id := x.view.NodeID(node)
+}
+
+// sent notes where a listener is sent, and says whether that is one more: it is once
+// for what one listener asks within a second, and never for who only looks.
+func (s *Server) sent(x *exchange) bool {
+	if x.looks {
+		return false
+	}
+	id := x.view.NodeID(x.d.Ranked[0].Node)
 	v, mu := s.visits.acquire(x.key, x.at)
 	counts := v.send(x.at, id)
 	mu.Unlock()
-	if !counts {
-		return
+	if counts {
+		s.stats.nodes.add(string(id))
 	}
-	s.stats.nodes.add(string(id))
-	if x.view.Live != nil {
-		x.view.Live.Count(node)
-	}
+	return counts
 }

@@ -49,6 +49,27 @@ func (d *service) doubt(f proxy.Failure) {
 	}
 }
 
+// opening counts a connection for streams that are carried inline as a listener on
+// its way to the node: so the node will count it, whether one listener has it to
+// himself or a thousand share it.
+func (d *service) opening(node director.NodeID) {
+	v := d.syncer.View()
+	if v.Snapshot == nil {
+		return
+	}
+	if n, ok := v.FindNode(node); ok {
+		v.Live.Count(n)
+	}
+}
+
+// uncounted is whom the fleet's numbers would miss.
+func (d *service) uncounted() map[string]int {
+	if d.proxy == nil {
+		return nil
+	}
+	return d.proxy.Uncounted()
+}
+
 // targetsWanted is how many nodes are tried for listeners whose node has failed.
 const targetsWanted = 3
 

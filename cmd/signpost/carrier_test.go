@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 const inlineFleet = `
-listen: {http: "127.0.0.1:0"}
+listen: {http: "127.0.0.1:0", max_per_key: 0, max_per_address: 0}
 admin: {listen: ""}
 mounts: [/live.mp3]
 proxy: {drain_timeout: 1s}
@@ -92,6 +93,56 @@ func TestInline(t *testing.T) {
 	}
 }
 
+// TestWhoIsCounted: the fleet's numbers have every inline listener, and the node only
+// the connections that it has.
+func TestWhoIsCounted(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		alone string
+		used  int
+	}{"shared": {"false", 1}, "per listener": {"true", 5}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := demonode.New(demonode.Options{Addr: "127.0.0.1:0"})
+			if err := n.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { n.Close() })
+			text := strings.Replace(fmt.Sprintf(inlineFleet, n.URL(), false, "http://127.0.0.1:1", true), "proxy: {", "probe: {interval: 200ms}\nproxy: {per_listener: "+c.alone+", ", 1)
+			s, err := readConfig("radio.yaml", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := start(s, options{log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.close()
+			addr := d.addrs[0].String()
+			eventually(t, "a stream", func() bool { return listenTo(t, addr) != nil })
+			for range 4 {
+				if listenTo(t, addr) == nil {
+					t.Fatal("there was a stream a moment ago")
+				}
+			}
+			used := func() int { v := d.syncer.View(); i, _ := v.FindNode("one"); return v.Live.Used(i) }
+			if got := used(); got != c.used {
+				t.Errorf("at once the node seems to hold %d listeners, want %d", got, c.used)
+			}
+			fleet := func() string { return page(t, "http://"+addr+"/status-json.xsl") }
+			eventually(t, "the fleet has five listeners", func() bool { return strings.Contains(fleet(), `"listeners":5`) })
+			eventually(t, "the node reports what it has, and nobody is on the way", func() bool {
+				v := d.syncer.View()
+				i, _ := v.FindNode("one")
+				return v.Node(i).EnRoute == 0 && v.Node(i).Report.Listeners == c.used && used() == c.used
+			})
+			if got := fleet(); !strings.Contains(got, `"listeners":5`) {
+				t.Errorf("then the fleet has other numbers: %s", got)
+			}
+		})
+	}
+}
+
 // comesFrom waits until one node, and no other, is where the inline stream comes from.
 func comesFrom(t *testing.T, d *service, node director.NodeID) {
 	t.Helper()
@@ -128,4 +179,19 @@ func listenTo(t *testing.T, addr string) *bufio.Reader {
 	}
 	t.Cleanup(func() { conn.Close() })
 	return r
+}
+
+// page reads what is at a URL.
+func page(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", url, resp.Status, err)
+	}
+	return string(b)
 }

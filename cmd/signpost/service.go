@@ -63,7 +63,7 @@ func start(s *settings, o options) (*service, error) {
 	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed()}
 	d.settings.Store(s)
 	for _, step := range []func(*settings) error{
-		d.openGeo, d.openStore, d.openProber, d.openSyncer, d.openProxy, d.openWeb, d.openPublic, d.openAdmin,
+		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
 			d.close()
@@ -156,6 +156,7 @@ func (d *service) openSyncer(s *settings) error {
 		Store: d.store, Config: s.fleet, Prober: d.prober,
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Stale:     3 * s.probeConfig().Detection(),
+		Uncounted: d.uncounted,
 		DownAfter: s.Store.Registered.DownAfter, ForgetAfter: s.Store.Registered.ForgetAfter,
 		Log: d.log.With("part", "store"),
 	})
@@ -174,10 +175,18 @@ func (d *service) openProxy(s *settings) error {
 	c.Log = d.log.With("part", "proxy")
 	c.Targets = d.targets
 	c.Evidence = d.doubt
+	c.Opening = d.opening
 	d.proxy = proxy.New(c)
 	d.closing.add("proxy", d.proxy.Drain)
-	d.closing.run("hand-over of inline listeners", d.vacate)
-	d.closing.run("memory of inline listeners", d.trim)
+	return nil
+}
+
+// openInline begins to look after those who are carried inline.
+func (d *service) openInline(*settings) error {
+	if d.proxy != nil {
+		d.closing.run("hand-over of inline listeners", d.vacate)
+		d.closing.run("memory of inline listeners", d.trim)
+	}
 	return nil
 }
 

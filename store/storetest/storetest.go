@@ -97,7 +97,8 @@ func edit(t *testing.T, s store.Store, at store.Revision, o store.Overlay) {
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func offer(id string, counts ...store.Count) store.Offer {
-	return store.Offer{Director: store.Director{ID: id, Site: "site-" + id, Config: "c0ffee"}, Counts: counts}
+	d := store.Director{ID: id, Site: "site-" + id, Config: "c0ffee", Uncounted: map[string]int{"/" + id: len(id), "/lingers": -1}}
+	return store.Offer{Director: d, Counts: counts}
 }
 
 func count(node director.NodeID, bucket, n int) store.Count {

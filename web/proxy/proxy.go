@@ -91,6 +91,9 @@ type Config struct {
 	Targets func(mount string, node director.NodeID, client netip.Addr) []Upstream
 	// Evidence is told what nodes did instead of playing. It must not block.
 	Evidence func(Failure)
+	// Opening is told of each connection that is about to be opened, which the node
+	// will count as a listener, however many share it. It must not block.
+	Opening func(director.NodeID)
 
 	TLS *tls.Config  // toward https nodes; nil: verify with the system's roots
 	Log *slog.Logger // nil: slog.Default

@@ -139,6 +139,9 @@ func (s *source) keep() bool {
 func (s *source) run() {
 	defer s.p.open.Done()
 	defer s.cancel(nil)
+	if opening := s.p.cfg.Opening; opening != nil {
+		opening(s.ask.upstream.Node)
+	}
 	up, err := s.p.openOne(s.ctx, s.ask)
 	if err != nil {
 		s.refuse(err)

@@ -106,14 +106,38 @@ func (p *Proxy) Streams() []StreamState {
 	return out
 }
 
+// Uncounted returns, for each mount that is carried, how many listen whom no node
+// counts, for they share a connection with another. It is below 0 where a
+// connection lingers for nobody.
+func (p *Proxy) Uncounted() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[string]int{}
+	for s := range p.sources {
+		if s.playing() {
+			all[s.mount.name] += s.claims - 1
+		}
+	}
+	maps.DeleteFunc(all, func(_ string, n int) bool { return n == 0 })
+	return all
+}
+
+// playing says whether the node has answered with the stream.
+func (s *source) playing() bool {
+	select {
+	case <-s.ready:
+		return s.fail == nil
+	default:
+		return false
+	}
+}
+
 // state is what can be said of s. Proxy.mu is held.
 func (s *source) state() UpstreamState {
 	u := UpstreamState{
 		Node: s.ask.upstream.Node, Since: s.began, Listeners: s.claims, Private: s.private, Bytes: s.arrived.Load(),
 	}
-	select {
-	case <-s.ready:
-	default:
+	if !s.playing() {
 		return u
 	}
 	u.Playing, u.Node = true, s.node
