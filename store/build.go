@@ -11,7 +11,7 @@ import (
 // build makes a snapshot of what is known and puts it in the place of the last.
 func (l *loop) build() {
 	now := l.now()
-	l.compile(now)
+	anew := l.compile(now)
 	reports := byNode(now, l.cfg.Director, l.reports(), l.picture.Reports)
 	live := l.assign(now, reports)
 	if !l.probed || !l.answered {
@@ -38,6 +38,9 @@ func (l *loop) build() {
 	})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(*Status) { l.built = l.cfg.Now() })
+	if anew {
+		l.changed.ring()
+	}
 	if first {
 		close(l.ready)
 	}
@@ -90,8 +93,9 @@ type compiled struct {
 }
 
 // compile brings the fleet up to date with the declared configuration and the
-// overlay. Nothing is done while both are the same and no entry has expired.
-func (l *loop) compile(now time.Time) {
+// overlay, and says whether it is another. Nothing is done while both are the same
+// and no entry has expired.
+func (l *loop) compile(now time.Time) (anew bool) {
 	l.mu.Lock()
 	d, o := l.declared, l.overlay
 	l.mu.Unlock()
@@ -101,13 +105,13 @@ func (l *loop) compile(now time.Time) {
 	joining, edit := l.registry.nodes()
 	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && c.joined == edit && reflect.DeepEqual(c.overlay, o) &&
 		(c.until.IsZero() || now.Before(c.until)) {
-		return
+		return false
 	}
 	fleet, applied, effects, err := compile(l.join(d.config, joining), o, now)
 	l.compiled = compiled{d.edit, edit, o, o.NextExpiry(now)}
 	if err != nil { // not to be expected: d compiled before
 		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
-		return
+		return false
 	}
 	l.fleet = fleet
 	l.update(func(st *Status) { l.applied, st.Revision, st.Effects = applied, o.Revision, effects })
@@ -123,6 +127,7 @@ func (l *loop) compile(now time.Time) {
 	}
 	l.evidence.know(applied.Nodes)
 	l.ledgers.prune(func(id director.NodeID) bool { return declaredNode[id] })
+	return true
 }
 
 // probed returns the nodes of an applied configuration that are to be probed. For

@@ -187,6 +187,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 		offset := nextOffset(l.offset, r.began, r.ended, r.picture.Now)
 		l.ledgers.shift(offset - l.offset)
 		l.offset = offset
+		l.ahead.Store(int64(offset))
 		l.picture = r.picture
 		l.registry.setOffset(offset)
 		l.registry.adopt(l.cfg.Now(), r.picture)
@@ -194,6 +195,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.adopt(r.picture.Overlay)
 		l.heed(r.picture)
 	}
+	l.exchanged.ring()
 	l.build()
 	if l.again {
 		l.exchange(ctx)

@@ -29,6 +29,7 @@ type Overlay struct {
 	Nodes    map[director.NodeID]NodeSetting `json:"nodes,omitempty"`
 	Rules    []Rule                          `json:"rules,omitempty"` // in order: the first match wins
 	Notes    []Note                          `json:"notes,omitempty"`
+	History  []Change                        `json:"history,omitempty"` // the newest changes, the oldest of them first
 
 	Unknown map[string]json.RawMessage `json:"-"`
 }
@@ -39,6 +40,8 @@ type Stamp struct {
 	At    time.Time `json:"at"`
 	Why   string    `json:"why,omitempty"`
 	Until time.Time `json:"until,omitzero"` // from then on it has no effect; zero: until it is taken back
+	// Revision is that of the edit that made the entry as it is. 0: an older Signpost made it.
+	Revision Revision `json:"revision,omitempty"`
 
 	Unknown map[string]json.RawMessage `json:"-"`
 }
@@ -82,7 +85,8 @@ type Note struct {
 }
 
 // Clone returns a copy that can be edited without changing o. The weights of a
-// Row and the bytes of a Rule are shared: replace them, do not write to them.
+// Row, the bytes of a Rule and the history are shared: replace them, do not write
+// to them.
 func (o Overlay) Clone() Overlay {
 	o.Rows = maps.Clone(o.Rows)
 	o.Nodes = maps.Clone(o.Nodes)
@@ -115,24 +119,6 @@ func (o Overlay) NextExpiry(now time.Time) time.Time {
 }
 
 func (s Stamp) expired(now time.Time) bool { return !s.Until.IsZero() && !s.Until.After(now) }
-
-// stamps returns every entry's Stamp by the entry's name, such as "rows/de".
-func (o Overlay) stamps() map[string]Stamp {
-	all := make(map[string]Stamp, len(o.Rows)+len(o.Nodes)+len(o.Rules)+len(o.Notes))
-	for id, e := range o.Rows {
-		all["rows/"+string(id)] = e.Stamp
-	}
-	for id, e := range o.Nodes {
-		all["nodes/"+string(id)] = e.Stamp
-	}
-	for _, e := range o.Rules {
-		all["rules/"+e.ID] = e.Stamp
-	}
-	for _, e := range o.Notes {
-		all["notes/"+e.ID] = e.Stamp
-	}
-	return all
-}
 
 // Validate says what is wrong with o in itself, whatever the fleet is: the
 // errors of all entries, joined, each with the entry's name. It lets pass what

@@ -22,6 +22,8 @@ type (
 	plainNodeSetting NodeSetting
 	plainRule        Rule
 	plainNote        Note
+	plainChange      Change
+	plainEntryChange EntryChange
 
 	overlayDocument struct {
 		Schema int `json:"schema"`
@@ -78,6 +80,14 @@ func (r Rule) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plai
 // MarshalJSON writes the unknown fields too.
 func (n Note) MarshalJSON() ([]byte, error) { return marshalWith(n.Unknown, plainNote(n)) }
 
+// MarshalJSON writes the unknown fields too.
+func (c Change) MarshalJSON() ([]byte, error) { return marshalWith(c.Unknown, plainChange(c)) }
+
+// MarshalJSON writes the unknown fields too.
+func (c EntryChange) MarshalJSON() ([]byte, error) {
+	return marshalWith(c.Unknown, plainEntryChange(c))
+}
+
 // UnmarshalJSON keeps the fields it does not know.
 func (r *Row) UnmarshalJSON(b []byte) (err error) {
 	r.Unknown, err = unmarshalWith(b, (*plainRow)(r))
@@ -102,6 +112,18 @@ func (n *Note) UnmarshalJSON(b []byte) (err error) {
 	return err
 }
 
+// UnmarshalJSON keeps the fields it does not know.
+func (c *Change) UnmarshalJSON(b []byte) (err error) {
+	c.Unknown, err = unmarshalWith(b, (*plainChange)(c))
+	return err
+}
+
+// UnmarshalJSON keeps the fields it does not know.
+func (c *EntryChange) UnmarshalJSON(b []byte) (err error) {
+	c.Unknown, err = unmarshalWith(b, (*plainEntryChange)(c))
+	return err
+}
+
 // marshalWith writes the struct known and, behind its fields, the unknown ones.
 func marshalWith(unknown map[string]json.RawMessage, known any) ([]byte, error) {
 	b, err := json.Marshal(known)
@@ -122,6 +144,11 @@ func marshalWith(unknown map[string]json.RawMessage, known any) ([]byte, error) 
 // unmarshalWith reads into the struct that known points to, and returns the
 // fields that it has no place for; nil if there are none.
 func unmarshalWith(b []byte, known any) (map[string]json.RawMessage, error) {
+	strict := json.NewDecoder(bytes.NewReader(b))
+	strict.DisallowUnknownFields()
+	if strict.Decode(known) == nil { // as a rule, and twice as fast
+		return nil, nil
+	}
 	if err := json.Unmarshal(b, known); err != nil {
 		return nil, err
 	}

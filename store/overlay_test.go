@@ -120,7 +120,7 @@ func TestOverlayKeepsWhatItDoesNotKnow(t *testing.T) {
 		`"nodes":{"n1":{"state":"drained","by":"anna","at":"2026-03-01T12:00:00Z","until":"2026-03-01T13:00:00Z","depth":2}},` +
 		`"rules":[{"id":"r","rule":{"agent":"a*"},"by":"anna","at":"2026-03-01T12:00:00Z","hits":3}],` +
 		`"notes":[{"id":"n","text":"t","by":"anna","at":"2026-03-01T12:00:00Z","pinned":true}],` +
-		`"history":[{"revision":6}]}`
+		`"history":[{"revision":6,"by":"ben","at":"2026-03-01T11:00:00Z","entries":[{"entry":"notes/n","after":{"x":1},"depth":1}],"via":"api"}],"moods":[{"x":1}]}`
 	var o Overlay
 	if err := json.Unmarshal([]byte(doc), &o); err != nil {
 		t.Fatal(err)

@@ -80,6 +80,10 @@ type Syncer struct {
 	evidence evidence
 	registry *registry
 
+	ahead     atomic.Int64 // store's clock minus ours, in nanoseconds
+	changed   bell         // the overlay or the fleet has
+	exchanged bell         // an exchange has ended, well or not
+
 	mu       sync.Mutex // guards what follows
 	declared declared
 	applied  director.Config // what the fleet is made of
@@ -238,8 +242,10 @@ func (s *Syncer) adopt(o Overlay) {
 	s.mu.Unlock()
 	switch {
 	case o.Revision > held.Revision:
+		s.changed.ring()
 		s.cfg.Log.Info("the overlay was edited", "revision", o.Revision, "before", held.Revision)
 	case o.Revision == held.Revision && !reflect.DeepEqual(o, held):
+		s.changed.ring()
 		s.cfg.Log.Warn("the store has another overlay under the same revision, and the store's stands", "revision", o.Revision)
 	}
 }

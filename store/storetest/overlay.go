@@ -116,7 +116,7 @@ func testRefill(t *testing.T, b *backend) {
 
 func testUnknownFields(t *testing.T, b *backend) {
 	var o store.Overlay
-	doc := `{"schema":1,"revision":3,"history":[{"x":1}],
+	doc := `{"schema":1,"revision":3,"moods":[{"x":1}],
 		"rows":{"de":{"weights":{"n1":1},"mode":"soft","by":"anna","at":"2026-03-01T12:00:00Z"}},
 		"nodes":{"n1":{"state":"resting","depth":2,"by":"anna","at":"2026-03-01T12:00:00Z"}}}`
 	if err := json.Unmarshal([]byte(doc), &o); err != nil {
@@ -127,8 +127,8 @@ func testUnknownFields(t *testing.T, b *backend) {
 	if diff := cmp.Diff(o, take(t, b.open(t), offer("a")).Overlay, same); diff != "" {
 		t.Errorf("overlay (-want +got):\n%s", diff)
 	}
-	if string(o.Unknown["history"]) != `[{"x":1}]` {
-		t.Errorf("the unknown field reads %s", o.Unknown["history"])
+	if string(o.Unknown["moods"]) != `[{"x":1}]` {
+		t.Errorf("the unknown field reads %s", o.Unknown["moods"])
 	}
 }
 

@@ -1,0 +1,29 @@
+package store
+
+import "sync"
+
+// A bell wakes everybody who waits for it, however many they are. The zero bell
+// is ready, and costs nothing while nobody waits. Safe for concurrent use.
+type bell struct {
+	mu   sync.Mutex
+	rung chan struct{} // nil: nobody waits
+}
+
+// wait returns a channel that is closed when the bell rings next.
+func (b *bell) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung == nil {
+		b.rung = make(chan struct{})
+	}
+	return b.rung
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung != nil {
+		close(b.rung)
+		b.rung = nil
+	}
+}

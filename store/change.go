@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Author is who makes a change, why, and until when its entries hold.
+type Author struct {
+	By, Why string
+	Until   time.Time // zero: until they are taken back
+}
+
+// Change edits the overlay in the store and at this director. edit is given a
+// clone of the newest overlay and changes its entries; it may refuse with an
+// error of its own, which is returned as it is. Every entry that differs is
+// stamped with a, the store's time and the new revision, whatever Stamp edit left
+// in it, and the history has what was there before. If nothing differs, nothing
+// is done: the Change has no entries and the revision that stands.
+//
+// When somebody else was faster, edit is called again with what stands now, until
+// ctx is done: edits of different entries all succeed, and edit sees what became
+// of its own. After a success [Syncer.Overlay] returns the result, and the next
+// View, some milliseconds later, obeys it; other directors follow within a
+// fraction of a second.
+//
+// Errors but edit's: a refusal by [Overlay.Validate], or one that wraps
+// [ErrAway], with which the change may have been made all the same, as the
+// history then tells.
+func (s *Syncer) Change(ctx context.Context, a Author, edit func(o *Overlay) error) (Change, error) {
+	return s.change(ctx, a, func(base Overlay, c *Change) (Overlay, error) {
+		o := base.Clone()
+		if err := edit(&o); err != nil {
+			return o, err
+		}
+		o.restamp(base.entries(), Stamp{By: c.By, At: c.At, Why: c.Why, Until: a.Until.UTC(), Revision: c.Revision})
+		return o, nil
+	})
+}
+
+// Undo takes back the change that made revision r, as a change of its own: its
+// entries are again what they were before, with the stamps that they had.
+// a.Until is of no use here. With a *[StaleError] one of them is no longer as r
+// left it; with [ErrNoSuchChange] the history does not reach back to r. Other
+// errors are those of [Syncer.Change].
+func (s *Syncer) Undo(ctx context.Context, a Author, r Revision) (Change, error) {
+	return s.change(ctx, a, func(base Overlay, c *Change) (Overlay, error) {
+		c.Undoes = r
+		return base.undone(r)
+	})
+}
+
+// change makes a Change of what draft returns for the newest overlay, and goes
+// on until it stands or ctx is done.
+func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, c *Change) (Overlay, error)) (Change, error) {
+	if a.By == "" {
+		return Change{}, errors.New("the edit is refused: it does not say who makes it")
+	}
+	for {
+		exchanged := s.exchanged.wait()
+		base := s.Overlay()
+		c := Change{Revision: base.Revision + 1, By: a.By, At: s.Now().Truncate(time.Millisecond), Why: a.Why}
+		o, err := draft(base, &c)
+		if err != nil {
+			return Change{}, err
+		}
+		if err := o.Validate(); err != nil {
+			return Change{}, fmt.Errorf("the edit is refused: %w", err)
+		}
+		if c.Entries = diff(base, o); len(c.Entries) == 0 {
+			return Change{Revision: base.Revision}, nil
+		}
+		o.History = base.History
+		o.remember(c)
+		_, err = s.Edit(ctx, base.Revision, o)
+		switch {
+		case err == nil:
+			return c, nil
+		case !errors.Is(err, ErrConflict):
+			return Change{}, err
+		}
+		select { // the next exchange brings what stands
+		case <-exchanged:
+		case <-ctx.Done():
+			return Change{}, fmt.Errorf("%w: others edit without a pause, or the store does not answer: %w", ErrAway, ctx.Err())
+		}
+	}
+}
+
+// Changes returns a channel that is closed when the overlay, or the configuration
+// that snapshots are built from, may have changed. Take the channel first and
+// read what there is after it, then nothing is missed. Any number may wait.
+func (s *Syncer) Changes() <-chan struct{} { return s.changed.wait() }
+
+// Now returns the time by the store's clock, as well as it is known.
+func (s *Syncer) Now() time.Time {
+	return s.cfg.Now().Add(time.Duration(s.ahead.Load())).UTC().Round(0)
+}
