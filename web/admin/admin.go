@@ -58,6 +58,9 @@ type API struct {
 	cfg     Config
 	handler http.Handler
 	started time.Time
+
+	sessions sessions
+	throttle throttle
 }
 
 // Question is a request that is only thought of.
@@ -86,6 +89,7 @@ func New(c Config) (*API, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, ctx echo.Context) { refuse(c.Log, err, ctx) }
+	e.Pre(a.guard)
 	a.routes(e, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	a.handler = e
 	return a, nil
@@ -109,14 +113,19 @@ func (c *Config) setDefaults() {
 	}
 }
 
+const healthPath = "/healthz"
+
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 func (a *API) routes(e *echo.Echo, metrics http.Handler) {
-	e.GET("/healthz", func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
+	e.GET(healthPath, func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
 	view, agent := a.allow(RoleView), a.allow(RoleAgent)
 	e.GET("/metrics", echo.WrapHandler(metrics), view)
 	v1 := e.Group("/api/v1")
+	v1.POST("/session", a.login)
+	v1.DELETE("/session", a.logout)
+	v1.GET("/session", a.whoami, view)
 	v1.GET("/explain", a.explain, view)
 	if a.cfg.Streams != nil {
 		v1.GET("/streams", func(ctx echo.Context) error { return answer(ctx, a.cfg.Streams(), nil) }, view)
@@ -133,7 +142,7 @@ func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 		v1.DELETE("/nodes/:id", a.deregister, agent)
 	}
 	if a.cfg.Dashboard != nil {
-		e.Any("/*", echo.WrapHandler(a.cfg.Dashboard(a)))
+		e.Any("/*", echo.WrapHandler(a.cfg.Dashboard(a)), a.allowPages)
 	}
 }
 

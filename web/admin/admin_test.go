@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,12 +14,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+var asked atomic.Uint32
+
 func get(h http.Handler, url, authorization string) *httptest.ResponseRecorder {
 	return do(h, http.MethodGet, url, authorization, "")
 }
 
 func do(h http.Handler, method, url, authorization, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, url, strings.NewReader(body))
+	r.Host = "127.0.0.1:8001"
+	n := asked.Add(1) // each from elsewhere, so that none is slowed down
+	r.RemoteAddr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 4711).String()
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}

@@ -2,7 +2,14 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
 	"net/http"
+	"net/url"
+	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -23,9 +30,14 @@ func IdentityOf(r *http.Request) (Identity, bool) {
 	return id, ok
 }
 
-func withIdentity(r *http.Request, id Identity) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+// asking is who asks; allow has let them in.
+func asking(ctx echo.Context) Identity {
+	id, _ := IdentityOf(ctx.Request())
+	return id
 }
+
+// anybody asks where no token is set: only this machine can.
+var anybody = Identity{Name: "local", Role: RoleOperate}
 
 // May says whether somebody of this role may do what needs one of roles. An
 // operator may do everything.
@@ -38,8 +50,88 @@ func (r Role) May(roles ...Role) bool {
 	return r == RoleOperate
 }
 
-// asking is who asks; allow has let them in.
-func asking(ctx echo.Context) Identity {
-	id, _ := IdentityOf(ctx.Request())
-	return id
+// allow lets through who has one of the roles.
+func (a *API) allow(roles ...Role) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(ctx echo.Context) error {
+			id, err := a.identify(ctx.Request())
+			if err != nil {
+				return err
+			}
+			if !id.Role.May(roles...) {
+				return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, and this needs %s; use another token, or change its role in admin.tokens_file", id.Name, id.Role, roles[0]))
+			}
+			ctx.SetRequest(ctx.Request().WithContext(context.WithValue(ctx.Request().Context(), identityKey{}, id)))
+			return next(ctx)
+		}
+	}
+}
+
+// allowPages lets through who may look at the dashboard, and sends everybody else
+// to its page for logging in.
+func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
+	allowed := a.allow(RoleView)(next)
+	return func(ctx echo.Context) error {
+		r := ctx.Request()
+		if r.URL.Path == loginPath || strings.HasPrefix(r.URL.Path, "/assets/") {
+			return next(ctx)
+		}
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			return echo.ErrNotFound
+		}
+		err := allowed(ctx)
+		var p *Problem
+		if errors.As(err, &p) && p.Status == http.StatusUnauthorized && r.Method == http.MethodGet {
+			return ctx.Redirect(http.StatusSeeOther, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()))
+		}
+		return err
+	}
+}
+
+const loginPath = "/login"
+
+// identify says who asks: by a token, or by the cookie that one was given for.
+func (a *API) identify(r *http.Request) (Identity, error) {
+	tokens := a.cfg.Tokens()
+	if len(tokens) == 0 {
+		return anybody, nil
+	}
+	if given := r.Header.Get("Authorization"); given != "" {
+		scheme, token, _ := strings.Cut(given, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			token = "" // which is nobody's
+		}
+		t, err := a.check(r, tokens, token)
+		return Identity{Name: t.Name, Role: t.Role}, err
+	}
+	if c, err := r.Cookie(sessionCookie); err == nil {
+		if hash, ok := a.sessions.use(c.Value, a.cfg.Now()); ok {
+			if t, ok := find(tokens, hash); ok {
+				return Identity{Name: t.Name, Role: t.Role, Session: true}, nil
+			}
+			a.sessions.close(c.Value)
+		}
+	}
+	return Identity{}, unknownToken()
+}
+
+// check looks a token up. Who has shown many that are unknown must wait.
+func (a *API) check(r *http.Request, tokens []Token, token string) (Token, error) {
+	hash, from, now := sha256.Sum256([]byte(token)), addressOf(r.RemoteAddr), a.cfg.Now()
+	if wait := a.throttle.wait(from, hash, now); wait > 0 {
+		p := problem(http.StatusTooManyRequests, "too many unknown tokens came from this address; wait, and look at who sends them")
+		p.retryAfter = time.Duration(math.Ceil(wait.Seconds())) * time.Second
+		return Token{}, p
+	}
+	t, ok := find(tokens, hash)
+	if !ok {
+		a.throttle.wrong(from, now)
+		return Token{}, unknownToken()
+	}
+	a.throttle.right(from, hash)
+	return t, nil
+}
+
+func unknownToken() *Problem {
+	return problem(http.StatusUnauthorized, "give a token that is known here as Authorization: Bearer; it is one of the directors' admin.tokens_file, or that of admin.token_file")
 }

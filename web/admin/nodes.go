@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 
@@ -11,9 +9,6 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
 )
-
-// maxBody bounds what an agent may send: 2,000 mounts take some 600 KB.
-const maxBody = 1 << 20
 
 // announce takes in what an agent says of its node, and tells it how the fleet
 // sees that node.
@@ -86,21 +81,4 @@ func (a *API) mayLeave(ctx echo.Context, instance string) (director.NodeID, erro
 		}
 	}
 	return id, nil
-}
-
-// read reads a body of JSON; an empty one leaves v as it is.
-func read(ctx echo.Context, v any) error {
-	r := ctx.Request()
-	r.Body = http.MaxBytesReader(ctx.Response(), r.Body, maxBody)
-	err := json.NewDecoder(r.Body).Decode(v)
-	var large *http.MaxBytesError
-	switch {
-	case r.ContentLength == 0:
-		return nil
-	case errors.As(err, &large):
-		return problem(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB; no node has so many mounts")
-	case err != nil:
-		return problem(http.StatusBadRequest, "the body is not the JSON that belongs here: "+err.Error())
-	}
-	return nil
 }

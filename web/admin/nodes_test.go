@@ -220,7 +220,7 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "cut off", body: agent("i1", nil)[:40], status: 400, want: "not the JSON"},
 		{name: "another type", body: `{"node":{"urls":7}}`, status: 400, want: "not the JSON"},
 		{name: "a number too large", body: `{"report":{"listeners":1e40}}`, status: 400, want: "not the JSON"},
-		{name: "huge", body: `{"instance":"` + strings.Repeat("x", maxBody) + `"}`, status: 413, want: "1 MiB"},
+		{name: "huge", body: `{"instance":"` + strings.Repeat("x", maxBody) + `"}`, status: 413, want: "1024 KB"},
 		{name: "nothing", body: "{}", status: 422, want: "instance: "},
 		{name: "a declared node", id: "fra1", status: 409, want: "stands in the directors' configuration"},
 		{name: "an id that is not admitted", id: "fra2", status: 403, want: "edge-*"},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,6 +19,14 @@ type Problem struct {
 	Detail string `json:"detail"` // what is wrong, and the remedy
 
 	HeldBy *Holder `json:"held_by,omitempty"` // with 409, who has the id
+
+	// With a stale edit: what stands there now, as its GET gives it, who made that,
+	// and when.
+	Now any       `json:"now,omitempty"`
+	By  string    `json:"by,omitempty"`
+	At  time.Time `json:"at,omitzero"`
+
+	retryAfter time.Duration // of that header; 0: none
 }
 
 // Error returns the detail.
@@ -67,7 +77,14 @@ func refuse(log *slog.Logger, err error, ctx echo.Context) {
 		log.Error("admin request failed", "error", err, "path", ctx.Request().URL.Path)
 	}
 	if !ctx.Response().Committed {
-		ctx.Response().Header().Set("Content-Type", "application/problem+json")
+		h := ctx.Response().Header()
+		h.Set("Content-Type", "application/problem+json")
+		if p.Status == http.StatusUnauthorized {
+			h.Set("WWW-Authenticate", `Bearer realm="signpost"`)
+		}
+		if p.retryAfter > 0 {
+			h.Set("Retry-After", strconv.Itoa(int(p.retryAfter.Seconds())))
+		}
 		_ = ctx.JSON(p.Status, p) // who asked may be gone
 	}
 }

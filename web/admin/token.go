@@ -6,11 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/labstack/echo/v4"
 )
 
 // A Role is what a token may do.
@@ -95,43 +92,17 @@ func parseToken(fields []string) (Token, error) {
 	return t, nil
 }
 
-// anybody asks where no token is set: only this machine can.
-var anybody = Identity{Name: "local", Role: RoleOperate}
-
-// allow lets through who has a token of one of the roles. All hashes are compared,
-// each in constant time, so that nothing of a token shows in how long it takes.
-func (a *API) allow(roles ...Role) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(ctx echo.Context) error {
-			t, ok := a.identify(ctx.Request())
-			if !ok {
-				ctx.Response().Header().Set("WWW-Authenticate", `Bearer realm="signpost"`)
-				return problem(http.StatusUnauthorized, "give a token that is known here as Authorization: Bearer; it is one of the directors' admin.tokens_file, or that of admin.token_file")
-			}
-			if t.Role.May(roles...) {
-				ctx.SetRequest(withIdentity(ctx.Request(), t))
-				return next(ctx)
-			}
-			return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, and this needs %s; use another token, or change its role in admin.tokens_file", t.Name, t.Role, roles[0]))
-		}
-	}
-}
-
-func (a *API) identify(r *http.Request) (Identity, bool) {
-	tokens := a.cfg.Tokens()
-	if len(tokens) == 0 {
-		return anybody, true
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	hash := sha256.Sum256([]byte(given))
+// find returns the token with this hash. All are compared, each in constant time,
+// so that nothing of a token shows in how long it takes.
+func find(tokens []Token, hash tokenHash) (Token, bool) {
 	found, which := 0, 0
 	for i := range tokens {
 		same := subtle.ConstantTimeCompare(hash[:], tokens[i].Hash[:])
 		found |= same
 		which = subtle.ConstantTimeSelect(same, i, which)
 	}
-	if found == 0 || !strings.EqualFold(scheme, "Bearer") {
-		return Identity{}, false
+	if found == 0 {
+		return Token{}, false
 	}
-	return Identity{Name: tokens[which].Name, Role: tokens[which].Role}, true
+	return tokens[which], true
 }
