@@ -114,7 +114,7 @@ func (c *conn) tryRead(b []byte) (*net.TCPConn, int, error) {
 	if len(b) == 0 {
 		return nil, 0, nil
 	}
-	n, err := uninterrupted(unix.Read, c.fd, b)
+	n, err := transfer(unix.SYS_READ, c.fd, b)
 	switch {
 	case n > 0:
 		return nil, n, nil
@@ -147,7 +147,7 @@ func (c *conn) tryWrite(b []byte) (*net.TCPConn, int, error) {
 	if err := c.unusable(c.writeBy); err != nil {
 		return nil, 0, err
 	}
-	n, err := uninterrupted(unix.Write, c.fd, b)
+	n, err := transfer(unix.SYS_WRITE, c.fd, b)
 	switch {
 	case n == len(b):
 		return nil, n, nil
@@ -156,14 +156,6 @@ func (c *conn) tryWrite(b []byte) (*net.TCPConn, int, error) {
 	}
 	tcp, err := c.settle()
 	return tcp, max(n, 0), err
-}
-
-func uninterrupted(call func(int, []byte) (int, error), fd int, b []byte) (n int, err error) {
-	for {
-		if n, err = call(fd, b); !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
 }
 
 // settle makes the connection a TCPConn. c.mu is held.
@@ -199,7 +191,7 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	c.wake()
-	return os.NewSyscallError("close", unix.Close(c.fd))
+	return os.NewSyscallError("close", closeSocket(c.fd))
 }
 
 // CloseWrite says the last word, as net/http does before it lets a client go

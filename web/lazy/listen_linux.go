@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -83,18 +82,11 @@ type listener struct {
 // Accept implements [net.Listener]. Its errors tell whether they are temporary.
 func (l *listener) Accept() (net.Conn, error) {
 	var fd int
-	var peer unix.Sockaddr
+	var peer net.Addr
 	var errno error
 	err := l.raw.Read(func(listening uintptr) bool {
-		for {
-			fd, peer, errno = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			switch {
-			case errors.Is(errno, unix.EINTR), errors.Is(errno, unix.ECONNABORTED):
-				continue
-			default:
-				return !errors.Is(errno, unix.EAGAIN)
-			}
-		}
+		fd, peer, errno = accept(int(listening))
+		return !errors.Is(errno, unix.EAGAIN)
 	})
 	switch {
 	case err != nil:
@@ -105,17 +97,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: err}
 	}
-	return &conn{fd: fd, local: l.addr, remote: addrOf(peer)}, nil
-}
-
-func addrOf(peer unix.Sockaddr) net.Addr {
-	switch p := peer.(type) {
-	case *unix.SockaddrInet4:
-		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(p.Addr), uint16(p.Port)))
-	case *unix.SockaddrInet6:
-		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(p.Addr).Unmap(), uint16(p.Port)))
-	}
-	return &net.TCPAddr{}
+	return &conn{fd: fd, local: l.addr, remote: peer}, nil
 }
 
 // Close implements [net.Listener].

@@ -1,0 +1,65 @@
+package lazy
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls of this file do not wait, for the descriptors do not block, and so Go's
+// scheduler is not told of them. What it does for a call that may wait is dear
+// where a send goes all the way through the loopback or a card's queue: it takes
+// the call for one that hangs, and has another thread go on meanwhile.
+
+// transfer reads into b or writes from it. It returns EAGAIN rather than wait.
+func transfer(call uintptr, fd int, b []byte) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))) //nolint:gosec // as in package syscall
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return -1, errno
+		}
+	}
+}
+
+func closeSocket(fd int) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// accept returns a connection that does not block, and its peer; EAGAIN if there
+// is none. [unix.Accept4] would ask the kernel for the protocol besides.
+func accept(listening int) (int, net.Addr, error) {
+	var peer [unix.SizeofSockaddrInet6]byte
+	size := uint32(len(peer))
+	for {
+		fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listening),
+			uintptr(unsafe.Pointer(&peer)), uintptr(unsafe.Pointer(&size)), //nolint:gosec // as in package syscall
+			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			return int(fd), addrOf(&peer), nil
+		case unix.EINTR, unix.ECONNABORTED:
+		default:
+			return -1, nil, errno
+		}
+	}
+}
+
+// addrOf reads a struct sockaddr_in or sockaddr_in6 (ip(7), ipv6(7)).
+func addrOf(peer *[unix.SizeofSockaddrInet6]byte) net.Addr {
+	port := binary.BigEndian.Uint16(peer[2:])
+	addr := netip.AddrFrom4([4]byte(peer[4:8]))
+	if binary.NativeEndian.Uint16(peer[:]) == unix.AF_INET6 {
+		addr = netip.AddrFrom16([16]byte(peer[8:24])).Unmap()
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, port))
+}
