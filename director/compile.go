@@ -1,6 +1,7 @@
 package director
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -55,7 +56,8 @@ type fleetNode struct {
 	hash       uint64
 	http       string // base URLs without a trailing slash; empty: none
 	https      string
-	ipv4, ipv6 bool // what a literal address in the URLs says; both false: a name
+	upstream   string // the base URL for directors, without a trailing slash
+	ipv4, ipv6 bool   // what a literal address in the URLs says; both false: a name
 }
 
 // A region's ladder begins with its own row.
@@ -211,6 +213,7 @@ func (k *compiler) nodes() {
 		}
 		fn := fleetNode{Node: n, hash: hashString(string(n.ID))}
 		k.nodeURLs(&fn, i)
+		k.upstream(&fn, i)
 		k.nodeCapacity(n, i)
 		for mount, path := range n.Paths {
 			if msg := checkMountName(path); msg != "" {
@@ -229,13 +232,9 @@ func (k *compiler) nodeURLs(n *fleetNode, i int) {
 		k.fail("no URL; give one such as \"http://"+string(n.ID)+".example:8000\"", "nodes", i, "urls")
 	}
 	for j, raw := range n.URLs {
-		u, err := parseBase(raw)
-		if err != nil {
-			k.fail(err.Error(), "nodes", i, "urls", j)
+		u := k.base(raw, "nodes", i, "urls", j)
+		if u == nil {
 			continue
-		}
-		if slices.ContainsFunc(k.cfg.Self, func(self string) bool { return strings.EqualFold(hostPort(u), self) }) {
-			k.fail(fmt.Sprintf("%q points back at a director: listeners would be sent round in circles; give the streaming server's own address", raw), "nodes", i, "urls", j)
 		}
 		slot := &n.http
 		if u.Scheme == "https" {
@@ -250,6 +249,30 @@ func (k *compiler) nodeURLs(n *fleetNode, i int) {
 			n.ipv6 = n.ipv6 || !ip.Unmap().Is4()
 		}
 	}
+}
+
+// upstream settles where directors reach the node.
+func (k *compiler) upstream(n *fleetNode, i int) {
+	n.upstream = cmp.Or(n.http, n.https) // http is less work
+	if n.InternalURL == "" {
+		return
+	}
+	if u := k.base(n.InternalURL, "nodes", i, "internal_url"); u != nil {
+		n.upstream = strings.TrimRight(u.String(), "/")
+	}
+}
+
+// base reads a base URL of a node; nil: it has a mistake.
+func (k *compiler) base(raw string, place ...any) *url.URL {
+	u, err := parseBase(raw)
+	if err != nil {
+		k.fail(err.Error(), place...)
+		return nil
+	}
+	if slices.ContainsFunc(k.cfg.Self, func(self string) bool { return strings.EqualFold(hostPort(u), self) }) {
+		k.fail(fmt.Sprintf("%q points back at a director: listeners would be sent round in circles; give the streaming server's own address", raw), place...)
+	}
+	return u
 }
 
 // parseBase reads a URL that listeners may be sent to.

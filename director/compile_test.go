@@ -26,6 +26,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"two of a kind":  {func(c *Config, _ *lab) { c.Nodes[0].URLs = append(c.Nodes[0].URLs, "http://b.example") }, "nodes[0].urls[1]: a second http URL"},
 		"points back":    {func(c *Config, _ *lab) { c.Self = []string{"A.example:8000"} }, `nodes[0].urls[0]: "http://a.example:8000" points back at a director`},
 		"points back 80": {func(c *Config, _ *lab) { c.Self = []string{"r.example:80"}; c.Nodes[0].URLs[0] = "http://r.example" }, "points back at a director"},
+		"internal":       {func(c *Config, _ *lab) { c.Nodes[0].InternalURL = "10.0.0.7:8000" }, `nodes[0].internal_url: "10.0.0.7:8000" `},
+		"internal back":  {func(c *Config, _ *lab) { c.Self = []string{"b:80"}; c.Nodes[0].InternalURL = "http://b" }, `nodes[0].internal_url: "http://b" points back at a director`},
 		"limit":          {func(c *Config, _ *lab) { c.Nodes[0].Limit = 900 }, "nodes[0].limit: the limit 900 is below the target 1000"},
 		"mbit":           {func(c *Config, _ *lab) { c.Nodes[0].Mbit = Mbit{10, 5} }, "nodes[0].mbit.limit: the limit 5 is below the target 10"},
 		"below zero":     {func(c *Config, _ *lab) { c.Nodes[0].Relays = -1 }, "nodes[0].relays: must be 0 or more"},

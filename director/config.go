@@ -47,7 +47,10 @@ func (c *Config) Admits(id NodeID) bool {
 type Node struct {
 	ID   NodeID
 	URLs []string // base URLs, at most one a scheme: "http://a.example:8000"
-	Site string   // where it stands, for failures that nodes share; may be empty
+	// InternalURL is the base URL at which directors reach it, to probe it and to carry
+	// its streams, where that is another than listeners'. Empty: they use URLs too.
+	InternalURL string
+	Site        string // where it stands, for failures that nodes share; may be empty
 	// Place is used for distance; only its coordinates matter. NoPoint: unknown.
 	Place Place
 

@@ -203,6 +203,9 @@ func TestMountsAreDiscoveredAndRemembered(t *testing.T) {
 	if base, path := s.URL(0, s.names["/public.mp3"], HTTP); base+path != "http://a.example:8000/live.mp3" {
 		t.Errorf("URL %s%s", base, path)
 	}
+	if base, path := s.Upstream(0, s.names["/public.mp3"]); base+path != "http://a.example:8000/live.mp3" {
+		t.Errorf("upstream %s%s", base, path)
+	}
 	l.report("a", func(r *Report) { r.Mounts = r.Mounts[:1]; r.Taken = l.now })
 	if got := decide(f.Build(s, l.in()), Listener{Mount: "/jazz.mp3"}, 1); got != "mount_down" {
 		t.Errorf("a mount that is gone: %q, want mount_down", got)

@@ -328,9 +328,9 @@ func (s *Snapshot) FindMount(name string) (int, bool) {
 	return m, ok
 }
 
-// URL returns where node n serves mount m: a base such as "http://a.example:8000"
-// and an escaped path. scheme says which of the node's URLs will do; AnyScheme
-// prefers HTTP, for it is meant for carrying. An empty base means none.
+// URL returns where listeners find mount m at node n: a base such as
+// "http://a.example:8000" and an escaped path. scheme says which of the node's URLs
+// will do; of both, HTTP is preferred. An empty base means none.
 func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 	node := &s.fleet.nodes[n]
 	switch {
@@ -341,12 +341,23 @@ func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 	default:
 		return "", ""
 	}
+	return base, s.pathAt(node, m)
+}
+
+// Upstream returns where directors find mount m at node n, to carry it: a base such
+// as "http://10.0.0.7:8000" and an escaped path.
+func (s *Snapshot) Upstream(n, m int) (base, path string) {
+	node := &s.fleet.nodes[n]
+	return node.upstream, s.pathAt(node, m)
+}
+
+func (s *Snapshot) pathAt(node *fleetNode, m int) string {
 	if len(node.Paths) > 0 {
 		if p, ok := node.Paths[s.mounts[m].Name]; ok {
-			return base, escapePath(p)
+			return escapePath(p)
 		}
 	}
-	return base, s.paths[m]
+	return s.paths[m]
 }
 
 // OverflowURL returns where listeners of mount m go when every node is at its

@@ -155,7 +155,7 @@ func (s *Server) fallBack(x *exchange, f *fault) error {
 func (x *exchange) upstreams() []Upstream {
 	ups := make([]Upstream, 0, len(x.d.Ranked))
 	for _, c := range x.d.Ranked {
-		if base, path := x.view.URL(c.Node, x.d.Mount, director.AnyScheme); base != "" {
+		if base, path := x.view.Upstream(c.Node, x.d.Mount); base != "" {
 			ups = append(ups, Upstream{Node: x.view.NodeID(c.Node), URL: base + path})
 		}
 	}

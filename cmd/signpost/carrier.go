@@ -87,7 +87,7 @@ func (d *service) targets(mount string, node director.NodeID, client netip.Addr)
 	}, v.Live)
 	var all []proxy.Upstream
 	for _, c := range decision.Ranked {
-		if base, path := v.URL(c.Node, decision.Mount, director.AnyScheme); base != "" {
+		if base, path := v.Upstream(c.Node, decision.Mount); base != "" {
 			all = append(all, proxy.Upstream{Node: v.NodeID(c.Node), URL: base + path})
 		}
 	}

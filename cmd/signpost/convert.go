@@ -48,17 +48,18 @@ func noneBelowZero(t time.Duration) time.Duration {
 
 func (n *nodeEntry) node(place director.Place) director.Node {
 	return director.Node{
-		ID:         director.NodeID(n.ID),
-		URLs:       n.URLs,
-		Site:       n.Site,
-		Place:      place,
-		Target:     n.Target,
-		Limit:      n.Limit,
-		Mbit:       director.Mbit(n.Mbit),
-		MaxNewPerS: n.MaxNewPerS,
-		Relays:     n.Relays,
-		Drained:    n.Drained,
-		Paths:      n.Paths,
+		ID:          director.NodeID(n.ID),
+		URLs:        n.URLs,
+		InternalURL: n.InternalURL,
+		Site:        n.Site,
+		Place:       place,
+		Target:      n.Target,
+		Limit:       n.Limit,
+		Mbit:        director.Mbit(n.Mbit),
+		MaxNewPerS:  n.MaxNewPerS,
+		Relays:      n.Relays,
+		Drained:     n.Drained,
+		Paths:       n.Paths,
 	}
 }
 

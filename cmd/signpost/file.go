@@ -67,6 +67,8 @@ type nodeEntry struct {
 	ID string `yaml:"id"`
 	// Base URLs that listeners are sent to, at most one a scheme: `http://fra1.example:8000`.
 	URLs []string `yaml:"urls"`
+	// The base URL at which directors reach it, to probe it and to carry its streams inline, where that is another than listeners': an address in a private network, `http://10.0.0.7:8000`.
+	InternalURL string `yaml:"internal_url"`
 	// Where the node stands, for failures that nodes share: a data centre, a provider.
 	Site string `yaml:"site"`
 	// Where the node stands on the map, for distance.

@@ -7,6 +7,7 @@
 package probe
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"fmt"
@@ -75,7 +76,7 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 	for i, n := range nodes {
 		s := known[n.ID]
 		delete(known, n.ID)
-		if s == nil || !slices.Equal(s.urls, n.URLs) {
+		if s == nil || !slices.Equal(s.urls, n.URLs) || s.internal != n.InternalURL {
 			s = newState(n)
 		}
 		s.removed = false
@@ -297,7 +298,7 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	t := target{
 		kind:    p.cfg.Kind(s.report.Node),
 		client:  p.client,
-		base:    probeURL(s.urls),
+		base:    cmp.Or(s.internal, probeURL(s.urls)),
 		path:    p.cfg.Path(s.report.Node),
 		timeout: timeout,
 	}

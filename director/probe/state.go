@@ -11,15 +11,17 @@ import (
 // state is what is known of one node. It changes when a probe of the node ends,
 // under the Prober's lock.
 type state struct {
-	urls    []string
-	mounts  []string // paths at the node that listeners are sent to
-	flows   map[string]*flow
-	samples samples
-	report  director.Report
-	probed  bool
-	asking  bool      // a probe is under way, and the state is not in the queue
-	removed bool      // the node is no longer wanted
-	due     time.Time // when to ask next, on the monotonic clock
+	urls []string
+	// internal is where the node is asked instead of at its urls; empty: at these
+	internal string
+	mounts   []string // paths at the node that listeners are sent to
+	flows    map[string]*flow
+	samples  samples
+	report   director.Report
+	probed   bool
+	asking   bool      // a probe is under way, and the state is not in the queue
+	removed  bool      // the node is no longer wanted
+	due      time.Time // when to ask next, on the monotonic clock
 
 	failures, answers int       // in a row
 	failing           time.Time // since when probes fail, on the monotonic clock; zero: they do not
@@ -33,9 +35,10 @@ type state struct {
 
 func newState(n director.Node) *state {
 	return &state{
-		urls:   append([]string(nil), n.URLs...),
-		report: director.Report{Node: n.ID, Listeners: -1},
-		tally:  Tally{Node: n.ID},
+		urls:     append([]string(nil), n.URLs...),
+		internal: n.InternalURL,
+		report:   director.Report{Node: n.ID, Listeners: -1},
+		tally:    Tally{Node: n.ID},
 	}
 }
 
