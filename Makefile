@@ -5,10 +5,19 @@ PACKAGES  = icecast2 ffmpeg mpv mpg123 vlc-bin vlc-plugin-base curl redis-server
 PROGRAMS  = icecast2 ffmpeg mpv mpg123 cvlc curl redis-server gcc
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 3000x
-VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Where a program comes from is linked into it, and nothing else that differs between
+# machines: the same commit and the same Go make the same bytes, wherever they are.
+VERSION  := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+COMMIT   := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+DATE     := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
+BUILD     = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)'
+PLATFORMS = linux/amd64 linux/arm64
+# Another Go makes other bytes. The Dockerfile names the same one.
+RELEASE_GO = go1.26.8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-proxy soak run build install-test-programs fuzz generate
+.PHONY: help demo test check bench bench-proxy soak run build release install-test-programs fuzz generate
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +58,20 @@ run: ## serve with signpost.yaml from this directory
 	$(GO) run ./cmd/signpost serve --config signpost.yaml
 
 build: ## build bin/signpost
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/signpost ./cmd/signpost
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/signpost ./cmd/signpost
+
+release: export GOTOOLCHAIN = $(RELEASE_GO)
+release: ## build dist/: an archive for each platform, and their checksums
+	rm -rf dist
+	@set -eu; for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/}; name=signpost_$(VERSION)_$${os}_$$arch; mkdir -p dist/$$name; \
+		echo "$$name"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 $(GO) build $(BUILD) -o dist/$$name/signpost ./cmd/signpost; \
+		cp -R README.md docs dist/$$name/; \
+		tar -C dist --sort=name --mtime='$(DATE)' --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar -cf - $$name | gzip -9n >dist/$$name.tar.gz; \
+		rm -r dist/$$name; \
+	done
+	@cd dist && sha256sum *.tar.gz | tee SHA256SUMS
 
 generate: ## make the embedded country database and the generated documentation anew (needs npm)
 	$(GO) generate ./...

@@ -43,6 +43,8 @@ type listenSection struct {
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
 	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself. Mounts that nodes hide are in it too if they are declared, or if none is.
 	StatusPage bool `yaml:"status_page" default:"true"`
+	// How long everything but new inline streams is still answered at shutdown while /readyz says no: the time that a load balancer takes to notice. 0: it stops at once.
+	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s"`
 	// How long requests may take to end at shutdown.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s"`
 }

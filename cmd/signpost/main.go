@@ -30,6 +30,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
 	Check   checkCmd   `cmd:"" help:"Check a configuration file, and say what it means."`
 	Explain explainCmd `cmd:"" help:"Say where a listener would be sent, and why."`
+	Ready   readyCmd   `cmd:"" help:"Ask a director whether listeners should be sent to it: a health check for where no curl is."`
 	Version versionCmd `cmd:"" help:"Say which version this is, and of what the embedded geo database is."`
 }
 

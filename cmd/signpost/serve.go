@@ -12,11 +12,12 @@ import (
 )
 
 type serveCmd struct {
-	Config   string   `short:"c" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The configuration file."`
-	Listen   []string `env:"SIGNPOST_LISTEN" placeholder:"ADDR" help:"Addresses for plain HTTP instead of listen.http."`
-	Admin    string   `env:"SIGNPOST_ADMIN" placeholder:"ADDR" help:"Address of the operators' side instead of admin.listen."`
-	StateDir string   `env:"SIGNPOST_STATE_DIR" placeholder:"DIR" help:"Directory for what outlives a restart, instead of state_dir."`
-	Records  string   `env:"SIGNPOST_RECORDS" enum:"stdout,stderr,off" default:"stdout" help:"Where one line of JSON for each request goes: stdout, stderr or off."`
+	Config      string   `short:"c" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The configuration file."`
+	Listen      []string `env:"SIGNPOST_LISTEN" placeholder:"ADDR" help:"Addresses for plain HTTP instead of listen.http."`
+	Admin       string   `env:"SIGNPOST_ADMIN" placeholder:"ADDR" help:"Address of the operators' side instead of admin.listen."`
+	GeoDatabase []string `env:"SIGNPOST_GEO_DATABASE" placeholder:"FILE" help:"Databases in MaxMind's format instead of geo.databases."`
+	StateDir    string   `env:"SIGNPOST_STATE_DIR" placeholder:"DIR" help:"Directory for what outlives a restart, instead of state_dir."`
+	Records     string   `env:"SIGNPOST_RECORDS" enum:"stdout,stderr,off" default:"stdout" help:"Where one line of JSON for each request goes: stdout, stderr or off."`
 	logFlags
 }
 
@@ -73,6 +74,7 @@ func (c *serveCmd) Run(out *console) error {
 	case <-ctx.Done():
 		stop() // from now on a signal ends the process
 		log.Info("stopping", "requests_may_take", s.Listen.ShutdownTimeout)
+		d.retire()
 	case err = <-d.closing.failed:
 	}
 	d.close()
@@ -91,6 +93,9 @@ func (c *serveCmd) read() (*settings, error) {
 	}
 	if c.Admin != "" {
 		l.Admin.Listen = c.Admin
+	}
+	if len(c.GeoDatabase) > 0 {
+		l.Geo.Databases = c.GeoDatabase
 	}
 	if c.StateDir != "" {
 		l.StateDir = c.StateDir

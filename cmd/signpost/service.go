@@ -83,6 +83,13 @@ func (d *service) close() {
 	d.closing.close(ctx, d.log)
 }
 
+// retire says on /readyz that this director is about to stop, and answers for as
+// long as load balancers take to notice.
+func (d *service) retire() {
+	d.web.Drain()
+	time.Sleep(d.settings.Load().Listen.ShutdownDelay)
+}
+
 // drain lets streams that are carried inline play on for a while, as new ones are
 // refused. All else goes on meanwhile, so that load balancers and listeners notice.
 func (d *service) drain() {
