@@ -10,6 +10,7 @@ import (
 
 // build makes a snapshot of what is known and puts it in the place of the last.
 func (l *loop) build() {
+	began := l.cfg.Now()
 	now := l.now()
 	anew := l.compile(now)
 	reports := byNode(now, l.cfg.Director, l.reports(), l.picture.Reports)
@@ -37,7 +38,10 @@ func (l *loop) build() {
 		Now: now, Reports: l.verdicts, EnRoute: sum.enRoute, Recent: sum.recent, Uncounted: l.uncounted(),
 	})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
-	l.update(func(*Status) { l.built = l.cfg.Now() })
+	l.update(func(st *Status) {
+		l.built = l.cfg.Now()
+		st.BuildTime = l.built.Sub(began)
+	})
 	if anew {
 		l.changed.ring()
 	}

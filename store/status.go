@@ -10,6 +10,7 @@ import (
 type Status struct {
 	Ready       bool          // there is a snapshot
 	SnapshotAge time.Duration // since it was built; 0 before the first
+	BuildTime   time.Duration // how long building it took
 	PictureAge  time.Duration // since the store last answered; 0 before that
 
 	// Degraded says that the store does not answer: the snapshots are made of

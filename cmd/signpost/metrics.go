@@ -23,6 +23,7 @@ func fleetDesc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descSnapshotAge = fleetDesc("snapshot_age_seconds", "Time since the snapshot that answers requests was built.")
+	descBuildTime   = fleetDesc("snapshot_build_seconds", "How long building the newest snapshot took.")
 	descPictureAge  = fleetDesc("store_picture_age_seconds", "Time since the store last answered.")
 	descStoreUp     = fleetDesc("store_up", "1 while the store answers, 0 while this director goes on alone.")
 	descSyncs       = fleetDesc("store_syncs_total", "Exchanges with the store.")
@@ -46,7 +47,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descSnapshotAge, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
+		descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
 		descDirectors, descRevision, descSuspects,
 		descNodeUp, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
 	} {
@@ -64,6 +65,7 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	st := m.syncer.Status()
 	gauge(descSnapshotAge, st.SnapshotAge.Seconds())
+	gauge(descBuildTime, st.BuildTime.Seconds())
 	gauge(descPictureAge, st.PictureAge.Seconds())
 	gauge(descStoreUp, oneIf(!st.Degraded && st.Syncs > st.Failures))
 	count(descSyncs, float64(st.Syncs))

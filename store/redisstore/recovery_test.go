@@ -127,7 +127,9 @@ func TestSuspended(t *testing.T) {
 func TestSlowRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	s := open(t, redisstore.Config{URL: "redis://" + redistest.Slow(t, server.Addr, 200*time.Millisecond)})
+	line := redistest.NewLine(t, server.Addr)
+	line.Delay(200 * time.Millisecond)
+	s := open(t, redisstore.Config{URL: "redis://" + line.Addr})
 	sync(t, s, copyOf("a", note(3, "kept")))
 	if p := sync(t, s, offer("a")); p.Overlay.Revision != 3 {
 		t.Errorf("revision %d, want 3", p.Overlay.Revision)

@@ -87,7 +87,7 @@ func TestAllDead(t *testing.T) {
 		n.Kill()
 	}
 	s.eventually(detection, "explain calls it dark", func() bool {
-		return strings.Contains(s.explain("/live.mp3"), `"outcome":"dark"`)
+		return strings.Contains(s.explain(), `"outcome":"dark"`)
 	})
 	to := s.sentTo(fleet, 60, 1)
 	if to["n1"]+to["n2"]+to["n3"] != 60 {

@@ -196,79 +196,19 @@ func awaitEmpty(t *testing.T, fleet []*probetest.Node) {
 	})
 }
 
-// Whatever becomes of Redis, no listener notices.
-func TestRedisInTrouble(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
-	redis := redistest.Start(t, redistest.Options{})
-	all := alike(t, 2, configuration(fleet, everyone+sharing(redis)))
-	edit(t, redis, func(o *store.Overlay) {
-		o.Rows = map[director.RegionID]store.Row{"all": {Weights: map[director.NodeID]float64{"n1": 1}, Stamp: stamp()}}
-	})
-	onlyFirst := func(when string) {
-		t.Helper()
-		for _, s := range all {
-			s.eventually(5*time.Second, when+", the operators' row holds", func() bool { return s.sentTo(fleet, 20, 1)["n1"] == 20 })
-		}
-	}
-	onlyFirst("at first")
-	for _, phase := range []struct {
-		name     string
-		do, undo func()
-	}{
-		{"quiet", func() {}, func() {}},
-		{"killed", redis.Kill, func() { redis.Restart() }},
-		{"hung", redis.Stop, redis.Continue},
-		{"flushed", redis.Flush, func() {}},
-	} {
-		phase.do()
-		took := steady(t, all, sized(200, 20_000), time.Duration(sized(2, 20))*time.Second)
-		t.Logf("%-8s p50 %v, p99 %v", phase.name, took[len(took)/2], took[len(took)*99/100])
-		phase.undo()
-		for _, s := range all {
-			s.eventually(5*time.Second, phase.name+": it is whole again", func() bool {
-				return strings.Contains(s.body("/readyz"), `"degraded":false`)
-			})
-		}
-		onlyFirst("after " + phase.name)
-	}
-}
-
-// steady asks at an even pace, and fails for each request that is not answered
-// with a redirect. It returns how long the answers took, sorted.
-func steady(t *testing.T, all []*signpost, n int, over time.Duration) []time.Duration {
-	t.Helper()
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var took []time.Duration
-	tick := time.NewTicker(over / time.Duration(n))
-	defer tick.Stop()
-	for i := range n {
-		<-tick.C
-		wg.Go(func() {
-			begin := time.Now()
-			resp := all[i%len(all)].get("/live.mp3", fmt.Sprintf("10.9.%d.%d", i/250%250, i%250), "steady")
-			resp.Body.Close()
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, time.Since(begin))
-			if resp.StatusCode != http.StatusFound {
-				t.Errorf("request %d: %s", i, resp.Status)
-			}
-		})
-	}
-	wg.Wait()
-	slices.Sort(took)
-	return took
-}
-
 func stamp() store.Stamp { return store.Stamp{By: "test", At: time.Now()} }
 
 // edit changes the overlay as another director's operator would; nil only reads
 // it. It returns what was there.
 func edit(t *testing.T, redis *redistest.Server, change func(*store.Overlay)) store.Overlay {
 	t.Helper()
-	s, err := redisstore.Open(redisstore.Config{URL: redis.URL(), Log: slog.New(slog.DiscardHandler)})
+	return editAt(t, redisstore.Config{URL: redis.URL()}, change)
+}
+
+func editAt(t *testing.T, c redisstore.Config, change func(*store.Overlay)) store.Overlay {
+	t.Helper()
+	c.Log = slog.New(slog.DiscardHandler)
+	s, err := redisstore.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -288,10 +288,16 @@ func (s *signpost) body(path string) string {
 	return string(b)
 }
 
-// explain asks the admin listener, and returns the JSON without white space.
-func (s *signpost) explain(mount string) string {
+// explain asks the admin listener about a listener of /live.mp3 whose place is not
+// known, and returns the JSON without white space.
+func (s *signpost) explain() string {
 	s.t.Helper()
-	resp, err := client.Get(s.admin + "/api/v1/explain?addr=203.0.113.9&mount=" + mount)
+	return s.explainAt("203.0.113.9")
+}
+
+func (s *signpost) explainAt(address string) string {
+	s.t.Helper()
+	resp, err := client.Get(s.admin + "/api/v1/explain?mount=/live.mp3&addr=" + address)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestStorm(t *testing.T) {
 	fleet[0].Kill()
 	died := time.Now()
 	all[0].eventually(10*time.Second, "the node is found dead", func() bool {
-		return strings.Contains(all[0].explain("/live.mp3"), `"node":"n1","rung":"all","reason":"down"`)
+		return strings.Contains(all[0].explain(), `"node":"n1","rung":"all","reason":"down"`)
 	})
 	found := time.Now()
 	all[0].eventually(60*time.Second, "everybody listens again", func() bool { return g.count() == n && g.at(fleet[0]) == 0 })

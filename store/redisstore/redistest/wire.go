@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,33 +14,107 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// Slow listens, and passes on to addr and back; whatever comes back does so after
-// the delay. It returns its address.
-func Slow(t testing.TB, addr string, delay time.Duration) string {
+// A Line is a way to a server that can be made slow, or be cut. Its methods are
+// safe for concurrent use.
+type Line struct {
+	Addr string // where it listens, 127.0.0.1 and a port
+
+	delay atomic.Int64 // ns
+	mu    sync.Mutex
+	cut   bool
+	cuts  chan struct{} // closed when it is cut next
+}
+
+// NewLine listens, and passes everything on to addr and back.
+func NewLine(t testing.TB, addr string) *Line {
 	t.Helper()
-	return serve(t, func(client net.Conn) {
-		server, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
-		if err != nil {
+	l := &Line{cuts: make(chan struct{})}
+	l.Addr = serve(t, func(client net.Conn) {
+		l.mu.Lock()
+		isCut, cuts := l.cut, l.cuts
+		l.mu.Unlock()
+		if isCut {
+			_, _ = io.Copy(io.Discard, client)
 			return
 		}
-		defer server.Close()
-		go func() {
-			_, _ = io.Copy(server, client) // ends with either side
-			_ = server.Close()
+		l.pass(t.Context(), client, addr, cuts)
+	})
+	return l
+}
+
+// Delay makes everything that comes back do so after d, from now on.
+func (l *Line) Delay(d time.Duration) { l.delay.Store(int64(d)) }
+
+// Cut makes the line swallow everything. Connections stay open and can be made.
+func (l *Line) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	close(l.cuts)
+	l.cuts = make(chan struct{})
+}
+
+// Mend lets new connections through again. Those that were open before stay dead,
+// as after a firewall has forgotten them.
+func (l *Line) Mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = false
+}
+
+// pass passes on what a client says, and what it is answered, until cut is closed.
+func (l *Line) pass(ctx context.Context, client net.Conn, addr string, cut <-chan struct{}) {
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return
+	}
+	hung := func() bool {
+		select {
+		case <-cut:
+			return true
+		default:
+			return false
+		}
+	}
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		defer func() {
+			if !hung() {
+				_ = client.Close() // the server is gone, and the client is told
+			}
 		}()
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := server.Read(buf)
-			<-time.After(delay)
+			if d := time.Duration(l.delay.Load()); d > 0 {
+				<-time.After(d)
+			}
+			if hung() {
+				return
+			}
 			if _, werr := client.Write(buf[:n]); err != nil || werr != nil {
 				return
 			}
 		}
-	})
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buf)
+		if err == nil && !hung() {
+			_, err = server.Write(buf[:n])
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = server.Close()
+	<-answered
 }
 
 // Mute listens, accepts and never answers. It returns its address.
