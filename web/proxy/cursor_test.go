@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func opaqueRing(sizes []int, dice *rand.Rand) (*ring, []byte) {
 	var all []byte
 	for i, n := range sizes {
 		if i%3 == 1 {
-			r.setTitle(&title{audio.TitleBlock([]byte{'T', byte('a' + i)})}, 1)
+			r.setTitle(&title{audio.NewBlock(fmt.Appendf(nil, "StreamTitle='T%c';", 'a'+i))}, 1)
 		}
 		b := make([]byte, n)
 		for j := range b {

@@ -211,7 +211,7 @@ func TestMetadata(t *testing.T) {
 		}
 		stream.Write(sound[i : i+interval])
 		if i/interval%100 == 0 {
-			stream.Write(audio.TitleBlock(fmt.Appendf(nil, "Caf\xe9 %d", i/interval)))
+			stream.Write(audio.NewBlock(fmt.Appendf(nil, "StreamTitle='Caf\xe9 %d';", i/interval)))
 		} else {
 			stream.WriteByte(0)
 		}

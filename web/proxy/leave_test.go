@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
 // freed is how soon the upstream must be closed once the listener is gone.
@@ -208,6 +210,29 @@ func TestDrain(t *testing.T) {
 	}
 	if err := <-drained; !errors.Is(err, context.Canceled) {
 		t.Errorf("Drain: %v", err)
+	}
+}
+
+// TestDrainGivesWhatIsLeft: what has come and was not written yet is written at the
+// stop.
+func TestDrainGivesWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	s := startStation(t, 0, okHead)
+	f := startFront(t, quick(), Request{Upstreams: upstreams(s.node), Mount: "/m"})
+	s.tell(40)
+	h := f.hear(t, getRequest)
+	h.frames(t, 40)
+	f.proxy.mu.Lock()
+	for src := range f.proxy.sources { // as if the loops had not been told yet
+		split := audio.NewSplitter("audio/mpeg")
+		split.Write([]byte(numbered(40, 20)), func(u audio.Unit) { src.ring.add(u, f.proxy.now()) })
+		src.ring.publish(f.proxy.now())
+	}
+	f.proxy.mu.Unlock()
+	stopAll(f)
+	rest, err := io.ReadAll(h.br)
+	if string(rest) != numbered(40, len(rest)/417) || len(rest) < 10*417 || err != nil {
+		t.Errorf("at the stop the listener got %d bytes, %v, want the frames that had come", len(rest), err)
 	}
 }
 

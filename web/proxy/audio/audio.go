@@ -1,8 +1,7 @@
 // Package audio takes live audio streams apart without decoding them: into the
 // frames of MPEG audio and ADTS, or the pages of Ogg, so that listeners can join
 // a stream, skip ahead in it and be handed from one server to another at places
-// where a decoder does not stumble. It also takes ICY metadata out of a stream
-// and puts it into another.
+// where a decoder does not stumble. It also takes ICY metadata out of a stream.
 //
 // A [Splitter] is fed what comes from the network:
 //

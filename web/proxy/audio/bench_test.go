@@ -55,18 +55,6 @@ func BenchmarkDeinterleaver(b *testing.B) {
 	}
 }
 
-func BenchmarkInterleaver(b *testing.B) {
-	chunk := make([]byte, 4096)
-	title := TitleBlock([]byte("One"))
-	l := NewInterleaver(16000)
-	var parts [][]byte
-	b.SetBytes(int64(len(chunk)))
-	b.ReportAllocs()
-	for b.Loop() {
-		parts = l.Append(parts[:0], chunk, title)
-	}
-}
-
 func BenchmarkJoin(b *testing.B) {
 	units := split(NewSplitter(""), sample(b, joinable[0].args))
 	var before [][]byte

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 )
 
 // ICY metadata stands in a stream after each metaint bytes of audio: a byte with
@@ -101,8 +100,6 @@ func isMeta(content []byte) bool {
 // padding. It must not be changed, and may be shared; nil is no metadata.
 type Block []byte
 
-var empty = Block{0}
-
 // NewBlock makes a block of content such as [Deinterleaver] gives, byte by byte;
 // what does not fit (4,080 bytes) is cut off.
 func NewBlock(content []byte) Block {
@@ -112,34 +109,6 @@ func NewBlock(content []byte) Block {
 	b[0] = byte(units)
 	copy(b[1:], content)
 	return b
-}
-
-// TitleBlock makes a block of a title in any charset. Nothing can be escaped in
-// metadata: control characters become spaces, and the quote and semicolon that
-// would end the title are drawn apart. A title that is too long is cut.
-func TitleBlock(title []byte) Block {
-	const before, after = "StreamTitle='", "';"
-	title = bytes.ReplaceAll(title, []byte("';"), []byte("' ;"))
-	for i, c := range title {
-		if c < ' ' || c == 0x7f {
-			title[i] = ' '
-		}
-	}
-	title = cutText(title, maxMeta-len(before)-len(after))
-	return NewBlock(append(append([]byte(before), title...), after...))
-}
-
-// cutText cuts text to at most n bytes, and not within a character if it is UTF-8.
-func cutText(text []byte, n int) []byte {
-	if len(text) <= n {
-		return text
-	}
-	if utf8.Valid(text) {
-		for !utf8.RuneStart(text[n]) {
-			n--
-		}
-	}
-	return text[:n]
 }
 
 // Title finds the title in metadata, and reports whether there is one, which may
@@ -163,45 +132,4 @@ func Title(meta []byte) ([]byte, bool) {
 			return rest[:end], true
 		}
 	}
-}
-
-// An Interleaver puts metadata into one listener's stream. It is small, and holds
-// no more than a block that others hold as well. The zero value puts none.
-type Interleaver struct {
-	metaint int
-	left    int // bytes of audio before the next block
-	sent    Block
-}
-
-// NewInterleaver returns an interleaver that puts metadata after each metaint
-// bytes; none if it is 0 or less.
-func NewInterleaver(metaint int) Interleaver {
-	return Interleaver{metaint: metaint, left: metaint}
-}
-
-// Append appends the next bytes of audio to dst, cut where metadata belongs, with
-// the metadata between: the current block where it has not been sent yet, which
-// is so with the first for one who joins, and otherwise an empty one. Nothing is
-// copied: dst becomes parts of audio and blocks, to be written together (as
-// [net.Buffers]) and completely.
-func (l *Interleaver) Append(dst [][]byte, audio []byte, current Block) [][]byte {
-	if l.metaint <= 0 {
-		return append(dst, audio)
-	}
-	for len(audio) >= l.left {
-		dst = append(dst, audio[:l.left])
-		audio = audio[l.left:]
-		l.left = l.metaint
-		if len(current) == 0 || bytes.Equal(current, l.sent) {
-			dst = append(dst, empty)
-			continue
-		}
-		dst = append(dst, current)
-		l.sent = current
-	}
-	if len(audio) > 0 {
-		dst = append(dst, audio)
-		l.left -= len(audio)
-	}
-	return dst
 }

@@ -10,15 +10,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// interleave puts titles into audio, each for as long as the others, and writes
-// it in pieces.
+// interleave puts titles into audio as a server does that writes it in pieces: each
+// for as long as the others, and told once.
 func interleave(metaint, size int, audio []byte, titles []string) []byte {
-	l := NewInterleaver(metaint)
 	var wire []byte
+	left, told := metaint, ""
 	for at := 0; at < len(audio); at += size {
 		title := titles[at*len(titles)/len(audio)]
-		for _, part := range l.Append(nil, audio[at:min(at+size, len(audio))], NewBlock([]byte(title))) {
-			wire = append(wire, part...)
+		for _, c := range audio[at:min(at+size, len(audio))] {
+			wire = append(wire, c)
+			if left--; left > 0 {
+				continue
+			}
+			left = metaint
+			if title == told {
+				wire = append(wire, 0)
+				continue
+			}
+			wire, told = append(wire, NewBlock([]byte(title))...), title
 		}
 	}
 	return wire
@@ -51,30 +60,6 @@ func TestInterleaved(t *testing.T) {
 				t.Errorf("every %d bytes, written in %d: %q", metaint, size, meta)
 			}
 		}
-	}
-}
-
-// One who joins gets the title with the first block, and again only what changes.
-func TestInterleaver(t *testing.T) {
-	t.Parallel()
-	one, two := TitleBlock([]byte("1")), TitleBlock([]byte("2"))
-	l := NewInterleaver(4)
-	var got []string
-	for _, write := range []struct {
-		audio   string
-		current Block
-	}{{"abcdef", nil}, {"gh", one}, {"ij", one}, {"kl", one}, {"mnopqrstuvwx", two}, {"yz", TitleBlock([]byte("2"))}} {
-		for _, part := range l.Append(nil, []byte(write.audio), write.current) {
-			got = append(got, string(part))
-		}
-	}
-	want := []string{"abcd", "\x00", "ef", "gh", string(one), "ij", "kl", "\x00", "mnop", string(two), "qrst", "\x00", "uvwx", "\x00", "yz"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	var none Interleaver
-	if got := none.Append(nil, []byte("abc"), one); len(got) != 1 || string(got[0]) != "abc" {
-		t.Errorf("without metadata: %q", got)
 	}
 }
 
@@ -125,29 +110,16 @@ func TestTitle(t *testing.T) {
 	}
 }
 
-func TestTitleBlock(t *testing.T) {
+func TestBlock(t *testing.T) {
 	t.Parallel()
-	for title, want := range map[string]string{
-		"Artist - Song":                "Artist - Song",
-		"quotes' and ';":               "quotes' and ' ;",
-		"a\r\nb\x00c":                  "a  b c",
-		"M\xfcller":                    "M\xfcller",
-		"end'":                         "end'",
-		"":                             "",
-		strings.Repeat("\u00e9", 3000): strings.Repeat("\u00e9", (maxMeta-15)/2),
+	for content, want := range map[string]string{
+		"":                                "\x00",
+		"StreamTitle='A';":                "\x01StreamTitle='A';",
+		"StreamTitle='AB';":               "\x02StreamTitle='AB';" + strings.Repeat("\x00", 15),
+		strings.Repeat("M\xfcller", 1000): "\xff" + strings.Repeat("M\xfcller", 1000)[:maxMeta],
 	} {
-		b := TitleBlock([]byte(title))
-		if len(b) != 1+int(b[0])*icyUnit {
-			t.Errorf("%q: %d bytes, length %d", title, len(b), b[0])
+		if got := string(NewBlock([]byte(content))); got != want {
+			t.Errorf("%.40q: %.40q (%d bytes), want %.40q", content, got, len(got), want)
 		}
-		if got, ok := Title(b[1:]); !ok || string(got) != want {
-			t.Errorf("%.40q: %.40q, want %.40q", title, got, want)
-		}
-	}
-	if b := NewBlock(nil); len(b) != 1 || b[0] != 0 {
-		t.Errorf("nothing is %x", b)
-	}
-	if b := NewBlock(make([]byte, 10000)); len(b) != 1+maxMeta {
-		t.Errorf("%d bytes", len(b))
 	}
 }
