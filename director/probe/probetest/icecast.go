@@ -28,11 +28,14 @@ type Options struct {
 	Mounts []Mount
 }
 
-// Mount is an MP3 stream on a server.
+// Mount is a stream on a server: a tone, or a file that is played over and over.
 type Mount struct {
 	Path         string // "/live.mp3", decoded
 	Hz           int    // the tone that is heard; default 440
+	Rate         int    // samples a second; default 44,100
 	Kbit         int    // bitrate in kbit/s, one of MP3's; default 64
+	AAC          bool   // AAC in ADTS frames, by ffmpeg's own encoder; default MP3
+	File         string // what is played instead of a tone, as it is; readable by all
 	Title        string // what is playing, from the start; empty: nothing is told
 	Fallback     string // the mount that listeners get while this one has no source
 	MaxListeners int    // 0: no limit
@@ -248,11 +251,9 @@ func (n *Node) launch() (*process, error) {
 func (n *Node) feed(m Mount) {
 	n.t.Helper()
 	to := url.URL{Scheme: "icecast", User: url.UserPassword("source", n.password), Host: n.addr, Path: m.Path}
-	p := startProcess(n.t, "ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin",
-		"-re", "-f", "lavfi", "-i", "sine=frequency="+strconv.Itoa(cmp.Or(m.Hz, 440)),
-		"-c:a", "libmp3lame", "-b:a", strconv.Itoa(cmp.Or(m.Kbit, 64))+"k",
-		"-ice_name", "Signpost test "+m.Path, "-content_type", "audio/mpeg",
-		"-write_xing", "0", "-id3v2_version", "0", "-f", "mp3", to.String())
+	args := []string{"-hide_banner", "-loglevel", "error", "-nostdin", "-re"}
+	args = append(args, m.encoded()...)
+	p := startProcess(n.t, "ffmpeg", append(args, "-ice_name", "Signpost test "+m.Path, to.String())...)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if old := n.sources[m.Path]; old != nil {
@@ -260,6 +261,19 @@ func (n *Node) feed(m Mount) {
 		n.t.Fatalf("mount %s has a source already", m.Path)
 	}
 	n.sources[m.Path] = p
+}
+
+// encoded is what ffmpeg plays, and how.
+func (m *Mount) encoded() []string {
+	encoder, format := "libmp3lame", []string{"-content_type", "audio/mpeg", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"}
+	if m.AAC {
+		encoder, format = "aac", []string{"-content_type", "audio/aac", "-f", "adts"}
+	}
+	if m.File != "" {
+		return append([]string{"-stream_loop", "-1", "-i", m.File, "-c:a", "copy"}, format...)
+	}
+	tone := "sine=frequency=" + strconv.Itoa(cmp.Or(m.Hz, 440)) + ":sample_rate=" + strconv.Itoa(cmp.Or(m.Rate, 44100))
+	return append([]string{"-f", "lavfi", "-i", tone, "-c:a", encoder, "-b:a", strconv.Itoa(cmp.Or(m.Kbit, 64)) + "k"}, format...)
 }
 
 // await returns when the server shows the mount with its source and title.

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/probetest"
+)
+
+// freed is how soon the connection to the node must be closed when the last
+// listener has gone.
+const freed = 100 * time.Millisecond
+
+// farewells are the ways in which a listener goes.
+var farewells = map[string]func(*net.TCPConn) error{
+	"FIN":        (*net.TCPConn).Close,
+	"half-close": (*net.TCPConn).CloseWrite,
+	"RST": func(c *net.TCPConn) error {
+		_ = c.SetLinger(0)
+		return c.Close()
+	},
+}
+
+// The last listener goes: the node is free at once, whatever it was doing.
+func TestInlineListenerLeaves(t *testing.T) {
+	t.Parallel()
+	node := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3"}}})
+	tap := tapOf(t, node)
+	s := directFile(t, fmt.Sprintf("listen: {http: ['127.0.0.1:0'], max_per_key: 0, max_per_address: 0}\nadmin: {listen: '127.0.0.1:0'}\n"+
+		"probe: {interval: 20s, timeout: 10s}\nmounts: [/live.mp3]\nnodes: [{id: n1, urls: ['%s']}]\n%s", tap.url(), inline))
+	for _, when := range []struct {
+		name  string
+		begin func() // before the listener comes
+		heard int    // what it hears before it goes, in bytes
+		end   func()
+	}{
+		{"while it plays", func() {}, 10_000, func() {}},
+		{"while its source is silent", func() { node.StopSource("/live.mp3") }, 10_000, func() { node.ContSource("/live.mp3") }},
+		{"before it answers", node.Stop, 0, node.Cont},
+	} {
+		when.begin()
+		for how, leave := range farewells {
+			best := time.Duration(1 << 62)
+			for range 5 { // a busy machine may be late by itself
+				conn := s.tuneIn(t, "")
+				after(t, "the node is asked", tap.asked)
+				if n, err := io.CopyN(io.Discard, conn, int64(when.heard)); err != nil {
+					t.Fatalf("%s: %d bytes, then %v", when.name, n, err)
+				}
+				left := time.Now()
+				if err := leave(conn); err != nil {
+					t.Fatal(err)
+				}
+				if best = min(best, after(t, "the node is free", tap.freed).Sub(left)); best <= freed {
+					break
+				}
+			}
+			t.Logf("%s %s: the node was free after %v", how, when.name, best.Round(100*time.Microsecond))
+			if best > freed {
+				t.Errorf("%s %s: the node was free after %v at best, want %v", how, when.name, best, freed)
+			}
+		}
+		when.end()
+	}
+}

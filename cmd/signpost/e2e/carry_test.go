@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/web/proxy"
+)
+
+// inline has everybody's stream carried inline.
+const inline = "rules: [{name: everyone, answer: proxy}]\n"
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+const askForLive = "GET /live.mp3 HTTP/1.0\r\nHost: radio.example\r\nUser-Agent: synthetic listener\r\n"
+
+// tuneIn connects a listener and sends a request: askForLive and more fields.
+func (s *signpost) tuneIn(t *testing.T, fields string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, askForLive+fields+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+// streams is what the director says of what it carries.
+func (s *signpost) streams(t *testing.T) []proxy.StreamState {
+	t.Helper()
+	resp, err := client.Get(s.admin + "/api/v1/streams")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var all struct {
+		Streams []proxy.StreamState `json:"streams"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v", resp.Status, err)
+	}
+	return all.Streams
+}
+
+// A tap stands between the directors and a node, and tells when they ask it for a
+// stream and let go of it.
+type tap struct {
+	net.Listener
+	asked chan struct{}
+	freed chan time.Time
+}
+
+func tapOf(t *testing.T, n *probetest.Node) *tap {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tap{Listener: l, asked: make(chan struct{}, 1000), freed: make(chan time.Time, 1000)}
+	var open sync.WaitGroup
+	t.Cleanup(func() { l.Close(); open.Wait() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { p.relay(conn.(*net.TCPConn), strings.TrimPrefix(n.URL(), "http://")) })
+		}
+	}()
+	return p
+}
+
+// url is the node's, for directors.
+func (p *tap) url() string { return "http://" + p.Addr().String() }
+
+func (p *tap) relay(from *net.TCPConn, node string) {
+	defer from.Close()
+	to, err := net.Dial("tcp", node)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	go func() {
+		_, _ = io.Copy(from, to)
+		_ = from.CloseWrite()
+	}()
+	br := bufio.NewReader(from)
+	line, err := br.ReadSlice('\n')
+	if err != nil {
+		return
+	}
+	stream := bytes.HasPrefix(line, []byte("GET /live.mp3 "))
+	if _, err := to.Write(line); err != nil {
+		return
+	}
+	if stream {
+		p.asked <- struct{}{}
+	}
+	_, _ = io.Copy(to, br)
+	if stream {
+		p.freed <- time.Now()
+	}
+}
+
+// after waits for an event of the tap's.
+func after[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatal("in vain: ", what)
+		panic("unreachable")
+	}
+}
