@@ -32,7 +32,7 @@ func (d *service) openAdmin(s *settings) error {
 		Syncer:     d.syncer,
 		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}},
 		Explain: func(q admin.Question) any {
-			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS})
+			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
 		PublicURL: func() string { return d.settings.Load().policy.PublicURL },
 		Version:   buildVersion(),

@@ -4,11 +4,14 @@
 package admin
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +39,12 @@ type Config struct {
 	Explain func(Question) any
 	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
 	Streams func() any
+	// Rules returns all client rules that are in force, in order of precedence; nil: none.
+	Rules func() []RuleUse
+	// CheckRule says what is wrong with a client rule; nil: nobody knows.
+	CheckRule func(rule json.RawMessage) error
+	// Clients returns the clients for which there is no rule; nil: none.
+	Clients func() []Client
 	// Dashboard makes what is shown at every path that is not the API's; nil: nothing.
 	Dashboard func(*API) http.Handler
 
@@ -69,6 +78,7 @@ type Question struct {
 	Path      string // "/live.mp3"
 	UserAgent string
 	TLS       bool
+	Header    http.Header // further ones
 }
 
 // New returns the operators' side. It fails if two collectors have the same metric.
@@ -96,20 +106,24 @@ func New(c Config) (*API, error) {
 }
 
 func (c *Config) setDefaults() {
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Tokens == nil {
-		c.Tokens = func() []Token { return nil }
+	if c.CheckRule == nil {
+		c.CheckRule = anyJSON
 	}
-	if c.SafeBelow == nil {
-		c.SafeBelow = func() int { return 0 }
-	}
-	if c.PublicURL == nil {
-		c.PublicURL = func() string { return "" }
+	orNothing(&c.Tokens)
+	orNothing(&c.SafeBelow)
+	orNothing(&c.PublicURL)
+	orNothing(&c.Rules)
+	orNothing(&c.Clients)
+}
+
+// orNothing lets a function that is not there return nothing.
+func orNothing[T any](f *func() T) {
+	if *f == nil {
+		*f = func() (nothing T) { return nothing }
 	}
 }
 
@@ -120,7 +134,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Serv
 
 func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 	e.GET(healthPath, func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
-	view, agent := a.allow(RoleView), a.allow(RoleAgent)
+	view := a.allow(RoleView)
 	e.GET("/metrics", echo.WrapHandler(metrics), view)
 	v1 := e.Group("/api/v1")
 	v1.POST("/session", a.login)
@@ -131,19 +145,46 @@ func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 		v1.GET("/streams", func(ctx echo.Context) error { return answer(ctx, a.cfg.Streams(), nil) }, view)
 	}
 	if a.cfg.Syncer != nil {
-		v1.GET("/nodes", a.getNodes, view)
-		v1.GET("/regions", a.getRegions, view)
-		v1.GET("/regions/:id", a.getRegion, view)
-		v1.GET("/mounts", a.getMounts, view)
-		v1.GET("/status", a.getStatus, view)
-		v1.GET("/reserve", a.reserve, view)
-		v1.PUT("/nodes/:id", a.announce, agent)
-		v1.POST("/nodes/:id/drain", a.drain, agent)
-		v1.DELETE("/nodes/:id", a.deregister, agent)
+		a.fleetRoutes(v1)
 	}
 	if a.cfg.Dashboard != nil {
 		e.Any("/*", echo.WrapHandler(a.cfg.Dashboard(a)), a.allowPages)
 	}
+}
+
+func (a *API) fleetRoutes(v1 *echo.Group) {
+	view, agent, either, operate := a.allow(RoleView), a.allow(RoleAgent), a.allow(RoleView, RoleAgent), a.allow(RoleOperate)
+	v1.GET("/status", a.getStatus, view)
+	v1.GET("/reserve", a.reserve, view)
+	v1.GET("/mounts", a.getMounts, view)
+
+	v1.GET("/nodes", a.getNodes, view)
+	v1.GET("/nodes/:id", a.getNode, either)
+	v1.GET("/nodes/:id/safe_to_terminate", a.safeToTerminate, either)
+	v1.PUT("/nodes/:id", a.announce, agent)
+	v1.DELETE("/nodes/:id", a.deregister, agent)
+	v1.POST("/nodes/:id/drain", a.drain, agent)
+	v1.POST("/nodes/:id/disable", a.disable, operate)
+	v1.POST("/nodes/:id/resume", a.resume, operate)
+
+	v1.GET("/regions", a.getRegions, view)
+	v1.GET("/regions/:id", a.getRegion, view)
+	v1.PUT("/regions/:id/weights", a.putWeights, operate)
+	v1.DELETE("/regions/:id/weights", a.deleteWeights, operate)
+	v1.PUT("/weights", a.putAllWeights, operate)
+
+	v1.GET("/rules", a.getRules, view)
+	v1.POST("/rules", a.postRule, operate)
+	v1.GET("/rules/:id", a.getRule, view)
+	v1.PUT("/rules/:id", a.putRule, operate)
+	v1.DELETE("/rules/:id", a.deleteRule, operate)
+	v1.GET("/clients", a.getClients, view)
+
+	v1.GET("/overlay", a.getOverlay, view)
+	v1.GET("/history", a.getHistory, view)
+	v1.POST("/history/:revision/undo", a.undo, operate)
+	v1.PUT("/notes/:id", a.putNote, operate)
+	v1.DELETE("/notes/:id", a.deleteNote, operate)
 }
 
 // answer answers with v as JSON, or with err.
@@ -162,26 +203,45 @@ func answerVersion(ctx echo.Context, v any, version string, err error) error {
 	return answer(ctx, v, err)
 }
 
-func (a *API) explain(ctx echo.Context) error {
-	q, err := question(ctx)
+// Explain answers a question that is asked like GET /api/v1/explain. The error is
+// a *[Problem].
+func (a *API) Explain(query url.Values) (any, error) {
+	q, err := question(query)
 	if err != nil {
-		return problem(http.StatusBadRequest, err.Error())
+		return nil, problem(http.StatusBadRequest, err.Error())
 	}
-	return ctx.JSONPretty(http.StatusOK, a.cfg.Explain(q), "  ")
+	return a.cfg.Explain(q), nil
 }
 
-func question(ctx echo.Context) (q Question, err error) {
-	q = Question{Path: ctx.QueryParam("mount"), UserAgent: ctx.QueryParam("ua")}
-	if q.Addr, err = netip.ParseAddr(ctx.QueryParam("addr")); err != nil {
+func (a *API) explain(ctx echo.Context) error {
+	out, err := a.Explain(ctx.QueryParams())
+	return answer(ctx, out, err)
+}
+
+const maxQuestionHeaders = 50
+
+func question(query url.Values) (q Question, err error) {
+	q = Question{Path: query.Get("mount"), UserAgent: query.Get("ua"), Header: http.Header{}}
+	if q.Addr, err = netip.ParseAddr(query.Get("addr")); err != nil {
 		return q, errors.New("addr: give the listener's IP address, as in ?addr=203.0.113.7&mount=/live.mp3")
 	}
 	if !strings.HasPrefix(q.Path, "/") {
 		return q, errors.New("mount: give the path that the listener asks for, with its slash: ?mount=/live.mp3")
 	}
-	if s := ctx.QueryParam("tls"); s != "" {
+	if s := query.Get("tls"); s != "" {
 		if q.TLS, err = strconv.ParseBool(s); err != nil {
 			return q, errors.New("tls: say true or false")
 		}
+	}
+	if len(query["header"]) > maxQuestionHeaders {
+		return q, fmt.Errorf("header: at most %d are taken", maxQuestionHeaders)
+	}
+	for _, line := range query["header"] {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return q, fmt.Errorf("header: %.80q: write it as Name: value", line)
+		}
+		q.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	return q, nil
 }

@@ -79,16 +79,17 @@ func TestExplain(t *testing.T) {
 	if rec.Code != 200 || !strings.Contains(rec.Body.String(), `"node": "fra1"`) {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
-	get(h, "/api/v1/explain?addr=2001:db8::1&mount=/live.mp3", "")
+	get(h, "/api/v1/explain?addr=2001:db8::1&mount=/live.mp3&header=Icy-MetaData:1&header=Range:+bytes%3D0-", "")
 	want := []Question{
-		{Addr: netip.MustParseAddr("203.0.113.7"), Path: "/live.mp3", UserAgent: "VLC/3", TLS: true},
-		{Addr: netip.MustParseAddr("2001:db8::1"), Path: "/live.mp3"},
+		{Addr: netip.MustParseAddr("203.0.113.7"), Path: "/live.mp3", UserAgent: "VLC/3", TLS: true, Header: http.Header{}},
+		{Addr: netip.MustParseAddr("2001:db8::1"), Path: "/live.mp3", Header: http.Header{"Icy-Metadata": {"1"}, "Range": {"bytes=0-"}}},
 	}
 	if diff := cmp.Diff(want, asked, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for url, field := range map[string]string{
 		"?mount=/a": "addr: ", "?addr=x&mount=/a": "addr: ", "?addr=::1": "mount: ", "?addr=::1&mount=a": "mount: ", "?addr=::1&mount=/a&tls=maybe": "tls: ",
+		"?addr=::1&mount=/a&header=x": "header: ", "?addr=::1&mount=/a" + strings.Repeat("&header=a:b", 51): "header: ",
 	} {
 		rec := get(h, "/api/v1/explain"+url, "")
 		if p := problemIn(t, rec); p.Status != 400 || !strings.HasPrefix(p.Detail, field) {

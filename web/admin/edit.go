@@ -55,6 +55,11 @@ type NoteEdit struct {
 	Text  string `json:"text"`
 }
 
+// UndoEdit is the body of POST /api/v1/history/{revision}/undo.
+type UndoEdit struct {
+	Why string `json:"why,omitempty"`
+}
+
 // WhatIfQuestion is the body of POST /api/v1/whatif.
 type WhatIfQuestion struct {
 	Rows      map[director.RegionID]map[director.NodeID]float64 `json:"rows,omitempty"`  // nil: the file's row

@@ -15,7 +15,7 @@ type Mount struct {
 	Type  string `json:"type"`  // media type; empty: not known
 	Kbit  int    `json:"kbit,omitempty"`
 
-	Listeners int               `json:"listeners"` // at all nodes that tell, relays included
+	Listeners int               `json:"listeners"` // at all nodes that tell, relays included, and those whom directors carry
 	Nodes     []director.NodeID `json:"nodes"`     // that carry it now
 	Down      []director.NodeID `json:"down"`      // the others
 	Playing   string            `json:"playing,omitempty"`
@@ -41,6 +41,7 @@ func (a *API) Mounts() (MountsAnswer, error) {
 	out := MountsAnswer{Mounts: make([]Mount, 0, len(view.Mounts()))}
 	for i := range view.Mounts() {
 		m := describeMount(&view.Mounts()[i], nodes)
+		m.Listeners = max(0, m.Listeners+view.Uncounted(i))
 		if base != "" {
 			m.URL = base + (&url.URL{Path: m.Name}).EscapedPath()
 		}

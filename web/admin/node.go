@@ -1,9 +1,9 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -117,7 +117,7 @@ func (a *API) Node(id director.NodeID, threshold int) (Node, error) {
 			Drained: !r.Drained.IsZero(), Mounts: []string{}, Version: version(nil),
 		}, nil
 	}
-	return Node{}, problem(http.StatusNotFound, "no node has the id "+strconv.Quote(string(id))+"; GET /api/v1/nodes lists them")
+	return Node{}, problem(http.StatusNotFound, fmt.Sprintf("no node has the id %.80q; GET /api/v1/nodes lists them", id))
 }
 
 // A describer says what is known of a snapshot's nodes.
@@ -168,7 +168,7 @@ func (n *Node) drained(threshold int, r *director.Report, held *store.Heard) {
 	if n.Override != nil {
 		n.Since = n.Override.At
 	}
-	if held != nil && !held.Drained.IsZero() {
+	if held != nil && !held.Drained.IsZero() && (n.Since.IsZero() || held.Drained.Before(n.Since)) {
 		n.Since = held.Drained
 	}
 	known := r.Listeners >= 0 || r.Health == director.Failed

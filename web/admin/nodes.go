@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -22,6 +23,9 @@ func (a *API) announce(ctx echo.Context) error {
 	if err != nil {
 		return problem(http.StatusUnprocessableEntity, err.Error())
 	}
+	if err := a.owns(ctx, r.Node, said.Instance); err != nil {
+		return err
+	}
 	got, err := a.cfg.Syncer.Register(r)
 	if err != nil {
 		return err
@@ -34,21 +38,26 @@ func (a *API) answerNode(ctx echo.Context, id director.NodeID) error {
 	return answerVersion(ctx, out, out.Version, err)
 }
 
-// leave is who asks for a node to be drained or deregistered.
+// leave is which run of an agent asks for its node to be drained.
 type leave struct {
 	Instance string `json:"instance"`
 }
 
-func (a *API) drain(ctx echo.Context) error {
+// drainOwn lets an agent drain its node. Other fields are those of a newer agent.
+func (a *API) drainOwn(ctx echo.Context) error {
 	var l leave
 	if err := read(ctx, &l); err != nil {
 		return err
 	}
-	id, err := a.mayLeave(ctx, l.Instance)
+	return a.drainAs(ctx, l.Instance)
+}
+
+func (a *API) drainAs(ctx echo.Context, instance string) error {
+	id, err := a.mayLeave(ctx, instance)
 	if err != nil {
 		return err
 	}
-	if _, err := a.cfg.Syncer.Drain(id, l.Instance); err != nil {
+	if _, err := a.cfg.Syncer.Drain(id, instance); err != nil {
 		return err
 	}
 	return a.answerNode(ctx, id)
@@ -73,6 +82,9 @@ func (a *API) mayLeave(ctx echo.Context, instance string) (director.NodeID, erro
 	if instance == "" && asking(ctx).Role == RoleAgent {
 		return id, problem(http.StatusBadRequest, "instance: an agent says which run of it this is, as when it registered")
 	}
+	if err := a.owns(ctx, id, instance); err != nil {
+		return id, err
+	}
 	if view := a.cfg.Syncer.View(); view.Snapshot != nil {
 		_, there := view.FindNode(id)
 		registered := slices.ContainsFunc(a.cfg.Syncer.Registrations(), func(r store.Heard) bool { return r.Node == id })
@@ -81,4 +93,24 @@ func (a *API) mayLeave(ctx echo.Context, instance string) (director.NodeID, erro
 		}
 	}
 	return id, nil
+}
+
+// owns refuses an agent that speaks as a run of another one, or with no instance
+// wants to see its node. They differ by the token that the node was registered
+// with, unless that one is gone from the file or goes by another name there. Who
+// says to be another run is the registry's affair.
+func (a *API) owns(ctx echo.Context, id director.NodeID, instance string) error {
+	who := asking(ctx)
+	if who.Role != RoleAgent {
+		return nil
+	}
+	all := a.cfg.Syncer.Registrations()
+	i := slices.IndexFunc(all, func(r store.Heard) bool { return r.Node == id })
+	switch {
+	case i < 0 && instance != "", i >= 0 && (all[i].Token == who.Name || instance != "" && instance != all[i].Instance):
+		return nil
+	case i >= 0 && !slices.ContainsFunc(a.cfg.Tokens(), func(t Token) bool { return t.Name == all[i].Token }):
+		return nil
+	}
+	return problem(http.StatusForbidden, fmt.Sprintf("the token %q is not the one that %.80q was registered with; an agent has to do with its own node only", who.Name, id))
 }

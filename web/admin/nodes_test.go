@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -35,12 +34,28 @@ var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 type running struct {
 	*store.Syncer
 	t *testing.T
-	h http.Handler
+	h *API
+
+	close func() // the store
 }
 
 // fleet has the declared node fra1, and admits edge-*. Its admin handler asks for
-// the tokens "a" (agent), "a2" (agent) and "o" (operate).
+// the tokens "a" (agent), "a2" (agent), "v" (view) and "o" and "o2" (operate).
 func fleet(t *testing.T) *running {
+	t.Helper()
+	return fleetOf(t, director.Config{
+		Nodes:       []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}, Target: 100, Limit: 150, Site: "fra"}},
+		MayRegister: []string{"edge-*"}, Self: []string{"radio.example:80"},
+	}, Config{})
+}
+
+var fleetTokens = []Token{
+	NewToken("agents", RoleAgent, "a"), NewToken("others", RoleAgent, "a2"), NewToken("anna", RoleView, "v"),
+	NewToken("ops", RoleOperate, "o"), NewToken("bert", RoleOperate, "o2"),
+}
+
+// fleetOf runs a director on an empty store, and its admin handler.
+func fleetOf(t *testing.T, config director.Config, c Config) *running {
 	t.Helper()
 	s, err := memstore.Open(memstore.Config{})
 	if err != nil {
@@ -48,10 +63,6 @@ func fleet(t *testing.T) *running {
 	}
 	first := make(chan struct{})
 	close(first)
-	config := director.Config{
-		Nodes:       []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}, Target: 100, Limit: 150, Site: "fra"}},
-		MayRegister: []string{"edge-*"}, Self: []string{"radio.example:80"},
-	}
 	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: prober{first}, Tick: 20 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +72,15 @@ func fleet(t *testing.T) *running {
 	go func() { done <- syncer.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	<-syncer.Ready()
-	tokens := []Token{NewToken("agents", RoleAgent, "a"), NewToken("others", RoleAgent, "a2"), NewToken("ops", RoleOperate, "o")}
-	h, err := New(Config{Tokens: func() []Token { return tokens }, Syncer: syncer})
+	c.Syncer = syncer
+	if c.Tokens == nil {
+		c.Tokens = func() []Token { return fleetTokens }
+	}
+	h, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &running{syncer, t, h}
+	return &running{syncer, t, h, func() { _ = s.Close() }}
 }
 
 // agent makes an announcement of 5 listeners; change may alter it.
@@ -191,17 +205,26 @@ func TestTwoAgentsWithOneID(t *testing.T) {
 	if n := r.nodes()["edge-1"]; n.State != director.Fit || n.URLs[0] != "http://edge.example:8000" || n.Registered.Instance != "i1" {
 		t.Errorf("the other took something: %+v", n)
 	}
-	// An operator may let it go without being its agent.
-	if rec := do(r.h, "POST", "/api/v1/nodes/edge-1/drain", "Bearer o", ""); rec.Code != 200 {
-		t.Errorf("an operator drains: %d %s", rec.Code, rec.Body)
+	for _, c := range []struct{ method, path, body string }{ // with the run of another, which is no secret
+		{"GET", "/api/v1/nodes/edge-1", ""},
+		{"GET", "/api/v1/nodes/edge-1/safe_to_terminate", ""},
+		{"GET", "/api/v1/nodes/edge-2", ""},
+		{"PUT", "/api/v1/nodes/edge-1", agent("i1", nil)},
+		{"POST", "/api/v1/nodes/edge-1/drain", `{"instance":"i1"}`},
+		{"DELETE", "/api/v1/nodes/edge-1?instance=i1", ""},
+	} {
+		if p := problemIn(t, do(r.h, c.method, c.path, "Bearer a2", c.body)); p.Status != 403 {
+			t.Errorf("%s %s with another agent's token: %+v", c.method, c.path, p)
+		}
+	}
+	if rec := get(r.h, "/api/v1/nodes/edge-1/safe_to_terminate", "Bearer a"); rec.Code != 409 {
+		t.Errorf("its own: %d %s", rec.Code, rec.Body)
+	}
+	if p := problemIn(t, do(r.h, "DELETE", "/api/v1/nodes/fra1", "Bearer o", "")); p.Status != 409 || !strings.Contains(p.Detail, "declared") {
+		t.Errorf("DELETE of a declared node: %+v", p)
 	}
 	if rec := do(r.h, "DELETE", "/api/v1/nodes/edge-1", "Bearer o", ""); rec.Code != 204 {
 		t.Errorf("an operator takes it out: %d %s", rec.Code, rec.Body)
-	}
-	for _, c := range []struct{ method, path string }{{"POST", "/api/v1/nodes/fra1/drain"}, {"DELETE", "/api/v1/nodes/fra1"}} {
-		if p := problemIn(t, do(r.h, c.method, c.path, "Bearer o", "")); p.Status != 409 || !strings.Contains(p.Detail, "declared") {
-			t.Errorf("%s of a declared node: %+v", c.method, p)
-		}
 	}
 }
 

@@ -20,7 +20,7 @@ type Override struct {
 }
 
 func overrideOf(s store.Stamp) *Override {
-	return &Override{By: s.By, At: s.At, Why: s.Why, Until: s.Until}
+	return &Override{By: s.By, At: s.At, Why: s.Why, Until: s.Until, Revision: s.Revision}
 }
 
 // version names the state of something that can be edited, which is made of

@@ -46,6 +46,9 @@ var statuses = []struct {
 	{store.ErrBadNode, http.StatusUnprocessableEntity},
 	{store.ErrNotRegistered, http.StatusNotFound},
 	{store.ErrTooMany, http.StatusServiceUnavailable},
+	{store.ErrNoSuchChange, http.StatusNotFound},
+	{store.ErrAway, http.StatusServiceUnavailable},
+	{store.ErrClosed, http.StatusServiceUnavailable},
 }
 
 // problemOf makes a Problem of any error.

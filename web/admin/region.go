@@ -3,7 +3,6 @@ package admin
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -80,7 +79,11 @@ func (a *API) Region(id director.RegionID) (Region, error) {
 			return r, nil
 		}
 	}
-	return Region{}, problem(http.StatusNotFound, "no region has the id "+strconv.Quote(string(id))+"; GET /api/v1/regions lists them")
+	return Region{}, noRegion(id)
+}
+
+func noRegion(id director.RegionID) *Problem {
+	return problem(http.StatusNotFound, fmt.Sprintf("no region has the id %.80q; GET /api/v1/regions lists them", id))
 }
 
 func describeRegion(r director.Region, row []director.Weight, overlay store.Overlay) Region {

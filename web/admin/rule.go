@@ -55,3 +55,18 @@ type Client struct {
 type RuleSuggestion struct {
 	Rule json.RawMessage `json:"rule"`
 }
+
+// Where a rule stands.
+const (
+	OriginOverlay = "overlay" // an operator made it at run time
+	OriginFile    = "file"
+	OriginShipped = "shipped" // it comes with the program
+)
+
+// RuleUse is how often a rule was the first that held, at this director since it started.
+type RuleUse struct {
+	ID     string // of an operator's rule
+	Rule   json.RawMessage
+	Origin string
+	Hits   uint64
+}

@@ -104,7 +104,7 @@ func (a *API) login(ctx echo.Context) error {
 	if !t.Role.May(RoleView) {
 		return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, which has nothing to look at; log in with one of the role %s or %s", t.Name, t.Role, RoleView, RoleOperate))
 	}
-	ctx.SetCookie(cookie(ctx, a.sessions.open(t.Hash, a.cfg.Now())))
+	ctx.SetCookie(cookie(ctx, a.sessions.open(t.Hash, a.cfg.Now()), 0))
 	return ctx.NoContent(http.StatusNoContent)
 }
 
@@ -112,15 +112,15 @@ func (a *API) logout(ctx echo.Context) error {
 	if c, err := ctx.Cookie(sessionCookie); err == nil {
 		a.sessions.close(c.Value)
 	}
-	gone := cookie(ctx, "")
-	gone.MaxAge = -1
-	ctx.SetCookie(gone)
+	ctx.SetCookie(cookie(ctx, "", -1))
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func cookie(ctx echo.Context, value string) *http.Cookie {
-	return &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+// cookie makes the session's; a maxAge below 0 deletes it, and 0 keeps it until the
+// browser ends.
+func cookie(ctx echo.Context, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure goes by the scheme: on loopback there is no TLS
+		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: ctx.Scheme() == "https", // here, or at a proxy before it, which says so
 	}
 }

@@ -41,7 +41,7 @@ func (t *throttle) wait(from netip.Prefix, token tokenHash, now time.Time) time.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := t.known[from]
-	if k == nil || slices.Contains(k.good, token) {
+	if k == nil || !k.until.After(now) || slices.Contains(k.good, token) {
 		return 0
 	}
 	return max(0, k.until.Sub(now)-(triesBurst-1)*triesEach)

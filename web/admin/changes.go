@@ -1,0 +1,173 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/store"
+)
+
+// History returns what operators changed, the newest first, as far back as the
+// overlay keeps it.
+func (a *API) History() (HistoryAnswer, error) {
+	o := a.cfg.Syncer.Overlay()
+	out := HistoryAnswer{Revision: o.Revision, Changes: make([]Change, 0, len(o.History))}
+	for _, c := range slices.Backward(o.History) {
+		out.Changes = append(out.Changes, describeChange(o, c))
+	}
+	return out, nil
+}
+
+func describeChange(o store.Overlay, c store.Change) Change {
+	out := Change{Revision: c.Revision, By: c.By, At: c.At, Why: c.Why, Undoes: c.Undoes, Entries: []EntryChange{}, Undoable: true}
+	for _, e := range c.Entries {
+		out.Entries = append(out.Entries, EntryChange{e.Entry, e.Before, e.After})
+	}
+	if err := o.CanUndo(c.Revision); err != nil {
+		out.Undoable, out.WhyNot = false, err.Error()
+	}
+	return out
+}
+
+func (a *API) getHistory(ctx echo.Context) error {
+	out, err := a.History()
+	return answer(ctx, out, err)
+}
+
+// undo takes a change back, unless somebody has changed the same entries since.
+func (a *API) undo(ctx echo.Context) error {
+	var e UndoEdit
+	if err := readEdit(ctx, &e); err != nil {
+		return err
+	}
+	r, err := strconv.ParseUint(ctx.Param("revision"), 10, 64)
+	if err != nil {
+		return problem(http.StatusNotFound, fmt.Sprintf("%.40q is no revision; GET /api/v1/history lists them", ctx.Param("revision")))
+	}
+	edit := Edit{Why: e.Why}
+	if _, err := edit.until(a.cfg.Syncer.Now()); err != nil {
+		return err
+	}
+	var made store.Change
+	err = a.revise(ctx, func(patience context.Context) (c store.Change, err error) {
+		made, err = a.cfg.Syncer.Undo(patience, store.Author{By: asking(ctx).Name, Why: e.Why}, store.Revision(r))
+		return made, err
+	})
+	var old *store.StaleError
+	if errors.As(err, &old) {
+		p := problem(http.StatusConflict, err.Error())
+		p.By, p.At = old.Now.By, old.Now.At
+		if len(old.Value) > 0 {
+			p.Now = old.Value
+		}
+		return p
+	}
+	if err != nil {
+		return err
+	}
+	return answer(ctx, describeChange(a.cfg.Syncer.Overlay(), made), nil)
+}
+
+// OverlayAnswer is everything that operators changed, and what became of it.
+type OverlayAnswer struct {
+	Overlay store.Overlay  `json:"overlay"`
+	Effects []store.Effect `json:"effects"`
+}
+
+// Overlay returns everything that operators changed.
+func (a *API) Overlay() (OverlayAnswer, error) {
+	return OverlayAnswer{a.cfg.Syncer.Overlay(), append([]store.Effect{}, a.cfg.Syncer.Status().Effects...)}, nil
+}
+
+func (a *API) getOverlay(ctx echo.Context) error {
+	out, err := a.Overlay()
+	return answer(ctx, out, err)
+}
+
+const maxNotes = 200
+
+func (a *API) putNote(ctx echo.Context) error {
+	var e NoteEdit
+	if err := readEdit(ctx, &e); err != nil {
+		return err
+	}
+	id := ctx.Param("id")
+	c := checker{}
+	c.name("id", id)
+	c.text("about", e.About, 2*maxName)
+	c.text("text", e.Text, maxNote)
+	if e.Text == "" {
+		c.fail("text", "say something, or DELETE the note")
+	}
+	if err := c.err(); err != nil {
+		return problem(http.StatusUnprocessableEntity, err.Error())
+	}
+	return a.changeNote(ctx, &e.Edit, id, func(o *store.Overlay, at int) error {
+		n := store.Note{ID: id, About: e.About, Text: e.Text}
+		switch {
+		case at >= 0:
+			o.Notes[at] = n
+		case len(o.Notes) >= maxNotes:
+			return problem(http.StatusConflict, fmt.Sprintf("there are %d notes, which is the most; take one out", maxNotes))
+		default:
+			o.Notes = append(o.Notes, n)
+		}
+		return nil
+	})
+}
+
+func (a *API) deleteNote(ctx echo.Context) error {
+	var e Edit
+	if err := readEdit(ctx, &e); err != nil {
+		return err
+	}
+	return a.changeNote(ctx, &e, ctx.Param("id"), func(o *store.Overlay, at int) error {
+		if at < 0 {
+			return problem(http.StatusNotFound, "no note has this id; GET /api/v1/overlay lists them")
+		}
+		o.Notes = slices.Delete(o.Notes, at, at+1)
+		return nil
+	})
+}
+
+// changeNote changes a note that stands at a place; below 0: it is a new one.
+func (a *API) changeNote(ctx echo.Context, e *Edit, id string, change func(o *store.Overlay, at int) error) error {
+	saw, err := ifMatch(ctx, false)
+	if err != nil {
+		return err
+	}
+	index := func(o *store.Overlay) int {
+		return slices.IndexFunc(o.Notes, func(n store.Note) bool { return n.ID == id })
+	}
+	held := func(o *store.Overlay) any {
+		if at := index(o); at >= 0 {
+			return o.Notes[at]
+		}
+		return nil
+	}
+	err = a.change(ctx, e, func(o *store.Overlay, _ time.Time) error {
+		if err := saw.check("notes/"+id, version(held(o))); err != nil {
+			return err
+		}
+		return change(o, index(o))
+	})
+	now := func() (any, error) {
+		o := a.cfg.Syncer.Overlay()
+		return held(&o), nil
+	}
+	if err := a.newer(ctx, err, now); err != nil {
+		return err
+	}
+	n, _ := now()
+	if n == nil {
+		return ctx.NoContent(http.StatusNoContent)
+	}
+	return answerVersion(ctx, n, version(n), nil)
+}

@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// drain takes no new listeners to a node: its agent says so for good, an operator
+// until it is taken back.
+func (a *API) drain(ctx echo.Context) error {
+	if asking(ctx).Role == RoleAgent {
+		return a.drainOwn(ctx)
+	}
+	return a.setNode(ctx, store.NodeDrained)
+}
+
+func (a *API) disable(ctx echo.Context) error { return a.setNode(ctx, store.NodeDisabled) }
+
+func (a *API) resume(ctx echo.Context) error { return a.setNode(ctx, "") }
+
+// setNode makes something of a node, or with an empty state takes back what was made of it.
+func (a *API) setNode(ctx echo.Context, state store.NodeState) error {
+	var e NodeEdit
+	if err := readEdit(ctx, &e); err != nil {
+		return err
+	}
+	if e.Instance != "" && state == store.NodeDrained { // an agent where nobody needs a token
+		return a.drainAs(ctx, e.Instance)
+	}
+	saw, err := ifMatch(ctx, false)
+	if err != nil {
+		return err
+	}
+	id := director.NodeID(ctx.Param("id"))
+	if err := a.mayBe(id, state); err != nil {
+		return err
+	}
+	err = a.change(ctx, &e.Edit, func(o *store.Overlay, now time.Time) error {
+		held, there := o.InForce(now).Nodes[id]
+		if err := saw.check("nodes/"+string(id), nodeVersion(held, there)); err != nil {
+			return err
+		}
+		switch {
+		case state == "":
+			delete(o.Nodes, id)
+		case there && held.State == state && e.Edit == (Edit{}):
+			// Said twice: who said so first, and when, stays.
+		default:
+			if o.Nodes == nil {
+				o.Nodes = map[director.NodeID]store.NodeSetting{}
+			}
+			o.Nodes[id] = store.NodeSetting{State: state}
+		}
+		return nil
+	})
+	if err != nil {
+		return a.newer(ctx, err, func() (any, error) { return a.Node(id, a.cfg.SafeBelow()) })
+	}
+	return a.answerNode(ctx, id)
+}
+
+func nodeVersion(held store.NodeSetting, there bool) string {
+	if !there {
+		return version(nil)
+	}
+	return version(held)
+}
+
+// mayBe says whether a node can be made that. An entry of a node that is not there
+// any more can be taken back.
+func (a *API) mayBe(id director.NodeID, state store.NodeState) error {
+	o := a.cfg.Syncer.Overlay()
+	_, made := o.Nodes[id]
+	if made && state == "" {
+		return nil
+	}
+	n, err := a.Node(id, 0)
+	if err != nil || state != "" || !n.Drained {
+		return err
+	}
+	if n.Registered != nil {
+		return problem(http.StatusConflict, string(id)+" was drained by its agent, which is never taken back: restart the agent")
+	}
+	return problem(http.StatusConflict, string(id)+" is drained in the directors' configuration, and not by an operator: take drained: true out there")
+}
+
+// safeToTerminate answers an autoscaler: 200 if the node may go, else 409.
+func (a *API) safeToTerminate(ctx echo.Context) error {
+	n, err := a.oneNode(ctx)
+	if err != nil {
+		return err
+	}
+	status := http.StatusConflict
+	if n.SafeToTerminate {
+		status = http.StatusOK
+	}
+	return ctx.JSON(status, Termination{n.SafeToTerminate, n.Drained, n.Used})
+}
+
+// Termination says whether a node may be terminated.
+type Termination struct {
+	SafeToTerminate bool `json:"safe_to_terminate"`
+	Drained         bool `json:"drained"`
+	Left            int  `json:"left"` // listeners, those on their way included
+}
+
+func (a *API) getNode(ctx echo.Context) error {
+	n, err := a.oneNode(ctx)
+	return answerVersion(ctx, n, n.Version, err)
+}
+
+// oneNode returns the node that is asked for; an agent sees its own only.
+func (a *API) oneNode(ctx echo.Context) (Node, error) {
+	threshold := a.cfg.SafeBelow()
+	if s := ctx.QueryParam("threshold"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > maxListeners {
+			return Node{}, problem(http.StatusBadRequest, "threshold: give how many listeners may be left on a node that is safe to terminate")
+		}
+		threshold = n
+	}
+	id := director.NodeID(ctx.Param("id"))
+	if err := a.owns(ctx, id, ""); err != nil {
+		return Node{}, err
+	}
+	return a.Node(id, threshold)
+}

@@ -1,0 +1,447 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// edited has two nodes, of which the prober knows fra1, and two regions.
+func edited(t *testing.T) *running {
+	t.Helper()
+	return fleetOf(t, director.Config{
+		Nodes: []director.Node{
+			{ID: "fra1", URLs: []string{"http://fra1.example"}, Target: 100, Limit: 150},
+			{ID: "ams1", URLs: []string{"http://ams1.example"}},
+			{ID: "off1", URLs: []string{"http://off1.example"}, Drained: true},
+		},
+		Regions: []director.Region{
+			{ID: "de", Match: director.Match{Countries: []string{"DE", "AT"}}, Row: []director.Weight{{Node: "fra1", Weight: 3, Given: true}, {Node: "ams1", Weight: 1, Given: true}}, Deny: []string{"*"}},
+			{ID: "rest", Match: director.Match{Default: true, Continents: []string{"NA"}}, Row: []director.Weight{{Node: "ams1"}}, Overflow: []director.RegionID{"de"}},
+		},
+		MayRegister: []string{"edge-*"},
+	}, Config{CheckRule: func(b json.RawMessage) error {
+		if strings.Contains(string(b), "bad") {
+			return errors.New("answer: use redirect")
+		}
+		return anyJSON(b)
+	}, Rules: func() []RuleUse {
+		return []RuleUse{{ID: "kitchen", Hits: 7}, {Rule: json.RawMessage(`{"name":"shipped"}`), Origin: OriginShipped, Hits: 3}}
+	}})
+}
+
+// with sends a request as an operator, who has seen a version.
+func (r *running) with(token, method, path, seen, body string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req.Host = "127.0.0.1"
+	req.Header.Set("Authorization", "Bearer "+token)
+	if seen != "" {
+		req.Header.Set("If-Match", `"`+seen+`"`)
+	}
+	rec := httptest.NewRecorder()
+	r.h.ServeHTTP(rec, req)
+	return rec
+}
+
+func decode[T any](t *testing.T, rec *httptest.ResponseRecorder, status int) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(rec.Body.Bytes(), &v); err != nil || rec.Code != status {
+		t.Fatalf("%d, want %d: %v: %s", rec.Code, status, err, rec.Body)
+	}
+	return v
+}
+
+func (r *running) region(id string) Region {
+	r.t.Helper()
+	return decode[Region](r.t, r.with("v", "GET", "/api/v1/regions/"+id, "", ""), 200)
+}
+
+func TestRegions(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	de := r.region("de")
+	want := Region{
+		ID: "de", Match: "DE AT", Row: []Weight{{"fra1", 3}, {"ams1", 1}}, Declared: []Weight{{"fra1", 3}, {"ams1", 1}},
+		Overflow: []director.RegionID{}, Deny: []string{"*"}, Shares: de.Shares, Version: de.Version,
+	}
+	if diff := cmp.Diff(want, de); diff != "" || de.Version == "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	rest := r.region("rest")
+	if rest.Match != "continent:NA default" || !rest.ByLoad || rest.Overflow[0] != "de" || rest.Row[0] != (Weight{"ams1", 1}) {
+		t.Errorf("rest: %+v", rest)
+	}
+	if p := problemIn(t, r.with("v", "GET", "/api/v1/regions/nowhere", "", "")); p.Status != 404 {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestWeightsAndBack(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	before := r.region("de")
+	rec := r.with("o", "PUT", "/api/v1/regions/de/weights", before.Version, `{"weights":{"fra1":1,"ams1":0,"edge-1":2},"why":"more","for":"2h"}`)
+	got := decode[Region](t, rec, 200)
+	if diff := cmp.Diff([]Weight{{"ams1", 0}, {"fra1", 1}}, got.Row); diff != "" {
+		t.Errorf("in force (-want +got):\n%s", diff)
+	}
+	o := got.Override
+	if o == nil || o.By != "ops" || o.Why != "more" || time.Until(o.Until) > 2*time.Hour || time.Until(o.Until) < 119*time.Minute || o.Revision != 1 {
+		t.Fatalf("override: %+v", o)
+	}
+	if rec.Header().Get(revisionHeader) != "1" || rec.Header().Get("ETag") != `"`+got.Version+`"` || got.Version == before.Version {
+		t.Errorf("headers: %v", rec.Header())
+	}
+	if diff := cmp.Diff(before.Declared, got.Declared); diff != "" {
+		t.Errorf("the file's row:\n%s", diff)
+	}
+	back := decode[Region](t, r.with("o", "DELETE", "/api/v1/regions/de/weights", got.Version, `{"why":"enough"}`), 200)
+	if diff := cmp.Diff(before, back); diff != "" {
+		t.Errorf("taken back (-before +after):\n%s", diff)
+	}
+}
+
+// Two operators have the same page open. The later one is told, and nothing is lost.
+func TestStaleEdits(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	seen := r.region("de").Version
+	first := decode[Region](t, r.with("o", "PUT", "/api/v1/regions/de/weights", seen, `{"weights":{"fra1":5}}`), 200)
+	for _, c := range []struct{ method, path, seen, body string }{
+		{"PUT", "/api/v1/regions/de/weights", seen, `{"weights":{"ams1":5}}`},
+		{"DELETE", "/api/v1/regions/de/weights", seen, ""},
+		{"PUT", "/api/v1/weights", "", `{"rows":{"rest":{"version":"` + r.region("rest").Version + `","weights":{"fra1":1}},"de":{"version":"` + seen + `","weights":null}}}`},
+	} {
+		rec := r.with("o2", c.method, c.path, c.seen, c.body)
+		p := decode[struct {
+			Now Region
+			By  string
+			At  time.Time
+		}](t, rec, 412)
+		if p.By != "ops" || p.At.IsZero() || p.Now.Version != first.Version || cmp.Diff(p.Now.Row, []Weight{{"fra1", 5}}) != "" {
+			t.Errorf("%s %s: %s", c.method, c.path, rec.Body)
+		}
+	}
+	if r.region("rest").Override != nil {
+		t.Error("of two rows, of which one was stale, the other was written")
+	}
+	for _, c := range []struct{ method, path, body string }{
+		{"PUT", "/api/v1/regions/de/weights", `{"weights":{"ams1":5}}`},
+		{"DELETE", "/api/v1/regions/de/weights", ""},
+		{"PUT", "/api/v1/weights", `{"rows":{"de":{"weights":{"ams1":5}}}}`},
+		{"PUT", "/api/v1/rules/x", `{"rule":{}}`},
+		{"DELETE", "/api/v1/rules/x", ""},
+	} {
+		if p := problemIn(t, r.with("o2", c.method, c.path, "", c.body)); p.Status != 428 {
+			t.Errorf("%s %s without a version: %+v", c.method, c.path, p)
+		}
+	}
+	// Told, the second repeats the edit over what stands there now.
+	decode[Region](t, r.with("o2", "PUT", "/api/v1/regions/de/weights", first.Version, `{"weights":{"ams1":5}}`), 200)
+	for _, c := range []struct {
+		seen   string
+		status int
+	}{{`"x"`, 412}, {`"x", W/"` + r.region("de").Version + `"`, 200}, {`*`, 200}} {
+		req := httptest.NewRequest(http.MethodDelete, "/api/v1/regions/de/weights", nil)
+		req.Host = "[::1]:80"
+		req.Header.Set("Authorization", "Bearer o")
+		req.Header.Set("If-Match", c.seen)
+		rec := httptest.NewRecorder()
+		if r.h.ServeHTTP(rec, req); rec.Code != c.status {
+			t.Errorf("If-Match %s: %d %s", c.seen, rec.Code, rec.Body)
+		}
+	}
+}
+
+// Many operators edit at once, each what the others do not touch, and one row
+// together: exactly one of them succeeds with what all had seen.
+func TestEditsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	seen := r.region("de").Version
+	var wg sync.WaitGroup
+	codes := make([]int, 8)
+	for i := range codes {
+		wg.Go(func() {
+			if rec := r.with("o", "PUT", fmt.Sprintf("/api/v1/notes/n%d", i), "", `{"text":"hello"}`); rec.Code != 200 {
+				t.Errorf("note %d: %d %s", i, rec.Code, rec.Body)
+			}
+			codes[i] = r.with("o2", "PUT", "/api/v1/regions/de/weights", seen, fmt.Sprintf(`{"weights":{"fra1":%d}}`, i+1)).Code
+		})
+	}
+	wg.Wait()
+	count := map[int]int{}
+	for _, c := range codes {
+		count[c]++
+	}
+	if count[200] != 1 || count[412] != len(codes)-1 {
+		t.Errorf("codes: %v", count)
+	}
+	if n := len(r.Overlay().Notes); n != len(codes) {
+		t.Errorf("%d notes of %d", n, len(codes))
+	}
+}
+
+func TestDrainAndResume(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	rec := r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"disk","until":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
+	n := decode[Node](t, rec, 200)
+	if !n.Drained || n.SafeToTerminate || n.State != director.Drained || n.Drain == nil || n.Drain.Left != 7 || n.Drain.Threshold != 0 || n.Drain.Since.IsZero() {
+		t.Errorf("drained: %s", rec.Body)
+	}
+	if o := n.Override; o == nil || o.State != store.NodeDrained || o.By != "ops" || o.Why != "disk" || o.Until.IsZero() || rec.Header().Get(revisionHeader) != "1" {
+		t.Errorf("override: %s", rec.Body)
+	}
+	for _, c := range []struct {
+		path   string
+		status int
+	}{
+		{"/api/v1/nodes/fra1/safe_to_terminate", 409},
+		{"/api/v1/nodes/fra1/safe_to_terminate?threshold=6", 409},
+		{"/api/v1/nodes/fra1/safe_to_terminate?threshold=7", 200},
+		{"/api/v1/nodes/ams1/safe_to_terminate?threshold=7", 409},
+		{"/api/v1/nodes/fra1/safe_to_terminate?threshold=-1", 400},
+		{"/api/v1/nodes/none/safe_to_terminate", 404},
+	} {
+		if rec := r.with("v", "GET", c.path, "", ""); rec.Code != c.status || c.status < 400 && !strings.Contains(rec.Body.String(), `"left":7`) {
+			t.Errorf("%s: %d %s", c.path, rec.Code, rec.Body)
+		}
+	}
+	again := decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
+	if again.Override.By != "ops" || again.Version != n.Version {
+		t.Errorf("drained twice: %+v", again.Override)
+	}
+	disabled := decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/disable", n.Version, ""), 200)
+	if disabled.Override.State != store.NodeDisabled || disabled.Override.By != "bert" || !disabled.Drained {
+		t.Errorf("disabled: %+v", disabled.Override)
+	}
+	if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/fra1/resume", n.Version, "")); p.Status != 412 || p.By != "bert" || p.Now == nil {
+		t.Errorf("resumed by who has not seen that it is disabled: %+v", p)
+	}
+	if n := decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/resume", "", ""), 200); n.Drained || n.Override != nil || n.Drain != nil {
+		t.Errorf("resumed: %+v", n)
+	}
+	for id, status := range map[string]int{"off1": 409, "none": 404} {
+		if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/"+id+"/resume", "", "")); p.Status != status {
+			t.Errorf("resume of %s: %+v", id, p)
+		}
+	}
+	if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/none/drain", "", "")); p.Status != 404 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// An operator drains a registered node, and takes that back; its agent's own word stays.
+func TestDrainOfARegisteredNode(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil))
+	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
+	if n := decode[Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/drain", "", ""), 200); !n.Drained || n.Override == nil {
+		t.Errorf("drained: %+v", n)
+	}
+	if n := decode[Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/resume", "", ""), 200); n.Drained {
+		t.Errorf("resumed: %+v", n)
+	}
+	do(r.h, "POST", "/api/v1/nodes/edge-1/drain", "Bearer a", `{"instance":"i1"}`)
+	r.eventually("its agent has drained it", func() bool { return r.nodes()["edge-1"].Drained })
+	if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/edge-1/resume", "", "")); p.Status != 409 || !strings.Contains(p.Detail, "its agent") {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestRulesAtRunTime(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	rec := r.with("o", "POST", "/api/v1/rules", "", `{"id":"kitchen","rule":{"user_agent":"Kitchen*"},"why":"old radio"}`)
+	kitchen := decode[Rule](t, rec, 201)
+	if rec.Header().Get("Location") != "/api/v1/rules/kitchen" || kitchen.Hits != 7 || kitchen.Origin != OriginOverlay || kitchen.By != "ops" || kitchen.Effect != "" {
+		t.Errorf("made: %v %s", rec.Header(), rec.Body)
+	}
+	first := decode[Rule](t, r.with("o", "POST", "/api/v1/rules", "", `{"rule":{"user_agent":"Bath*"},"before":"kitchen","for":"1h"}`), 201)
+	ids := func() (ids []string) {
+		for _, rule := range decode[RulesAnswer](t, r.with("v", "GET", "/api/v1/rules", "", ""), 200).Rules {
+			ids = append(ids, rule.Origin+" "+rule.ID)
+		}
+		return ids
+	}
+	if diff := cmp.Diff([]string{"overlay " + first.ID, "overlay kitchen", "shipped "}, ids()); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	moved := decode[Rule](t, r.with("o", "PUT", "/api/v1/rules/kitchen", kitchen.Version, `{"rule":{"user_agent":"Kitchen/2*"},"before":"`+first.ID+`"}`), 200)
+	if diff := cmp.Diff([]string{"overlay kitchen", "overlay " + first.ID, "shipped "}, ids()); diff != "" || !strings.Contains(string(moved.Rule), "Kitchen/2") {
+		t.Errorf("%s; order (-want +got):\n%s", moved.Rule, diff)
+	}
+	for _, c := range []struct {
+		method, path, seen, body string
+		status                   int
+	}{
+		{"POST", "/api/v1/rules", "", `{"id":"kitchen","rule":{}}`, 409},
+		{"POST", "/api/v1/rules", "", `{"id":"<b>","rule":{}}`, 422},
+		{"POST", "/api/v1/rules", "", `{"rule":{"name":"bad"}}`, 422},
+		{"POST", "/api/v1/rules", "", `{}`, 422},
+		{"POST", "/api/v1/rules", "", `{"rule":{"name":"` + strings.Repeat("x", maxRuleBytes) + `"}}`, 422},
+		{"POST", "/api/v1/rules", "", `{"rule":{},"before":"nothing"}`, 422},
+		{"PUT", "/api/v1/rules/kitchen", kitchen.Version, `{"rule":{}}`, 412},
+		{"PUT", "/api/v1/rules/kitchen", moved.Version, `{"id":"bath","rule":{}}`, 422},
+		{"PUT", "/api/v1/rules/none", "x", `{"rule":{}}`, 404},
+		{"DELETE", "/api/v1/rules/kitchen", kitchen.Version, ``, 412},
+		{"DELETE", "/api/v1/rules/kitchen", moved.Version, ``, 204},
+		{"DELETE", "/api/v1/rules/kitchen", moved.Version, ``, 404},
+	} {
+		if rec := r.with("o", c.method, c.path, c.seen, c.body); rec.Code != c.status {
+			t.Errorf("%s %s %.60s: %d %s", c.method, c.path, c.body, rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestHistoryAndUndo(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	before := r.region("de")
+	row := decode[Region](t, r.with("o", "PUT", "/api/v1/regions/de/weights", before.Version, `{"weights":{"fra1":5},"why":"more"}`), 200)
+	decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/ams1/drain", "", ""), 200)
+	h := decode[HistoryAnswer](t, r.with("v", "GET", "/api/v1/history", "", ""), 200)
+	if len(h.Changes) != 2 || h.Revision != 2 || h.Changes[0].By != "bert" || h.Changes[1].Why != "more" || h.Changes[1].Entries[0].Entry != "rows/de" || !h.Changes[1].Undoable {
+		t.Fatalf("%+v", h)
+	}
+	rec := r.with("o2", "POST", "/api/v1/history/1/undo", "", `{"why":"too much"}`)
+	c := decode[Change](t, rec, 200)
+	if c.Undoes != 1 || c.By != "bert" || c.Why != "too much" || !c.Undoable || rec.Header().Get(revisionHeader) != "3" {
+		t.Errorf("undo: %s", rec.Body)
+	}
+	if diff := cmp.Diff(before, r.region("de")); diff != "" {
+		t.Errorf("(-before +undone):\n%s", diff)
+	}
+	if p := problemIn(t, r.with("o", "POST", "/api/v1/history/1/undo", "", "")); p.Status != 409 || p.By != "bert" {
+		t.Errorf("undone twice: %+v", p)
+	}
+	decode[Change](t, r.with("o", "POST", "/api/v1/history/3/undo", "", ""), 200)
+	if got := r.region("de"); cmp.Diff(row.Row, got.Row) != "" || got.Override.By != "ops" {
+		t.Errorf("the undo was taken back: %+v", got)
+	}
+	for id, status := range map[string]int{"99": 404, "x": 404, "-1": 404} {
+		if p := problemIn(t, r.with("o", "POST", "/api/v1/history/"+id+"/undo", "", "")); p.Status != status {
+			t.Errorf("undo of %s: %+v", id, p)
+		}
+	}
+	o := decode[struct {
+		Overlay struct{ Revision store.Revision }
+		Effects []store.Effect
+	}](t, r.with("v", "GET", "/api/v1/overlay", "", ""), 200)
+	if o.Overlay.Revision != 4 || len(o.Effects) == 0 {
+		t.Errorf("overlay: %+v", o)
+	}
+}
+
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	const script = `<script>alert(1)</script>`
+	rec := r.with("o", "PUT", "/api/v1/notes/disk", "", `{"about":"nodes/fra1","text":"`+script+`"}`)
+	n := decode[store.Note](t, rec, 200)
+	if n.Text != script || n.By != "ops" || strings.Contains(rec.Body.String(), "<script>") || !strings.HasPrefix(rec.Header().Get("Content-Type"), "application/json") {
+		t.Errorf("a note with script: %v %s", rec.Header(), rec.Body)
+	}
+	if rec := r.with("o2", "PUT", "/api/v1/notes/disk", "x", `{"text":"y"}`); rec.Code != 412 || !strings.Contains(rec.Body.String(), "nodes/fra1") {
+		t.Errorf("stale: %d %s", rec.Code, rec.Body)
+	}
+	for _, body := range []string{`{}`, `{"text":"` + strings.Repeat("x", maxNote+1) + `"}`, `{"text":"x","about":"` + strings.Repeat("x", 200) + `"}`} {
+		if p := problemIn(t, r.with("o", "PUT", "/api/v1/notes/disk", "", body)); p.Status != 422 {
+			t.Errorf("%.60s: %+v", body, p)
+		}
+	}
+	for _, status := range []int{204, 404} {
+		if rec := r.with("o", "DELETE", "/api/v1/notes/disk", "", ""); rec.Code != status {
+			t.Errorf("DELETE: %d %s", rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestEditsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	seen := r.region("de").Version
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+		want                     string
+	}{
+		{"no JSON", "PUT", "/api/v1/regions/de/weights", "hello", 400, "not the JSON"},
+		{"a field that nobody knows", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1},"wy":"x"}`, 400, "wy"},
+		{"two documents", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1}}{}`, 400, "follows"},
+		{"an array", "POST", "/api/v1/nodes/fra1/drain", `[1]`, 400, "not the JSON"},
+		{"a number for a reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":1}`, 400, "not the JSON"},
+		{"huge", "PUT", "/api/v1/regions/de/weights", `{"why":"` + strings.Repeat("x", maxEdit) + `"}`, 413, "64 KB"},
+		{"deep", "PUT", "/api/v1/regions/de/weights", strings.Repeat(`[`, 20000), 400, "not the JSON"},
+		{"a long reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":"` + strings.Repeat("x", maxText+1) + `"}`, 422, "why: "},
+		{"both ends", "POST", "/api/v1/nodes/fra1/drain", `{"for":"1h","until":"2100-01-01T00:00:00Z"}`, 422, "not both"},
+		{"a time for a time span", "POST", "/api/v1/nodes/fra1/drain", `{"for":"tomorrow"}`, 422, "for: "},
+		{"a negative time", "POST", "/api/v1/nodes/fra1/drain", `{"for":"-1h"}`, 422, "for: "},
+		{"the past", "POST", "/api/v1/nodes/fra1/drain", `{"until":"2001-01-01T00:00:00Z"}`, 422, "until: "},
+		{"no weights", "PUT", "/api/v1/regions/de/weights", `{}`, 422, "weights: "},
+		{"all zero", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":0}}`, 422, "above 0"},
+		{"below zero", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":-1,"ams1":2}}`, 422, "weights.fra1: "},
+		{"beyond all numbers", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1e300}}`, 422, "weights.fra1: "},
+		{"no such node", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra2":1}}`, 422, "weights.fra2: no node"},
+		{"script for a node", "PUT", "/api/v1/regions/de/weights", `{"weights":{"<script>":1}}`, 422, "no node"},
+		{"no such region", "PUT", "/api/v1/regions/dee/weights", `{"weights":{"fra1":1}}`, 404, "dee"},
+		{"no rows", "PUT", "/api/v1/weights", `{}`, 422, "rows: "},
+		{"no such region among rows", "PUT", "/api/v1/weights", `{"rows":{"x":{"version":"1","weights":{"fra1":1}}}}`, 404, `"x"`},
+	} {
+		p := problemIn(t, r.with("o", c.method, c.path, seen, c.body))
+		if p.Status != c.status || !strings.Contains(p.Detail, c.want) || len(p.Detail) > 2000 {
+			t.Errorf("%s: %d %q; want %d, %q", c.name, p.Status, p.Detail, c.status, c.want)
+		}
+	}
+	if rev := r.Overlay().Revision; rev != 0 {
+		t.Errorf("something was edited: revision %d", rev)
+	}
+}
+
+// While the store is away, edits are refused and nothing else is.
+func TestEditsWithoutTheStore(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	r.close()
+	if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", "")); p.Status != 503 {
+		t.Errorf("%+v", p)
+	}
+	if rec := r.with("o", "GET", "/api/v1/nodes", "", ""); rec.Code != 200 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	r.eventually("it says so", func() bool {
+		st := decode[StatusAnswer](t, r.with("v", "GET", "/api/v1/status", "", ""), 200)
+		return st.Degraded && strings.Contains(st.Reason, "edits are refused") && len(st.Problems) > 0
+	})
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
+	var st StatusAnswer
+	r.eventually("it knows itself", func() bool {
+		st = decode[StatusAnswer](t, r.with("v", "GET", "/api/v1/status", "", ""), 200)
+		return len(st.Directors) == 1
+	})
+	if st.Director != st.Directors[0].ID || !st.Directors[0].SameConfig || st.Revision != 1 || len(st.Effects) != 1 || st.Effects[0].Kind != store.Masks || st.Degraded {
+		t.Errorf("%+v", st)
+	}
+	mounts := decode[MountsAnswer](t, r.with("v", "GET", "/api/v1/mounts", "", ""), 200)
+	if mounts.Mounts == nil {
+		t.Errorf("%+v", mounts)
+	}
+}
