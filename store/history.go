@@ -115,9 +115,9 @@ func (c *EntryChange) sortKey() string {
 // what it may hold. A change that is too large by itself is not kept.
 func (o *Overlay) remember(c Change) {
 	all := append(slices.Clone(o.History), c)
-	first, size := len(all), 0
+	first, size := len(all), len("[]")
 	for first > 0 && len(all)-first < maxChanges {
-		if size += len(encode(all[first-1])); size > maxHistoryBytes {
+		if size += len(encode(all[first-1])) + len(","); size > maxHistoryBytes {
 			break
 		}
 		first--
