@@ -40,6 +40,8 @@ type Decision struct {
 	// Ranked is the answer first and its alternates after it. It is empty for
 	// NoMount, MountDown, Denied and Nobody, and for Full when every node is at its limit.
 	Ranked []Candidate
+	// Seen is why nodes were passed over that were looked at, and Fit if one was not.
+	Seen Reasons
 }
 
 // Candidate is one ranked node.
@@ -71,20 +73,8 @@ type search struct {
 	// forgiving lifts what is only a preference: a listener over IPv6 usually has
 	// IPv4 as well, and the node it came back from is better than none.
 	forgiving bool
-	seen      reasons // why nodes were passed over
+	seen      Reasons // why nodes were passed over
 	trace     *Explanation
-}
-
-// reasons is a set of Reasons.
-type reasons uint32
-
-func (r reasons) has(any ...Reason) bool {
-	for _, x := range any {
-		if r&(1<<x) != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // Decide fills d with the answer to l. It allocates nothing once d.Ranked is
@@ -96,7 +86,7 @@ func (s *Snapshot) Decide(d *Decision, l Listener, live Live) {
 
 func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanation) {
 	d.Ranked = d.Ranked[:0]
-	d.Region, d.Mount = "", -1
+	d.Region, d.Mount, d.Seen = "", -1, 0
 	d.Want = max(d.Want, 1)
 	m, ok := s.names[l.Mount]
 	if !ok {
@@ -118,7 +108,7 @@ func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanatio
 		}
 	}
 	d.Outcome = q.nobody()
-	if q.seen.has(Down, Unverified) && !q.seen.has(AtLimit, NodeFull, LacksScheme) {
+	if q.seen.Has(Down, Unverified) && !q.seen.Has(AtLimit, NodeFull, LacksScheme) {
 		q.stage = lastKnown
 		q.run(ladder)
 	}
@@ -174,6 +164,7 @@ func (q *search) run(ladder []*rung) bool {
 			break
 		}
 	}
+	q.d.Seen = q.seen
 	if len(q.d.Ranked) == 0 {
 		return false
 	}
@@ -385,11 +376,11 @@ func (q *search) outcome(home *rung, lost float64) Outcome {
 // nobody names the case in which no node was accepted.
 func (q *search) nobody() Outcome {
 	switch {
-	case q.seen.has(AtLimit, NodeFull):
+	case q.seen.Has(AtLimit, NodeFull):
 		return Full
-	case q.seen.has(LacksScheme):
+	case q.seen.Has(LacksScheme):
 		return Nobody
-	case q.seen.has(LacksMount):
+	case q.seen.Has(LacksMount):
 		return MountDown
 	}
 	return Nobody

@@ -52,6 +52,31 @@ func (r *Reason) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Reasons is a set of them.
+type Reasons uint32
+
+// Has says whether any of these is in the set.
+func (r Reasons) Has(any ...Reason) bool {
+	for _, x := range any {
+		if r&(1<<x) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Without returns the set without one of them.
+func (r Reasons) Without(x Reason) Reasons { return r &^ (1 << x) }
+
+// AllReasons lists every reason, for metrics that name them all from the start.
+func AllReasons() []Reason {
+	all := make([]Reason, numReasons)
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
 // An Outcome is how a decision ended.
 type Outcome uint8
 

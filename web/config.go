@@ -49,7 +49,8 @@ type Config struct {
 
 // Policy is what may change while the server runs. The zero Policy is the default.
 type Policy struct {
-	Rules []Rule // the operator's own; [ShippedRules] follow them
+	Overlay []Rule // what operators made at run time; they come first
+	Rules   []Rule // the configuration's; [ShippedRules] follow them
 
 	Escalate       Escalate       // empty: next
 	SchemeMismatch SchemeMismatch // empty: proxy
@@ -151,7 +152,7 @@ func compilePolicy(in Policy) (*policy, error) {
 		}
 		p.trust.proxies = append(p.trust.proxies, plainPrefix(t))
 	}
-	rules, mistakes := compileRules(p.Rules)
+	rules, mistakes := compileRules(p.Overlay, p.Rules)
 	for _, e := range mistakes {
 		errs = append(errs, e)
 	}
@@ -162,18 +163,19 @@ func compilePolicy(in Policy) (*policy, error) {
 	return p, nil
 }
 
-func compileRules(own []Rule) (rules []compiledRule, mistakes []*director.ConfigError) {
-	add := func(list []Rule, shipped bool) {
+func compileRules(overlay, file []Rule) (rules []compiledRule, mistakes []*director.ConfigError) {
+	add := func(list []Rule, origin Origin, key string) {
 		for i, r := range list {
-			c, errs := compileRule(r, i+1, shipped)
+			c, errs := compileRule(r, i+1, origin)
 			for _, e := range errs {
-				e.Path = append([]any{"rules", i}, e.Path...)
+				e.Path = append([]any{key, i}, e.Path...)
 			}
 			rules, mistakes = append(rules, c), append(mistakes, errs...)
 		}
 	}
-	add(own, false)
-	add(ShippedRules(), true)
+	add(overlay, OriginOverlay, "overlay")
+	add(file, OriginFile, "rules")
+	add(ShippedRules(), OriginShipped, "rules")
 	return rules, mistakes
 }
 

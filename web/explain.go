@@ -49,11 +49,11 @@ type ClientExplanation struct {
 
 // RuleExplanation is the client rule that holds.
 type RuleExplanation struct {
-	Name    string `json:"name"`
-	Number  int    `json:"number"` // in its list, from 1
-	Shipped bool   `json:"shipped"`
-	Answer  Answer `json:"answer"`
-	Reason  string `json:"reason,omitempty"`
+	Name   string `json:"name"`
+	Origin Origin `json:"origin"`
+	Number int    `json:"number"` // in the list of its origin, from 1
+	Answer Answer `json:"answer"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // InlineExplanation is a stream that is to be carried inline.
@@ -93,7 +93,7 @@ func (s *Server) Explain(q Question) Explanation {
 		e.Client.Scheme = "https"
 	}
 	if r := x.rule; r != nil {
-		e.Rule = &RuleExplanation{Name: r.Name, Number: r.number, Shipped: r.shipped, Answer: r.Answer, Reason: r.Reason}
+		e.Rule = &RuleExplanation{Name: r.name, Number: r.number, Origin: r.origin, Answer: r.Answer, Reason: r.Reason}
 	}
 	if x.decided {
 		e.Mount = x.target.path
@@ -150,7 +150,7 @@ func (x *exchange) explainAnswer(err error) (status int, why string) {
 	}
 	by := "no rule holds: the default"
 	if x.rule != nil {
-		by = fmt.Sprintf("rule %q", x.rule.Name)
+		by = fmt.Sprintf("rule %q", x.rule.name)
 	}
 	switch {
 	case x.target.format != Redirect:

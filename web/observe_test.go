@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) {
 		`signpost_requests_total{answer="none",outcome="no_mount"} 1`,
 		`signpost_responses_total{code="404"} 1`,
 		`signpost_rate_limited_total{scope="key"} 1`,
-		`signpost_listeners_sent_total{node="fra1"} 1`,
+		`signpost_listeners_sent_total{node="fra1",region="home"} 1`,
 		`signpost_client_requests_total{client="none",step="first"} 2`,
 		`signpost_request_duration_seconds_bucket{le="2e-05"} 14`,
 	} {
@@ -142,7 +142,7 @@ func TestExplain(t *testing.T) {
 		},
 		"rule": {
 			Question{Addr: german, Path: "/live.mp3", UserAgent: "Box/1"},
-			Explanation{Mount: "/live.mp3", Rule: &RuleExplanation{Name: "box", Number: 1, Answer: PLS, Reason: "an old box"}, Escalate: "not for clients with a rule", Answer: PLS, Status: 200, Why: `rule "box"`},
+			Explanation{Mount: "/live.mp3", Rule: &RuleExplanation{Name: "box", Origin: OriginFile, Number: 1, Answer: PLS, Reason: "an old box"}, Escalate: "not for clients with a rule", Answer: PLS, Status: 200, Why: `rule "box"`},
 		},
 		"playlist": {
 			Question{Addr: german, Path: "/live.mp3.m3u"},

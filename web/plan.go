@@ -108,6 +108,9 @@ func (s *Server) plan(x *exchange) error {
 }
 
 func (x *exchange) applyRule() error {
+	if !x.looks {
+		x.rule.hits.Add(1)
+	}
 	switch {
 	case x.rule.Answer == Deny:
 		return faultRuleDenies
@@ -137,7 +140,7 @@ func (s *Server) escalate(x *exchange) {
 		v, mu := s.visits.acquire(x.key, x.at)
 		x.visit = v.arrive(x.at, inline)
 		mu.Unlock()
-		x.agent.family.steps[x.visit.step].Add(1)
+		x.agent.family.count(x.visit.step, x.agent)
 		s.tell(x, x.visit.from)
 	}
 	if x.p.Escalate == EscalateObserve {

@@ -46,7 +46,7 @@ func (s *Server) record(x *exchange) {
 		s.stats.codes[status].Add(1)
 	}
 	if x.decided {
-		s.stats.answers[x.d.Outcome][x.answer].Add(1)
+		s.stats.decided(&x.d, x.answer)
 	}
 	if x.inline {
 		return
@@ -75,7 +75,7 @@ func (s *Server) fill(r *Record, x *exchange) {
 		s.fillDecision(r, x)
 	}
 	if x.rule != nil {
-		r.Rule = x.rule.Name
+		r.Rule = x.rule.name
 	} else if x.visit.tracked {
 		r.Step = x.visit.step.String()
 	}

@@ -1,11 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/textproto"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/signpost-fm/signpost/director"
 )
@@ -17,6 +19,7 @@ import (
 // The URL of a playlist is answered with that playlist whatever Answer says,
 // except where it is Deny; with Proxy, its entries are the director's own URLs.
 type Rule struct {
+	ID   string // of a rule that was made at run time; it is no part of the JSON
 	Name string // for explain and records; empty: its number
 
 	// UserAgent is a glob for the whole header without regard to case: '*' is any
@@ -52,8 +55,10 @@ type HeaderMatch struct {
 // compiledRule is a Rule that was checked.
 type compiledRule struct {
 	Rule
-	number    int // in its list, from 1
-	shipped   bool
+	name      string // its name, or what stands for it
+	number    int    // in its list, from 1
+	origin    Origin
+	hits      *atomic.Uint64
 	agent     glob           // nil: any
 	agentRE   *regexp.Regexp // nil: any
 	agentNone bool           // there must be no user agent
@@ -70,15 +75,13 @@ type compiledHeader struct {
 }
 
 // compileRule returns the mistakes with the field's path below the rule.
-func compileRule(r Rule, number int, shipped bool) (compiledRule, []*director.ConfigError) {
-	c := compiledRule{Rule: r, number: number, shipped: shipped}
+func compileRule(r Rule, number int, origin Origin) (compiledRule, []*director.ConfigError) {
+	c := compiledRule{Rule: r, number: number, origin: origin}
 	var errs []*director.ConfigError
 	fail := func(msg string, path ...any) {
 		errs = append(errs, &director.ConfigError{Path: path, Msg: msg})
 	}
-	if c.Name == "" {
-		c.Name = fmt.Sprintf("rule %d", number)
-	}
+	c.name = cmp.Or(r.Name, r.ID, fmt.Sprintf("rule %d", number))
 	if r.Answer >= NoAnswer || r.Answer == JSON {
 		fail("use redirect, m3u, pls, xspf, asx, proxy or deny", "answer")
 	}
@@ -134,14 +137,14 @@ func (c *compiledRule) compileHeader(h HeaderMatch, i int, fail func(string, ...
 		return
 	}
 	if h.Absent && h.Glob != "" {
-		fail("a header that is absent has no value; take out one of the two", "headers", i, "value")
+		fail("a header that is absent has no value; take out one of the two", "headers", i, "glob")
 		return
 	}
 	var g glob
 	if h.Glob != "" {
 		var err error
 		if g, err = parseGlob(h.Glob); err != nil {
-			fail(err.Error(), "headers", i, "value")
+			fail(err.Error(), "headers", i, "glob")
 			return
 		}
 	}

@@ -29,7 +29,7 @@ func ruleFor(t *testing.T, own []Rule, r *http.Request) string {
 		t.Fatal(err)
 	}
 	if c := p.rules.match(p.rules.agent(r.UserAgent(), &families{}), r); c != nil {
-		return c.Name
+		return c.name
 	}
 	return ""
 }
@@ -119,7 +119,7 @@ func TestRuleMistakes(t *testing.T) {
 		`rules[1].http: "3" is not a version of HTTP`:                            {HTTP: "3"},
 		`rules[1].answer: use redirect`:                                          {Answer: JSON},
 		`rules[1].headers[0].name: "a b" is not the name`:                        {Headers: []HeaderMatch{{Name: "a b"}}},
-		`rules[1].headers[0].value: a header that is absent`:                     {Headers: []HeaderMatch{{Name: "A", Absent: true, Glob: "x"}}},
+		`rules[1].headers[0].glob: a header that is absent`:                      {Headers: []HeaderMatch{{Name: "A", Absent: true, Glob: "x"}}},
 		`rules[1].headers[0].name: write this as user_agent`:                     {Headers: []HeaderMatch{{Name: "user-agent", Glob: "x"}}},
 	} {
 		err := CheckPolicy(Policy{Rules: []Rule{{}, r}})
@@ -199,7 +199,7 @@ func FuzzRules(f *testing.F) {
 			if len(p) > 2 && p[0] == '/' && p[len(p)-1] == '/' {
 				r = Rule{UserAgentRegexp: p[1 : len(p)-1]}
 			}
-			c, errs := compileRule(r, i+1, false)
+			c, errs := compileRule(r, i+1, OriginFile)
 			if len(errs) > 0 || i > 40 {
 				return
 			}
@@ -248,7 +248,7 @@ func TestCacheHolds(t *testing.T) {
 
 func mustRule(tb testing.TB, r Rule) compiledRule {
 	tb.Helper()
-	c, errs := compileRule(r, 1, false)
+	c, errs := compileRule(r, 1, OriginFile)
 	if len(errs) > 0 {
 		tb.Fatal(errs)
 	}

@@ -19,13 +19,15 @@ import (
 
 // Server is the public side. Safe for concurrent use.
 type Server struct {
-	cfg    Config
-	policy atomic.Pointer[policy]
-	keys   *keyer
-	stats  *stats
-	start  time.Time
-	pool   sync.Pool // of *exchange
-	fleet  atomic.Pointer[fleetPage]
+	cfg     Config
+	policy  atomic.Pointer[policy]
+	hits    ruleHits   // of the policy in force
+	setting sync.Mutex // one policy at a time; guards hits
+	keys    *keyer
+	stats   *stats
+	start   time.Time
+	pool    sync.Pool // of *exchange
+	fleet   atomic.Pointer[fleetPage]
 
 	visits    *table[visit] // by Key
 	addresses *table[rate]
@@ -124,6 +126,9 @@ func (s *Server) SetPolicy(p Policy) error {
 	if err != nil {
 		return fmt.Errorf("web: %w", err)
 	}
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	s.hits = keepCounting(s.hits, c.rules.rules)
 	s.policy.Store(c)
 	return nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,10 +16,11 @@ import (
 // collected. It implements [prometheus.Collector].
 type stats struct {
 	answers    [][numAnswers]atomic.Uint64 // by outcome
+	passed     []atomic.Uint64             // decisions that passed over a node, by reason
 	codes      [600]atomic.Uint64          // by HTTP status
 	seconds    histogram                   // of all but carried streams
 	families   families
-	nodes      counters
+	sent       ways
 	limited    [2]atomic.Uint64 // by limitScope
 	carried    atomic.Uint64    // streams carried inline that have ended
 	bytes      atomic.Uint64    // of them
@@ -27,6 +29,14 @@ type stats struct {
 	panics     atomic.Uint64
 	open       atomic.Int64 // connections
 	excess     atomic.Uint64
+}
+
+// decided counts how a decision ended, and why it passed over nodes.
+func (s *stats) decided(d *director.Decision, a Answer) {
+	s.answers[d.Outcome][a].Add(1)
+	for passed := d.Seen.Without(director.Fit); passed != 0; passed &= passed - 1 {
+		s.passed[bits.TrailingZeros32(uint32(passed))].Add(1)
+	}
 }
 
 // limitScope is what a request was one too many of.
@@ -38,36 +48,7 @@ const (
 )
 
 func newStats() *stats {
-	return &stats{answers: make([][numAnswers]atomic.Uint64, len(director.Outcomes()))}
-}
-
-// counters are counts by a label whose values become known on the way. Adding to
-// one that is known takes no lock.
-type counters struct {
-	mu    sync.Mutex // for adding new ones
-	known atomic.Pointer[map[string]*atomic.Uint64]
-}
-
-func (c *counters) add(label string) {
-	if m := c.known.Load(); m != nil {
-		if n := (*m)[label]; n != nil {
-			n.Add(1)
-			return
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	next := map[string]*atomic.Uint64{}
-	if m := c.known.Load(); m != nil {
-		for k, v := range *m {
-			next[k] = v
-		}
-	}
-	if next[label] == nil {
-		next[label] = new(atomic.Uint64)
-	}
-	next[label].Add(1)
-	c.known.Store(&next)
+	return &stats{answers: make([][numAnswers]atomic.Uint64, len(director.Outcomes())), passed: make([]atomic.Uint64, len(director.AllReasons()))}
 }
 
 // maxFamilies bounds the label values that user agents can make.
@@ -77,7 +58,24 @@ const maxFamilies = 200
 type family struct {
 	name  string
 	steps [numSteps]atomic.Uint64
+	seen  string // a user agent of it
+	// returned is one that came back after a redirect; nil: none did.
+	returned atomic.Pointer[agent]
 }
+
+// count counts a request of the user agent a.
+func (f *family) count(s step, a *agent) {
+	f.steps[s].Add(1)
+	if (s == stepNext || s == stepInline) && len(a.ua) <= maxCachedAgent && f.returned.Load() == nil {
+		f.returned.Store(a)
+	}
+}
+
+// What families are called that have no name of their own.
+const (
+	familyNone  = "none"  // no user agent
+	familyOther = "other" // a mixture
+)
 
 // families knows the kinds of clients seen. Safe for concurrent use.
 type families struct {
@@ -95,7 +93,7 @@ func (f *families) of(ua string) *family {
 		return known
 	}
 	if len(f.all) >= maxFamilies {
-		name = "other"
+		name = familyOther
 		if known := f.named[name]; known != nil {
 			return known
 		}
@@ -103,7 +101,7 @@ func (f *families) of(ua string) *family {
 	if f.named == nil {
 		f.named = map[string]*family{}
 	}
-	known := &family{name: strings.Clone(name)}
+	known := &family{name: strings.Clone(name), seen: strings.Clone(clip(ua))}
 	f.named[known.name] = known
 	f.all = append(f.all, known)
 	return known
@@ -113,18 +111,18 @@ func (f *families) of(ua string) *family {
 func familyName(ua string) string {
 	const longest = 40
 	if ua == "" {
-		return "none"
+		return familyNone
 	}
 	name := ua
 	if i := strings.IndexAny(ua, "/ "); i >= 0 {
 		name = ua[:i]
 	}
 	if name == "" || len(name) > longest {
-		return "other"
+		return familyOther
 	}
 	for i := range len(name) {
 		if name[i] <= ' ' || name[i] >= 0x7f {
-			return "other"
+			return familyOther
 		}
 	}
 	return name
@@ -152,9 +150,10 @@ func (h *histogram) observe(d time.Duration) {
 
 var (
 	descRequests    = prometheus.NewDesc("signpost_requests_total", "Requests for a mount, by how the decision ended and how they were answered.", []string{"outcome", "answer"}, nil)
+	descPassed      = prometheus.NewDesc("signpost_passed_over_total", "Decisions in which a node was passed over, by reason; one may have several. Nodes behind a region's own row are looked at only if that has none.", []string{"reason"}, nil)
 	descResponses   = prometheus.NewDesc("signpost_responses_total", "Answers by HTTP status.", []string{"code"}, nil)
 	descSeconds     = prometheus.NewDesc("signpost_request_duration_seconds", "Time to answer, without streams that were carried inline.", nil, nil)
-	descSent        = prometheus.NewDesc("signpost_listeners_sent_total", "Listeners that were sent to a node.", []string{"node"}, nil)
+	descSent        = prometheus.NewDesc("signpost_listeners_sent_total", "Listeners that were sent to a node, by the region that they belong to; empty: none.", []string{"region", "node"}, nil)
 	descClients     = prometheus.NewDesc("signpost_client_requests_total", "Requests of clients without a rule, by the user agent's first word and by what happened before: first, again (within 3 s), next and inline (back within 15 s, so the redirect may not have worked), crowd (more than 3 in 10 s).", []string{"client", "step"}, nil)
 	descLimited     = prometheus.NewDesc("signpost_rate_limited_total", "Requests answered 429, by what there were too many of.", []string{"scope"}, nil)
 	descCarried     = prometheus.NewDesc("signpost_inline_streams_total", "Streams carried inline that have ended.", nil, nil)
@@ -168,7 +167,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (s *stats) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRequests, descResponses, descSeconds, descSent, descClients, descLimited, descCarried,
+		descRequests, descPassed, descResponses, descSeconds, descSent, descClients, descLimited, descCarried,
 		descBytes, descNotCarried, descPanics, descConnections, descExcess,
 	} {
 		ch <- d
@@ -185,16 +184,17 @@ func (s *stats) Collect(ch chan<- prometheus.Metric) {
 			count(descRequests, s.answers[o][a].Load(), director.Outcome(o).String(), Answer(a).String())
 		}
 	}
+	for _, r := range director.AllReasons()[director.Fit+1:] {
+		count(descPassed, s.passed[r].Load(), r.String())
+	}
 	for code := range s.codes {
 		if n := s.codes[code].Load(); n > 0 {
 			count(descResponses, n, strconv.Itoa(code))
 		}
 	}
 	ch <- s.seconds.metric()
-	if m := s.nodes.known.Load(); m != nil {
-		for node, n := range *m {
-			count(descSent, n.Load(), node)
-		}
+	for w, n := range s.sent.all() {
+		count(descSent, n, string(w.region), string(w.node))
 	}
 	for _, f := range s.families.list() {
 		for i := range f.steps {

@@ -1,0 +1,77 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ruleJSON is a Rule with the keys of the configuration file.
+type ruleJSON struct {
+	Name            string       `json:"name,omitempty"`
+	UserAgent       string       `json:"user_agent,omitempty"`
+	UserAgentRegexp string       `json:"user_agent_regexp,omitempty"`
+	Headers         []headerJSON `json:"headers,omitempty"`
+	HTTP            string       `json:"http,omitempty"`
+	Answer          Answer       `json:"answer"`
+	HTTPOnly        bool         `json:"http_only,omitempty"`
+	SameScheme      bool         `json:"same_scheme,omitempty"`
+	ICY             bool         `json:"icy,omitempty"`
+	OrRedirect      bool         `json:"or_redirect,omitempty"`
+	Reason          string       `json:"reason,omitempty"`
+}
+
+type headerJSON struct {
+	Name   string `json:"name"`
+	Absent bool   `json:"absent,omitempty"`
+	Glob   string `json:"glob,omitempty"`
+}
+
+// ParseRule reads a rule from JSON with the keys of the configuration file, and
+// checks it. The error joins all mistakes; one with an unknown key is one.
+func ParseRule(text []byte) (Rule, error) {
+	var in ruleJSON
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return Rule{}, fmt.Errorf("a rule is a JSON object with the keys of the configuration file: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Rule{}, errors.New("there is more behind the rule; give one JSON object")
+	}
+	r := Rule{
+		Name: in.Name, UserAgent: in.UserAgent, UserAgentRegexp: in.UserAgentRegexp, HTTP: in.HTTP,
+		Answer: in.Answer, HTTPOnly: in.HTTPOnly, SameScheme: in.SameScheme, ICY: in.ICY, OrRedirect: in.OrRedirect,
+		Reason: in.Reason,
+	}
+	for _, h := range in.Headers {
+		r.Headers = append(r.Headers, HeaderMatch(h))
+	}
+	_, mistakes := compileRule(r, 1, OriginOverlay)
+	errs := make([]error, len(mistakes))
+	for i, m := range mistakes {
+		errs[i] = m
+	}
+	return r, errors.Join(errs...)
+}
+
+// MarshalJSON writes what [ParseRule] reads, without the keys that are empty.
+func (r Rule) MarshalJSON() ([]byte, error) {
+	out := ruleJSON{
+		Name: r.Name, UserAgent: r.UserAgent, UserAgentRegexp: r.UserAgentRegexp, HTTP: r.HTTP,
+		Answer: r.Answer, HTTPOnly: r.HTTPOnly, SameScheme: r.SameScheme, ICY: r.ICY, OrRedirect: r.OrRedirect,
+		Reason: r.Reason,
+	}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, headerJSON(h))
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON is [ParseRule].
+func (r *Rule) UnmarshalJSON(b []byte) (err error) {
+	*r, err = ParseRule(b)
+	return err
+}
