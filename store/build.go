@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"time"
@@ -109,6 +110,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	joining, edit := l.registry.nodes()
 	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && c.joined == edit && reflect.DeepEqual(c.overlay, o) &&
 		(c.until.IsZero() || now.Before(c.until)) {
+		c.overlay = o // the very same is quicker to compare, with its history
 		return false
 	}
 	fleet, applied, effects, err := compile(l.join(d.config, joining), o, now)
@@ -117,6 +119,8 @@ func (l *loop) compile(now time.Time) (anew bool) {
 		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
 		return false
 	}
+	effects = append(effects, l.ruleEffects(o.InForce(now).Rules)...)
+	slices.SortStableFunc(effects, func(a, b Effect) int { return cmp.Compare(a.Entry, b.Entry) })
 	l.fleet = fleet
 	l.update(func(st *Status) { l.applied, st.Revision, st.Effects = applied, o.Revision, effects })
 	for _, e := range effects {
@@ -199,4 +203,18 @@ func (l *loop) registered(reports map[director.NodeID]director.Report) {
 			}
 		}
 	}
+}
+
+// ruleEffects says which client rules of the overlay cannot be used.
+func (l *loop) ruleEffects(rules []Rule) []Effect {
+	var out []Effect
+	for _, r := range rules {
+		if l.cfg.CheckRule == nil {
+			break
+		}
+		if err := l.cfg.CheckRule(r.Rule); err != nil {
+			out = append(out, Effect{ruleEntry(r.ID), Skipped, err.Error()})
+		}
+	}
+	return out
 }

@@ -116,6 +116,7 @@ type stateCopy struct {
 // keep saves o if it differs from what was saved last.
 func (c *stateCopy) keep(o Overlay) error {
 	if reflect.DeepEqual(o, c.saved) {
+		c.saved = o // the very same is quicker to compare, with its history
 		return nil
 	}
 	err := c.file.Save(o)

@@ -53,6 +53,10 @@ type SyncerConfig struct {
 	// kept against a store that loses it. Empty: no copy.
 	StateDir string
 
+	// CheckRule says what is wrong with a client rule of the overlay, which then has
+	// no effect; nil: nothing ever is.
+	CheckRule func(rule json.RawMessage) error
+
 	// DownAfter is how long a registered node may be silent before it is down, and
 	// ForgetAfter how long before it is forgotten. Defaults 5 s and 5 min.
 	DownAfter, ForgetAfter time.Duration

@@ -32,10 +32,12 @@ func (d *service) apply(s *settings) error {
 		d.settings.Store(old)
 		return err
 	}
-	if err := d.web.SetPolicy(s.policy); err != nil {
+	p := d.policy(s)
+	if err := d.web.SetPolicy(p); err != nil {
 		d.settings.Store(old)
 		return errors.Join(err, d.syncer.SetConfig(old.fleet))
 	}
+	d.operatorRules = p.Overlay
 	if locator != nil {
 		d.geo.use(locator, d.log)
 	}

@@ -40,7 +40,7 @@ type service struct {
 	id       string // among directors; of this run only
 	closing  closers
 	settings atomic.Pointer[settings] // in force
-	reload   sync.Mutex               // one reload at a time
+	reload   sync.Mutex               // one reload at a time, or one change of rules
 
 	geo   geography
 	certs certificates
@@ -51,7 +51,10 @@ type service struct {
 	syncer  *store.Syncer
 	proxy   *proxy.Proxy // nil: nothing is carried inline
 	web     *web.Server
+	mix     *mix
 	seed    maphash.Seed
+	// operatorRules are those in force, of the overlay; guarded by reload.
+	operatorRules []web.Rule
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
@@ -164,6 +167,7 @@ func (d *service) openSyncer(s *settings) error {
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Stale:     3 * s.probeConfig().Detection(),
 		Uncounted: d.uncounted,
+		CheckRule: checkRule,
 		DownAfter: s.Store.Registered.DownAfter, ForgetAfter: s.Store.Registered.ForgetAfter,
 		Log: d.log.With("part", "store"),
 	})
@@ -200,7 +204,7 @@ func (d *service) openInline(*settings) error {
 func (d *service) openWeb(s *settings) error {
 	c := web.Config{
 		View: d.syncer.View, Locate: d.geo.locate, Evidence: d.syncer.Doubt, Ready: d.ready,
-		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: s.policy,
+		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: d.policy(s),
 		Record: d.record, Log: d.log.With("part", "web"),
 	}
 	if d.records != nil && c.Record == nil {
@@ -212,8 +216,14 @@ func (d *service) openWeb(s *settings) error {
 		c.Carrier = carrier{d.proxy}
 	}
 	var err error
-	d.web, err = web.New(c)
-	return err
+	if d.web, err = web.New(c); err != nil {
+		return err
+	}
+	d.operatorRules = c.Policy.Overlay
+	d.closing.run("rules of operators", d.followRules)
+	d.mix = newMix(d.web.Traffic, time.Now)
+	d.closing.run("mix of listeners", d.mix.run)
+	return nil
 }
 
 // ready says on /readyz what is not as it should be.

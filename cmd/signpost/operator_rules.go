@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"time"
+
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web"
+)
+
+// operatorRules returns the client rules of an overlay that are in force at now.
+// One that cannot be read is left out; the syncer's status says so.
+func operatorRules(o store.Overlay, now time.Time) []web.Rule {
+	var rules []web.Rule
+	for _, r := range o.InForce(now).Rules {
+		rule, err := web.ParseRule(r.Rule)
+		if err != nil {
+			continue
+		}
+		rule.ID = r.ID
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// checkRule says what is wrong with a client rule of an overlay.
+func checkRule(text json.RawMessage) error {
+	_, err := web.ParseRule(text)
+	return err
+}
+
+// policy is that of the settings, with the rules that operators made at run time.
+func (d *service) policy(s *settings) web.Policy {
+	p := s.policy
+	p.Overlay = operatorRules(d.syncer.Overlay(), d.syncer.Now())
+	return p
+}
+
+// followRules puts operators' rules in force as they make them, and lets them go
+// when they expire.
+func (d *service) followRules(ctx context.Context) error {
+	for {
+		changed := d.syncer.Changes()
+		d.renewRules()
+		now := d.syncer.Now()
+		expired := make(<-chan time.Time) // never
+		if next := d.syncer.Overlay().NextExpiry(now); !next.IsZero() {
+			expired = time.After(next.Sub(now))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-expired:
+		}
+	}
+}
+
+func (d *service) renewRules() {
+	d.reload.Lock()
+	defer d.reload.Unlock()
+	p := d.policy(d.settings.Load())
+	if reflect.DeepEqual(p.Overlay, d.operatorRules) {
+		return
+	}
+	if err := d.web.SetPolicy(p); err != nil { // not to be expected: each was checked
+		d.log.Error("operators' client rules cannot be put in force; the old ones stay", "err", err)
+		return
+	}
+	d.operatorRules = p.Overlay
+}
