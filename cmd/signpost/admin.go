@@ -14,6 +14,7 @@ import (
 
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/dashboard"
 )
 
 const (
@@ -34,6 +35,7 @@ func (d *service) openAdmin(s *settings) error {
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
+		Dashboard: dashboard.New,
 		PublicURL: func() string { return d.settings.Load().policy.PublicURL },
 		Version:   buildVersion(),
 		Store:     "memory",

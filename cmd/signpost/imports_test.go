@@ -30,21 +30,22 @@ const everything = "*"
 // house is the table of packages. One that is not in it has no place yet: give it
 // one here, with its reason.
 var house = map[string]houseRule{
-	"director":         {nil, "the core decides and does not fetch: it must stay free of everything that could wait or fail"},
-	"director/probe":   {[]string{"director"}, "a prober reports what it heard; what becomes of it is decided elsewhere"},
-	"director/sim":     {[]string{"director"}, "a simulation plays the real core, and nothing around it"},
-	"geo":              {[]string{"director"}, "an address becomes a place, whoever asks and whatever for"},
-	"store":            {[]string{"director"}, "directors agree on data; HTTP and probing are not their store's concern"},
-	"store/memstore":   {[]string{"director", "store"}, "a store keeps what it is given"},
-	"store/redisstore": {[]string{"director", "store"}, "a store keeps what it is given"},
-	"store/storetest":  {[]string{"director", "store"}, "the suite runs on every store, so it knows none"},
-	"web":              {[]string{"director"}, "the public side must be testable without store, prober, geography and proxy: it has interfaces of its own for them"},
-	"web/proxy":        {[]string{"director", "web/proxy/audio"}, "carrying bytes needs to know nothing of how the node was found"},
-	"web/proxy/audio":  {nil, "a parser of what comes from outside is of use, and can be fuzzed, without anything around it"},
-	"web/lazy":         {nil, "a listener of connections is of use to any server"},
-	"web/admin":        {[]string{"director", "store"}, "the operators' side shows and edits; it opens nothing itself"},
-	"cmd/signpost":     {[]string{everything}, "wiring happens in one place"},
-	"cmd/bench":        {nil, "a benchmark that shares code with what it measures measures itself"},
+	"director":            {nil, "the core decides and does not fetch: it must stay free of everything that could wait or fail"},
+	"director/probe":      {[]string{"director"}, "a prober reports what it heard; what becomes of it is decided elsewhere"},
+	"director/sim":        {[]string{"director"}, "a simulation plays the real core, and nothing around it"},
+	"geo":                 {[]string{"director"}, "an address becomes a place, whoever asks and whatever for"},
+	"store":               {[]string{"director"}, "directors agree on data; HTTP and probing are not their store's concern"},
+	"store/memstore":      {[]string{"director", "store"}, "a store keeps what it is given"},
+	"store/redisstore":    {[]string{"director", "store"}, "a store keeps what it is given"},
+	"store/storetest":     {[]string{"director", "store"}, "the suite runs on every store, so it knows none"},
+	"web":                 {[]string{"director"}, "the public side must be testable without store, prober, geography and proxy: it has interfaces of its own for them"},
+	"web/proxy":           {[]string{"director", "web/proxy/audio"}, "carrying bytes needs to know nothing of how the node was found"},
+	"web/proxy/audio":     {nil, "a parser of what comes from outside is of use, and can be fuzzed, without anything around it"},
+	"web/lazy":            {nil, "a listener of connections is of use to any server"},
+	"web/admin":           {[]string{"director", "store"}, "the operators' side shows and edits; it opens nothing itself"},
+	"web/admin/dashboard": {[]string{"director", "store", "web/admin"}, "pages show what the API answers, and change things by it alone"},
+	"cmd/signpost":        {[]string{everything}, "wiring happens in one place"},
+	"cmd/bench":           {nil, "a benchmark that shares code with what it measures measures itself"},
 }
 
 // libraries may be imported where they are named, and nowhere else.
@@ -61,6 +62,7 @@ var libraries = []struct {
 	{"github.com/fsnotify/", []string{"geo", "cmd/signpost"}, "files are watched by those who own them"},
 	{"github.com/redis/", []string{"store/redisstore"}, "losing Redis must be one package's problem"},
 	{"github.com/prometheus/", []string{"web", "web/admin", "cmd/signpost"}, "the core and the stores tell numbers, not metrics"},
+	{"github.com/chromedp/", []string{"web/admin/dashboard"}, "a browser is driven by tests alone"},
 	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},
 }
 

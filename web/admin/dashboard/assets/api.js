@@ -1,0 +1,91 @@
+// Asking the director, and telling people what came of it.
+
+import { $, $$, make, page, text } from './dom.js';
+
+export class Problem extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `the director answered ${status}`);
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+export async function api(method, path, body, { version, signal } = {}) {
+  const headers = { Accept: 'application/json' };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (version) headers['If-Match'] = `"${version}"`;
+  let answer;
+  try {
+    answer = await fetch(`/api/v1${path}`, { method, headers, signal, body: body && JSON.stringify(body) });
+  } catch (err) {
+    if (err.name === 'AbortError') throw err;
+    throw new Problem(0, { detail: 'The director cannot be reached. Nothing was changed; try again.' });
+  }
+  const got = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
+  if (answer.status === 401 && page !== 'login') location.assign('/login');
+  if (!answer.ok) throw new Problem(answer.status, got);
+  const revision = Number(answer.headers.get('Signpost-Revision'));
+  return revision ? { ...got, revision } : got;
+}
+
+let toastTimer;
+/** toast says something for a while, perhaps with something to do about it. */
+export function toast(message, { bad = false, action, run } = {}) {
+  const el = $('#toast');
+  el.className = bad ? 'toast bad' : 'toast';
+  el.replaceChildren(make('span', message));
+  if (action) {
+    const button = make('button.small', action);
+    button.onclick = () => { el.hidden = true; run(); };
+    el.append(button);
+  }
+  el.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { el.hidden = true; }, bad ? 12_000 : 8_000);
+}
+
+/** attempt does what may be refused, and says so if it is. */
+export async function attempt(run) {
+  try {
+    return await run();
+  } catch (err) {
+    if (!(err instanceof Problem)) throw err;
+    const by = err.status === 412 ? ` ${err.problem.by || 'Somebody'} changed it meanwhile; look again.` : '';
+    toast(err.message + by, { bad: true });
+    return null;
+  }
+}
+
+export function undo(revision, why = '') {
+  return attempt(async () => {
+    await api('POST', `/history/${revision}/undo`, { why });
+    toast(`Taken back: revision ${revision}`);
+  });
+}
+
+/** done tells of a change, and offers to take it back. */
+export function done(message, revision) {
+  toast(message, revision ? { action: 'Undo', run: () => undo(revision) } : {});
+}
+
+/** ask opens the dialog, and returns {why, for}, or null if it was cancelled. */
+export function ask({ title, detail = '', action, lasting = true, preview }) {
+  const dialog = $('#ask');
+  const form = $('form', dialog);
+  form.reset();
+  text($('h2', dialog), title);
+  text($('[data-text]', dialog), detail);
+  $('[data-preview]', dialog).replaceChildren();
+  $('select', dialog).closest('label').hidden = !lasting;
+  const [cancel, go] = $$('footer button', dialog);
+  text(go, action);
+  preview?.().then((el) => $('[data-preview]', dialog).replaceChildren(el), () => {});
+  dialog.showModal();
+  $('input', dialog).focus();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === 'do' ? { why: form.why.value, ...(lasting && form.for.value ? { for: form.for.value } : {}) } : null);
+    dialog.oncancel = () => { dialog.returnValue = ''; };
+    cancel.onclick = () => dialog.close('');
+    form.onsubmit = () => { dialog.returnValue = 'do'; };
+  });
+}

@@ -1,0 +1,146 @@
+// The live connection. Something comes each second; silence means that what is
+// shown is old, and the page says so.
+
+import { api } from './api.js';
+import { $, $$, ago, attr, clock, day, make, text } from './dom.js';
+
+export const handlers = {}; // by the event's name
+export const refreshers = {}; // of elements that know better than to be replaced, by id
+
+export let skew = 0; // ms that the director's clock is ahead of the browser's
+let stream;
+let heard = 0; // when something last came, by performance.now
+let tries = 0;
+
+function connect() {
+  stream?.close();
+  stream = new EventSource('/api/v1/events');
+  for (const name of ['hello', 'nodes', 'traffic', 'overlay', 'status', 'mounts']) {
+    stream.addEventListener(name, (e) => {
+      heard = performance.now();
+      tries = 0;
+      handlers[name]?.(JSON.parse(e.data));
+      tellLive();
+    });
+  }
+  stream.onerror = () => {
+    if (stream.readyState === EventSource.CLOSED) reconnect();
+    tellLive(true);
+  };
+}
+
+/** reconnect is for what the browser does not try again: answers that are errors. */
+function reconnect() {
+  stream.close();
+  tries++;
+  setTimeout(async () => {
+    try {
+      await api('GET', '/session'); // goes to the login if the session has ended
+    } catch { /* the stream will tell */ }
+    connect();
+  }, Math.min(15_000, 500 * 2 ** tries));
+}
+
+function tellLive(failed = false) {
+  const silence = heard ? (performance.now() - heard) / 1000 : 0;
+  const lost = stream.readyState !== EventSource.OPEN && (failed || silence > 3);
+  const state = lost ? 'lost' : silence > 5 ? 'stale' : heard ? 'live' : '';
+  if (lost || !document.body.dataset.live || state !== document.body.dataset.live || state === 'stale') {
+    document.body.dataset.live = state;
+    const live = $('#live');
+    attr(live, 'data-live', state);
+    text(live, { '': 'connecting', live: 'live', stale: 'data is old', lost: 'not connected' }[state]);
+    const band = $('#connection');
+    band.hidden = !(state === 'lost' || state === 'stale');
+    if (!band.hidden) {
+      const at = heard ? `What you see is as of ${clock(new Date(Date.now() - silence * 1000))}` : 'Nothing has come yet';
+      band.className = state === 'lost' ? 'band bad' : 'band warn';
+      band.replaceChildren(make('span', state === 'lost' ? `The connection to the director is lost. ${at}. Trying again.` : `Nothing has come from the director for a while. ${at}.`));
+    }
+  }
+}
+
+export function watch() {
+  connect();
+  setInterval(() => {
+    tellLive();
+    if (heard && performance.now() - heard > 20_000 && stream.readyState === EventSource.OPEN) connect(); // a dead line
+  }, 1000);
+  setInterval(tellTimes, 10_000);
+  refreshRegularly();
+  tellTimes();
+}
+
+handlers.hello = (hello) => {
+  skew = new Date(hello.now) - Date.now();
+  if (handlers.hello.version && handlers.hello.version !== hello.version) location.reload(); // another program serves this now
+  if (handlers.hello.before) refreshSoon(); // what was missed
+  handlers.hello.version = hello.version;
+  handlers.hello.before = true;
+};
+handlers.status = () => refreshSoon();
+handlers.overlay = () => refreshSoon();
+
+function tellTimes() {
+  for (const t of $$('time[datetime]')) {
+    const at = new Date(t.dateTime);
+    if (Number.isNaN(+at)) continue;
+    t.title ||= day(at);
+    text(t, 'abs' in t.dataset ? day(at) : ago(at, Date.now() + skew));
+  }
+}
+
+// Pages that change seldom are asked for again as a whole, and what differs is put
+// in place; templates exist on the server only.
+
+let refreshTimer;
+export function refreshSoon() {
+  clearTimeout(refreshTimer);
+  refreshTimer = setTimeout(refresh, 60);
+}
+
+export async function refresh() {
+  const answer = await fetch(location.href, { headers: { Accept: 'text/html' } }).catch(() => null);
+  if (!answer?.ok) return;
+  if (answer.redirected) { location.assign(answer.url); return; }
+  const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  for (const fresh of $$('[data-fresh]', next)) {
+    const old = document.getElementById(fresh.id);
+    if (!old || old.isEqualNode(fresh)) continue;
+    const own = refreshers[fresh.id];
+    if (own) own(old, fresh);
+    else replace(old, fresh);
+  }
+  tellTimes();
+}
+
+/** replace puts fresh in the place of old, and keeps the focus. */
+export function replace(old, fresh) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  old.replaceWith(document.adoptNode(fresh));
+  if (focused) {
+    const same = (el) => el.tagName === focused.tagName && JSON.stringify(el.dataset) === JSON.stringify(focused.dataset);
+    $$('button, input, a', fresh).find(same)?.focus();
+  }
+}
+
+function refreshRegularly() {
+  const every = Math.min(...$$('[data-fresh]').map((el) => Number(el.dataset.fresh) || Infinity));
+  if (every < Infinity) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
+}
+
+// What the page remembers while its tab is open
+
+export function remembered(name, otherwise) {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(name));
+    return kept && Date.now() - kept.at < 60_000 ? kept.value : otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+export function remember(name, value) {
+  try {
+    sessionStorage.setItem(name, JSON.stringify({ at: Date.now(), value }));
+  } catch { /* full, or not allowed: then it is not remembered */ }
+}

@@ -1,0 +1,38 @@
+// How nodes are told of.
+
+import { count, make, percent } from './dom.js';
+
+/** wording is how a node's state is told; format.go says the same. */
+export function wording(n) {
+  const room = n.target ? `of ${count(n.target)}` + (n.limit ? ` · limit ${count(n.limit)}` : '') : n.limit ? `limit ${count(n.limit)}` : 'no target';
+  const w = { shape: n.state, word: n.state, detail: n.detail || '', since: n.since, room, actions: ['drain', 'disable'] };
+  const o = n.override;
+  if (o) w.actions = o.state === 'disabled' ? ['resume'] : ['resume', 'disable'];
+  else if (n.drained) w.actions = ['disable'];
+  if (o?.state === 'disabled') {
+    Object.assign(w, { shape: 'disabled', word: 'disabled', since: o.at, detail: stamp(o) });
+  } else if (n.drained) {
+    const left = n.drain?.left ?? n.used;
+    w.since = n.drain?.since || n.since;
+    w.detail = [n.safe_to_terminate ? 'safe to terminate' : `${count(left)} still listen`, o ? stamp(o) : 'not by an operator'].join(', ');
+  } else if (n.state === 'fit') {
+    if (n.full) Object.assign(w, { shape: 'full', word: 'refuses listeners' });
+    else if (n.limit && n.used >= n.limit) Object.assign(w, { shape: 'at_limit', word: 'at its limit' });
+    else if (n.target && n.used >= n.target) Object.assign(w, { shape: 'at_target', word: 'at its target' });
+    else if (n.warm_up < 1) Object.assign(w, { shape: 'warming', word: `warming up, ${percent(n.warm_up)} %` });
+  }
+  return w;
+}
+export const stamp = (s) => `by ${s.by}` + (s.why ? `: ${s.why}` : '');
+export const needsAttention = (n) => n.state !== 'fit' || n.full || Boolean(n.target && n.used >= n.target) || Boolean(n.limit && n.used >= n.limit);
+
+// What-if, as a sentence
+
+export function verdict({ now, then }) {
+  const [level, words] = then.beyond_limit > 0 ? ['bad', `${count(then.beyond_limit)} of ${count(then.listeners)} listeners would have no seat`]
+    : then.beyond_target > 0 ? ['warn', `${count(then.beyond_target)} of ${count(then.listeners)} listeners would be beyond the nodes' targets`]
+    : ['good', then.listeners ? `All ${count(then.listeners)} listeners would have a seat below target` : 'There is room for everybody: nobody listens now'];
+  const before = now.beyond_limit > 0 ? `now: ${count(now.beyond_limit)} without a seat` : now.beyond_target > 0 ? `now: ${count(now.beyond_target)} beyond target` : '';
+  const notes = [before, then.unbounded ? 'a node has no limit that anybody knows' : ''].filter(Boolean).join('; ');
+  return make('div', make(`p.say.${level}`, make('span', words)), notes ? make('small', notes) : null);
+}

@@ -1,0 +1,138 @@
+// The moving plot: stacked areas of the last five minutes.
+
+import { $, $$, attr, count, make, rate, text } from './dom.js';
+import { handlers, remember, remembered } from './live.js';
+
+export function plot() {
+  const length = 300; // seconds
+  const largest = 6; // series that have a colour; the rest is one
+  const canvas = $('#plot canvas');
+  const ctx = canvas.getContext('2d');
+  const past = remembered('traffic', []);
+  const places = new Map(); // by series: its colour's number
+  let by = 'answers';
+
+  function series() {
+    const totals = new Map();
+    for (const p of past) for (const [name, v] of Object.entries(p[by] || {})) totals.set(name, (totals.get(name) || 0) + v);
+    const names = [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, largest).map(([name]) => name);
+    for (const name of places.keys()) if (!names.includes(name)) places.delete(name);
+    for (const name of names) {
+      if (!places.has(name)) places.set(name, [0, 1, 2, 3, 4, 5].find((i) => ![...places.values()].includes(i)));
+    }
+    names.sort((a, b) => places.get(a) - places.get(b));
+    const all = names.map((name) => ({ name, colour: places.get(name), values: past.map((p) => p[by]?.[name] || 0) }));
+    if (totals.size > largest) {
+      const rest = past.map((p) => Object.entries(p[by] || {}).reduce((sum, [name, v]) => sum + (names.includes(name) ? 0 : v), 0));
+      all.push({ name: `${totals.size - largest} others`, colour: 6, values: rest });
+    }
+    return all;
+  }
+
+  function legend(all) {
+    const body = $('.legend tbody');
+    while (body.rows.length < all.length) body.append(make('tr', make('th.name', make('span.key'), make('span')), make('td.num'), make('td.num')));
+    while (body.rows.length > all.length) body.lastChild.remove();
+    all.forEach((s, i) => {
+      const [name, now, mean] = body.rows[i].cells;
+      attr(name.firstChild, 'class', `key k${s.colour}`);
+      text(name.lastChild, s.name);
+      attr(name, 'title', s.name);
+      text(now, rate(s.values.at(-1) || 0));
+      text(mean, rate(s.values.reduce((a, b) => a + b, 0) / Math.max(1, s.values.length)));
+    });
+  }
+
+  function draw() {
+    const all = series();
+    legend(all);
+    const scale = devicePixelRatio || 1;
+    const width = canvas.clientWidth, height = canvas.clientHeight;
+    if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+      canvas.width = Math.round(width * scale);
+      canvas.height = Math.round(height * scale);
+    }
+    ctx.setTransform(scale, 0, 0, scale, 0, 0);
+    ctx.clearRect(0, 0, width, height);
+    const sums = past.map((_, i) => all.reduce((sum, s) => sum + s.values[i], 0));
+    const top = nice(Math.max(1, ...sums));
+    const box = { left: 38, right: width - 8, top: 8, bottom: height - 20 };
+    const x = (i) => box.right - (past.length - 1 - i) * ((box.right - box.left) / (length - 1));
+    const y = (v) => box.bottom - (v / top) * (box.bottom - box.top);
+    const style = getComputedStyle(canvas);
+    ctx.font = `11px ${style.fontFamily}`;
+    ctx.fillStyle = getComputedStyle($('.legend thead th')).color;
+    ctx.strokeStyle = style.borderTopColor; // of a border that has no width
+    ctx.lineWidth = 1;
+    ctx.textAlign = 'right';
+    ctx.textBaseline = 'middle';
+    for (const v of [0, top / 2, top]) {
+      ctx.fillText(v % 1 ? v.toFixed(1) : count(v), box.left - 8, y(v));
+      ctx.beginPath();
+      ctx.moveTo(box.left, Math.round(y(v)) + 0.5);
+      ctx.lineTo(box.right, Math.round(y(v)) + 0.5);
+      ctx.stroke();
+    }
+    ctx.textBaseline = 'alphabetic';
+    for (let m = 0; m <= 5; m++) {
+      ctx.textAlign = m === 0 ? 'right' : m === 5 ? 'left' : 'center';
+      ctx.fillText(m === 0 ? 'now' : width < 500 ? `${m} min` : `${m} min ago`, box.right - (m * 60 * (box.right - box.left)) / (length - 1), height - 4);
+    }
+    const surface = getComputedStyle($('#plot').parentElement).backgroundColor;
+    const below = past.map(() => 0);
+    all.forEach((s, k) => {
+      ctx.beginPath();
+      past.forEach((_, i) => ctx.lineTo(x(i), y(below[i] + s.values[i])));
+      for (let i = past.length - 1; i >= 0; i--) ctx.lineTo(x(i), y(below[i]));
+      ctx.closePath();
+      ctx.fillStyle = getComputedStyle($('.legend tbody').rows[k].querySelector('.key')).backgroundColor;
+      ctx.fill();
+      s.values.forEach((v, i) => { below[i] += v; });
+      ctx.beginPath(); // a seam keeps neighbours apart whatever their colours look like
+      past.forEach((_, i) => ctx.lineTo(x(i), y(below[i])));
+      ctx.strokeStyle = surface;
+      ctx.lineWidth = 1.2;
+      ctx.stroke();
+    });
+    const now = sums.at(-1) || 0;
+    $$('[data-f="rate"]').forEach((el) => text(el, rate(now)));
+    attr(canvas, 'aria-label', `Decisions per second, stacked: ${rate(now)} now. ` + all.map((s) => `${s.name} ${rate(s.values.at(-1) || 0)}`).join(', '));
+  }
+
+  /** nice is the next of 1, 2, 5, 10, … that is not below v. */
+  function nice(v) {
+    const size = 10 ** Math.floor(Math.log10(v));
+    return [1, 2, 5, 10].find((m) => m * size >= v) * size;
+  }
+
+  handlers.traffic = (t) => {
+    past.push({ answers: t.answers, nodes: t.nodes, regions: t.regions });
+    if (past.length > length) past.shift();
+    if (!document.hidden) requestAnimationFrame(draw);
+  };
+  const tabs = $$('[data-by]');
+  const choose = (tab) => {
+    by = tab.dataset.by;
+    places.clear();
+    for (const t of tabs) {
+      attr(t, 'aria-selected', t === tab);
+      t.tabIndex = t === tab ? 0 : -1;
+    }
+    draw();
+  };
+  tabs.forEach((tab, i) => {
+    tab.onclick = () => choose(tab);
+    tab.onkeydown = (e) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+      if (!step) return;
+      const next = tabs[(i + step + tabs.length) % tabs.length];
+      next.focus();
+      choose(next);
+    };
+  });
+  addEventListener('pagehide', () => remember('traffic', past));
+  addEventListener('resize', () => requestAnimationFrame(draw));
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
+  document.addEventListener('themed', draw);
+  draw();
+}

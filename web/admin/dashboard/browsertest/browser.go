@@ -1,0 +1,232 @@
+// Package browsertest drives a real headless Chromium in tests, from Debian's
+// package chromium.
+package browsertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// Patience is how long a page may take for what a test waits for: far more than
+// it needs, for tests run beside each other on small machines.
+const Patience = 30 * time.Second
+
+// A Tab is one page of a browser.
+type Tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu     sync.Mutex
+	faults []string // what the console showed as errors
+}
+
+// flags are what Chromium needs where it has no sandbox, no screen, and no network
+// but loopback.
+var flags = strings.Fields("disable-gpu disable-quic disable-component-update mute-audio hide-scrollbars")
+
+// Start starts a browser, which ends with the test, and returns its first tab.
+func Start(t *testing.T) *Tab {
+	t.Helper()
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("chromium is not there; `make install-test-programs` installs it")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(Patience), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
+	for _, f := range flags {
+		options = append(options, chromedp.Flag(f, true))
+	}
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		// Only a browser that was asked to close has left its directory when that is removed.
+		patient, give := context.WithTimeout(ctx, Patience)
+		defer give()
+		if err := chromedp.Cancel(patient); err != nil {
+			t.Logf("the browser did not close: %v", err)
+		}
+		cancel()
+	})
+	return newTab(t, ctx)
+}
+
+// Another opens a tab that shares no cookies with b, as a second person has.
+func (b *Tab) Another() *Tab {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	b.t.Cleanup(cancel)
+	return newTab(b.t, ctx)
+}
+
+func newTab(t *testing.T, ctx context.Context) *Tab {
+	t.Helper()
+	b := &Tab{t: t, ctx: ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	messages := chromedp.Console(ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == "error" {
+				b.mu.Lock()
+				b.faults = append(b.faults, fmt.Sprintf("%s %s (%s:%d)", m.Source, m.Text, m.URL, m.Line+1))
+				b.mu.Unlock()
+			}
+		}
+	}()
+	return b
+}
+
+// Faults returns what the console showed as errors so far: exceptions, violations
+// of the content security policy, answers that are errors.
+func (b *Tab) Faults() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.faults)
+}
+
+// Do does all actions, and fails the test if one of them cannot be done.
+func (b *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		b.fail("in the browser", err)
+	}
+}
+
+func (b *Tab) fail(what string, err error) {
+	b.t.Helper()
+	b.t.Fatalf("%s: %v\nfaults: %q\npage: %.3000s", what, err, b.Faults(), b.content())
+}
+
+// content is what the page shows, for failures.
+func (b *Tab) content() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText"))
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// Go opens a page.
+func (b *Tab) Go(url string) {
+	b.t.Helper()
+	b.Do(chromedp.Navigate(url))
+}
+
+// Press presses keys, which "github.com/chromedp/chromedp/kb" names, wherever the focus is.
+func (b *Tab) Press(keys string) {
+	b.t.Helper()
+	b.Do(chromedp.KeyEvent(keys))
+}
+
+// Click clicks on the first element that a CSS selector finds, and waits for it to be there.
+func (b *Tab) Click(selector string) {
+	b.t.Helper()
+	b.Do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Eval evaluates an expression, which may be a promise.
+func Eval[T any](b *Tab, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
+	defer cancel()
+	out, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.fail(expression, err)
+	}
+	return out
+}
+
+// Await waits until an expression is true, over navigations too, and returns how
+// long that took.
+func (b *Tab) Await(what, expression string) time.Duration {
+	b.t.Helper()
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if is {
+			return time.Since(begin)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			b.fail("not within "+Patience.String()+": "+what, errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// A Look is how a page is looked at.
+type Look struct {
+	Width, Height int64
+	Dark, Phone   bool
+}
+
+// Looks are those that every page is made for.
+var Looks = map[string]Look{
+	"1440-light": {Width: 1440, Height: 900},
+	"1440-dark":  {Width: 1440, Height: 900, Dark: true},
+	"390-light":  {Width: 390, Height: 844, Phone: true},
+	"390-dark":   {Width: 390, Height: 844, Dark: true, Phone: true},
+}
+
+// As makes the tab look so.
+func (b *Tab) As(l Look) {
+	b.t.Helper()
+	scheme := "light"
+	if l.Dark {
+		scheme = "dark"
+	}
+	metrics := emulation.SetDeviceMetricsOverrideParams{Width: l.Width, Height: l.Height, DeviceScaleFactor: 1, Mobile: l.Phone}
+	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, metrics)
+	if err == nil {
+		media := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+		_, err = chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media})
+	}
+	if err != nil {
+		b.fail("emulate a screen", err)
+	}
+}
+
+// Screenshot keeps a picture of the whole page in the directory that
+// SIGNPOST_SCREENSHOTS names, or else with the test's artifacts.
+func (b *Tab) Screenshot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("SIGNPOST_SCREENSHOTS")
+	if dir == "" {
+		dir = b.t.ArtifactDir()
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.fail("screenshot", err)
+	}
+	//nolint:gosec // whoever runs the tests says where
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}

@@ -1,0 +1,115 @@
+package dashboard
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// clientsPage is who comes without a rule, and the rules.
+type clientsPage struct {
+	Clients []client
+	Rules   []rule
+}
+
+type client struct {
+	admin.Client
+	Proposal string // the suggested rule as JSON; empty: none
+}
+
+type rule struct {
+	admin.Rule
+	Name, Answer, Reason string
+	Conditions, Options  []string
+	From                 string
+	Stamp                *admin.Override // who made it; nil: the file, or Signpost
+}
+
+// ruleText is a rule as the API has it: with the keys of the configuration file.
+type ruleText struct {
+	Name            string `json:"name"`
+	UserAgent       string `json:"user_agent"`
+	UserAgentRegexp string `json:"user_agent_regexp"`
+	Headers         []struct {
+		Name   string `json:"name"`
+		Glob   string `json:"glob"`
+		Absent bool   `json:"absent"`
+	} `json:"headers"`
+	HTTP       string `json:"http"`
+	Answer     string `json:"answer"`
+	HTTPOnly   bool   `json:"http_only"`
+	SameScheme bool   `json:"same_scheme"`
+	ICY        bool   `json:"icy"`
+	OrRedirect bool   `json:"or_redirect"`
+	Reason     string `json:"reason"`
+}
+
+func (d *dashboard) clients(*http.Request) (any, error) {
+	clients, err := d.api.Clients()
+	if err != nil {
+		return nil, err
+	}
+	rules, err := d.api.Rules()
+	if err != nil {
+		return nil, err
+	}
+	var p clientsPage
+	for _, c := range clients.Clients {
+		one := client{Client: c}
+		if c.Suggestion != nil {
+			one.Proposal = string(c.Suggestion.Rule)
+		}
+		p.Clients = append(p.Clients, one)
+	}
+	slices.SortStableFunc(p.Clients, func(a, b client) int {
+		if a.Suspect != b.Suspect {
+			if a.Suspect {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.Requests, a.Requests)
+	})
+	for _, r := range rules.Rules {
+		p.Rules = append(p.Rules, describeRule(r))
+	}
+	return p, nil
+}
+
+func describeRule(r admin.Rule) rule {
+	var t ruleText
+	out := rule{Rule: r, From: map[string]string{"overlay": "operators", "file": "the file", "shipped": "Signpost"}[r.Origin]}
+	if err := json.Unmarshal(r.Rule, &t); err != nil {
+		t.Name = "a rule that cannot be read"
+	}
+	out.Name, out.Answer, out.Reason = cmp.Or(t.Name, r.ID), t.Answer, t.Reason
+	condition := func(is bool, format string, args ...any) {
+		if is {
+			out.Conditions = append(out.Conditions, fmt.Sprintf(format, args...))
+		}
+	}
+	condition(t.UserAgent != "", "%s", t.UserAgent)
+	condition(t.UserAgentRegexp != "", "/%s/", t.UserAgentRegexp)
+	for _, h := range t.Headers {
+		condition(h.Absent, "no %s", h.Name)
+		condition(!h.Absent && h.Glob == "", "with %s", h.Name)
+		condition(h.Glob != "", "%s: %s", h.Name, h.Glob)
+	}
+	condition(t.HTTP != "", "HTTP/%s", t.HTTP)
+	for _, o := range []struct {
+		is   bool
+		text string
+	}{{t.HTTPOnly, "http:// only"}, {t.SameScheme, "same scheme only"}, {t.ICY, "ICY 200 OK"}, {t.OrRedirect, "or a redirect"}} {
+		if o.is {
+			out.Options = append(out.Options, o.text)
+		}
+	}
+	if r.By != "" {
+		out.Stamp = &admin.Override{By: r.By, At: r.At, Why: r.Why, Until: r.Until}
+	}
+	return out
+}

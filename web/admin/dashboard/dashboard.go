@@ -1,0 +1,124 @@
+// Package dashboard is the operators' pages: rendered here from the same answers
+// that the API gives as JSON, kept up to date in the browser by one ES module, and
+// changing things by the API only. All of it is in the program; nothing comes from
+// elsewhere.
+package dashboard
+
+import (
+	"bytes"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// A dashboard serves the pages. It is safe for concurrent use.
+type dashboard struct {
+	api    *admin.API
+	assets assets
+	pages  map[string]*template.Template // by name
+}
+
+// A pageLink is one entry of the navigation.
+type pageLink struct{ Page, Path, Name string }
+
+var navigation = []pageLink{
+	{"fleet", "/", "Fleet"},
+	{"weights", "/weights", "Weights"},
+	{"clients", "/clients", "Clients"},
+	{"mounts", "/mounts", "Mounts"},
+	{"history", "/history", "History"},
+	{"explain", "/explain", "Explain"},
+}
+
+// New returns the dashboard of a, to be served behind its sessions.
+func New(a *admin.API) http.Handler {
+	d := &dashboard{api: a, assets: loadAssets()}
+	d.pages = parsePages(d.assets)
+	mux := http.NewServeMux()
+	mux.Handle("GET /assets/{hash}/{name}", d.assets)
+	mux.HandleFunc("GET /login", d.page("login", "Log in", func(*http.Request) (any, error) { return nil, nil }))
+	mux.HandleFunc("GET /{$}", d.page("fleet", "Fleet", d.fleet))
+	mux.HandleFunc("GET /weights", d.page("weights", "Weights", d.weights))
+	mux.HandleFunc("GET /clients", d.page("clients", "Clients", d.clients))
+	mux.HandleFunc("GET /mounts", d.page("mounts", "Mounts", d.mounts))
+	mux.HandleFunc("GET /history", d.page("history", "History", d.history))
+	mux.HandleFunc("GET /explain", d.page("explain", "Explain", d.explain))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		d.render(w, r, http.StatusNotFound, "error", view{Title: "Not found", Data: "There is no such page."})
+	})
+	return mux
+}
+
+// A view is what every page's template gets.
+type view struct {
+	Page, Title string
+	Pages       []pageLink
+	Who         string
+	Role        admin.Role
+	Session     bool   // there is something to log out of
+	Operate     bool   // who looks may change things
+	Theme       string // light or dark; empty: as the system has it
+	Bands       []band
+	Data        any
+}
+
+// A band tells across the page that something is wrong.
+type band struct{ Level, Text string }
+
+// page serves a page of what data returns.
+func (d *dashboard) page(name, title string, data func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v := view{Title: title}
+		var err error
+		if v.Data, err = data(r); err != nil {
+			status, said := http.StatusInternalServerError, "This page cannot be shown; the log has more."
+			if p := (*admin.Problem)(nil); errors.As(err, &p) {
+				status, said = p.Status, p.Detail
+			} else {
+				slog.Error("dashboard page failed", "page", name, "err", err)
+			}
+			v.Data = said
+			d.render(w, r, status, "error", v)
+			return
+		}
+		d.render(w, r, http.StatusOK, name, v)
+	}
+}
+
+func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	v.Page, v.Pages = name, navigation
+	if c, err := r.Cookie("signpost_theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
+		v.Theme = c.Value
+	}
+	if who, ok := admin.IdentityOf(r); ok {
+		v.Who, v.Role, v.Session, v.Operate = who.Name, who.Role, who.Session, who.Role.May(admin.RoleOperate)
+		v.Bands = d.bands()
+	}
+	var out bytes.Buffer
+	if err := d.pages[name].ExecuteTemplate(&out, "layout", v); err != nil {
+		slog.Error("dashboard page failed", "page", name, "err", err)
+		http.Error(w, "This page cannot be shown; the log has more.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w) // who asked may be gone
+}
+
+// bands tells of a director that cannot be relied on, and of what else somebody
+// should look at.
+func (d *dashboard) bands() []band {
+	st, err := d.api.Status()
+	if err != nil {
+		return []band{{"bad", err.Error()}}
+	}
+	var out []band
+	for _, p := range st.Problems {
+		out = append(out, band{"warn", p})
+	}
+	return out
+}

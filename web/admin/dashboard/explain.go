@@ -1,0 +1,98 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// explainPage is a question, and what would become of such a request.
+type explainPage struct {
+	Addr, Mount, UserAgent string
+	TLS                    bool
+	Mounts                 []string // for the form
+	Mistake                string   // in the question
+	Answer                 *explanation
+}
+
+// explanation is the part that is shown of what GET /api/v1/explain answers.
+type explanation struct {
+	Client struct {
+		Addr, Scheme, Place, Taken string
+	}
+	Mount    string
+	Rule     *struct{ Name, Reason string }
+	Escalate string
+	Answer   string
+	Status   int
+	Why      string
+	Location string
+	Inline   *struct {
+		Kbit int
+		Room bool
+	}
+	Decision struct {
+		Outcome    string
+		Region     string
+		MatchedBy  string `json:"matched_by"`
+		Ladder     []string
+		Node       string
+		Candidates []director.Candidacy
+	}
+}
+
+func (d *dashboard) explain(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	p := explainPage{Addr: q.Get("addr"), Mount: q.Get("mount"), UserAgent: q.Get("ua"), TLS: q.Get("tls") == "true"}
+	mounts, err := d.api.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range mounts.Mounts {
+		p.Mounts = append(p.Mounts, m.Name)
+	}
+	if len(p.Mounts) > 0 && p.Mount == "" {
+		p.Mount = p.Mounts[0]
+	}
+	if p.Addr == "" {
+		return p, nil
+	}
+	q.Set("mount", p.Mount)
+	answer, err := d.api.Explain(q)
+	if wrong := (*admin.Problem)(nil); errors.As(err, &wrong) {
+		p.Mistake = wrong.Detail
+		return p, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("the explanation as JSON: %w", err)
+	}
+	p.Answer = &explanation{}
+	if err := json.Unmarshal(text, p.Answer); err != nil {
+		return nil, fmt.Errorf("the explanation as JSON: %w", err)
+	}
+	return p, nil
+}
+
+// Verdict says in a line where the listener goes.
+func (e *explanation) Verdict() string {
+	switch {
+	case e.Location != "":
+		return fmt.Sprintf("%d to %s", e.Status, e.Location)
+	case e.Decision.Node != "" && e.Answer == "proxy":
+		return fmt.Sprintf("%d, carried inline from %s", e.Status, e.Decision.Node)
+	case e.Answer != "" && e.Answer != "none":
+		return fmt.Sprintf("%d, as %s", e.Status, e.Answer)
+	}
+	return fmt.Sprintf("%d", e.Status)
+}
+
+// Good says that the listener gets something to hear.
+func (e *explanation) Good() bool { return e.Status < http.StatusBadRequest }

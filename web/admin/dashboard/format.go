@@ -1,0 +1,128 @@
+package dashboard
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// What numbers and times look like. The ES module writes them in the same way
+// when it brings them up to date; a test holds both to that.
+
+var functions = template.FuncMap{
+	"count": count[int], "hits": count[uint64], "mbit": mbit, "ago": func(t time.Time) string { return ago(t, time.Now()) },
+	"rfc": rfc, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"inc": func(i int) int { return i + 1 }, "title": title, "wording": wording, "bar": newBar, "nodebar": nodeBar,
+	"join": joined[director.NodeID], "percent": percent, "number": number,
+}
+
+// count writes 1234567 as 1,234,567.
+func count[N int | uint64](n N) string {
+	s := fmt.Sprint(n)
+	digits := strings.TrimPrefix(s, "-")
+	var b strings.Builder
+	b.WriteString(s[:len(s)-len(digits)])
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return b.String()
+}
+
+// mbit writes kbit/s as Mbit/s: 1.5, or 1,200.
+func mbit(kbit float64) string {
+	if kbit >= 99_950 {
+		return count(int(math.Round(kbit / 1000)))
+	}
+	return strconv.FormatFloat(kbit/1000, 'f', 1, 64)
+}
+
+// percent writes a part 0..1 as whole percent, and tells little from nothing.
+func percent(part float64) string {
+	if part > 0 && part < .01 {
+		return "<1"
+	}
+	return strconv.Itoa(int(math.Round(part * 100)))
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// ago writes how long ago t was: "just now", "40 s", "3 h". The zero time is "".
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := max(0, now.Sub(t))
+	for _, u := range []struct {
+		name string
+		size time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}} {
+		if d >= u.size {
+			return fmt.Sprintf("%d %s", d/u.size, u.name)
+		}
+	}
+	if d < 10*time.Second {
+		return "just now"
+	}
+	return fmt.Sprintf("%d s", d/(10*time.Second)*10)
+}
+
+func rfc(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// joined names things, at most six of them.
+func joined[S ~string](names []S) string {
+	const enough = 6
+	parts := make([]string, 0, enough+1)
+	for i, n := range names {
+		if i == enough {
+			parts = append(parts, fmt.Sprintf("and %d more", len(names)-enough))
+			break
+		}
+		parts = append(parts, string(n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// A bar is listeners against target and limit, in percent of the whole.
+type bar struct {
+	Class             string // "w": at target, "b": at limit
+	Used, Route, Tick string
+}
+
+func newBar(used, enRoute, target, limit int) bar {
+	whole := float64(limit)
+	if limit == 0 {
+		whole = float64(target) * 1.25
+	}
+	whole = max(whole, float64(used))
+	if whole == 0 {
+		whole = 1
+	}
+	part := func(n int) float64 { return math.Round(float64(n)/whole*1000) / 10 }
+	settled := part(max(0, used-enRoute))
+	b := bar{Used: number(settled), Route: number(math.Round((part(used)-settled)*10) / 10)}
+	if target > 0 {
+		b.Tick = number(part(target))
+	}
+	switch {
+	case limit > 0 && used >= limit:
+		b.Class = " b"
+	case target > 0 && used >= target:
+		b.Class = " w"
+	}
+	return b
+}

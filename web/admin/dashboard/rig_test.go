@@ -1,0 +1,250 @@
+package dashboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/store/memstore"
+	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/dashboard"
+)
+
+// A prober that hears what a test makes up.
+type prober struct {
+	first   chan struct{}
+	reports func(now time.Time) []director.Report
+}
+
+func (prober) SetNodes([]director.Node, []director.Mount) {}
+func (p prober) First() <-chan struct{}                   { return p.first }
+func (prober) Suspicion() string                          { return "" }
+func (prober) Doubt(director.NodeID, string)              {}
+func (prober) News() <-chan struct{}                      { return nil }
+func (p prober) Reports() []director.Report               { return p.reports(time.Now()) }
+
+// A rig is a dashboard over a fleet that is made up.
+type rig struct {
+	*httptest.Server
+	syncer *store.Syncer
+}
+
+// play serves the dashboard of a fleet; explain may be nil.
+func play(t *testing.T, config director.Config, reports func(time.Time) []director.Report, more func(*admin.Config)) *rig {
+	t.Helper()
+	kept, err := memstore.Open(memstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan struct{})
+	close(first)
+	syncer, err := store.NewSyncer(store.SyncerConfig{
+		Store: kept, Config: config, Prober: prober{first, reports}, Director: "director-a", Tick: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- syncer.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	<-syncer.Ready()
+	c := admin.Config{
+		Syncer: syncer, Version: "test", Store: "memory", PublicURL: func() string { return "http://radio.example" },
+		Explain: func(q admin.Question) any { return explained(syncer.View(), q) },
+		Rules:   rules, Clients: clients,
+		Dashboard: dashboard.New,
+	}
+	if more != nil {
+		more(&c)
+	}
+	api, err := admin.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(api)
+	t.Cleanup(s.Close)
+	return &rig{s, syncer}
+}
+
+// large is a fleet of 200 nodes at 20 sites, and 30 regions with eight nodes each.
+func large() (director.Config, func(time.Time) []director.Report) {
+	var c director.Config
+	for i := range 200 {
+		c.Nodes = append(c.Nodes, director.Node{
+			ID: director.NodeID(fmt.Sprintf("edge%03d", i)), URLs: []string{fmt.Sprintf("http://edge%03d.radio.example:8000", i)},
+			Site: fmt.Sprintf("site%02d", i/10), Target: 2000, Limit: 3000,
+		})
+	}
+	for i := range 30 {
+		r := director.Region{ID: director.RegionID(fmt.Sprintf("region%02d", i))}
+		for j := range 8 {
+			r.Row = append(r.Row, director.Weight{Node: c.Nodes[(i*7+j)%200].ID, Weight: float64(1 + j%4), Given: true})
+		}
+		r.Match.ASNs = []uint32{uint32(64512 + i)}
+		c.Regions = append(c.Regions, r)
+	}
+	c.Regions[29].Match.Default = true
+	c.Mounts = []director.Mount{{Name: "/live.mp3"}}
+	c.Self = []string{"radio.example:80"}
+	begin := time.Now()
+	return c, func(now time.Time) []director.Report {
+		out := make([]director.Report, len(c.Nodes))
+		for i, n := range c.Nodes {
+			moving := int(now.Sub(begin).Seconds()) * (i % 5)
+			out[i] = director.Report{
+				Node: n.ID, Taken: now, Since: begin.Add(-time.Duration(i) * time.Hour), Health: director.Up,
+				Listeners: 200 + i*9 + moving, Kbit: float64(200+i*9+moving) * 128, AnyMount: true, Detail: "answers", Server: "Icecast 2.4.4",
+			}
+		}
+		return out
+	}
+}
+
+// station is a small fleet in all states that a node can be in, with a name and a
+// title that want to be script.
+func station() (director.Config, func(time.Time) []director.Report) {
+	c := director.Config{
+		Mounts: []director.Mount{
+			{Name: "/live.mp3", Title: "Radio Example", Type: "audio/mpeg", Kbit: 128},
+			{Name: "/live.aac", Title: "Radio Example, small", Type: "audio/aac", Kbit: 48},
+			{Name: "/jazz.ogg", Title: "Jazz", Type: "application/ogg", Kbit: 160},
+		},
+		Self: []string{"radio.example:80"},
+	}
+	node := func(id, site string, target, limit int) {
+		c.Nodes = append(c.Nodes, director.Node{ID: director.NodeID(id), URLs: []string{"http://" + id + ".radio.example:8000"}, Site: site, Target: target, Limit: limit})
+	}
+	node("fra1", "Frankfurt", 10000, 15000)
+	node("fra2", "Frankfurt", 10000, 15000)
+	node("ams1", "Amsterdam", 10000, 15000)
+	node("ams2", "Amsterdam", 8000, 12000)
+	node("waw1", "Warsaw", 4000, 6000)
+	node("nyc1", "New York", 8000, 12000)
+	node("nyc2", "New York", 8000, 12000)
+	node("sao1", "Sao Paulo", 3000, 4500)
+	node("sgp1", "Singapore", 3000, 4500)
+	row := func(id string, weights map[string]float64, overflow ...director.RegionID) *director.Region {
+		r := director.Region{ID: director.RegionID(id), Overflow: overflow}
+		for _, n := range c.Nodes {
+			if w, in := weights[string(n.ID)]; in {
+				r.Row = append(r.Row, director.Weight{Node: n.ID, Weight: w, Given: true})
+			}
+		}
+		c.Regions = append(c.Regions, r)
+		return &c.Regions[len(c.Regions)-1]
+	}
+	row("de", map[string]float64{"fra1": 3, "fra2": 2, "ams1": 1}, "europe").Match.Countries = []string{"DE", "AT", "CH"}
+	row("nl", map[string]float64{"ams1": 2, "ams2": 2, "fra1": 0}, "europe").Match.Countries = []string{"NL", "BE", "LU"}
+	row("europe", map[string]float64{"fra1": 1, "fra2": 1, "ams1": 1, "ams2": 1, "waw1": 2}, "world").Match.Continents = []string{"EU"}
+	row("americas", map[string]float64{"nyc1": 1, "nyc2": 1, "sao1": .5}, "world").Match.Continents = []string{"NA", "SA"}
+	row("telekom", map[string]float64{"fra1": 1, "fra2": 1}).Match.ASNs = []uint32{3320, 31334}
+	world := row("world", nil)
+	world.Match.Default = true
+	for _, n := range c.Nodes {
+		world.Row = append(world.Row, director.Weight{Node: n.ID})
+	}
+	begin := time.Now()
+	load := []int{7431, 6120, 5210, 3977, 4123, 5230, 2810, 1240, 310}
+	since := []time.Duration{9 * 24, 9 * 24, 31, 4, 200, 31, 31, 2, 50}
+	return c, func(now time.Time) []director.Report {
+		out := make([]director.Report, len(c.Nodes))
+		for i, n := range c.Nodes {
+			drift := int(40 * math.Sin(now.Sub(begin).Seconds()/7+float64(i)))
+			r := director.Report{
+				Node: n.ID, By: "director-a", Taken: now, Since: begin.Add(-since[i] * time.Hour), Health: director.Up, Server: "Icecast 2.4.4",
+				Listeners: load[i] + drift, Kbit: float64(load[i]+drift) * 121, Detail: "status-json.xsl told all",
+			}
+			for j, m := range c.Mounts {
+				if j < 2 || i%2 == 0 {
+					title := []string{"Esbjörn Svensson Trio – From Gagarin's Point of View", "<script>document.title='owned'</script><b>Bold</b>", "Nina Simone – Sinnerman"}[j]
+					r.Mounts = append(r.Mounts, director.MountReport{Path: m.Name, Listeners: r.Listeners / (j + 2), Title: title})
+				}
+			}
+			switch n.ID {
+			case "nyc2":
+				r.Health, r.Since, r.Listeners, r.Kbit, r.Mounts = director.Failed, begin.Add(-4*time.Minute), -1, 0, nil
+				r.Detail = "dial tcp 203.0.113.9:8000: connect: connection refused (12 in a row)"
+			case "sao1":
+				r.Since, r.Returned = begin, begin
+			}
+			out[i] = r
+		}
+		return out
+	}
+}
+
+// operated is a station that operators have been at.
+func operated(t *testing.T, more func(*admin.Config)) *rig {
+	t.Helper()
+	config, reports := station()
+	r := play(t, config, reports, more)
+	for _, e := range []struct {
+		by, why string
+		until   time.Duration
+		edit    func(*store.Overlay)
+	}{
+		{"anna", "new disks on Thursday", 0, func(o *store.Overlay) {
+			o.Nodes = map[director.NodeID]store.NodeSetting{"fra2": {State: store.NodeDrained}}
+		}},
+		{"ben", "its uplink is being replaced", 48 * time.Hour, func(o *store.Overlay) {
+			o.Nodes["sgp1"] = store.NodeSetting{State: store.NodeDisabled}
+		}},
+		{"anna", "less to Frankfurt while fra2 is out", 8 * time.Hour, func(o *store.Overlay) {
+			o.Rows = map[director.RegionID]store.Row{"de": {Weights: map[director.NodeID]float64{"fra1": 3, "fra2": 2, "ams1": 2, "ams2": 1}}}
+		}},
+	} {
+		a := store.Author{By: e.by, Why: e.why}
+		if e.until > 0 {
+			a.Until = time.Now().Add(e.until)
+		}
+		if _, err := r.syncer.Change(t.Context(), a, func(o *store.Overlay) error { e.edit(o); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+func rules() []admin.RuleUse {
+	use := func(origin string, hits uint64, text string) admin.RuleUse {
+		return admin.RuleUse{Origin: origin, Hits: hits, Rule: json.RawMessage(text)}
+	}
+	return []admin.RuleUse{
+		use("file", 12, `{"name":"kiosk","headers":[{"name":"X-Kiosk","glob":"*"}],"answer":"m3u"}`),
+		use("shipped", 93021, `{"name":"browsers","user_agent_regexp":"(?i)mozilla","answer":"redirect","same_scheme":true,"reason":"they refuse mixed content"}`),
+		use("shipped", 4410, `{"name":"old Sonos","user_agent":"*Sonos/2?.*","answer":"proxy","or_redirect":true,"reason":"they stop at a redirect"}`),
+	}
+}
+
+func clients() []admin.Client {
+	return []admin.Client{
+		{Family: "KitchenRadio", Example: "KitchenRadio/1.2 (<script>document.title='owned'</script>)", Requests: 2140, First: 120, Again: 1800, Next: 110, Inline: 90, Crowd: 20,
+			Suspect: true, Why: "1,800 of 2,140 requests came straight back after a redirect",
+			Suggestion: &admin.RuleSuggestion{Rule: json.RawMessage(`{"name":"KitchenRadio","user_agent":"KitchenRadio*","answer":"proxy","or_redirect":true}`)}},
+		{Family: "VLC", Example: "VLC/3.0.18 LibVLC/3.0.18", Requests: 18230, First: 18000, Again: 200, Next: 20,
+			Suggestion: &admin.RuleSuggestion{Rule: json.RawMessage(`{"name":"VLC","user_agent":"VLC*","answer":"proxy","or_redirect":true}`)}},
+	}
+}
+
+// explained is what the public side would say, for a listener in Germany.
+func explained(view director.View, q admin.Question) web.Explanation {
+	place := director.Place{Continent: director.Code{'E', 'U'}, Country: director.Code{'D', 'E'}, ASN: 64500}
+	d := view.Explain(director.Listener{Addr: q.Addr, Place: place, Key: 7, Mount: q.Path, Scheme: director.HTTP}, view.Live)
+	e := web.Explanation{
+		Client: web.ClientExplanation{Addr: q.Addr.String(), Peer: q.Addr.String(), Scheme: "http", Place: place.String()}, Mount: d.Mount,
+		Answer: web.Redirect, Status: http.StatusFound, Why: "no rule holds: the default", Decision: d,
+	}
+	if n, ok := view.FindNode(d.Node); ok {
+		e.Location = view.Node(n).URLs[0] + d.Mount
+	}
+	return e
+}

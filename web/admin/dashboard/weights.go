@@ -1,0 +1,80 @@
+package dashboard
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// weightsPage is the matrix of regions and nodes.
+type weightsPage struct {
+	Nodes []admin.Node
+	Rows  []matrixRow
+}
+
+type matrixRow struct {
+	admin.Region
+	Cells []cell // by node
+}
+
+// A cell is a node in a region's row; the zero cell: it is not in it.
+type cell struct {
+	In            bool
+	Weight, Share string
+	Heat          int // 0..5, by the share
+}
+
+func (d *dashboard) weights(*http.Request) (any, error) {
+	nodes, err := d.api.Nodes()
+	if err != nil {
+		return nil, err
+	}
+	regions, err := d.api.Regions()
+	if err != nil {
+		return nil, err
+	}
+	p := weightsPage{Nodes: nodes.Nodes}
+	// Nodes of one site stand together.
+	slices.SortFunc(p.Nodes, func(a, b admin.Node) int { return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.ID, b.ID)) })
+	column := make(map[director.NodeID]int, len(p.Nodes))
+	for i := range p.Nodes {
+		column[p.Nodes[i].ID] = i
+	}
+	for _, r := range regions.Regions {
+		row := matrixRow{r, make([]cell, len(p.Nodes))}
+		for _, w := range r.Row {
+			if i, there := column[w.Node]; there {
+				row.Cells[i] = cell{In: true, Weight: number(w.Weight), Share: "0"}
+			}
+		}
+		for _, s := range r.Shares {
+			if i, there := column[s.Node]; there && row.Cells[i].In {
+				row.Cells[i].Share, row.Cells[i].Heat = percent(s.Share), heat(s.Share)
+			}
+		}
+		p.Rows = append(p.Rows, row)
+	}
+	return p, nil
+}
+
+// heat is a share in steps that the eye tells apart.
+func heat(share float64) int {
+	for i, above := range []float64{.6, .35, .2, .08, 0} {
+		if share > above {
+			return 5 - i
+		}
+	}
+	return 0
+}
+
+// Places is what a region is made of, for people.
+func (r matrixRow) Places() string {
+	if r.Match == "" {
+		return "nobody's own: others overflow into it"
+	}
+	return strings.ReplaceAll(r.Match, "continent:", "")
+}
