@@ -20,8 +20,8 @@ func (l *loop) build() {
 		return
 	}
 	l.judge(now, live, reports)
-	l.registered(l.verdicts)
-	sum := newLoad(now, l.cfg.Settle, l.verdicts)
+	held := l.withAgents(l.verdicts)
+	sum := newLoad(now, l.cfg.Settle, held)
 	for _, n := range l.ledgers {
 		for _, c := range n.buckets {
 			sum.add(c)
@@ -36,7 +36,7 @@ func (l *loop) build() {
 		}
 	}
 	l.snapshot = l.fleet.Build(l.snapshot, director.Input{
-		Now: now, Reports: l.verdicts, EnRoute: sum.enRoute, Recent: sum.recent, Uncounted: l.uncounted(),
+		Now: now, Reports: held, EnRoute: sum.enRoute, Recent: sum.recent, Uncounted: l.uncounted(),
 	})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(st *Status) {
@@ -128,7 +128,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
 		}
 	}
-	l.probing.want(probed(applied, o, now, l.joined), applied.Mounts)
+	l.probing.want(probed(applied, o, now), applied.Mounts)
 	declaredNode := map[director.NodeID]bool{}
 	for _, n := range applied.Nodes {
 		declaredNode[n.ID] = true
@@ -138,12 +138,12 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	return true
 }
 
-// probed returns the nodes of an applied configuration that are to be probed. For
-// registered ones, their agents speak.
-func probed(c director.Config, o Overlay, now time.Time, joined map[director.NodeID]bool) []director.Node {
+// probed returns the nodes of an applied configuration that are to be probed, also
+// registered ones: see [fromOutside].
+func probed(c director.Config, o Overlay, now time.Time) []director.Node {
 	settings := o.InForce(now).Nodes
 	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n director.Node) bool {
-		return settings[n.ID].State == NodeDisabled || joined[n.ID]
+		return settings[n.ID].State == NodeDisabled
 	})
 }
 
@@ -184,25 +184,6 @@ func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
 		}
 	}
 	return c
-}
-
-// registered puts what agents say of their nodes into reports.
-func (l *loop) registered(reports map[director.NodeID]director.Report) {
-	for id := range l.joined {
-		r, ok := l.registry.report(id, l.cfg.Now())
-		if !ok {
-			continue // it has just deregistered
-		}
-		reports[id] = r
-		if l.snapshot == nil {
-			continue
-		}
-		if n, ok := l.snapshot.FindNode(id); ok {
-			if was := l.snapshot.Node(n).Report; was.Health != r.Health {
-				l.cfg.Log.Info("registered node is "+r.Health.String(), "node", id, "detail", r.Detail, "was", was.Health.String())
-			}
-		}
-	}
 }
 
 // ruleEffects says which client rules of the overlay cannot be used.

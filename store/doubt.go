@@ -8,12 +8,22 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Doubt is what a director's listeners say against a node. It takes no node
-// down: those who probe it ask it at once, and count the doubt as one failed probe.
+// A Doubt is what a director's listeners, or its own connections, say against a
+// node. It takes no node down: those who probe it ask it at once, and count the
+// doubt as one failed probe.
 type Doubt struct {
 	Node     director.NodeID `json:"node"`
-	At       time.Time       `json:"at"`       // by the store's clock
-	Networks int             `json:"networks"` // about how many speak against it
+	At       time.Time       `json:"at"`                 // by the store's clock
+	Networks int             `json:"networks,omitempty"` // about how many speak against it
+	Failed   string          `json:"failed,omitempty"`   // how it failed the director itself; empty: it did not
+}
+
+// why is what a prober is told.
+func (d *Doubt) why() string {
+	if d.Failed != "" {
+		return "a director's stream from it failed: " + d.Failed[:min(len(d.Failed), maxFailed)]
+	}
+	return fmt.Sprintf("listeners of %d networks came back from it", d.Networks)
 }
 
 const (
@@ -21,6 +31,8 @@ const (
 	doubtLife = 3 * time.Second
 	// maxDoubts bounds what a director tells of, and listens to.
 	maxDoubts = 100
+	// maxFailed bounds what is told of one failure, in bytes.
+	maxFailed = 256
 	// soon is how long news waits for more of its kind, instead of for the tick.
 	soon = 50 * time.Millisecond
 )
@@ -33,29 +45,38 @@ func (s *Syncer) Doubt(node director.NodeID, network uint64) {
 	s.evidence.add(node, network, s.cfg.Now())
 }
 
+// Failed notes that a node let this director itself down as a dead one does: a
+// stream that it carries broke off, or could not begin. detail says how. Those who
+// probe the node ask it at once, and hear of the next such failure a second later
+// at the soonest. It does not wait.
+func (s *Syncer) Failed(node director.NodeID, detail string) {
+	s.evidence.fail(node, detail, s.cfg.Now())
+}
+
 // weigh looks whether the evidence suffices to doubt a node, and tells everybody.
 func (l *loop) weigh() {
 	now := l.now()
 	doubted := l.evidence.weigh(l.cfg.Now(), l.ledgers.sent)
 	l.mu.Lock()
 	l.doubts = slices.DeleteFunc(slices.Clone(l.doubts), func(d Doubt) bool { return now.Sub(d.At) > doubtLife })
-	for id, n := range doubted {
+	for _, d := range doubted {
+		d.At = now
 		if len(l.doubts) < maxDoubts {
-			l.doubts = append(l.doubts, Doubt{Node: id, At: now, Networks: n})
+			l.doubts = append(l.doubts, d)
 		}
 	}
 	l.mu.Unlock()
-	for id, n := range doubted {
-		l.doubt(id, n)
+	for _, d := range doubted {
+		l.doubt(d)
 	}
 	if len(doubted) > 0 {
 		l.hasten()
 	}
 }
 
-func (l *loop) doubt(id director.NodeID, networks int) {
-	l.cfg.Log.Debug("listeners doubt a node", "node", id, "networks", networks)
-	l.cfg.Prober.Doubt(id, fmt.Sprintf("listeners of %d networks came back from it", networks))
+func (l *loop) doubt(d Doubt) {
+	l.cfg.Log.Debug("a node is doubted", "node", d.Node, "why", d.why())
+	l.cfg.Prober.Doubt(d.Node, d.why())
 }
 
 // heed takes over the doubts of others, each once.
@@ -69,7 +90,7 @@ func (l *loop) heed(p Picture) {
 			key := heard{d.ID, doubt.Node, doubt.At.UnixNano()}
 			heeded[key] = true
 			if !l.heeded[key] && p.Now.Sub(doubt.At).Abs() <= doubtLife {
-				l.doubt(doubt.Node, doubt.Networks)
+				l.doubt(doubt)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +60,40 @@ func TestDoubtIsShared(t *testing.T) {
 			if len(d.Status().Director.Doubts) > 0 || d.log.lines() > 0 {
 				t.Errorf("%s still tells of %v\n%s", d.name, d.Status().Director.Doubts, d.log)
 			}
+		}
+	})
+}
+
+// TestFailureIsShared: when a node fails one director, the others know at once, and
+// are not told again of each failure that follows.
+func TestFailureIsShared(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 3, 2)
+		for _, d := range p.rigs {
+			p.see(d, director.Up, p.ids...)
+		}
+		pass(4 * tick)
+		for range 100 {
+			p.rigs[0].Failed("n1", "connection refused")
+			p.rigs[0].Failed("unknown", "connection refused")
+		}
+		synctest.Wait()
+		want := []string{"n1: a director's stream from it failed: connection refused"}
+		if got := p.rigs[0].prober.doubts(); !slices.Equal(got, want) {
+			t.Errorf("at the director itself: %q, want %q", got, want)
+		}
+		pass(tick + 100*time.Millisecond)
+		for _, d := range p.rigs[1:] {
+			if got := d.prober.doubts(); !slices.Equal(got, want) {
+				t.Errorf("at %s: %q, want %q", d.name, got, want)
+			}
+		}
+		pass(time.Second)
+		p.rigs[0].Failed("n1", strings.Repeat("x", 10_000))
+		pass(tick + 100*time.Millisecond)
+		if got := p.rigs[2].prober.doubts(); len(got) != 2 || len(got[1]) > 400 {
+			t.Errorf("after a second failure with a long text: %d doubts", len(got))
 		}
 	})
 }

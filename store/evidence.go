@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"sync"
@@ -20,6 +21,8 @@ const (
 	witnessSpan = 2500 * time.Millisecond
 	// doubtPause is how long a node is not doubted again, if it was found well.
 	doubtPause = 10 * time.Second
+	// failedPause is how soon others are told again of a failure of the same node.
+	failedPause = time.Second
 )
 
 // evidence gathers who was let down by which node. Its memory is bounded by the
@@ -36,6 +39,8 @@ type witnesses struct {
 	seen    [2]networks
 	began   time.Time // of the last span
 	doubted time.Time // when the node was
+	failed  string    // how it failed this director itself, until that is told; empty: it did not
+	told    time.Time // when such a failure was told last
 }
 
 // networks is a set of them, in which they are counted without being kept: a
@@ -89,6 +94,21 @@ func (e *evidence) add(node director.NodeID, network uint64, now time.Time) {
 	}
 }
 
+// fail notes that a node failed this director itself.
+func (e *evidence) fail(node director.NodeID, detail string, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.nodes[node]
+	if w == nil || now.Sub(w.told) < failedPause {
+		return
+	}
+	w.failed, w.told = cmp.Or(detail, "no detail"), now
+	select {
+	case e.raised <- struct{}{}:
+	default: // it is to be weighed already
+	}
+}
+
 func (w *witnesses) age(now time.Time) {
 	switch age := now.Sub(w.began); {
 	case age < witnessSpan:
@@ -101,26 +121,29 @@ func (w *witnesses) age(now time.Time) {
 	w.seen[0], w.began = networks{}, now
 }
 
-// weigh returns the nodes that are to be doubted from now on, with the number of
-// networks that speak against each, given how many listeners each was sent lately.
-func (e *evidence) weigh(now time.Time, sent func(director.NodeID) int) map[director.NodeID]int {
+// weigh returns the doubts that there are from now on, given how many listeners
+// each node was sent lately. A failure of the director's own is enough.
+func (e *evidence) weigh(now time.Time, sent func(director.NodeID) int) (doubts []Doubt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var doubted map[director.NodeID]int
 	for id, w := range e.nodes {
-		if w.began.IsZero() || now.Sub(w.began) >= 2*witnessSpan || now.Sub(w.doubted) < doubtPause {
-			continue
+		if w.failed != "" {
+			doubts = append(doubts, Doubt{Node: id, Failed: w.failed})
+			w.failed = ""
 		}
-		w.age(now)
-		n := distinct(&w.seen[0], &w.seen[1])
-		if n < fewestNetworks || float64(n) < leastPart*float64(sent(id)) {
-			continue
+		if n := w.networks(now); n >= fewestNetworks && float64(n) >= leastPart*float64(sent(id)) {
+			*w = witnesses{doubted: now, told: w.told}
+			doubts = append(doubts, Doubt{Node: id, Networks: n})
 		}
-		*w = witnesses{doubted: now}
-		if doubted == nil {
-			doubted = map[director.NodeID]int{}
-		}
-		doubted[id] = n
 	}
-	return doubted
+	return doubts
+}
+
+// networks returns how many networks spoke lately.
+func (w *witnesses) networks(now time.Time) int {
+	if w.began.IsZero() || now.Sub(w.began) >= 2*witnessSpan || now.Sub(w.doubted) < doubtPause {
+		return 0
+	}
+	w.age(now)
+	return distinct(&w.seen[0], &w.seen[1])
 }

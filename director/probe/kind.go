@@ -24,12 +24,13 @@ var kinds = map[string]kind{
 	"icecast":   icecast{},
 	"shoutcast": shoutcast{},
 	"http":      plain{},
+	Reach:       reach{},
 }
 
-// Kinds returns the names that Config.Kind may return, sorted.
+// Kinds returns the names of the kinds that an operator may choose, sorted.
 func Kinds() []string {
 	names := slices.Sorted(maps.Keys(kinds))
-	return slices.DeleteFunc(names, func(s string) bool { return s == "" })
+	return slices.DeleteFunc(names, func(s string) bool { return s == "" || s == Reach })
 }
 
 // target is whom to ask.
@@ -39,6 +40,7 @@ type target struct {
 	base           string   // the node's URL, without a path of the server's own
 	path           string   // what to ask for, where the operator said so
 	mounts         []string // paths at the node that listeners are sent to
+	mountDue       bool     // of kind Reach: it is time to open a mount
 	agent          string   // User-Agent; empty: signpost-probe
 	user, password string
 	admin          bool          // user and password are given

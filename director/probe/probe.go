@@ -268,6 +268,7 @@ type heard struct {
 	took     time.Duration
 	answer   answer
 	err      error
+	mount    bool // a mount was opened, if one was due
 	looked   bool // families was looked up, perhaps in vain
 	families families
 }
@@ -290,6 +291,7 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 		return h
 	}
 	h.answer, h.err = k.ask(ctx, t)
+	h.mount = t.mountDue
 	return h
 }
 
@@ -304,6 +306,7 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	}
 	p.mu.Lock()
 	t.mounts = s.mounts
+	t.mountDue = s.failures > 0 || s.report.Health != director.Up || !time.Now().Before(s.mountDue)
 	p.mu.Unlock()
 	t.user, t.password, t.admin = p.cfg.Credentials(s.report.Node)
 	return t

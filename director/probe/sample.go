@@ -122,6 +122,9 @@ func (p *Prober) sample(ctx context.Context, s *state, untold []string) {
 	p.mu.Unlock()
 }
 
+// escaped is a mount's path as it stands in a request.
+func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
+
 // hears is what a sample told.
 type hears int
 
@@ -136,7 +139,7 @@ func listen(ctx context.Context, t target, path string) (hears, error) {
 	ctx, cancel := context.WithTimeout(ctx, sampleTime+t.timeout)
 	defer cancel()
 	t.agent = cmp.Or(t.agent, "signpost-probe (listens for some seconds)")
-	resp, err := t.get(ctx, (&url.URL{Path: path}).EscapedPath())
+	resp, err := t.get(ctx, escaped(path))
 	if err != nil {
 		return nothing, err
 	}

@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -30,6 +31,7 @@ type state struct {
 	doubt             string    // what speaks against it besides the probes; empty: nothing
 	again             string    // the same, while the probe under way began before it
 	lookupDue         time.Time // when to look up the host's addresses next
+	mountDue          time.Time // when to open a mount next, where that is asked for
 	warning           string    // the last answer's, so that it is logged once
 }
 
@@ -119,6 +121,9 @@ func (s *state) hearAnswer(h heard, rise int) {
 	s.failures = 0
 	s.failing = time.Time{}
 	s.doubt = ""
+	if h.mount {
+		s.mountDue = time.Now().Add(reachMount - rand.N(reachMount/10))
+	}
 	r := &s.report
 	r.Detail = h.answer.detail
 	switch {

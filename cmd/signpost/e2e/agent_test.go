@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,11 +49,17 @@ type agentProcess struct {
 // agent starts one for edge-1, which node is, at these directors.
 func agent(t *testing.T, node *probetest.Node, token string, directors ...*signpost) *agentProcess {
 	t.Helper()
+	return agentFor(t, node.URL(), node, token, directors...)
+}
+
+// agentFor starts one that tells listeners to go to a URL.
+func agentFor(t *testing.T, url string, node *probetest.Node, token string, directors ...*signpost) *agentProcess {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"agent", "--id", "edge-1", "--url", node.URL(), "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--target", "1000", "--drain-timeout", "30s"}
+	args := []string{"agent", "--id", "edge-1", "--url", url, "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--target", "1000", "--drain-timeout", "30s"}
 	for _, d := range directors {
 		args = append(args, "--director", d.admin)
 	}
@@ -198,6 +205,34 @@ func TestAKilledAgent(t *testing.T) {
 	}
 	agent(t, fleet[1], "let me in", s)
 	s.eventually(10*time.Second, "the next agent takes the id over", fit)
+}
+
+// An agent that is well where nobody gets to attracts no listener: its director sees
+// so from outside.
+func TestAnAgentBehindAMistake(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)[:2]
+	s := guarded(t, fleet)
+	other := httptest.NewServer(http.NotFoundHandler()) // where the URL leads by mistake
+	t.Cleanup(other.Close)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for url, want := range map[string]string{closed.URL: "connection refused", other.URL: "GET /live.mp3: 404"} {
+		a := agentFor(t, url, fleet[1], "let me in", s)
+		s.eventually(10*time.Second, "the node is down, with the reason", func() bool {
+			if to := s.sentTo(fleet, 5, 1); to["n1"] != 5 {
+				t.Fatalf("%s: listeners were sent there: %v", url, to)
+			}
+			n, there := s.node()
+			return there && n.State == director.Down && strings.Contains(n.Detail, want) && strings.Contains(n.Detail, "its agent says that it is well")
+		})
+		if err := a.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		<-a.exited
+	}
+	agent(t, fleet[1], "let me in", s)
+	s.eventually(10*time.Second, "with the right URL it is used", func() bool { n, there := s.node(); return there && n.State == director.Fit })
 }
 
 func TestAnAgentGoesToTheNextDirector(t *testing.T) {

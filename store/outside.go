@@ -1,0 +1,65 @@
+package store
+
+import (
+	"maps"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// withAgents adds what agents say of their nodes to what directors see of them.
+func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[director.NodeID]director.Report {
+	if len(l.joined) == 0 {
+		return verdicts
+	}
+	all := maps.Clone(verdicts) // directors' verdicts are compared with the next ones
+	for id := range l.joined {
+		delete(all, id)
+		r, ok := l.registry.report(id, l.cfg.Now())
+		if !ok {
+			continue // it has just deregistered
+		}
+		r = fromOutside(r, verdicts[id])
+		all[id] = r
+		if l.snapshot == nil {
+			continue
+		}
+		if n, ok := l.snapshot.FindNode(id); ok {
+			if was := l.snapshot.Node(n).Report; was.Health != r.Health {
+				l.cfg.Log.Info("registered node is "+r.Health.String(), "node", id, "detail", r.Detail, "was", was.Health.String())
+			}
+		}
+	}
+	return all
+}
+
+// fromOutside is what an agent says of its node, as far as directors can confirm
+// it: an agent sees its server, and not the firewall before it. A node that no
+// director has reached yet is not known, and one that they do not reach is down.
+func fromOutside(r, seen director.Report) director.Report {
+	r.IPv4, r.IPv6 = seen.IPv4, seen.IPv6
+	if r.Health != director.Up {
+		return r
+	}
+	switch seen.Health {
+	case director.Up:
+		r.Full = r.Full || seen.Full
+		r.Since = latest(r.Since, seen.Since)
+		r.Returned = latest(r.Returned, seen.Returned)
+		return r
+	case director.Failed:
+		r.Since = latest(r.Since, seen.Since)
+		r.Detail = "its agent says that it is well, but directors do not reach it at the URL it gave (--url): " + seen.Detail
+	default:
+		r.Detail = "its agent says that it is well, but no director has reached it yet"
+	}
+	r.Health, r.Full = seen.Health, false
+	return r
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
