@@ -66,6 +66,7 @@ func (d *service) openAdmin(s *settings) error {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	d.closing.add("admin", server.Shutdown)
+	d.closing.run("events for operators", h.Run)
 	d.serve("operators", l, func(l net.Listener) error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -45,6 +45,8 @@ type Config struct {
 	CheckRule func(rule json.RawMessage) error
 	// Clients returns the clients for which there is no rule; nil: none.
 	Clients func() []Client
+	// Traffic returns what this director has done since it started; nil: nothing.
+	Traffic func() Traffic
 	// Dashboard makes what is shown at every path that is not the API's; nil: nothing.
 	Dashboard func(*API) http.Handler
 
@@ -62,7 +64,8 @@ type Config struct {
 }
 
 // API is the operators' side: an [http.Handler], and the answers that it gives
-// as JSON, for who wants to show them otherwise. It is safe for concurrent use.
+// as JSON, for who wants to show them otherwise. [API.Run] must run beside it. It is
+// safe for concurrent use.
 type API struct {
 	cfg     Config
 	handler http.Handler
@@ -70,6 +73,8 @@ type API struct {
 
 	sessions sessions
 	throttle throttle
+	hub      hub
+	meter    meter
 }
 
 // Question is a request that is only thought of.
@@ -118,6 +123,7 @@ func (c *Config) setDefaults() {
 	orNothing(&c.PublicURL)
 	orNothing(&c.Rules)
 	orNothing(&c.Clients)
+	orNothing(&c.Traffic)
 }
 
 // orNothing lets a function that is not there return nothing.
@@ -157,6 +163,7 @@ func (a *API) fleetRoutes(v1 *echo.Group) {
 	v1.GET("/status", a.getStatus, view)
 	v1.GET("/reserve", a.reserve, view)
 	v1.GET("/mounts", a.getMounts, view)
+	v1.GET("/events", a.events, view)
 
 	v1.GET("/nodes", a.getNodes, view)
 	v1.GET("/nodes/:id", a.getNode, either)

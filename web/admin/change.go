@@ -52,7 +52,9 @@ func (a *API) revise(ctx echo.Context, make func(context.Context) (store.Change,
 	if err != nil {
 		return refusedEdit(err)
 	}
-	ctx.Response().Header().Set(revisionHeader, strconv.FormatUint(uint64(c.Revision), 10))
+	if len(c.Entries) > 0 { // else that revision is somebody else's
+		ctx.Response().Header().Set(revisionHeader, strconv.FormatUint(uint64(c.Revision), 10))
+	}
 	a.obeyed(ctx.Request().Context(), c.Revision)
 	return nil
 }

@@ -63,7 +63,9 @@ func (a *API) Regions() (RegionsAnswer, error) {
 		if i < len(inForce.Regions) && inForce.Regions[i].ID == r.ID {
 			row = inForce.Regions[i].Row
 		}
-		out.Regions = append(out.Regions, describeRegion(r, row, overlay))
+		one := describeRegion(r, row, overlay)
+		one.SentPerS = a.meter.from(r.ID)
+		out.Regions = append(out.Regions, one)
 	}
 	return out, nil
 }

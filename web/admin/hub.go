@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+const (
+	// maxSubscribers bounds who follows the events.
+	maxSubscribers = 100
+	// maxBehind is how many events a subscriber may be behind before it is cut: it
+	// comes back and is told everything anew.
+	maxBehind = 16
+	// mountsEach is how often, at most, is told what plays.
+	mountsEach = 2 * time.Second
+)
+
+// A subscriber follows the events of one director.
+type subscriber struct {
+	events chan []byte // in the form of the wire, shared with all others
+	cut    chan struct{}
+}
+
+// A hub tells subscribers what has changed since it told last. Everything is
+// encoded once for all of them, and none can hold it up. The zero value is ready,
+// and safe for concurrent use.
+type hub struct {
+	mu     sync.Mutex
+	all    map[*subscriber]struct{}
+	closed bool
+
+	// What all of them know.
+	nodes    map[director.NodeID][]byte
+	built    time.Time
+	revision store.Revision
+	status   StatusAnswer
+	mounts   MountsAnswer
+	playing  string    // what of mounts is worth an event
+	toldAt   time.Time // of mounts
+}
+
+// tell gives an event to all, and cuts those who do not keep up. h.mu is held.
+func (h *hub) tell(event []byte) {
+	for s := range h.all {
+		select {
+		case s.events <- event:
+		default:
+			h.drop(s)
+		}
+	}
+}
+
+// drop ends a subscription. h.mu is held.
+func (h *hub) drop(s *subscriber) {
+	if _, there := h.all[s]; there {
+		delete(h.all, s)
+		close(s.cut)
+	}
+}
+
+func (h *hub) leave(s *subscriber) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(s)
+}
+
+// close cuts all, and lets nobody in any more.
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for s := range h.all {
+		h.drop(s)
+	}
+}
+
+// join lets a subscriber in, and returns what those who are there already know.
+func (h *hub) join(a *API) (*subscriber, [][]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || len(h.all) >= maxSubscribers {
+		return nil, nil, problem(http.StatusServiceUnavailable, "too many follow the events, or the director is stopping; try again soon")
+	}
+	if len(h.all) == 0 { // nobody has been told anything for a while
+		h.nodes, h.revision, h.playing = map[director.NodeID][]byte{}, 0, ""
+		h.lookAtNodes(a)
+		h.lookAtOverlay(a)
+		h.lookAtStatus(a)
+		h.lookAtMounts(a)
+	}
+	all := nodesEvent{Built: h.built, Nodes: []json.RawMessage{}}
+	for _, n := range h.nodes {
+		all.Nodes = append(all.Nodes, n)
+	}
+	first := [][]byte{event("nodes", all), event("status", h.status), event("mounts", h.mounts), event("overlay", h.lastChange(a))}
+	s := &subscriber{make(chan []byte, maxBehind), make(chan struct{})}
+	if h.all == nil {
+		h.all = map[*subscriber]struct{}{}
+	}
+	h.all[s] = struct{}{}
+	return s, first, nil
+}
+
+// nodesEvent is the nodes that changed.
+type nodesEvent struct {
+	Built time.Time         `json:"built"`
+	Nodes []json.RawMessage `json:"nodes"`
+	Gone  []director.NodeID `json:"gone,omitempty"` // those that are no longer there
+}
+
+// lookAtNodes notes how nodes are, and returns what has changed. h.mu is held.
+func (h *hub) lookAtNodes(a *API) (changed nodesEvent, some bool) {
+	now, err := a.Nodes()
+	if err != nil {
+		return changed, false
+	}
+	h.built = now.Built
+	changed = nodesEvent{Built: now.Built, Nodes: []json.RawMessage{}}
+	there := make(map[director.NodeID]bool, len(now.Nodes))
+	for _, n := range now.Nodes {
+		there[n.ID] = true
+		if n.Registered != nil {
+			n.Registered.SilentMS = 0 // or each of them would change each time
+		}
+		b := encode(n)
+		if !bytes.Equal(b, h.nodes[n.ID]) {
+			h.nodes[n.ID] = b
+			changed.Nodes = append(changed.Nodes, b)
+		}
+	}
+	for id := range h.nodes {
+		if !there[id] {
+			delete(h.nodes, id)
+			changed.Gone = append(changed.Gone, id)
+		}
+	}
+	return changed, len(changed.Nodes)+len(changed.Gone) > 0
+}
+
+// overlayEvent is the newest change by an operator.
+type overlayEvent struct {
+	Revision store.Revision `json:"revision"`
+	Last     *Change        `json:"last,omitempty"` // nil: nobody has changed anything yet
+}
+
+func (h *hub) lastChange(a *API) overlayEvent {
+	o := a.cfg.Syncer.Overlay()
+	out := overlayEvent{Revision: h.revision}
+	if n := len(o.History); n > 0 {
+		c := describeChange(o, o.History[n-1])
+		out.Last = &c
+	}
+	return out
+}
+
+// lookAtOverlay says whether operators changed something. h.mu is held.
+func (h *hub) lookAtOverlay(a *API) bool {
+	was := h.revision
+	h.revision = a.cfg.Syncer.Overlay().Revision
+	return was != h.revision
+}
+
+// lookAtStatus says whether the director does otherwise than before. h.mu is held.
+func (h *hub) lookAtStatus(a *API) bool {
+	lasting := func(s StatusAnswer) string {
+		s.UptimeS, s.SnapshotAgeMS, s.PictureAgeMS = 0, 0, 0
+		return string(encode(s))
+	}
+	was := h.status
+	h.status, _ = a.Status() // it never fails
+	return lasting(was) != lasting(h.status)
+}
+
+// lookAtMounts says whether something else plays, or elsewhere. h.mu is held.
+func (h *hub) lookAtMounts(a *API) bool {
+	now, err := a.Mounts()
+	if err != nil {
+		return false
+	}
+	var worth []any
+	for _, m := range now.Mounts {
+		worth = append(worth, m.Name, m.Title, m.Playing, m.Nodes)
+	}
+	was := h.playing
+	h.mounts, h.playing = now, string(encode(worth))
+	return was != h.playing
+}
+
+// encode writes what is known to have a form in JSON.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte("null")
+	}
+	return b
+}
+
+// event writes a server-sent event. JSON has no line breaks outside of strings,
+// where they are escaped.
+func event(name string, v any) []byte {
+	return []byte("event: " + name + "\ndata: " + string(encode(v)) + "\n\n")
+}
