@@ -39,12 +39,12 @@ type Client struct {
 	Family  string `json:"family"`  // the user agent's first word
 	Example string `json:"example"` // one whole user agent
 
-	Requests uint64 `json:"requests"`
-	First    uint64 `json:"first"`  // asked once, and did not come back at once
-	Again    uint64 `json:"again"`  // came back soon after a redirect
-	Next     uint64 `json:"next"`   // were sent to the next node
-	Inline   uint64 `json:"inline"` // were carried inline
-	Crowd    uint64 `json:"crowd"`  // could not be told apart, for too many share an address
+	Requests uint64 `json:"requests"` // of what follows
+	First    uint64 `json:"first"`    // not seen lately
+	Again    uint64 `json:"again"`    // back within seconds: many players open a stream twice
+	Next     uint64 `json:"next"`     // back soon after: it was given the next node
+	Inline   uint64 `json:"inline"`   // back once more: it was given the stream itself
+	Crowd    uint64 `json:"crowd"`    // many at one address, or one in a loop
 
 	Suspect    bool            `json:"suspect"` // they seem unable to follow redirects
 	Why        string          `json:"why,omitempty"`

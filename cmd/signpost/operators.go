@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// ruleUses are the client rules in force, as operators see them.
+func (d *service) ruleUses() []admin.RuleUse {
+	uses := d.web.RuleUses()
+	out := make([]admin.RuleUse, len(uses))
+	for i, u := range uses {
+		out[i] = admin.RuleUse{ID: u.ID, Rule: d.ruleText(u.Rule), Origin: string(u.Origin), Hits: u.Hits}
+	}
+	return out
+}
+
+// clientUses are the clients without a rule, as operators see them.
+func (d *service) clientUses() []admin.Client {
+	uses := d.web.Clients()
+	out := make([]admin.Client, len(uses))
+	for i, u := range uses {
+		out[i] = admin.Client{
+			Family: u.Family, Example: u.Example, Suspect: u.Suspect, Why: u.Why,
+			Requests: u.Requests, First: u.First, Again: u.Again, Next: u.Next, Inline: u.Inline, Crowd: u.Crowd,
+		}
+		if u.Suggestion != nil {
+			out[i].Suggestion = &admin.RuleSuggestion{Rule: d.ruleText(*u.Suggestion)}
+		}
+	}
+	return out
+}
+
+func (d *service) ruleText(r web.Rule) json.RawMessage {
+	text, err := json.Marshal(r)
+	if err != nil { // not to be expected: every rule has a form in JSON
+		d.log.Error("a client rule cannot be shown", "rule", r.Name, "err", err)
+		return json.RawMessage("{}")
+	}
+	return text
+}
+
+// traffic is what this director has done, as operators see it.
+func (d *service) traffic() admin.Traffic {
+	t := d.web.Traffic()
+	return admin.Traffic{Answers: t.Answers, Regions: t.Regions, Nodes: t.Nodes}
+}
