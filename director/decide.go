@@ -100,6 +100,11 @@ func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanatio
 		return
 	}
 	q := search{s: s, d: d, l: *l, live: live, trace: trace}
+	q.find(ladder)
+}
+
+// find goes through the stages until one has somebody.
+func (q *search) find(ladder []*rung) {
 	for _, q.forgiving = range [...]bool{false, true} {
 		for q.stage = byShare; q.stage <= leastPushed; q.stage++ {
 			if q.run(ladder) {
@@ -107,7 +112,7 @@ func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanatio
 			}
 		}
 	}
-	d.Outcome = q.nobody()
+	q.d.Outcome = q.nobody()
 	if q.seen.Has(Down, Unverified) && !q.seen.Has(AtLimit, NodeFull, LacksScheme) {
 		q.stage = lastKnown
 		q.run(ladder)

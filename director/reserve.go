@@ -69,7 +69,7 @@ type reckoner struct {
 	s       *Snapshot
 	origins []origin
 	parts   [][]part  // by node: where its listeners came from
-	target  []float64 // by node: seats below target; 0 at nodes that are not fit
+	target  []float64 // by node: seats below target that are free now
 	limit   []float64 // by node: seats between that and the limit
 }
 
@@ -81,57 +81,77 @@ type part struct {
 
 // An origin is where listeners come from: a region, or everywhere that has none.
 type origin struct {
-	ladder []*rung
-	all    *rung // every node of the ladder
+	regions []RegionID // "": no region
+	ladder  []*rung
+	all     *rung // every node of the ladder, by load
 }
 
-// party is a part of the lost listeners that looks for seats.
+func newOrigin(ladder []*rung, regions ...RegionID) origin {
+	return origin{regions, ladder, union(ladder)}
+}
+
+// party is listeners of one origin that look for seats.
 type party struct {
-	origin
-	rung int
-	left float64 // listeners without a seat
-	sum  float64 // of the shares of the rung's nodes that have seats
+	*origin
+	looks        []*rung // where it looks now
+	rung         int
+	left         float64 // listeners without a seat
+	beyondTarget float64 // those that found none below target
+	sum          float64 // of the shares of the rung's nodes that have seats
+}
+
+func newParty(o *origin, listeners int) party {
+	return party{origin: o, looks: o.ladder, left: float64(listeners)}
 }
 
 // endless is more seats than there are listeners anywhere.
 const endless = 1e12
 
 func newReckoner(s *Snapshot) *reckoner {
-	n := len(s.nodes)
-	k := &reckoner{s: s, parts: make([][]part, n), target: make([]float64, n), limit: make([]float64, n)}
-	for i := range s.nodes {
-		st := &s.nodes[i]
-		if st.health != Fit || st.full {
-			continue
-		}
-		used := float64(st.used)
-		k.target[i], k.limit[i] = endless, endless
-		if st.limit > 0 {
-			k.limit[i] = max(0, float64(st.limit)-max(used, float64(st.target)))
-		}
-		if st.target > 0 {
-			k.target[i] = max(0, float64(st.target)-used)
-		}
-	}
+	k := &reckoner{s: s, parts: make([][]part, len(s.nodes))}
+	k.target, k.limit = k.seats(func(n int) int { return s.nodes[n].used })
 	k.findOrigins()
 	k.findParts()
 	return k
 }
 
+// seats returns by node the seats below its target, and those between that and its
+// limit, while it holds used listeners. Nodes that are not fit have none.
+func (k *reckoner) seats(used func(node int) int) (target, limit []float64) {
+	target, limit = make([]float64, len(k.s.nodes)), make([]float64, len(k.s.nodes))
+	for i := range k.s.nodes {
+		st := &k.s.nodes[i]
+		if st.health != Fit || st.full {
+			continue
+		}
+		used := float64(used(i))
+		target[i], limit[i] = endless, endless
+		if st.limit > 0 {
+			limit[i] = max(0, float64(st.limit)-max(used, float64(st.target)))
+		}
+		if st.target > 0 {
+			target[i] = max(0, float64(st.target)-used)
+		}
+	}
+	return target, limit
+}
+
 func (k *reckoner) findOrigins() {
-	near := k.s.fleet.near.all
-	byDistance := k.s.fleet.match.fallback == noRegion
+	var byDistance []RegionID
+	if k.s.fleet.match.fallback == noRegion {
+		byDistance = append(byDistance, "")
+	}
 	for _, r := range k.s.fleet.regions {
 		switch {
 		case !r.matches:
 		case len(r.ladder) == 0:
-			byDistance = true
+			byDistance = append(byDistance, r.id)
 		default:
-			k.origins = append(k.origins, origin{r.ladder, union(r.ladder)})
+			k.origins = append(k.origins, newOrigin(r.ladder, r.id))
 		}
 	}
-	if byDistance {
-		k.origins = append(k.origins, origin{near, near[0]})
+	if len(byDistance) > 0 {
+		k.origins = append(k.origins, newOrigin(k.s.fleet.near.all, byDistance...))
 	}
 }
 
@@ -154,8 +174,8 @@ func union(ladder []*rung) *rung {
 func (k *reckoner) loss(dead []int) Loss {
 	target, limit := slices.Clone(k.target), slices.Clone(k.limit)
 	parties := make([]party, len(k.origins))
-	for i, o := range k.origins {
-		parties[i].origin = o
+	for i := range k.origins {
+		parties[i] = newParty(&k.origins[i], 0)
 	}
 	var out Loss
 	for _, n := range dead {
@@ -165,15 +185,23 @@ func (k *reckoner) loss(dead []int) Loss {
 			parties[p.origin].left += p.size * float64(k.s.nodes[n].used)
 		}
 	}
-	out.Unbounded = k.unbounded(parties, dead)
-	out.BeyondTarget = seat(parties, target)
-	if out.BeyondTarget > 0 {
-		for i := range parties {
-			parties[i].ladder, parties[i].rung = []*rung{parties[i].all}, 0
-		}
-		out.BeyondLimit = seat(parties, limit)
-	}
+	out.Unbounded = unbounded(parties, k.limit, dead)
+	out.BeyondTarget, out.BeyondLimit = settle(parties, target, limit)
 	return out
+}
+
+// settle seats parties below target as their ladders go, and then wherever in them
+// there is anything below the limit. It takes the seats out of target and limit.
+func settle(parties []party, target, limit []float64) (beyondTarget, beyondLimit int) {
+	if beyondTarget = seat(parties, target); beyondTarget == 0 {
+		return 0, 0
+	}
+	for i := range parties {
+		p := &parties[i]
+		p.beyondTarget = p.left
+		p.looks, p.rung = []*rung{p.all}, 0
+	}
+	return beyondTarget, seat(parties, limit)
 }
 
 // findParts says of each node which part 0..1 of its listeners came from where.
@@ -220,13 +248,14 @@ func (k *reckoner) addParts(to [][]part, origin int, r *rung) {
 	}
 }
 
-func (k *reckoner) unbounded(parties []party, dead []int) bool {
+// unbounded says whether one of the parties may use a node without a limit that is not dead.
+func unbounded(parties []party, limit []float64, dead []int) bool {
 	for _, p := range parties {
 		if p.left == 0 {
 			continue
 		}
 		for _, e := range p.all.entries {
-			if k.limit[e.node] == endless && !slices.Contains(dead, e.node) {
+			if limit[e.node] == endless && !slices.Contains(dead, e.node) {
 				return true
 			}
 		}
@@ -245,7 +274,7 @@ func seat(parties []party, free []float64) (without int) {
 			if p.sum == 0 {
 				continue
 			}
-			r, wanted := p.ladder[p.rung], p.left
+			r, wanted := p.looks[p.rung], p.left
 			for _, e := range r.entries {
 				if want := wanted * share(r, e, free) / p.sum; want > 0 {
 					p.left -= want * min(1, free[e.node]/asked[e.node])
@@ -276,8 +305,8 @@ func ask(parties []party, free, asked []float64) (wanted bool) {
 	for i := range parties {
 		p := &parties[i]
 		p.sum = 0
-		for ; p.left > someone && p.rung < len(p.ladder); p.rung++ {
-			r := p.ladder[p.rung]
+		for ; p.left > someone && p.rung < len(p.looks); p.rung++ {
+			r := p.looks[p.rung]
 			for _, e := range r.entries {
 				p.sum += share(r, e, free)
 			}

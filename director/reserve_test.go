@@ -221,20 +221,27 @@ func TestReserveIsWhatHappens(t *testing.T) {
 	}
 }
 
-func BenchmarkReserve(b *testing.B) {
-	l := newLab(b, 0)
-	for i := range 1000 {
+// bigLab is a fleet in 20 sites, and regions of 40 nodes each.
+func bigLab(tb testing.TB, nodes, regions int) *lab {
+	tb.Helper()
+	l := newLab(tb, 0)
+	for i := range nodes {
 		id := NodeID(fmt.Sprint("n", i))
 		l.cfg.Nodes = append(l.cfg.Nodes, Node{ID: id, Site: fmt.Sprint("s", i%20), URLs: []string{"http://" + string(id) + ".example"}, Target: 1000, Limit: 1500})
 		l.reports[id] = Report{Node: id, Health: Up, Listeners: 500 + i, AnyMount: true}
 	}
-	for i := range 50 {
+	for i := range regions {
 		r := Region{ID: RegionID(fmt.Sprint("r", i)), Match: Match{ASNs: []uint32{uint32(i + 1)}}}
 		for j := range 40 {
-			r.Row = append(r.Row, Weight{Node: NodeID(fmt.Sprint("n", (i*20+j)%1000)), Weight: float64(j + 1), Given: true})
+			r.Row = append(r.Row, Weight{Node: NodeID(fmt.Sprint("n", (i*20+j)%nodes)), Weight: float64(j + 1), Given: true})
 		}
 		l.cfg.Regions = append(l.cfg.Regions, r)
 	}
+	return l
+}
+
+func BenchmarkReserve(b *testing.B) {
+	l := bigLab(b, 1000, 50)
 	s := l.snapshot()
 	b.ReportAllocs()
 	for b.Loop() {

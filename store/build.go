@@ -113,7 +113,8 @@ func (l *loop) compile(now time.Time) (anew bool) {
 		c.overlay = o // the very same is quicker to compare, with its history
 		return false
 	}
-	fleet, applied, effects, err := compile(l.join(d.config, joining), o, now)
+	joined := l.join(d.config, joining)
+	fleet, applied, effects, err := compile(joined, o, now)
 	l.compiled = compiled{d.edit, edit, o, o.NextExpiry(now)}
 	if err != nil { // not to be expected: d compiled before
 		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
@@ -122,7 +123,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	effects = append(effects, l.ruleEffects(o.InForce(now).Rules)...)
 	slices.SortStableFunc(effects, func(a, b Effect) int { return cmp.Compare(a.Entry, b.Entry) })
 	l.fleet = fleet
-	l.update(func(st *Status) { l.applied, st.Revision, st.Effects = applied, o.Revision, effects })
+	l.update(func(st *Status) { l.base, l.applied, st.Revision, st.Effects = joined, applied, o.Revision, effects })
 	for _, e := range effects {
 		if e.Kind == Skipped {
 			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)

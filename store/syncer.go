@@ -90,6 +90,7 @@ type Syncer struct {
 
 	mu       sync.Mutex // guards what follows
 	declared declared
+	base     director.Config // as declared, with the nodes that registered
 	applied  director.Config // what the fleet is made of
 	overlay  Overlay
 	doubts   []Doubt // this director's own

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// A Proposal is what an operator thinks of doing, or fears.
+type Proposal struct {
+	// Rows are weights to stand instead of a region's row; nil: the declared row.
+	Rows map[director.RegionID]map[director.NodeID]float64
+	// Nodes are states to give to nodes; empty: what an operator did is taken back.
+	Nodes map[director.NodeID]NodeState
+	// LostNodes and LostSites are nodes taken to be down, by themselves and by where they stand.
+	LostNodes []director.NodeID
+	LostSites []string
+}
+
+// ErrNoSnapshot says that this director does not know yet how the fleet is.
+var ErrNoSnapshot = errors.New("there is no snapshot of the fleet yet; it takes a few seconds after the start")
+
+// WhatIf forecasts the fleet as it is, and as it would be with p. mix is as with
+// [director.Snapshot.Demand]. Nothing is changed. Errors are ErrNoSnapshot, or
+// join the mistakes in p, each with its entry's name.
+func (s *Syncer) WhatIf(p Proposal, mix func(director.NodeID) map[director.RegionID]float64) (now, then director.Forecast, err error) {
+	snapshot := s.View().Snapshot
+	if snapshot == nil {
+		return now, then, ErrNoSnapshot
+	}
+	s.mu.Lock()
+	c, o := s.base, s.overlay
+	s.mu.Unlock()
+	if err := p.check(c); err != nil {
+		return now, then, err
+	}
+	fleet, _, effects, err := compile(c, p.over(o, s.Now()), s.Now())
+	if err == nil {
+		err = p.failed(effects)
+	}
+	if err != nil {
+		return now, then, err
+	}
+	demand := snapshot.Demand(mix)
+	return snapshot.Forecast(demand), fleet.Build(snapshot, p.input(snapshot)).Forecast(demand), nil
+}
+
+// check says what names nothing in c, or makes no sense in itself.
+func (p *Proposal) check(c director.Config) error {
+	var errs []error
+	fail := func(entry, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{entry}, args...)...))
+	}
+	node := func(id director.NodeID) bool {
+		return slices.ContainsFunc(c.Nodes, func(n director.Node) bool { return n.ID == id })
+	}
+	for region, weights := range p.Rows {
+		if !slices.ContainsFunc(c.Regions, func(r director.Region) bool { return r.ID == region }) {
+			fail("rows/"+string(region), "no region has this id")
+		}
+		for id := range weights {
+			if !node(id) && !c.Admits(id) {
+				fail("rows/"+string(region), "no node has the id %s", id)
+			}
+		}
+	}
+	for id, state := range p.Nodes {
+		if !node(id) {
+			fail("nodes/"+string(id), "no node has this id")
+		}
+		if state != "" && state != NodeDrained && state != NodeDisabled {
+			fail("nodes/"+string(id), "%q is no state; give %q, %q or nothing", state, NodeDrained, NodeDisabled)
+		}
+	}
+	for _, id := range p.LostNodes {
+		if !node(id) {
+			fail("nodes/"+string(id), "no node has this id, so it cannot be lost")
+		}
+	}
+	for _, site := range p.LostSites {
+		if site == "" || !slices.ContainsFunc(c.Nodes, func(n director.Node) bool { return n.Site == site }) {
+			fail("sites/"+site, "no node stands there, so it cannot be lost")
+		}
+	}
+	proposed := p.over(Overlay{}, time.Unix(0, 0))
+	errs = append(errs, proposed.Validate())
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return errors.Join(errs...)
+}
+
+// over returns o with what is proposed in it.
+func (p *Proposal) over(o Overlay, now time.Time) Overlay {
+	o = o.Clone()
+	stamp := Stamp{By: "somebody", At: now, Why: "what if"}
+	if o.Rows == nil {
+		o.Rows = map[director.RegionID]Row{}
+	}
+	for id, weights := range p.Rows {
+		if weights == nil {
+			delete(o.Rows, id)
+		} else {
+			o.Rows[id] = Row{Weights: weights, Stamp: stamp}
+		}
+	}
+	if o.Nodes == nil {
+		o.Nodes = map[director.NodeID]NodeSetting{}
+	}
+	for id, state := range p.Nodes {
+		if state == "" {
+			delete(o.Nodes, id)
+		} else {
+			o.Nodes[id] = NodeSetting{State: state, Stamp: stamp}
+		}
+	}
+	return o
+}
+
+// failed says which of the proposed rows would have no effect.
+func (p *Proposal) failed(effects []Effect) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(p.Rows)) {
+		entry := "rows/" + string(id)
+		at := slices.IndexFunc(effects, func(e Effect) bool { return e.Entry == entry })
+		if p.Rows[id] != nil && at >= 0 && effects[at].Kind != Masks {
+			errs = append(errs, fmt.Errorf("%s: %s", entry, effects[at].Detail))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// input is what s was built from, with the lost nodes down.
+func (p *Proposal) input(s *director.Snapshot) director.Input {
+	in := director.Input{
+		Now: s.Built(), Reports: map[director.NodeID]director.Report{},
+		EnRoute: map[director.NodeID]int{}, Recent: map[director.NodeID]int{},
+	}
+	for i := range s.Nodes() {
+		n := s.Node(i)
+		r := n.Report
+		if slices.Contains(p.LostNodes, n.ID) || n.Site != "" && slices.Contains(p.LostSites, n.Site) {
+			r.Node, r.Health = n.ID, director.Failed
+		}
+		in.Reports[n.ID], in.EnRoute[n.ID], in.Recent[n.ID] = r, n.EnRoute, n.Recent
+	}
+	return in
+}
