@@ -71,8 +71,15 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 	if err != nil {
 		t.Fatal(err)
 	}
+	served := make(chan error, 1)
+	go func() { served <- api.Run(ctx) }()
 	s := httptest.NewServer(api)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		cancel()
+		<-served
+	})
 	return &rig{s, syncer}
 }
 

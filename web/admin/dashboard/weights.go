@@ -28,6 +28,10 @@ type cell struct {
 	Heat          int // 0..5, by the share
 }
 
+// Width is the matrix's in CSS pixels. With it, a browser does not measure every
+// cell after each key to find how wide columns are.
+func (p weightsPage) Width() int { return 218 + 66*len(p.Nodes) }
+
 func (d *dashboard) weights(*http.Request) (any, error) {
 	nodes, err := d.api.Nodes()
 	if err != nil {

@@ -93,6 +93,7 @@ function tellTimes() {
 // Pages that change seldom are asked for again as a whole, and what differs is put
 // in place; templates exist on the server only.
 
+const served = new Map($$('[data-fresh]').map((el) => [el.id, el.outerHTML])); // as it came last, by id
 let refreshTimer;
 export function refreshSoon() {
   clearTimeout(refreshTimer);
@@ -106,7 +107,8 @@ export async function refresh() {
   const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
   for (const fresh of $$('[data-fresh]', next)) {
     const old = document.getElementById(fresh.id);
-    if (!old || old.isEqualNode(fresh)) continue;
+    if (!old || served.get(fresh.id) === fresh.outerHTML) continue;
+    served.set(fresh.id, fresh.outerHTML);
     const own = refreshers[fresh.id];
     if (own) own(old, fresh);
     else replace(old, fresh);

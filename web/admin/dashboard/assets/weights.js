@@ -3,6 +3,7 @@
 
 import { api, done, Problem, toast } from './api.js';
 import { $, $$, attr, count, make, newBar, operate, percent, svg, text } from './dom.js';
+import { grid } from './grid.js';
 import { handlers, refresh, refreshers } from './live.js';
 import { verdict, wording } from './nodes.js';
 
@@ -12,23 +13,28 @@ export function weights() {
   const idle = [...panel.childNodes];
   const nodeOf = $$('thead th', table).map((th) => th.dataset.node); // by column
   const columnOf = new Map(nodeOf.map((node, i) => [node, i]));
-  const drafts = new Map(); // by region: {version, weights: Map, clash}; weights null: the file's row
+  // By region: {version, before, weights, clash}: what was seen, what is wanted (null:
+  // the file's row), and, if somebody changed the row meanwhile, {version, row, who}.
+  const drafts = new Map();
+  const served = new Map($$('tbody tr', table).map((tr) => [tr.dataset.region, tr.outerHTML])); // as it came last
   const rowOf = (region) => $(`tr[data-region="${CSS.escape(region)}"]`, table);
-  let editing = null; // {cell, input}
+  const regionOf = (td) => td.parentNode.dataset.region;
 
   /** saved reads a row as the server has it: weight by node. */
   function saved(tr) {
     const row = new Map();
     for (const td of tr.cells) {
-      const was = td.dataset.was ?? (td.firstChild?.nodeType === Node.TEXT_NODE ? td.firstChild.data : '');
-      if (td.cellIndex && was !== '' && was !== '–') row.set(nodeOf[td.cellIndex], Number(was));
+      if (td.cellIndex && td.firstChild?.nodeType === Node.TEXT_NODE) row.set(nodeOf[td.cellIndex], Number(td.firstChild.data));
     }
     return row;
   }
 
   function draftOf(tr) {
     const region = tr.dataset.region;
-    if (!drafts.has(region)) drafts.set(region, { version: tr.dataset.version, weights: saved(tr), clash: null });
+    if (!drafts.has(region)) {
+      const before = saved(tr);
+      drafts.set(region, { version: tr.dataset.version, before, weights: new Map(before), clash: null });
+    }
     return drafts.get(region);
   }
 
@@ -36,147 +42,54 @@ export function weights() {
 
   /** put makes a weight part of the draft; NaN takes the node out of the row. */
   function put(td, weight) {
-    const tr = td.parentNode;
-    const draft = draftOf(tr);
-    draft.weights ??= saved(tr);
+    const draft = draftOf(td.parentNode);
+    draft.weights ??= new Map(draft.before);
     if (Number.isNaN(weight)) draft.weights.delete(nodeOf[td.cellIndex]);
     else draft.weights.set(nodeOf[td.cellIndex], weight);
-    if (!draft.clash && same(draft.weights, saved(tr))) drafts.delete(tr.dataset.region);
+    if (!draft.clash && same(draft.weights, draft.before)) drafts.delete(regionOf(td));
     mark(td);
     changed();
   }
 
-  /** mark shows a cell as its draft has it, with what it was. */
+  /** mark shows in a cell what its draft has instead. */
   function mark(td) {
-    const tr = td.parentNode;
-    const draft = drafts.get(tr.dataset.region);
-    const was = td.dataset.was ?? td.firstChild?.data ?? '';
-    const now = draft?.weights ? String(draft.weights.get(nodeOf[td.cellIndex]) ?? '') : was;
-    if (now === was) {
-      if ('was' in td.dataset) {
-        if (td.lastChild?.nodeName === 'INPUT') td.firstChild.remove(); else td.firstChild?.remove();
-        if (was) td.prepend(was);
-        if (td.dataset.share) td.append(make('i', td.dataset.share));
-        delete td.dataset.was;
-        delete td.dataset.share;
-        td.classList.remove('new');
-      }
-    } else {
-      if (!('was' in td.dataset)) {
-        td.dataset.was = was;
-        const share = $('i', td);
-        if (share) td.dataset.share = share.textContent;
-        share?.remove();
-        if (was) td.firstChild.remove();
-        td.prepend('');
-        td.classList.add('new');
-      }
-      td.firstChild.data = now || '–';
-    }
-    tr.classList.toggle('edited', drafts.has(tr.dataset.region));
-  }
-
-  function edit(td, first) {
-    leave(true);
-    const input = make('input');
-    input.inputMode = 'decimal';
-    input.setAttribute('aria-label', `Weight of ${nodeOf[td.cellIndex]} for ${td.parentNode.dataset.region}`);
-    const draft = drafts.get(td.parentNode.dataset.region);
-    const before = draft ? new Map(draft.weights) : null;
-    const value = (draft?.weights ?? saved(td.parentNode)).get(nodeOf[td.cellIndex]);
-    input.value = first ?? value ?? '';
-    editing = { cell: td, input, before };
-    td.append(input);
-    input.focus();
-    if (first === undefined) input.select();
-    else read();
-    input.oninput = read;
-    input.onblur = () => leave(true);
-  }
-
-  /** read takes what was typed so far into the draft, so that the preview follows. */
-  function read() {
-    const { cell, input } = editing;
-    const typed = input.value.trim().replace(',', '.');
-    const weight = typed === '' ? NaN : Number(typed);
-    const wrong = typed !== '' && !(weight >= 0 && weight < 1e9);
-    cell.classList.toggle('wrong', wrong);
-    input.setAttribute('aria-invalid', wrong);
-    if (!wrong) put(cell, weight);
-  }
-
-  function leave(keep) {
-    if (!editing) return;
-    const { cell, input, before } = editing;
-    editing = null;
-    input.onblur = null;
-    input.remove();
-    cell.classList.remove('wrong');
-    if (!keep) {
-      const region = cell.parentNode.dataset.region;
-      if (before) drafts.get(region).weights = before;
-      else drafts.delete(region);
-      for (const td of cell.parentNode.cells) if (td.cellIndex) mark(td);
-      changed();
-    }
-  }
-
-  // Moving about: one cell can be reached by Tab, arrows move from there.
-  let current = $('tbody td', table);
-  if (current) current.tabIndex = 0;
-  function go(td) {
-    if (!td || !td.cellIndex) return;
-    current?.removeAttribute('tabindex');
-    current = td;
-    td.tabIndex = 0;
-    td.focus();
-    td.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-  }
-  function beside(td, rows, columns) {
-    const row = table.tBodies[0].rows[td.parentNode.sectionRowIndex + rows];
-    let i = td.cellIndex + columns;
-    while (columns && row?.cells[i] && row.cells[i].offsetWidth === 0) i += columns; // not shown
-    return row?.cells[i];
-  }
-  const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-
-  if (operate) {
-    table.onclick = (e) => {
-      const td = e.target.closest('tbody td');
-      if (!td || e.target.nodeName === 'INPUT') return;
-      go(td);
-      edit(td);
-    };
-  }
-  table.onkeydown = (e) => {
-    const td = e.target.closest('tbody td');
-    if (!td || e.ctrlKey || e.metaKey || e.altKey) return;
-    if (editing) {
-      const step = { Enter: [1, 0], Tab: [0, e.shiftKey ? -1 : 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key];
-      if (e.key === 'Escape') { leave(false); td.focus(); } else if (step) { leave(true); go(beside(td, ...step) || td); } else return;
-      e.preventDefault();
+    const draft = drafts.get(regionOf(td));
+    const node = nodeOf[td.cellIndex];
+    const is = draft?.weights && draft.weights.get(node) !== draft.before.get(node);
+    td.classList.toggle('new', Boolean(is));
+    td.parentNode.classList.toggle('edited', Boolean(draft));
+    let instead = $('b', td);
+    if (!is) {
+      instead?.remove();
       return;
     }
-    if (arrows[e.key]) go(beside(td, ...arrows[e.key]));
-    else if (!operate) return;
-    else if (e.key === 'Enter' || e.key === 'F2') edit(td);
-    else if (/^[0-9.,]$/.test(e.key)) edit(td, e.key);
-    else if (e.key === 'Delete' || e.key === 'Backspace') put(td, NaN);
-    else return;
-    e.preventDefault();
-  };
+    if (!instead) td.append(instead = make('b'));
+    text(instead, draft.weights.get(node) ?? 'out');
+  }
+
+  function markAll(tr) {
+    for (const td of tr.cells) if (td.cellIndex) mark(td);
+    tr.classList.toggle('stale', Boolean(drafts.get(tr.dataset.region)?.clash));
+  }
+
+  const cells = grid(table, {
+    write: operate,
+    value: (td) => {
+      const w = (drafts.get(regionOf(td))?.weights ?? saved(td.parentNode)).get(nodeOf[td.cellIndex]);
+      return w ?? NaN;
+    },
+    put,
+    label: (td) => `Weight of ${nodeOf[td.cellIndex]} for ${regionOf(td)}`,
+  });
+
   document.addEventListener('click', (e) => {
     const region = e.target.closest('[data-reset]')?.dataset.reset;
     if (!region) return;
-    leave(true);
+    cells.close();
     draftOf(rowOf(region)).weights = null;
-    remark(rowOf(region));
+    markAll(rowOf(region));
     changed();
   });
-  function remark(tr) {
-    for (const td of tr.cells) if (td.cellIndex) mark(td);
-    tr.classList.toggle('edited', drafts.has(tr.dataset.region));
-  }
 
   // Only the columns that are looked for, by a rule of the page's own.
   const hiding = new CSSStyleSheet();
@@ -213,10 +126,9 @@ export function weights() {
 
   function tellChanges() {
     const lines = [...drafts].map(([region, d]) => {
-      const before = saved(rowOf(region));
-      const what = !d.weights ? 'back to the file’s row' : [...new Set([...before.keys(), ...d.weights.keys()])]
-        .filter((node) => before.get(node) !== d.weights.get(node))
-        .map((node) => `${node} ${before.get(node) ?? '–'} → ${d.weights.get(node) ?? '–'}`).join(', ');
+      const what = !d.weights ? 'back to the file’s row' : [...new Set([...d.before.keys(), ...d.weights.keys()])]
+        .filter((node) => d.before.get(node) !== d.weights.get(node))
+        .map((node) => `${node} ${d.before.get(node) ?? '–'} → ${d.weights.get(node) ?? '–'}`).join(', ');
       return make('div.row', make('b', region), make('span.grow.wrap', what), revert(region));
     });
     part('changes').replaceChildren(make('h3', `Not saved yet: ${lines.length} ${lines.length === 1 ? 'row' : 'rows'}`), ...lines);
@@ -226,7 +138,7 @@ export function weights() {
       make('p.say.warn', make('span', `${region} was changed meanwhile ${d.clash.who}`)),
       make('p.wrap', 'It is now: ', make('b', list(d.clash.row))),
       make('p.wrap', 'You want: ', make('b', d.weights ? list(d.weights) : 'the file’s row')),
-      make('div.row', button('Keep mine', () => { d.version = d.clash.version; d.clash = null; changed(); }),
+      make('div.row', button('Keep mine', () => keep(region)),
         button('Take theirs', () => drop(region))),
     ]));
     $('#save [type="submit"]', panel).disabled = clashes.length > 0;
@@ -245,9 +157,18 @@ export function weights() {
   };
 
   function drop(region) {
-    leave(true);
+    cells.close();
     drafts.delete(region);
-    remark(rowOf(region));
+    markAll(rowOf(region));
+    changed();
+  }
+
+  /** keep has seen what others made of a row, and wants the draft all the same. */
+  function keep(region) {
+    const draft = drafts.get(region);
+    draft.version = draft.clash.version;
+    draft.clash = null;
+    markAll(rowOf(region));
     changed();
   }
 
@@ -307,7 +228,7 @@ export function weights() {
   });
   panel.addEventListener('submit', async (e) => {
     e.preventDefault();
-    leave(true);
+    cells.close();
     const form = e.target;
     const rows = Object.fromEntries([...drafts].map(([region, d]) => [region, { version: d.version, weights: d.weights && Object.fromEntries(d.weights) }]));
     const save = $('[type="submit"]', form);
@@ -327,26 +248,25 @@ export function weights() {
   /** News: rows that differ are put in place; drafts stay, and tell of a clash. */
   refreshers.rows = (old, fresh) => {
     for (const next of [...fresh.rows]) {
-      const tr = rowOf(next.dataset.region);
-      if (!tr) continue;
-      const draft = drafts.get(next.dataset.region);
-      if (draft && next.dataset.version !== draft.version && draft.clash?.version !== next.dataset.version) {
-        const who = $('th small.wrap', next)?.textContent || 'by the file, or because somebody’s change has ended';
-        draft.clash = { version: next.dataset.version, row: saved(next), who };
+      const region = next.dataset.region;
+      const tr = rowOf(region);
+      const draft = drafts.get(region);
+      if (!tr || served.get(region) === next.outerHTML) continue;
+      served.set(region, next.outerHTML);
+      if (draft) {
+        draft.before = saved(next);
+        if (draft.version === next.dataset.version) draft.clash = null; // it was taken back
+        else if (draft.clash?.version !== next.dataset.version) {
+          draft.clash = { version: next.dataset.version, row: draft.before, who: $('th small[data-stamp]', next)?.textContent ?? 'back to the file’s row' };
+        }
       }
-      if (editing?.cell.parentNode === tr) { tr.dataset.version = next.dataset.version; continue; } // its turn comes
-      if (!draft && tr.isEqualNode(next)) continue;
-      const at = current?.parentNode === tr ? current.cellIndex : 0;
-      const focused = at && document.activeElement === current;
-      tr.replaceWith(document.adoptNode(next));
-      if (at) { current = next.cells[at]; current.tabIndex = 0; if (focused) current.focus(); }
-      if (draft) remark(next);
-      next.classList.toggle('stale', Boolean(draft?.clash));
+      cells.replace(tr, next);
+      if (draft) markAll(next);
     }
     if (drafts.size) changed();
   };
   addEventListener('beforeunload', (e) => { if (drafts.size) e.preventDefault(); });
-  setInterval(() => { if (!document.hidden && !editing) refresh(); }, 5000); // shares follow the load
+  setInterval(() => { if (!document.hidden) refresh(); }, 5000); // shares follow the load
   handlers.nodes = ({ nodes }) => {
     for (const n of nodes) {
       const state = $('thead', table).rows[0].cells[columnOf.get(n.id)]?.querySelector('.state');

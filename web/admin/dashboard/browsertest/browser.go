@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
@@ -145,6 +146,30 @@ func (b *Tab) Click(selector string) {
 	b.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
+// ClickOn clicks on the element that an expression gives.
+func (b *Tab) ClickOn(element string) {
+	b.t.Helper()
+	at := Eval[[]float64](b, `(() => {
+		const el = `+element+`;
+		el.scrollIntoView({block: 'center', inline: 'center'});
+		const r = el.getBoundingClientRect();
+		return [r.x + r.width / 2, r.y + r.height / 2];
+	})()`)
+	b.Do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// Call gives the browser a command of its own protocol.
+func Call[P, R any](b *Tab, command cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
+	defer cancel()
+	out, err := chromedp.Call(ctx, command, params)
+	if err != nil {
+		b.fail(command.Method, err)
+	}
+	return out
+}
+
 // Eval evaluates an expression, which may be a promise.
 func Eval[T any](b *Tab, expression string) T {
 	b.t.Helper()
@@ -200,15 +225,9 @@ func (b *Tab) As(l Look) {
 	if l.Dark {
 		scheme = "dark"
 	}
-	metrics := emulation.SetDeviceMetricsOverrideParams{Width: l.Width, Height: l.Height, DeviceScaleFactor: 1, Mobile: l.Phone}
-	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, metrics)
-	if err == nil {
-		media := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-		_, err = chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media})
-	}
-	if err != nil {
-		b.fail("emulate a screen", err)
-	}
+	Call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: l.Width, Height: l.Height, DeviceScaleFactor: 1, Mobile: l.Phone})
+	media := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	Call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media})
 }
 
 // Screenshot keeps a picture of the whole page in the directory that
