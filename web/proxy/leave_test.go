@@ -229,7 +229,9 @@ func TestDrainGivesWhatIsLeft(t *testing.T) {
 		src.ring.publish(f.proxy.now())
 	}
 	f.proxy.mu.Unlock()
-	stopAll(f)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = f.proxy.Drain(ctx)
 	rest, err := io.ReadAll(h.br)
 	if string(rest) != numbered(40, len(rest)/417) || len(rest) < 10*417 || err != nil {
 		t.Errorf("at the stop the listener got %d bytes, %v, want the frames that had come", len(rest), err)

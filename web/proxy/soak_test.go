@@ -15,12 +15,6 @@ import (
 // soaking says whether tests run at their full size.
 func soaking() bool { return os.Getenv("SIGNPOST_SOAK") != "" }
 
-func contextDone() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx, cancel
-}
-
 // TestSoak has many listeners come and go, with every kind of farewell, while
 // nodes fail: nothing grows.
 func TestSoak(t *testing.T) {
