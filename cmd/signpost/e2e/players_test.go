@@ -6,40 +6,46 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// A player plays a URL for two seconds or so into a file.
+// A player plays a URL for some seconds into a file.
 type player struct {
 	name      string
 	program   string
-	args      func(url, out string) []string
+	args      func(url, out string, seconds int) []string
 	playlists []string // suffixes of the playlists that it reads by itself
 	notRoot   bool     // it refuses to run as root
+	script    string   // for a shell, with those args, if the program is no command that ends
 }
 
 var players = []player{
 	{
 		name: "curl", program: "curl",
-		args: func(url, out string) []string { return []string{"-sL", "--max-time", "2", "-o", out, url} },
+		args: func(url, out string, seconds int) []string {
+			return []string{"-sL", "--max-time", strconv.Itoa(seconds), "-o", out, url}
+		},
 	},
 	{
 		name: "ffmpeg", program: "ffmpeg",
-		args: func(url, out string) []string { return []string{"-v", "error", "-y", "-i", url, "-t", "2", out} },
+		args: func(url, out string, seconds int) []string {
+			return []string{"-v", "error", "-y", "-i", url, "-t", strconv.Itoa(seconds), out}
+		},
 	},
 	{
 		name: "mpv", program: "mpv", playlists: []string{".m3u", ".pls"},
-		args: func(url, out string) []string {
-			return []string{"--no-config", "--no-video", "--ao=pcm", "--ao-pcm-file=" + out, "--length=2", url}
+		args: func(url, out string, seconds int) []string {
+			return []string{"--no-config", "--no-video", "--ao=pcm", "--ao-pcm-file=" + out, "--length=" + strconv.Itoa(seconds), url}
 		},
 	},
 	{
 		name: "mpg123", program: "mpg123", playlists: []string{".m3u", ".pls"},
-		args: func(url, out string) []string {
-			args := []string{"-q", "-w", out, "-n", "80"} // frames of 26 ms
+		args: func(url, out string, seconds int) []string {
+			args := []string{"-q", "-w", out, "-n", strconv.Itoa(seconds * 1000 / 26)} // frames of 26 ms
 			if !strings.HasSuffix(url, ".mp3") {
 				args = append(args, "-@")
 			}
@@ -47,25 +53,58 @@ var players = []player{
 		},
 	},
 	{
+		name: "mplayer", program: "mplayer",
+		args: func(url, out string, seconds int) []string {
+			return []string{"-really-quiet", "-noconsolecontrols", "-vo", "null", "-ao", "pcm:file=" + out, "-endpos", strconv.Itoa(seconds), url}
+		},
+	},
+	{
+		name: "cmus", program: "cmus", script: recordWithCmus,
+		args: func(url, out string, seconds int) []string { return []string{url, out, strconv.Itoa(seconds)} },
+	},
+	{
 		name: "vlc", program: "cvlc", playlists: []string{".m3u", ".pls", ".xspf"}, notRoot: true,
-		args: func(url, out string) []string {
-			return []string{"-q", "--run-time=2", "--no-video", "--sout", "#transcode{acodec=s16l,channels=1,samplerate=44100}:std{access=file,mux=wav,dst=" + out + "}", url, "vlc://quit"}
+		args: func(url, out string, seconds int) []string {
+			return []string{
+				"-q", "--run-time=" + strconv.Itoa(seconds), "--no-video",
+				"--sout", "#transcode{acodec=s16l,channels=1,samplerate=44100}:std{access=file,mux=wav,dst=" + out + "}", url, "vlc://quit",
+			}
 		},
 	},
 }
 
-// play runs a player and returns its recording.
-func play(t *testing.T, p player, url string) string {
+// recordWithCmus gives cmus a terminal, a file to play into, and orders from outside.
+const recordWithCmus = `
+mkdir cmus && printf 'set %s\n' mpris=false output_plugin=ao dsp.ao.driver=wav "dsp.ao.wav_dir=$PWD" >cmus/rc
+export XDG_CONFIG_HOME="$PWD" XDG_RUNTIME_DIR="$PWD" TERM=xterm
+tell() { cmus-remote --server "$PWD/s" "$@"; }
+(echo; exec sleep $(($3 + 15))) 2>&- | script -qfc "cmus --listen $PWD/s" /dev/null >/dev/null 2>&1 &
+until tell -Q >/dev/null 2>&1; do sleep .1; done
+tell --file "$1"
+until [ -s 01.wav ]; do sleep .1; done
+sleep "$3"
+tell --stop
+tell --raw quit
+kill $! 2>&-
+mv 01.wav "$2"
+`
+
+// play runs a player for some seconds and returns its recording.
+func play(t *testing.T, p player, url string, seconds int) string {
 	t.Helper()
 	path, err := exec.LookPath(p.program)
 	if err != nil {
 		t.Fatalf("%v: `make test` installs it", err)
 	}
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience+time.Duration(seconds)*time.Second)
 	defer cancel()
 	out := filepath.Join(dir, "sound.wav")
-	cmd := exec.CommandContext(ctx, path, p.args(url, out)...)
+	args := p.args(url, out, seconds)
+	if p.script != "" {
+		path, args = "sh", append([]string{"-c", p.script, p.name}, args...)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -107,7 +146,7 @@ func TestPlayers(t *testing.T) {
 		for what, url := range ways(p, redirecting, carrying) {
 			t.Run(p.name+"/"+what, func(t *testing.T) {
 				t.Parallel()
-				if got := heard(t, play(t, p, url), tones); got != tones[1] {
+				if got := heard(t, play(t, p, url, 2), tones); got != tones[1] {
 					t.Errorf("heard %d Hz, want the %d Hz of n2", got, tones[1])
 				}
 			})
@@ -118,7 +157,7 @@ func TestPlayers(t *testing.T) {
 		t.Run("first entry of "+format, func(t *testing.T) {
 			t.Parallel()
 			url := firstEntry(t, redirecting, "/live.mp3."+format)
-			if got := heard(t, play(t, players[1], url), tones); got != tones[1] {
+			if got := heard(t, play(t, players[1], url, 2), tones); got != tones[1] {
 				t.Errorf("%s: heard %d Hz, want %d", url, got, tones[1])
 			}
 		})
