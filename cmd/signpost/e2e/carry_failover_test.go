@@ -268,4 +268,3 @@ func (r *recorder) stream(t *testing.T) (sound []byte, titles []string) {
 	}
 	return sound, titles
 }
-
