@@ -17,7 +17,7 @@ PLATFORMS = linux/amd64 linux/arm64
 RELEASE_GO = go1.26.8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-proxy soak run build release install-test-programs fuzz generate
+.PHONY: help demo test check bench bench-proxy soak run build release image install-test-programs fuzz generate
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,11 +67,14 @@ release: ## build dist/: an archive for each platform, and their checksums
 		os=$${platform%/*} arch=$${platform#*/}; name=signpost_$(VERSION)_$${os}_$$arch; mkdir -p dist/$$name; \
 		echo "$$name"; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 $(GO) build $(BUILD) -o dist/$$name/signpost ./cmd/signpost; \
-		cp -R README.md docs dist/$$name/; \
+		cp -R README.md docs deploy dist/$$name/; \
 		tar -C dist --sort=name --mtime='$(DATE)' --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar -cf - $$name | gzip -9n >dist/$$name.tar.gz; \
 		rm -r dist/$$name; \
 	done
 	@cd dist && sha256sum *.tar.gz | tee SHA256SUMS
+
+image: ## build the container image signpost:VERSION
+	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t signpost:$(VERSION) .
 
 generate: ## make the embedded country database and the generated documentation anew (needs npm)
 	$(GO) generate ./...

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"runtime"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/director"
@@ -22,6 +24,7 @@ func fleetDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	descBuild       = fleetDesc("build_info", "1, with what runs here.", "version", "commit", "goversion")
 	descSnapshotAge = fleetDesc("snapshot_age_seconds", "Time since the snapshot that answers requests was built.")
 	descBuildTime   = fleetDesc("snapshot_build_seconds", "How long building the newest snapshot took.")
 	descPictureAge  = fleetDesc("store_picture_age_seconds", "Time since the store last answered.")
@@ -47,7 +50,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
+		descBuild, descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
 		descDirectors, descRevision, descSuspects,
 		descNodeUp, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
 	} {
@@ -63,6 +66,8 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
+	b := thisBuild()
+	gauge(descBuild, 1, b.version, b.commit, runtime.Version())
 	st := m.syncer.Status()
 	gauge(descSnapshotAge, st.SnapshotAge.Seconds())
 	gauge(descBuildTime, st.BuildTime.Seconds())

@@ -23,11 +23,13 @@ var (
 	descSkips     = prometheus.NewDesc("signpost_inline_skips_total", "Times that an inline listener was too slow and went on with what was new.", []string{"mount"}, nil)
 	descFailures  = prometheus.NewDesc("signpost_inline_node_failures_total", "Times that a node did something else than play, by what.", []string{"why"}, nil)
 	descBudget    = prometheus.NewDesc("signpost_inline_budget_kbit", "Audio carried inline, in kbit/s as declared.", nil, nil)
+	descMaxKbit   = prometheus.NewDesc("signpost_inline_max_kbit", "Audio that may be carried inline, in kbit/s; 0: as much as signpost_inline_max_listeners take.", nil, nil)
+	descMaxInline = prometheus.NewDesc("signpost_inline_max_listeners", "Streams that may be carried inline at once.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (s streams) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descInline, descUpstreams, descSentBytes, descEnded, descTakenOver, descSkips, descFailures, descBudget} {
+	for _, d := range []*prometheus.Desc{descInline, descUpstreams, descSentBytes, descEnded, descTakenOver, descSkips, descFailures, descBudget, descMaxKbit, descMaxInline} {
 		ch <- d
 	}
 }
@@ -59,5 +61,8 @@ func (s streams) Collect(ch chan<- prometheus.Metric) {
 	for why, n := range s.Whys() {
 		one(descFailures, prometheus.CounterValue, float64(n), string(why))
 	}
-	one(descBudget, prometheus.GaugeValue, float64(s.Usage().Kbit))
+	u := s.Usage()
+	one(descBudget, prometheus.GaugeValue, float64(u.Kbit))
+	one(descMaxKbit, prometheus.GaugeValue, u.MaxMbit*1000)
+	one(descMaxInline, prometheus.GaugeValue, float64(u.MaxListeners))
 }
