@@ -30,6 +30,7 @@ type exchange struct {
 	rule   *compiledRule // nil: none holds
 	key    uint64
 	looks  bool // only looks: HEAD, a probe, or explain; nothing is counted
+	again  bool // package quick has passed it on
 
 	// Found by plan.
 	place      director.Place
@@ -46,6 +47,7 @@ type exchange struct {
 
 	fault  *fault // what the answer was instead
 	inline bool   // a stream was begun, whose record comes at its end
+	passed bool   // it was left to net/http, and is over when that has answered
 	rec    Record
 	body   []byte // of playlists
 }
@@ -88,7 +90,9 @@ func (s *Server) end(x *exchange) {
 		s.cfg.Log.Error("request panicked", "panic", p, "path", x.r.URL.Path, "stack", string(debug.Stack()))
 		s.refuse(x, faultBroken)
 	}
-	s.record(x)
+	if !x.passed {
+		s.record(x)
+	}
 	*x = exchange{d: director.Decision{Ranked: x.d.Ranked}, body: x.body}
 	s.pool.Put(x)
 	if aborted {

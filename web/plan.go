@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/quick"
 )
 
 // stream answers a request for a mount or for a playlist of it.
@@ -11,7 +12,9 @@ func (s *Server) stream(x *exchange) error {
 	if err := s.identify(x); err != nil {
 		return err
 	}
-	if err := s.admit(x); err != nil {
+	if visit, ok := quick.Note(x.r.Context()).(visitStep); ok {
+		x.visit, x.again = visit, true
+	} else if err := s.admit(x); err != nil {
 		return err
 	}
 	if err := s.plan(x); err != nil {
@@ -21,10 +24,23 @@ func (s *Server) stream(x *exchange) error {
 	case Redirect:
 		return s.redirect(x)
 	case Proxy:
+		if x.passOn() {
+			return nil
+		}
 		return s.carry(x)
 	default:
 		return s.playlist(x)
 	}
+}
+
+// passOn leaves a request that is not answered at once to net/http, where it comes
+// again: then it has been admitted, and its visit noted.
+func (x *exchange) passOn() bool {
+	var p quick.Passer
+	if p, x.passed = x.c.Response().Writer.(quick.Passer); x.passed {
+		p.PassOn(x.visit)
+	}
+	return x.passed
 }
 
 // identify finds out who asks for what.
@@ -133,10 +149,12 @@ func (s *Server) escalate(x *exchange) {
 		return
 	}
 	inline := x.p.Escalate == EscalateInline
-	if x.looks {
+	switch {
+	case x.again:
+	case x.looks:
 		v := s.visits.peek(x.key)
 		x.visit, _ = v.judge(x.at, inline)
-	} else {
+	default:
 		v, mu := s.visits.acquire(x.key, x.at)
 		x.visit = v.arrive(x.at, inline)
 		mu.Unlock()

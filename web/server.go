@@ -15,6 +15,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signpost-fm/signpost/web/quick"
 )
 
 // Server is the public side. Safe for concurrent use.
@@ -34,6 +36,7 @@ type Server struct {
 
 	echo      *echo.Echo
 	http      *http.Server
+	quick     *quick.Server // before it, for what needs no waiting
 	connLimit int64
 
 	base     context.Context // of all requests
@@ -87,8 +90,10 @@ func New(c Config) (*Server, error) {
 		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		// No WriteTimeout: it would cut streams that are carried inline.
 		BaseContext: func(net.Listener) context.Context { return s.base },
+		ConnContext: quick.ConnContext,
 		ErrorLog:    log.New(serverLog{c.Log}, "", 0),
 	}
+	s.quick = &quick.Server{Handler: s.echo, Context: s.base, IdleTimeout: idleTimeout, ErrorLog: s.http.ErrorLog}
 	return s, nil
 }
 
@@ -145,6 +150,9 @@ func (s *Server) since(now time.Time) time.Duration { return now.Sub(s.start) + 
 // Serve answers connections of l until [Server.Shutdown], with which it returns
 // nil. It may be called for several listeners.
 func (s *Server) Serve(l net.Listener) error {
+	if plain, ok := l.(*limitedListener); ok { // no TLS, and no header before the requests
+		l = s.quick.Listen(plain)
+	}
 	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("web: serve %s: %w", l.Addr(), err)
 	}
@@ -178,12 +186,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cut()
 	err := s.http.Shutdown(ctx)
 	if err == nil {
+		err = s.quick.Shutdown(ctx)
+	}
+	if err == nil {
 		// net/http does not wait for connections that were hijacked.
 		err = wait(ctx, &s.carrying)
 	}
 	if err != nil {
 		s.cut()
 		s.http.Close()
+		s.quick.Close()
 	}
 	return err
 }

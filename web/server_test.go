@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/lazy"
 )
 
 // serve makes the world answer on a loopback socket and returns its address.
 func (w *world) serve(proxies ...netip.Prefix) string {
 	w.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := lazy.Listen(w.t.Context(), "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
 	}

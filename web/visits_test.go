@@ -59,6 +59,34 @@ func TestEscalation(t *testing.T) {
 	}
 }
 
+// TestEscalationOnTheWire: a stream is not begun by package quick, which passes the
+// request on. It is one visit all the same.
+func TestEscalationOnTheWire(t *testing.T) {
+	t.Parallel()
+	carrier := &fakeCarrier{room: true}
+	w := newWorld(t, func(c *Config) { c.Policy.Escalate, c.Carrier = EscalateInline, carrier })
+	addr := w.serve()
+	for i, want := range []Record{{Status: 302, Step: "first"}, {Status: 302, Step: "next"}, {Status: 200, Step: "inline", Bytes: 5}} {
+		w.tick(4 * time.Second)
+		raw(t, addr, "GET /live.mp3 HTTP/1.1\r\nHost: x\r\nUser-Agent: Radio/1\r\nConnection: close\r\n\r\n")
+		if r := w.lastRecord(); r.Status != want.Status || r.Step != want.Step || r.Bytes != want.Bytes {
+			t.Errorf("visit %d: %d %s, %d bytes, want %d %s, %d", i, r.Status, r.Step, r.Bytes, want.Status, want.Step, want.Bytes)
+		}
+	}
+	text := exposition(t, w.Collector())
+	for _, line := range []string{
+		`signpost_client_requests_total{client="Radio",step="first"} 1`,
+		`signpost_client_requests_total{client="Radio",step="next"} 1`,
+		`signpost_client_requests_total{client="Radio",step="inline"} 1`,
+		`signpost_responses_total{code="200"} 1`,
+		`signpost_responses_total{code="302"} 2`,
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+}
+
 // TestEscalationSparesRules: a client with a rule opens as often as it likes.
 func TestEscalationSparesRules(t *testing.T) {
 	t.Parallel()

@@ -108,23 +108,62 @@ func (c *conn) tryRead(b []byte) (*net.TCPConn, int, error) {
 	if c.tcp != nil {
 		return c.tcp, 0, nil
 	}
-	if err := c.unusable(c.readBy); err != nil {
-		return nil, 0, err
+	if n, err := c.readNow(b); n > 0 || err != nil || len(b) == 0 {
+		return nil, n, err
 	}
-	if len(b) == 0 {
-		return nil, 0, nil
+	tcp, err := c.settle()
+	return tcp, 0, err
+}
+
+// ReadNow reads what is there: nothing, without an error, from a connection that
+// would have to wait for it or that once had to.
+func (c *conn) ReadNow(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return 0, nil
+	}
+	return c.readNow(b)
+}
+
+// readNow is ReadNow with c.mu held, and without a TCPConn.
+func (c *conn) readNow(b []byte) (int, error) {
+	if err := c.unusable(c.readBy); err != nil || len(b) == 0 {
+		return 0, err
 	}
 	n, err := transfer(unix.SYS_READ, c.fd, b)
 	switch {
 	case n > 0:
-		return nil, n, nil
+		return n, nil
 	case err == nil:
-		return nil, 0, io.EOF
-	case !errors.Is(err, unix.EAGAIN):
-		return nil, 0, c.fail("read", err)
+		return 0, io.EOF
+	case errors.Is(err, unix.EAGAIN):
+		return 0, nil
 	}
-	tcp, err := c.settle()
-	return tcp, 0, err
+	return 0, c.fail("read", err)
+}
+
+// WriteNow writes what fits: nothing, without an error, to a connection that once
+// had to wait.
+func (c *conn) WriteNow(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tcp != nil {
+		return 0, nil
+	}
+	return c.writeNow(b)
+}
+
+// writeNow is WriteNow with c.mu held, and without a TCPConn.
+func (c *conn) writeNow(b []byte) (int, error) {
+	if err := c.unusable(c.writeBy); err != nil {
+		return 0, err
+	}
+	n, err := transfer(unix.SYS_WRITE, c.fd, b)
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		return 0, c.fail("write", err)
+	}
+	return max(n, 0), nil
 }
 
 // Write implements [net.Conn].
@@ -144,18 +183,12 @@ func (c *conn) tryWrite(b []byte) (*net.TCPConn, int, error) {
 	if c.tcp != nil {
 		return c.tcp, 0, nil
 	}
-	if err := c.unusable(c.writeBy); err != nil {
-		return nil, 0, err
-	}
-	n, err := transfer(unix.SYS_WRITE, c.fd, b)
-	switch {
-	case n == len(b):
-		return nil, n, nil
-	case err != nil && !errors.Is(err, unix.EAGAIN):
-		return nil, 0, c.fail("write", err)
+	n, err := c.writeNow(b)
+	if n == len(b) || err != nil {
+		return nil, n, err
 	}
 	tcp, err := c.settle()
-	return tcp, max(n, 0), err
+	return tcp, n, err
 }
 
 // settle makes the connection a TCPConn. c.mu is held.

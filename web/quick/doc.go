@@ -1,0 +1,16 @@
+// Package quick answers requests that arrived with their connection, and leaves all
+// others to net/http.
+//
+// Most of what a redirect costs a net/http server is not the redirect: a goroutine
+// for the connection, its buffers, a watch over the client while the handler runs,
+// timers, and the scheduler's work between all these. A plain GET without a body
+// that lies complete in the socket when its connection is accepted needs none of
+// them. A loop for each processor accepts a connection, reads, has the handler
+// answer into memory, writes, and closes.
+//
+// The handler is an ordinary [http.Handler]. Whatever is not plain (another method,
+// a body, an encoded path, a header with a meaning for the connection, a line that
+// ends unusually, a client that is slow) is handed to net/http as it was read. What
+// is answered here, net/http would have answered the same way, but for the order
+// of the headers; tests and a fuzz target hold the two side by side.
+package quick
