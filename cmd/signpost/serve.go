@@ -35,12 +35,6 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// gcPercent lets the heap grow to five times what lives before it is collected,
-// where GOGC says nothing else. What lives is small and steady, some 20 MB with
-// the embedded database and 60 MB with one of cities, while each request leaves a
-// few KB behind; fewer collections save about a tenth of the CPU per request.
-const gcPercent = 400
-
 // Run serves until SIGINT or SIGTERM; a second one ends it at once.
 func (c *serveCmd) Run(out *console) error {
 	if c.Config == "" {
@@ -64,10 +58,8 @@ func (c *serveCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	debug.FreeOSMemory() // loading databases left several times what is kept
+	d.closing.run("memory", d.keepMemory)
 	r.service = d
 	d.closing.run("reloader", func(ctx context.Context) error { return r.watch(ctx, again) })
 	select {

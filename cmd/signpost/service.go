@@ -202,7 +202,6 @@ func (d *service) openProxy(s *settings) error {
 func (d *service) openInline(*settings) error {
 	if d.proxy != nil {
 		d.closing.run("hand-over of inline listeners", d.vacate)
-		d.closing.run("memory of inline listeners", d.trim)
 	}
 	return nil
 }
