@@ -163,6 +163,8 @@ type probeSection struct {
 	// How often each director that probes a node listens to each of its mounts for four seconds, where only that tells whether anything comes in: with a
 	// `credentials_file`, Icecast tells it by itself. 0: never.
 	Sample time.Duration `yaml:"sample" default:"1m"`
+	// Let each Icecast with a `credentials_file` tell of changes by itself, over a connection that stays open: then it is asked at once, up to four times a second, and a listener who comes or goes, a source or a server that dies, is known in less than a second.
+	Push bool `yaml:"push" default:"false"`
 }
 
 type proxySection struct {

@@ -293,7 +293,7 @@ func translate(e *director.ConfigError) *director.ConfigError {
 func (s *settings) probeConfig() probe.Config {
 	return probe.Config{
 		Interval: s.Probe.Interval, Timeout: s.Probe.Timeout, Recheck: s.Probe.Recheck,
-		Fall: s.Probe.Fall, Rise: s.Probe.Rise, Sample: s.Probe.Sample,
+		Fall: s.Probe.Fall, Rise: s.Probe.Rise, Sample: s.Probe.Sample, Push: s.Probe.Push,
 		Kind:        s.kind,
 		Credentials: s.credential,
 	}

@@ -26,6 +26,9 @@ type Config struct {
 	// Sample is how often each mount is listened to for some seconds whose server
 	// does not tell how many bytes come in: it takes a listener's seat. 0: never.
 	Sample time.Duration
+	// Push keeps a connection to each Icecast whose admin password is known, over which
+	// it tells of changes: then it is asked at once, up to four times a second.
+	Push bool
 	// InFlight is how many probes may run at once, each with a goroutine and a
 	// socket. Default 256: as many nodes may hang before others are asked late.
 	InFlight int

@@ -25,6 +25,16 @@ func (p *Prober) Doubt(id director.NodeID, why string) {
 		s.again = why
 		return
 	}
+	p.hurry(s, s.due)
+}
+
+// hurry brings a node that waits for its turn forward, if due is sooner than that or
+// the same. p.mu is held.
+func (p *Prober) hurry(s *state, due time.Time) {
+	if due.After(s.due) {
+		return
+	}
+	s.due = due
 	heap.Init(&p.queue)
 	p.changed()
 }

@@ -15,6 +15,7 @@ type flow struct {
 	changed time.Time     // when they were last seen to have become others
 	usual   time.Duration // from one change to the next, on average; 0: not known yet
 	changes int
+	rate    rate
 }
 
 const (
@@ -43,40 +44,72 @@ func (f *flow) note(bytes int64, now time.Time) (still bool) {
 }
 
 // follow takes the mounts out of an answer from whose source nothing comes any
-// more, within one or two of the server's refreshes. They would be listed, and
-// answer 200, until the server gives the source up: Icecast after its
-// source-timeout, where the source is a relay perhaps never.
+// more, or nothing of use: see [rate]. The former is known within one or two of the
+// server's refreshes. They would be listed, and answer 200, until the server gives
+// the source up: Icecast after its source-timeout, where the source is a relay
+// perhaps never.
 func (s *state) follow(a *answer) {
 	now := time.Now()
 	flows := make(map[string]*flow, len(a.read))
-	var still []string
+	var still, odd []string
+	useless := "" // or " of use", where something comes in
 	for path, bytes := range a.read {
 		f := s.flows[path]
 		if f == nil {
 			f = new(flow)
 		}
 		flows[path] = f
-		if s.failures > 0 {
-			f.changed = now // a server that stood still itself needs time
+		if s.failures > 0 { // a server that stood still itself needs time
+			f.changed = now
+			f.rate.pause(bytes, now)
 		}
-		if f.note(bytes, now) {
+		kbit, constant := s.bitrate(a, path)
+		if bytes != f.bytes {
+			f.rate.note(bytes, now, kbit)
+		}
+		told := f.rate.describe(path, kbit)
+		switch {
+		case f.note(bytes, now):
 			still = append(still, path)
+		case told != "" && constant && f.rate.implausible():
+			still = append(still, path)
+			odd = append(odd, told)
+			useless = " of use"
+		case told != "":
+			odd = append(odd, told)
 		}
 	}
 	s.flows = flows
+	if len(odd) > 0 {
+		slices.Sort(odd)
+		a.detail += "; " + strings.Join(odd[:min(len(odd), 3)], ", ")
+	}
 	still = append(still, s.samples.silent(a.untold)...)
 	if len(still) == 0 {
 		return
 	}
 	slices.Sort(still)
 	a.mounts = slices.DeleteFunc(slices.Clone(a.mounts), func(m director.MountReport) bool { return slices.Contains(still, m.Path) })
-	news := fmt.Sprintf("nothing comes in for %s, so it is taken as gone", strings.Join(still[:min(len(still), 5)], ", "))
+	news := fmt.Sprintf("nothing%s comes in for %s, so it is taken as gone", useless, strings.Join(still[:min(len(still), 5)], ", "))
 	if more := len(still) - 5; more > 0 {
-		news = fmt.Sprintf("nothing comes in for %s and %d more mounts, so they are taken as gone", strings.Join(still[:5], ", "), more)
+		news = fmt.Sprintf("nothing%s comes in for %s and %d more mounts, so they are taken as gone", useless, strings.Join(still[:5], ", "), more)
 	}
 	a.detail += "; " + news
 	if a.warning != "" {
 		news = a.warning + "; " + news
 	}
 	a.warning = news
+}
+
+// bitrate is what a mount should have in kbit/s, by its source's own word or as
+// declared (0: not known), and whether it is of a kind that can have a constant one.
+func (s *state) bitrate(a *answer, path string) (kbit float64, constant bool) {
+	i := slices.IndexFunc(a.mounts, func(m director.MountReport) bool { return m.Path == path })
+	if i < 0 {
+		return 0, false
+	}
+	if kbit = a.told[path]; kbit == 0 {
+		kbit = float64(s.declared[path])
+	}
+	return kbit, a.mounts[i].Type == "audio/mpeg"
 }

@@ -101,7 +101,8 @@ type statistics struct {
 type source struct {
 	director.MountReport
 	artist string
-	read   int64 // bytes from the source; 0: not told, or none yet
+	read   int64   // bytes from the source; 0: not told, or none yet
+	told   float64 // kbit/s, as the source says; 0: it does not
 	// plays is false for an entry that stands for a configured mount whose source
 	// is away while its fallback lives: such an entry has no type and no start.
 	plays    bool
@@ -159,6 +160,10 @@ func (s *source) set(field, text string) {
 		s.plays = s.plays || s.onDemand
 	case "server_name":
 		s.Name = clip(text)
+	case "bitrate", "ice-bitrate":
+		if n := count(text); n > 0 && n <= maxKbit {
+			s.told = float64(n)
+		}
 	case "total_bytes_read":
 		s.read = bytesRead(text)
 	case "title":
@@ -185,12 +190,15 @@ func (s *statistics) add(src source) error {
 
 func (s *statistics) answer(path string) answer {
 	mounts := make([]director.MountReport, len(s.sources))
-	read := map[string]int64{}
+	read, told := map[string]int64{}, map[string]float64{}
 	var untold []string
 	for i, src := range s.sources {
 		mounts[i] = src.MountReport
 		if src.read > 0 && !src.onDemand {
 			read[src.Path] = src.read
+		}
+		if src.told > 0 {
+			told[src.Path] = src.told
 		}
 		if path == statusPath && !src.onDemand {
 			untold = append(untold, src.Path)
@@ -203,6 +211,7 @@ func (s *statistics) answer(path string) answer {
 		mounts:    mounts,
 		kbit:      s.kbit,
 		read:      read,
+		told:      told,
 		untold:    untold,
 		listeners: listenersOf(mounts, s.listeners),
 		limit:     limitOf(mounts),
@@ -232,6 +241,9 @@ func count(text string) int {
 	}
 	return n
 }
+
+// maxKbit is more than an MP3 stream has: some sources tell theirs in bit/s.
+const maxKbit = 1000
 
 // maxBytes is more than a source sends in a year at 1 Gbit/s: 4 PB.
 const maxBytes = 1 << 52

@@ -57,8 +57,9 @@ type answer struct {
 	mounts   []director.MountReport
 	anyMount bool
 	kbit     float64
-	read     map[string]int64 // bytes that came in from a mount's source so far, where told
-	untold   []string         // mounts of which only listening tells whether anything comes
+	read     map[string]int64   // bytes that came in from a mount's source so far, where told
+	told     map[string]float64 // kbit/s that a mount's source says it has, where it does
+	untold   []string           // mounts of which only listening tells whether anything comes
 
 	listeners, limit int
 }

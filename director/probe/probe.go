@@ -75,15 +75,21 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 	p.queue = p.queue[:0]
 	for i, n := range nodes {
 		s := known[n.ID]
-		delete(known, n.ID)
 		if s == nil || !slices.Equal(s.urls, n.URLs) || s.internal != n.InternalURL {
 			s = newState(n)
+		} else {
+			delete(known, n.ID)
 		}
 		s.removed = false
-		s.mounts = pathsAt(n, mounts)
+		s.mounts, s.declared = pathsAt(n, mounts), bitratesAt(n, mounts)
 		p.states[i] = s
 		if !s.asking {
 			p.queue = append(p.queue, s)
+		}
+	}
+	for _, s := range known { // those that are no longer wanted
+		if s.endFeed != nil {
+			s.endFeed()
 		}
 	}
 	heap.Init(&p.queue)
@@ -102,6 +108,17 @@ func pathsAt(n director.Node, mounts []director.Mount) []string {
 		}
 	}
 	return paths
+}
+
+// bitratesAt returns the declared bitrates by path at a node.
+func bitratesAt(n director.Node, mounts []director.Mount) map[string]int {
+	kbit := make(map[string]int, len(mounts))
+	for _, m := range mounts {
+		if m.Kbit > 0 {
+			kbit[cmp.Or(n.Paths[m.Name], m.Name)] = m.Kbit
+		}
+	}
+	return kbit
 }
 
 // Reports returns the newest report of every node that was probed at least
@@ -195,7 +212,7 @@ func (p *Prober) start(ctx context.Context, probes *sync.WaitGroup) time.Duratio
 			return wait
 		}
 		heap.Pop(&p.queue)
-		s.asking = true
+		s.asking, s.asked, s.nudged = true, now, false
 		p.inFlight++
 		probes.Go(func() { p.probe(ctx, s) })
 	}
@@ -227,17 +244,24 @@ func (p *Prober) probe(ctx context.Context, s *state) {
 			s.doubted(s.again)
 		}
 		s.again = ""
+		if nudged := started.Add(pushPause); s.nudged && nudged.Before(s.due) {
+			s.due = nudged
+		}
 		heap.Push(&p.queue, s)
 		p.closeFirst()
 		p.reflect()
 	}
 	p.changed()
+	feed := p.feeds(ctx, s)
 	p.mu.Unlock()
 	for _, e := range news {
 		p.cfg.Log.LogAttrs(ctx, e.level, e.msg, e.attrs...)
 	}
 	if h.err == nil {
 		p.sample(ctx, s, h.answer.untold)
+	}
+	if feed != nil {
+		p.feed(feed, s)
 	}
 }
 

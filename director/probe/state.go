@@ -15,7 +15,8 @@ type state struct {
 	urls []string
 	// internal is where the node is asked instead of at its urls; empty: at these
 	internal string
-	mounts   []string // paths at the node that listeners are sent to
+	mounts   []string       // paths at the node that listeners are sent to
+	declared map[string]int // the bitrates of these in kbit/s, where declared
 	flows    map[string]*flow
 	samples  samples
 	report   director.Report
@@ -33,6 +34,11 @@ type state struct {
 	lookupDue         time.Time // when to look up the host's addresses next
 	mountDue          time.Time // when to open a mount next, where that is asked for
 	warning           string    // the last answer's, so that it is logged once
+
+	asked   time.Time // when the newest probe began, on the monotonic clock
+	nudged  bool      // there is news since it did
+	endFeed func()    // nil: no feed is open
+	feedDue time.Time // when to open one next
 }
 
 func newState(n director.Node) *state {
