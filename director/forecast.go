@@ -110,7 +110,7 @@ func roundSum(exact map[RegionID]float64) map[RegionID]int {
 // [Snapshot.Reserve] it is for operators: with 200 nodes and 30 regions it takes
 // some milliseconds.
 func (s *Snapshot) Forecast(demand map[RegionID]int) Forecast {
-	var out Forecast
+	out := Forecast{Regions: []RegionForecast{}}
 	var parties []party
 	add := func(ladder []*rung, id RegionID) {
 		o := newOrigin(ladder, id)
@@ -215,16 +215,16 @@ func (calm) Count(int)           {}
 // newcomers returns the shares by which the next listener of a ladder is decided,
 // by the search that decides.
 func (s *Snapshot) newcomers(ladder []*rung, mount int) []NodeShare {
+	out := []NodeShare{} // and not nil: in JSON, nobody is an empty list
 	if mount < 0 {
-		return nil
+		return out
 	}
 	d := Decision{Want: len(s.nodes), Mount: mount}
 	q := search{s: s, d: &d, l: Listener{Scheme: AnyScheme}, live: calm{s}}
 	q.find(ladder)
 	if q.stage == lastKnown {
-		return nil
+		return out
 	}
-	var out []NodeShare
 	sum := 0.0
 	for _, c := range d.Ranked {
 		if c.tier != d.Ranked[0].tier {

@@ -36,7 +36,7 @@ func (d *service) openAdmin(s *settings) error {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
 		Dashboard: dashboard.New,
-		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic,
+		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		PublicURL: func() string { return d.settings.Load().policy.PublicURL },
 		Version:   buildVersion(),
 		Store:     "memory",

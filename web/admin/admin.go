@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
 )
 
@@ -47,6 +48,9 @@ type Config struct {
 	Clients func() []Client
 	// Traffic returns what this director has done since it started; nil: nothing.
 	Traffic func() Traffic
+	// Mix says from which regions a node's listeners came, in any unit; nil, or an
+	// empty answer: not known.
+	Mix func(director.NodeID) map[director.RegionID]float64
 	// Dashboard makes what is shown at every path that is not the API's; nil: nothing.
 	Dashboard func(*API) http.Handler
 
@@ -68,7 +72,7 @@ type Config struct {
 // safe for concurrent use.
 type API struct {
 	cfg     Config
-	handler http.Handler
+	echo    *echo.Echo
 	started time.Time
 
 	sessions sessions
@@ -106,7 +110,7 @@ func New(c Config) (*API, error) {
 	e.HTTPErrorHandler = func(err error, ctx echo.Context) { refuse(c.Log, err, ctx) }
 	e.Pre(a.guard)
 	a.routes(e, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	a.handler = e
+	a.echo = e
 	return a, nil
 }
 
@@ -136,13 +140,14 @@ func orNothing[T any](f *func() T) {
 const healthPath = "/healthz"
 
 // ServeHTTP implements [http.Handler].
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHTTP(w, r) }
 
 func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 	e.GET(healthPath, func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
 	view := a.allow(RoleView)
 	e.GET("/metrics", echo.WrapHandler(metrics), view)
 	v1 := e.Group("/api/v1")
+	v1.GET("/openapi.json", a.openapi)
 	v1.POST("/session", a.login)
 	v1.DELETE("/session", a.logout)
 	v1.GET("/session", a.whoami, view)
@@ -179,6 +184,7 @@ func (a *API) fleetRoutes(v1 *echo.Group) {
 	v1.PUT("/regions/:id/weights", a.putWeights, operate)
 	v1.DELETE("/regions/:id/weights", a.deleteWeights, operate)
 	v1.PUT("/weights", a.putAllWeights, operate)
+	v1.POST("/whatif", a.whatIf, view)
 
 	v1.GET("/rules", a.getRules, view)
 	v1.POST("/rules", a.postRule, operate)

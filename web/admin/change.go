@@ -69,7 +69,7 @@ func refusedEdit(err error) error {
 		errors.Is(err, store.ErrAway), errors.Is(err, store.ErrNoSuchChange), errors.Is(err, store.ErrClosed), errors.Is(err, context.Canceled):
 		return err
 	}
-	return problem(http.StatusUnprocessableEntity, err.Error())
+	return problem(http.StatusUnprocessableEntity, oneLine(err))
 }
 
 // obeyed waits, not for long, until the snapshot obeys a revision.

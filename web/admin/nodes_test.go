@@ -17,7 +17,7 @@ import (
 	"github.com/signpost-fm/signpost/store/memstore"
 )
 
-// prober says that fra1 is up with 7 listeners.
+// prober says that fra1 is up with 7 listeners, and that it reaches edge-1.
 type prober struct{ first chan struct{} }
 
 func (prober) SetNodes([]director.Node, []director.Mount) {}
@@ -26,7 +26,10 @@ func (prober) Suspicion() string                          { return "" }
 func (prober) Doubt(director.NodeID, string)              {}
 func (prober) News() <-chan struct{}                      { return nil }
 func (prober) Reports() []director.Report {
-	return []director.Report{{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7, Detail: "fine", AnyMount: true}}
+	return []director.Report{
+		{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7, Detail: "fine", AnyMount: true},
+		{Node: "edge-1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: -1},
+	}
 }
 
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

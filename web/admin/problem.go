@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -90,4 +91,14 @@ func refuse(log *slog.Logger, err error, ctx echo.Context) {
 		}
 		_ = ctx.JSON(p.Status, p) // who asked may be gone
 	}
+}
+
+// oneLine joins the mistakes of an error, as far as somebody reads them.
+func oneLine(err error) string {
+	const enough = 1000 // bytes
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if len(text) > enough {
+		text = strings.ToValidUTF8(text[:enough], "") + " ..."
+	}
+	return text
 }

@@ -24,8 +24,8 @@ type Region struct {
 	Overflow []director.RegionID `json:"overflow"` // whose rows come next
 	Deny     []string            `json:"deny"`     // mounts that its listeners may not hear; "*": all
 
-	Shares   []Share `json:"shares"`     // where a listener who comes now is sent, largest first
-	SentPerS float64 `json:"sent_per_s"` // listeners that this director sends somewhere from it
+	Shares   []director.NodeShare `json:"shares"`     // where a listener who comes now is sent, the largest first
+	SentPerS float64              `json:"sent_per_s"` // listeners that this director sends somewhere from it
 
 	Version string `json:"version"` // of the row, for If-Match
 }
@@ -34,12 +34,6 @@ type Region struct {
 type Weight struct {
 	Node   director.NodeID `json:"node"`
 	Weight float64         `json:"weight"`
-}
-
-// Share is the part 0..1 of a region's new listeners that a node gets.
-type Share struct {
-	Node  director.NodeID `json:"node"`
-	Share float64         `json:"share"`
 }
 
 // RegionsAnswer is all regions, in the file's order.
@@ -58,6 +52,10 @@ func (a *API) Regions() (RegionsAnswer, error) {
 	overlay := a.cfg.Syncer.Overlay()
 	out := RegionsAnswer{Revision: overlay.Revision, Regions: make([]Region, 0, len(declared.Regions))}
 	overlay = overlay.InForce(view.Built())
+	shares := map[director.RegionID][]director.NodeShare{}
+	for _, f := range view.Forecast(nil).Regions {
+		shares[f.Region] = f.Shares
+	}
 	for i, r := range declared.Regions {
 		row := r.Row
 		if i < len(inForce.Regions) && inForce.Regions[i].ID == r.ID {
@@ -65,6 +63,9 @@ func (a *API) Regions() (RegionsAnswer, error) {
 		}
 		one := describeRegion(r, row, overlay)
 		one.SentPerS = a.meter.from(r.ID)
+		if s := shares[r.ID]; s != nil {
+			one.Shares = s
+		}
 		out.Regions = append(out.Regions, one)
 	}
 	return out, nil
@@ -92,7 +93,7 @@ func describeRegion(r director.Region, row []director.Weight, overlay store.Over
 	out := Region{
 		ID: r.ID, Match: matchText(&r.Match), Row: weights(row), Declared: weights(r.Row),
 		ByLoad: len(row) > 0 && !row[0].Given, Overflow: append([]director.RegionID{}, r.Overflow...),
-		Deny: append([]string{}, r.Deny...), Shares: []Share{}, Version: rowVersion(&r, overlay),
+		Deny: append([]string{}, r.Deny...), Shares: []director.NodeShare{}, Version: rowVersion(&r, overlay),
 	}
 	if e, ok := overlay.Rows[r.ID]; ok {
 		out.Override = overrideOf(e.Stamp)

@@ -1,0 +1,40 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// WhatIfAnswer is what becomes of the listeners that are there now: as things
+// are, and as they would be.
+type WhatIfAnswer struct {
+	Now  director.Forecast `json:"now"`
+	Then director.Forecast `json:"then"`
+}
+
+// WhatIf forecasts what a change would do. Nothing is changed.
+func (a *API) WhatIf(q WhatIfQuestion) (out WhatIfAnswer, err error) {
+	p := store.Proposal{Rows: q.Rows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
+	out.Now, out.Then, err = a.cfg.Syncer.WhatIf(p, a.cfg.Mix)
+	switch {
+	case errors.Is(err, store.ErrNoSnapshot):
+		return out, problem(http.StatusServiceUnavailable, starting)
+	case err != nil:
+		return out, problem(http.StatusUnprocessableEntity, oneLine(err))
+	}
+	return out, nil
+}
+
+func (a *API) whatIf(ctx echo.Context) error {
+	var q WhatIfQuestion
+	if err := readEdit(ctx, &q); err != nil {
+		return err
+	}
+	out, err := a.WhatIf(q)
+	return answer(ctx, out, err)
+}
