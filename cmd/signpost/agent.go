@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/web/admin"
@@ -68,18 +68,18 @@ func (c *agentCmd) Run(out *console) error {
 func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	a := &agent{
 		log: log, interval: c.Interval,
-		registrar: registrar{id: c.ID, instance: rand.Text()[:12], timeout: max(c.Interval, minCallTimeout)},
+		registrar: registrar{id: c.ID, instance: rand.Text()[:12], Directors: client.Directors{Timeout: max(c.Interval, minCallTimeout)}},
 		spec:      admin.NodeSpec{URLs: c.URL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
 	}
 	if host, err := os.Hostname(); err == nil {
 		a.registrar.instance = hostLabel(host) + "-" + a.registrar.instance
 	}
 	for _, d := range c.Director {
-		u, err := url.Parse(d)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("--director %q: write the address of a director's operators' side with its scheme, as in http://director1.example:8001", d)
+		u, err := client.ParseServer(d)
+		if err != nil {
+			return nil, fmt.Errorf("--director %w", err)
 		}
-		a.registrar.directors = append(a.registrar.directors, strings.TrimSuffix(d, "/"))
+		a.registrar.URLs = append(a.registrar.URLs, u)
 	}
 	if !slices.Contains(probe.Kinds(), c.Kind) {
 		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
@@ -88,11 +88,11 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 		return nil, errors.New("--interval must be above 0, and --drain-timeout 0 or more")
 	}
 	if c.TokenFile != "" {
-		token, err := readSecret(c.TokenFile)
+		token, err := client.ReadToken(c.TokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
-		a.registrar.token = token
+		a.registrar.Token = token
 	}
 	place, err := c.place()
 	if err != nil {

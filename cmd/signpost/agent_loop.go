@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/admin"
 )
@@ -85,7 +86,7 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 		case <-tick.C:
 		}
 	}
-	last, cancel := context.WithTimeout(ctx, time.Duration(len(a.registrar.directors)+1)*a.registrar.timeout)
+	last, cancel := context.WithTimeout(ctx, time.Duration(len(a.registrar.URLs)+1)*a.registrar.Timeout)
 	defer cancel()
 	if err := a.registrar.deregister(last); err != nil {
 		a.log.Warn("stopped, but no director could be told; the node is down for them in a few seconds, and forgotten later", "err", err)
@@ -107,14 +108,14 @@ func (a *agent) report(ctx context.Context, drained bool) (seen admin.Node, ok b
 	switch {
 	case err == nil:
 		if !a.registered || a.trouble != "" {
-			a.log.Info("the node is registered", "director", a.registrar.current())
+			a.log.Info("the node is registered", "director", a.registrar.Current())
 		}
 		a.registered, a.trouble = true, ""
 		return seen, true
 	case ctx.Err() != nil:
 		return seen, false
 	}
-	if p := refusalOf(err); p != nil && p.HeldBy != nil {
+	if p := client.RefusalOf(err); p != nil && p.HeldBy != nil {
 		a.registered = false
 	}
 	if err.Error() != a.trouble {

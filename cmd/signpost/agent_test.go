@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/admin"
 )
@@ -72,7 +73,7 @@ func newAgent(log *bytes.Buffer, directors ...string) *agent {
 	return &agent{
 		log: slog.New(slog.NewTextHandler(log, nil)), interval: time.Millisecond,
 		prober:    measured{director.Report{Taken: time.Now(), Health: director.Up, Listeners: 3}},
-		registrar: registrar{directors: directors, token: "secret", id: "edge-1", instance: "i1", timeout: patience},
+		registrar: registrar{Directors: client.Directors{URLs: directors, Token: "secret", Timeout: patience}, id: "edge-1", instance: "i1"},
 	}
 }
 
@@ -135,8 +136,7 @@ func TestAgentThatIsRefused(t *testing.T) {
 		t.Errorf("log:\n%s", &log)
 	}
 	good := newFakeDirector(t, sees(admin.Node{ID: "edge-1"}))
-	a.registrar.directors = append(a.registrar.directors, good.URL)
-	a.registrar.at = 0
+	a.registrar.Directors = client.Directors{URLs: []string{strict.URL, good.URL}, Timeout: patience}
 	_, first := a.report(t.Context(), false)
 	_, second := a.report(t.Context(), false)
 	if first || !second {

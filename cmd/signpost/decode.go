@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/spelling"
 )
 
 // Bounds on what a configuration file may ask of the loader. A fleet of 1,000
@@ -187,7 +189,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path []any) {
 			if _, err := strconv.ParseFloat(e.key, 64); err == nil {
 				d.fail(e.node, "unknown key %q in %s; inside braces a value with a comma needs quotes, such as place: \"50.1,8.7\"", e.key, what)
 			} else {
-				d.fail(e.node, "unknown key %q in %s%s", e.key, what, hint(e.key, fields.names))
+				d.fail(e.node, "unknown key %q in %s%s", e.key, what, spelling.Hint(e.key, fields.names))
 			}
 			continue
 		}

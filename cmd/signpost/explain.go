@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -17,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
@@ -34,39 +34,32 @@ type explainCmd struct {
 	Config string `short:"c" placeholder:"FILE" help:"Explain by this file alone, as if every node were up and empty."`
 	Probe  bool   `help:"With --config: ask each node once instead."`
 
-	Server    string `env:"SIGNPOST_SERVER" default:"http://127.0.0.1:8001" help:"The admin address of a running director."`
-	Token     string `env:"SIGNPOST_TOKEN" placeholder:"TOKEN" help:"The token for it."`
-	TokenFile string `env:"SIGNPOST_TOKEN_FILE" placeholder:"FILE" help:"A file with the token."`
-
-	JSON bool `help:"Print everything as JSON."`
+	client.Query
 }
 
 // Run prints what would be answered, and why.
-func (c *explainCmd) Run(out *console) error {
+func (c *explainCmd) Run(ctx context.Context, t *client.Terminal) error {
 	ask := c.askServer
 	if c.Config != "" {
 		ask = c.askConfig
 	} else if c.Probe {
 		return errors.New("--probe goes with --config: a running director has probed its nodes already")
 	}
-	answer, err := ask()
+	answer, err := ask(ctx, t)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, answer, "", "  "); err != nil {
-			return fmt.Errorf("explain: %w", err)
-		}
-		fmt.Fprintln(out.out, strings.TrimSpace(indented.String()))
-		return nil
+		return t.JSON(answer)
 	}
 	var e explanation
 	if err := json.Unmarshal(answer, &e); err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
-	e.print(out.out)
-	return nil
+	var b strings.Builder
+	e.print(&b)
+	_, err = io.WriteString(t.Out, client.Clean(b.String()))
+	return err
 }
 
 func (c *explainCmd) headers() (http.Header, error) {
@@ -82,7 +75,7 @@ func (c *explainCmd) headers() (http.Header, error) {
 }
 
 // askConfig lets a server that serves nobody explain.
-func (c *explainCmd) askConfig() ([]byte, error) {
+func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error) {
 	header, err := c.headers()
 	if err != nil {
 		return nil, err
@@ -150,48 +143,21 @@ func (s *settings) probeOnce() map[director.NodeID]director.Report {
 	return reports
 }
 
-const (
-	askTimeout     = 10 * time.Second
-	maxAnswerBytes = 8 << 20
-)
-
 // askServer asks a running director's operators' side.
-func (c *explainCmd) askServer() ([]byte, error) {
-	if len(c.Header) > 0 {
-		return nil, errors.New("--header goes with --config: a running director is asked by address, player and scheme")
+func (c *explainCmd) askServer(ctx context.Context, t *client.Terminal) ([]byte, error) {
+	if _, err := c.headers(); err != nil {
+		return nil, err
+	}
+	s, err := c.Open(t)
+	if err != nil {
+		return nil, err
 	}
 	q := url.Values{
 		"addr": {c.Addr.String()}, "mount": {"/" + strings.TrimPrefix(c.Mount, "/")},
-		"ua": {c.UA}, "tls": {strconv.FormatBool(c.TLS)},
+		"ua": {c.UA}, "tls": {strconv.FormatBool(c.TLS)}, "header": c.Header,
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Server, "/")+"/api/v1/explain?"+q.Encode(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("--server %q: %w", c.Server, err)
-	}
-	token := c.Token
-	if c.TokenFile != "" {
-		if token, err = readSecret(c.TokenFile); err != nil {
-			return nil, err
-		}
-	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("%w; is a director running there? --server says where, and --config explains without one", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Server, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s: %s", c.Server, resp.Status, bytes.TrimSpace(body[:min(len(body), 500)]))
-	}
-	return body, nil
+	answer, err := s.Get(ctx, "/api/v1/explain?"+q.Encode(), nil)
+	return answer.Body, err
 }
 
 // An explanation is what is printed of a web.Explanation. Words are kept as they

@@ -52,48 +52,75 @@ func (l *loaded) path(p string) string {
 // loadFile reads the configuration file of that name. An error about its content
 // is a *fileError with every mistake in it.
 func loadFile(name string) (*loaded, error) {
-	f, err := os.Open(name)
+	source, err := readBounded(name)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return load(name, source)
+}
+
+// readBounded reads a file, and not much more than maxFileBytes of it.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	source, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return load(name, source)
+	return source, nil
 }
 
 // load reads a configuration from source. name is used in messages and for
 // relative paths.
 func load(name string, source []byte) (*loaded, error) {
 	l := &loaded{name: name, source: source, places: map[string]position{}}
-	setDefaults(reflect.ValueOf(&l.file).Elem())
-	refuse := func(mistakes ...mistake) (*loaded, error) {
-		e := &fileError{name: name, source: source, mistakes: mistakes}
-		e.sort()
-		return nil, e
+	const empty = "the file is empty; `signpost demo` runs without one, and docs/configuration.md describes what belongs here"
+	if mistakes := decodeFile(source, &l.file, l.places, empty); len(mistakes) > 0 {
+		return nil, newFileError(name, source, mistakes)
 	}
+	return l, nil
+}
+
+// readClientFile reads the file of an operators' command line into the struct that
+// v points to. The error has its mistakes without the lines themselves: somebody may
+// have written a token there.
+func readClientFile(name string, v any) error {
+	source, err := readBounded(name)
+	if err != nil {
+		return err
+	}
+	const empty = "the file is empty; it has the keys server and token_file, or need not be there"
+	if mistakes := decodeFile(source, v, map[string]position{}, empty); len(mistakes) > 0 {
+		return errors.New(strings.Join(newFileError(name, source, mistakes).lines(), "\n"))
+	}
+	return nil
+}
+
+// decodeFile reads YAML into the struct that v points to, notes in places where its
+// values stand, and returns all mistakes. empty is what is wrong with nothing.
+func decodeFile(source []byte, v any, places map[string]position, empty string) []mistake {
+	into := reflect.ValueOf(v).Elem()
+	setDefaults(into)
 	if found := checkText(source); len(found) > 0 {
-		return refuse(found...)
+		return found
 	}
 	body, err := parse(bytes.TrimPrefix(source, []byte("\ufeff")))
 	if err != nil {
 		if found := tabs(source); len(found) > 0 {
-			return refuse(found...)
+			return found
 		}
-		return refuse(syntaxMistake(err))
+		return []mistake{syntaxMistake(err)}
 	}
 	if body == nil {
-		return refuse(mistake{msg: "the file is empty; `signpost demo` runs without one, and docs/configuration.md describes what belongs here"})
+		return []mistake{{msg: empty}}
 	}
-	d := decoder{anchors: map[string]ast.Node{}, places: l.places}
+	d := decoder{anchors: map[string]ast.Node{}, places: places}
 	ast.Walk(anchorVisitor{&d}, body)
-	d.decode(body, reflect.ValueOf(&l.file).Elem(), nil)
-	if len(d.mistakes) > 0 {
-		return refuse(d.mistakes...)
-	}
-	return l, nil
+	d.decode(body, into, nil)
+	return d.mistakes
 }
 
 // checkText refuses what is no YAML text at all.

@@ -138,23 +138,6 @@ func bombInUse() string {
 	return b.String()
 }
 
-func TestHints(t *testing.T) {
-	t.Parallel()
-	known := []string{"id", "match", "weights", "overflow", "deny"}
-	for word, want := range map[string]string{
-		"weihgts":  "; did you mean \"weights\"?",
-		"Weights":  "; did you mean \"weights\"?",
-		"wieght":   "; did you mean \"weights\"?",
-		"overlow":  "; did you mean \"overflow\"?",
-		"listener": "; known here: id, match, weights, overflow, deny",
-		"":         "; known here: id, match, weights, overflow, deny",
-	} {
-		if got := hint(word, known); got != want {
-			t.Errorf("hint(%q) = %s, want %s", word, got, want)
-		}
-	}
-}
-
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"testdata/good/*.yaml", "testdata/bad/*.yaml"} {
 		files, _ := filepath.Glob(pattern)

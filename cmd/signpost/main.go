@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/client"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -31,6 +34,21 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Check a configuration file, and say what it means."`
 	Explain explainCmd `cmd:"" help:"Say where a listener would be sent, and why."`
 	Ready   readyCmd   `cmd:"" help:"Ask a director whether listeners should be sent to it: a health check for where no curl is."`
+
+	Nodes   client.NodesCmd   `cmd:"" group:"operate" help:"Show the nodes."`
+	Weights client.WeightsCmd `cmd:"" group:"operate" help:"Show or change the regions' weights."`
+	Drain   client.DrainCmd   `cmd:"" group:"operate" help:"Send a node no new listeners."`
+	Disable client.DisableCmd `cmd:"" group:"operate" help:"Drain a node, and do not probe it either."`
+	Resume  client.ResumeCmd  `cmd:"" group:"operate" help:"Send a node listeners again."`
+	Rules   client.RulesCmd   `cmd:"" group:"operate" help:"Show or change client rules."`
+	History client.HistoryCmd `cmd:"" group:"operate" help:"Show what operators changed."`
+	Undo    client.UndoCmd    `cmd:"" group:"operate" help:"Take back a change."`
+	Whatif  client.WhatIfCmd  `cmd:"" group:"operate" help:"Show what would become of the listeners if nodes died, or were drained, or had other weights."`
+	Status  client.StatusCmd  `cmd:"" group:"operate" help:"Show how the directors are."`
+
+	Completion client.CompletionCmd `cmd:"" help:"Print what makes a shell complete words."`
+	Complete   client.CompleteCmd   `cmd:"" hidden:"" help:"Say what a command line could go on with."`
+
 	Version versionCmd `cmd:"" help:"Say which version this is, and of what the embedded geo database is."`
 }
 
@@ -49,6 +67,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { helped = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{{Key: "operate", Title: "Commands to operate running directors:"}}),
 		kong.Vars{"version": buildVersion()},
 	)
 	if err != nil {
@@ -62,7 +81,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "signpost: %v; see signpost --help\n", err)
 		return exitUsage
 	}
-	if err := call.Run(&console{in, out, errOut}); err != nil && !errors.Is(err, context.Canceled) {
+	call.BindTo(context.Background(), (*context.Context)(nil))
+	terminal := &client.Terminal{Out: out, Err: errOut, Getenv: os.Getenv, Now: time.Now, ReadYAML: readClientFile}
+	if err := call.Run(&console{in, out, errOut}, terminal, parser.Model); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(errOut, describeError(err))
 		return exitFailure
 	}

@@ -52,6 +52,12 @@ type fileError struct {
 	mistakes []mistake
 }
 
+func newFileError(name string, source []byte, mistakes []mistake) *fileError {
+	e := &fileError{name: name, source: source, mistakes: mistakes}
+	e.sort()
+	return e
+}
+
 // Error shows every mistake as name:line:column with the line itself.
 func (e *fileError) Error() string {
 	lines := strings.Split(string(e.source), "\n")
@@ -170,47 +176,4 @@ func pathKey(path []any) string {
 		b = append(b, 0)
 	}
 	return string(b)
-}
-
-// hint proposes the known word that is nearest to a misspelt one, or names all
-// of a few.
-func hint(word string, known []string) string {
-	best, distance := "", 1+max(1, len(word)/3)
-	for _, k := range known {
-		if d := editDistance(strings.ToLower(word), k); d < distance {
-			best, distance = k, d
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("; did you mean %q?", best)
-	case len(known) == 0:
-		return ""
-	default:
-		return "; known here: " + strings.Join(known, ", ")
-	}
-}
-
-// editDistance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b (optimal string alignment).
-func editDistance(a, b string) int {
-	before, last, row := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(row[j-1]+1, last[j]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, make([]int, len(b)+1)
-	}
-	return last[len(b)]
 }

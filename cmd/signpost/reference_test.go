@@ -71,7 +71,7 @@ func reference(t *testing.T) []byte {
 	b.WriteString("What differs between machines can be given to `signpost serve` as a flag or in the\nenvironment. A flag wins over the environment, and both win over the file.\n\n")
 	b.WriteString("| Flag | Environment | Default | Meaning |\n|---|---|---|---|\n")
 	referenceFlags(&b, reflect.TypeFor[serveCmd]())
-	b.WriteString("\n`signpost explain` takes SIGNPOST_SERVER, SIGNPOST_TOKEN and SIGNPOST_TOKEN_FILE from the environment.\n")
+	b.WriteString("\nThe commands that ask a running director are told of it by flags, the environment or a\nfile of their own: see [operating.md](operating.md#the-command-line).\n")
 	root := reflect.TypeFor[file]()
 	b.WriteString("\n## Top level\n\n")
 	referenceTable(t, &b, comments, root)

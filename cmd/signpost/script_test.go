@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// pages is where README.md stands; scripts run in directories of their own.
+var pages, _ = filepath.Abs(root)
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"signpost": main})
 }
@@ -32,10 +36,12 @@ func TestMain(m *testing.M) {
 //	ended NAME CODE          wait for its end
 //	get URL [HEADER...]      request it without following a redirect; the head and body are stdout
 //	get -until REGEXP URL    the same, again and again until the answer matches
-//	expand FROM TO TEXT      copy a file with TEXT for each @@ in it
+//	expand FROM TO TEXT...   copy a file with TEXT for each @@ in it, or the next for each in turn
 //	link NEW LINK            point a symbolic link somewhere else, atomically
+//	shown PAGE HEADING FILE  write the shell commands below a heading of a page of ours into a file
 //
 // NODE1 and NODE2 are the addresses of servers that pass for nodes of kind http.
+// ICECAST1 to ICECAST3 pass for Icecast with /live.mp3, where nobody listens.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -47,12 +53,19 @@ func TestScripts(t *testing.T) {
 				e.Defer(node.Close)
 				e.Setenv(name, node.URL)
 			}
+			for _, name := range []string{"ICECAST1", "ICECAST2", "ICECAST3"} {
+				node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = fmt.Fprintf(w, `{"icestats":{"server_id":"Icecast 2.4.4","source":{"listenurl":"http://%s/live.mp3","listeners":0,"server_type":"audio/mpeg"}}}`, r.Host)
+				}))
+				e.Defer(node.Close)
+				e.Setenv(name, node.URL)
+			}
 			e.Values["running"] = &running{all: map[string]*process{}}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "type": cmdType, "await": cmdAwait, "signal": cmdSignal, "ended": cmdEnded, "get": cmdGet,
-			"expand": cmdExpand, "link": cmdLink,
+			"expand": cmdExpand, "link": cmdLink, "shown": cmdShown,
 		},
 	})
 }
@@ -228,6 +241,31 @@ func cmdLink(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
-	text := strings.ReplaceAll(ts.ReadFile(args[0]), "@@", args[2])
+	text, with := ts.ReadFile(args[0]), args[2:]
+	for ; len(with) > 1; with = with[1:] {
+		text = strings.Replace(text, "@@", with[0], 1)
+	}
+	text = strings.ReplaceAll(text, "@@", with[0])
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+func cmdShown(ts *testscript.TestScript, _ bool, args []string) {
+	page, err := os.ReadFile(filepath.Join(pages, args[0]))
+	ts.Check(err)
+	_, section, ok := strings.Cut("\n"+string(page), "\n"+args[1]+"\n")
+	if !ok {
+		ts.Fatalf("%s has no heading %q", args[0], args[1])
+	}
+	level, _, _ := strings.Cut(args[1], " ")
+	if end := regexp.MustCompile(fmt.Sprintf(`\n#{1,%d} `, len(level))).FindStringIndex(section); end != nil {
+		section = section[:end[0]]
+	}
+	var commands strings.Builder
+	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+		commands.WriteString(block[1])
+	}
+	if commands.Len() == 0 {
+		ts.Fatalf("%s shows no commands below %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(commands.String()), 0o600))
 }

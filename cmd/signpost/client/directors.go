@@ -1,0 +1,189 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// Directors are the operators' sides of directors that agree with each other: the
+// one that answered last is asked, and the next while it is away. They have one
+// user at a time.
+type Directors struct {
+	URLs    []string      // see ParseServer; at least one
+	Token   string        // empty: none is sent
+	Timeout time.Duration // of one try
+
+	at int // whom to ask
+}
+
+// A Call is one request.
+type Call struct {
+	Method  string
+	Path    string // with its query: "/api/v1/nodes?threshold=5"
+	Body    any    // becomes JSON; nil: no body
+	IfMatch string // the version that is to be changed; empty: whichever
+	// Once says that it must not arrive twice: where it may have arrived already, no
+	// other director is asked.
+	Once bool
+}
+
+// An Answer is what a director says.
+type Answer struct {
+	Body json.RawMessage
+	// Revision is that of the overlay which the call made; empty: it changed nothing.
+	Revision string
+}
+
+// maxAnswerBytes bounds what is read of an answer: the explanation with 1,000
+// nodes is some 500 KB.
+const maxAnswerBytes = 8 << 20
+
+// httpClient follows no redirect: a token goes to nobody but who it was meant for.
+var httpClient = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// ParseServer checks the address of a director's operators' side, and returns it
+// without the slash at its end.
+func ParseServer(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+		return "", fmt.Errorf("%q: write the address of a director's operators' side with its scheme, as in http://director1.example:8001", s)
+	}
+	return strings.TrimSuffix(s, "/"), nil
+}
+
+// Current returns the director that is asked.
+func (d *Directors) Current() string { return d.URLs[d.at] }
+
+// Ask asks the directors in turn, each once, until one answers. One that refuses
+// has answered: the error is then a *Refusal. The next call begins with another,
+// which may know better.
+func (d *Directors) Ask(ctx context.Context, c Call) (Answer, error) {
+	var errs []error
+	for range d.URLs {
+		answer, err := d.try(ctx, c)
+		if err == nil {
+			return answer, nil
+		}
+		if r := RefusalOf(err); r != nil {
+			r.Director = d.Current()
+		}
+		err = fmt.Errorf("%s: %w", d.Current(), err)
+		d.at = (d.at + 1) % len(d.URLs)
+		if RefusalOf(err) != nil || ctx.Err() != nil || c.Once && !neverArrived(err) {
+			return Answer{}, err
+		}
+		errs = append(errs, err)
+	}
+	return Answer{}, errors.Join(errs...)
+}
+
+func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	r, err := d.request(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	resp, err := httpClient.Do(r)
+	if err != nil {
+		var call *url.Error
+		if errors.As(err, &call) {
+			err = call.Err // without the URL, which the caller names
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer within %v", d.Timeout)
+		}
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case resp.StatusCode < http.StatusMultipleChoices:
+		return Answer{body, resp.Header.Get("Signpost-Revision")}, nil
+	}
+	refusal := newRefusal(resp, body)
+	if refusal.Status < http.StatusBadRequest || refusal.Status >= http.StatusInternalServerError {
+		return Answer{}, &awayError{refusal} // it has not refused: another may do it
+	}
+	return Answer{}, refusal
+}
+
+func (d *Directors) request(ctx context.Context, c Call) (*http.Request, error) {
+	var body io.Reader
+	if c.Body != nil {
+		b, err := json.Marshal(c.Body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, c.Method, d.Current()+c.Path, body)
+	if err != nil {
+		return nil, err
+	}
+	if c.Body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.IfMatch != "" {
+		r.Header.Set("If-Match", `"`+c.IfMatch+`"`)
+	}
+	if d.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+d.Token)
+	}
+	return r, nil
+}
+
+// A Refusal is a director's answer that it will not do what was asked.
+type Refusal struct {
+	admin.Problem
+	Director string          `json:"-"`   // who refused
+	Now      json.RawMessage `json:"now"` // with 412 and 409: the thing as it is now
+}
+
+func newRefusal(resp *http.Response, body []byte) *Refusal {
+	p := &Refusal{}
+	if err := json.Unmarshal(body, p); err != nil || p.Detail == "" {
+		p.Detail = resp.Status + "; is this the operators' side of a director?"
+	}
+	p.Status = resp.StatusCode
+	return p
+}
+
+// RefusalOf returns the refusal that err is about; nil: it is something else.
+func RefusalOf(err error) *Refusal {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return nil
+}
+
+// An awayError is the answer of a director that cannot do it now, or of something
+// before it. It does not unwrap to the Refusal that it would otherwise be.
+type awayError struct{ answer *Refusal }
+
+// Error returns the answer's detail.
+func (e *awayError) Error() string { return e.answer.Detail }
+
+// neverArrived says that a call failed before a director did anything about it.
+func neverArrived(err error) bool {
+	var dial *net.OpError
+	var away *awayError
+	return errors.As(err, &dial) && dial.Op == "dial" ||
+		errors.As(err, &away) && away.answer.Status == http.StatusServiceUnavailable
+}

@@ -1,0 +1,174 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// Reason is what everybody who changes something may say of it.
+type Reason struct {
+	Why string `placeholder:"TEXT" help:"Why, for the history and for colleagues."`
+}
+
+// Term is for how long a change is wanted.
+type Term struct {
+	For time.Duration `placeholder:"DURATION" help:"Take it back by itself after so long, such as 2h."`
+}
+
+func editOf(r Reason, t Term) (admin.Edit, error) {
+	e := admin.Edit{Why: r.Why}
+	switch {
+	case t.For < 0:
+		return e, fmt.Errorf("--for %v: give a time above 0, such as 2h", t.For)
+	case t.For > 0:
+		e.For = t.For.String()
+	}
+	return e, nil
+}
+
+// DrainCmd drains a node.
+type DrainCmd struct {
+	Node      string        `arg:"" completion:"nodes" help:"The node that is to get no new listeners."`
+	Wait      bool          `help:"Wait until it is safe to terminate."`
+	Timeout   time.Duration `default:"10m" help:"With --wait: for how long. The node stays drained after it."`
+	Threshold int           `default:"-1" placeholder:"N" help:"With --wait: how many listeners may be left, instead of the directors' admin.safe_below."`
+	Reason
+	Term
+	Query
+}
+
+// Run drains it.
+func (c *DrainCmd) Run(ctx context.Context, t *Terminal) error {
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	n, answer, err := setNode(ctx, s, c.Node, "drain", c.Reason, c.Term)
+	if err != nil {
+		return err
+	}
+	if c.Wait {
+		var last Answer
+		if n, last, err = c.wait(ctx, t, s, n); err != nil {
+			return err
+		}
+		answer.Body = last.Body
+	}
+	return showNode(t, c.Query, n, answer)
+}
+
+// DisableCmd takes a node out altogether.
+type DisableCmd struct {
+	Node string `arg:"" completion:"nodes" help:"The node that is to get no new listeners, and not to be probed."`
+	Reason
+	Term
+	Query
+}
+
+// Run disables it.
+func (c *DisableCmd) Run(ctx context.Context, t *Terminal) error {
+	return change(ctx, t, c.Query, c.Node, "disable", c.Reason, c.Term)
+}
+
+// ResumeCmd takes a node back into use.
+type ResumeCmd struct {
+	Node string `arg:"" completion:"nodes" help:"The node that is to get listeners again."`
+	Reason
+	Query
+}
+
+// Run resumes it.
+func (c *ResumeCmd) Run(ctx context.Context, t *Terminal) error {
+	return change(ctx, t, c.Query, c.Node, "resume", c.Reason, Term{})
+}
+
+// change makes one call about a node, and shows the node.
+func change(ctx context.Context, t *Terminal, q Query, node, verb string, r Reason, term Term) error {
+	s, err := q.Open(t)
+	if err != nil {
+		return err
+	}
+	n, answer, err := setNode(ctx, s, node, verb, r, term)
+	if err != nil {
+		return err
+	}
+	return showNode(t, q, n, answer)
+}
+
+func setNode(ctx context.Context, s *Session, node, verb string, r Reason, term Term) (n admin.Node, a Answer, err error) {
+	e, err := editOf(r, term)
+	if err != nil {
+		return n, a, err
+	}
+	a, err = s.Do(ctx, Call{Method: http.MethodPost, Path: nodePath(node) + "/" + verb, Body: admin.NodeEdit{Edit: e}}, &n)
+	return n, a, s.whichNode(ctx, err, node)
+}
+
+func showNode(t *Terminal, q Query, n admin.Node, a Answer) error {
+	if q.JSON {
+		return t.JSON(a.Body)
+	}
+	printNodes(t, []admin.Node{n})
+	t.changed(a)
+	return nil
+}
+
+const (
+	waitInterval = time.Second
+	// waitEmpty is how many answers in a row must say that a node is safe to
+	// terminate: a director may have sent listeners there while it had not heard.
+	waitEmpty = 3
+)
+
+// wait asks until the node is safe to terminate. A director that is away for a
+// while does not end it.
+func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session, n admin.Node) (admin.Node, Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	path := nodePath(c.Node)
+	if c.Threshold >= 0 {
+		path += "?" + url.Values{"threshold": {fmt.Sprint(c.Threshold)}}.Encode()
+	}
+	tick := time.NewTicker(waitInterval)
+	defer tick.Stop()
+	trouble, left, safe := "", -1, 0
+	for {
+		answer, err := s.Get(ctx, path, &n)
+		switch {
+		case RefusalOf(err) != nil:
+			return n, Answer{}, err
+		case ctx.Err() != nil:
+		case err != nil:
+			if err.Error() != trouble {
+				fmt.Fprintln(t.Err, clean(err.Error()))
+			}
+			trouble, safe = err.Error(), 0
+		case !n.Drained:
+			return n, Answer{}, fmt.Errorf("%s is drained no more: somebody has resumed it; `signpost history` says who", c.Node)
+		default:
+			if n.Used != left {
+				fmt.Fprintf(t.Err, "%s: %d left\n", clean(c.Node), n.Used)
+			}
+			trouble, left, safe = "", n.Used, safe+1
+			if !n.SafeToTerminate {
+				safe = 0
+			}
+		}
+		if safe >= waitEmpty {
+			return n, answer, nil
+		}
+		select {
+		case <-ctx.Done():
+			if n.Used == 0 {
+				return n, Answer{}, fmt.Errorf("%s does not tell how many listen there, so that nobody knows when it is empty; it stays drained", c.Node)
+			}
+			return n, Answer{}, fmt.Errorf("%s still has %d listeners after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, n.Used, c.Timeout, c.Node)
+		case <-tick.C:
+		}
+	}
+}

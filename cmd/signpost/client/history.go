@@ -1,0 +1,138 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// HistoryCmd lists what operators changed.
+type HistoryCmd struct {
+	Limit int `short:"n" default:"20" help:"How many of the newest changes; 0 for all that are kept."`
+	Query
+}
+
+// Run prints it.
+func (c *HistoryCmd) Run(ctx context.Context, t *Terminal) error {
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	var a admin.HistoryAnswer
+	answer, err := s.Get(ctx, "/api/v1/history", &a)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.JSON(answer.Body)
+	}
+	printHistory(t, a.Changes, c.Limit)
+	return nil
+}
+
+// printHistory shows the newest changes; with a limit of 0, all.
+func printHistory(t *Terminal, all []admin.Change, limit int) {
+	if len(all) == 0 {
+		t.say("nothing was changed yet: the file is in force as it is")
+		return
+	}
+	shown := all
+	if limit > 0 {
+		shown = all[:min(limit, len(all))]
+	}
+	out := newTable(">REVISION", ">AGO", "BY", "CHANGE", "WHY", "UNDO")
+	for _, change := range shown {
+		why, undo := change.Why, "yes"
+		if change.Undoes != 0 {
+			why = strings.TrimSpace(fmt.Sprintf("undoes %d %s", change.Undoes, why))
+		}
+		if !change.Undoable {
+			undo = "no"
+		}
+		for i, e := range change.Entries {
+			if i > 0 {
+				out.add("", "", "", entryText(e), "", "")
+				continue
+			}
+			out.add(change.Revision, t.ago(change.At), change.By, entryText(e), why, undo)
+		}
+	}
+	out.print(t)
+	if older := len(all) - len(shown); older > 0 {
+		t.say("%d older changes; --limit 0 shows them", older)
+	}
+}
+
+// entryText says what became of an entry: "rows/de fra1=3 -> fra1=1".
+func entryText(e admin.EntryChange) string {
+	kind, _, _ := strings.Cut(e.Entry, "/")
+	nothing := map[string]string{"rows": "the file's", "nodes": "in use"}[kind]
+	return fmt.Sprintf("%s: %s -> %s", e.Entry, cmp.Or(valueText(e.Before), nothing, "none"), cmp.Or(valueText(e.After), nothing, "none"))
+}
+
+// valueText is an entry of the overlay in a few words; empty: there is none.
+func valueText(raw json.RawMessage) string {
+	if len(raw) == 0 || string(raw) == "null" {
+		return ""
+	}
+	var v struct {
+		Weights map[string]float64
+		State   store.NodeState
+		Rule    *clientRule
+		Text    string
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return string(raw)
+	}
+	switch {
+	case v.Weights != nil:
+		var words []string
+		for node, w := range v.Weights {
+			words = append(words, fmt.Sprintf("%s=%g", node, w))
+		}
+		slices.Sort(words)
+		return strings.Join(words, " ")
+	case v.State != "":
+		return string(v.State)
+	case v.Rule != nil:
+		return v.Rule.clients() + ": " + v.Rule.answers()
+	}
+	return fmt.Sprintf("%q", clip(v.Text, 40))
+}
+
+// UndoCmd takes back one change.
+type UndoCmd struct {
+	Revision store.Revision `arg:"" help:"The revision that the change made, as history shows it."`
+	Reason
+	Query
+}
+
+// Run undoes it, unless what it changed was changed again.
+func (c *UndoCmd) Run(ctx context.Context, t *Terminal) error {
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	var done admin.Change
+	answer, err := s.Do(ctx, Call{
+		Method: http.MethodPost, Path: fmt.Sprintf("/api/v1/history/%d/undo", c.Revision), Body: admin.UndoEdit{Why: c.Why}, Once: true,
+	}, &done)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.JSON(answer.Body)
+	}
+	for _, e := range done.Entries {
+		t.say("%s", entryText(e))
+	}
+	t.say("revision %d is undone, by revision %d", c.Revision, done.Revision)
+	return nil
+}

@@ -1,0 +1,162 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// Query is what all commands that ask have in common.
+type Query struct {
+	Access
+	JSON bool `help:"Print the director's own JSON."`
+}
+
+// NodesCmd lists the nodes, or shows one.
+type NodesCmd struct {
+	Node string `arg:"" optional:"" completion:"nodes" help:"Show only this one, and all of it."`
+	Query
+}
+
+// Run prints them.
+func (c *NodesCmd) Run(ctx context.Context, t *Terminal) error {
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	if c.Node != "" {
+		return c.one(ctx, t, s)
+	}
+	var a admin.NodesAnswer
+	answer, err := s.Get(ctx, "/api/v1/nodes", &a)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.JSON(answer.Body)
+	}
+	printNodes(t, a.Nodes)
+	return nil
+}
+
+func printNodes(t *Terminal, nodes []admin.Node) {
+	out := newTable("NODE", "STATE", ">SINCE", ">LISTENERS", ">EN ROUTE", ">TARGET", ">LIMIT", ">MBIT/S", "DETAIL")
+	for _, n := range nodes {
+		mbit := ""
+		if n.Kbit > 0 {
+			mbit = fmt.Sprintf("%.1f", n.Kbit/1000)
+		}
+		out.add(n.ID, stateOf(n), t.ago(n.Since), n.Used, orNothing(n.EnRoute), orDash(n.Target), orDash(n.Limit), mbit, detailOf(t, n))
+	}
+	out.print(t)
+}
+
+func orNothing(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
+// stateOf is one word for how a node is.
+func stateOf(n admin.Node) cell {
+	switch {
+	case n.Override != nil && n.Override.State == "disabled":
+		return cell{"disabled", yellow}
+	case n.State == director.Down:
+		return cell{n.State.String(), red}
+	case n.State != director.Fit:
+		return cell{n.State.String(), yellow}
+	case n.Full:
+		return cell{"full", red}
+	}
+	return cell{n.State.String(), green}
+}
+
+// detailOf says what there is to know besides the numbers, the weightiest first.
+func detailOf(t *Terminal, n admin.Node) string {
+	var all []string
+	if n.Override != nil {
+		all = append(all, byWhom(t, n.Override))
+	} else if n.Drained && n.Registered == nil {
+		all = append(all, "drained in the file")
+	}
+	if n.SafeToTerminate {
+		all = append(all, "safe to terminate")
+	}
+	if n.State != director.Fit && n.State != director.Drained || n.Full {
+		all = append(all, n.Detail)
+	} else if n.State == director.Fit && n.WarmUp < 1 {
+		all = append(all, fmt.Sprintf("warming up, at %.0f %%", 100*n.WarmUp))
+	}
+	return strings.Join(all, "; ")
+}
+
+// byWhom says who made something so, why, and until when: "by anna: new disks, for 2h more".
+func byWhom(t *Terminal, o *admin.Override) string {
+	out := "by " + o.By
+	if o.Why != "" {
+		out += ": " + o.Why
+	}
+	if !o.Until.IsZero() {
+		out += ", for " + brief(o.Until.Sub(t.Now())) + " more"
+	}
+	return out
+}
+
+func (c *NodesCmd) one(ctx context.Context, t *Terminal, s *Session) error {
+	var n admin.Node
+	answer, err := s.Get(ctx, nodePath(c.Node), &n)
+	if err != nil {
+		return s.whichNode(ctx, err, c.Node)
+	}
+	if c.JSON {
+		return t.JSON(answer.Body)
+	}
+	printNode(t, n)
+	return nil
+}
+
+func printNode(t *Terminal, n admin.Node) {
+	line := func(name, text string) {
+		if text != "" {
+			t.say("%-10s %s", name, text)
+		}
+	}
+	since := ""
+	if !n.Since.IsZero() {
+		since = " since " + n.Since.UTC().Format(time.RFC3339)
+	}
+	line("node", string(n.ID))
+	line("urls", strings.Join(n.URLs, " "))
+	line("site", n.Site)
+	line("state", stateOf(n).text+since)
+	if n.Override != nil {
+		line("", byWhom(t, n.Override))
+	}
+	line("health", n.Health.String()+wrapped(": ", n.Detail)+wrapped(", says ", n.By))
+	line("listeners", fmt.Sprintf("%d, %d of them en route; target %s, limit %s", n.Used, n.EnRoute, orDash(n.Target), orDash(n.Limit)))
+	if n.Drain != nil {
+		line("drain", fmt.Sprintf("%d left%s; %s", n.Drain.Left, wrapped(", for ", t.ago(n.Drain.Since)),
+			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate]))
+	}
+	line("sends", fmt.Sprintf("%.1f Mbit/s; gets %.1f listeners a second; room %.2f, warm-up %.2f", n.Kbit/1000, n.SentPerS, n.Room, n.WarmUp))
+	line("mounts", strings.Join(n.Mounts, " "))
+	line("server", n.Server)
+	if n.Registered != nil {
+		line("agent", fmt.Sprintf("%s (token %s), silent for %d ms", n.Registered.Instance, cmp.Or(n.Registered.Token, "-"), n.Registered.SilentMS))
+	}
+}
+
+// wrapped puts a word before text, if there is any.
+func wrapped(before, text string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text
+}

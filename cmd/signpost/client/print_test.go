@@ -1,0 +1,138 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func before(d time.Duration) time.Time { return noon.Add(-d) }
+
+func raw(s string) json.RawMessage { return json.RawMessage(s) }
+
+// What a director may tell, with words in it such as may come.
+var (
+	anna    = &admin.Override{By: "anna", At: before(3 * time.Hour), Why: "match night", Until: noon.Add(100 * time.Minute), Revision: 12}
+	drained = &admin.Override{State: store.NodeDrained, By: "bert", At: before(4 * time.Minute), Why: "new \x1b[31mdisks\x1b[0m\nnext line"}
+	nodes   = []admin.Node{
+		{ID: "fra1", URLs: []string{"http://fra1.example:8000", "https://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", By: "d1", Server: "Icecast 2.4.4",
+			Since: before(9 * 24 * time.Hour), Used: 6120, EnRoute: 12, Target: 10000, Limit: 15000, Kbit: 783_360, SentPerS: 2.5, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3", "/live.aac"}},
+		{ID: "ams1", State: director.Drained, Health: director.Up, Since: drained.At, Used: 130, Target: 10000, Limit: 15000, Drained: true, WarmUp: 1, Override: drained,
+			Drain: &admin.Drain{Since: drained.At, Left: 130}},
+		{ID: "nyc1", State: director.Down, Health: director.Failed, Detail: "GET /: connection refused (5 in a row)", Since: before(40 * time.Second), Target: 5000, Limit: 7500, WarmUp: 1},
+		{ID: "edge-1", Registered: &admin.Holder{Instance: "host-1", Token: "edges", SilentMS: 300}, Health: director.Up, Used: 10, WarmUp: 0.4},
+		{ID: "edge-2", State: director.Drained, Health: director.Up, Drained: true, SafeToTerminate: true, WarmUp: 1, Override: &admin.Override{State: store.NodeDisabled, By: "anna", At: before(time.Hour)}},
+	}
+	weights = []admin.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}
+	europe  = admin.Region{ID: "europe", Match: "continent:EU", Row: weights, Declared: []admin.Weight{{Node: "fra1", Weight: 1}, {Node: "nyc1", Weight: 1}},
+		Override: anna, Overflow: []director.RegionID{"world"}, Shares: []director.NodeShare{{Node: "fra1", Share: 0.75}, {Node: "ams1", Share: 0.25}}}
+	regions = []admin.Region{europe,
+		{ID: "world", Match: "default", Row: []admin.Weight{{Node: "nyc1", Weight: 1}, {Node: "fra1", Weight: 1}}, ByLoad: true},
+		{ID: "many", Match: "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ"},
+	}
+	whatIf = forecasts{
+		Now: director.Forecast{Listeners: 8160, Regions: []director.RegionForecast{
+			{Region: "europe", Shares: []director.NodeShare{{Node: "fra1", Share: 0.75}, {Node: "ams1", Share: 0.25}}},
+			{Region: "world", Shares: []director.NodeShare{{Node: "nyc1", Share: 1}}},
+		}, Nodes: []director.NodeForecast{
+			{Node: "fra1", Share: 0.5, Listeners: 6120, Target: 10000, Limit: 15000},
+			{Node: "ams1", Share: 0.25, Listeners: 2040, Target: 10000, Limit: 15000},
+			{Node: "nyc1", Share: 0.25, Listeners: 300, Target: 5000, Limit: 7500},
+		}},
+		Then: director.Forecast{Listeners: 8160, BeyondTarget: 120, Unbounded: true, Regions: []director.RegionForecast{
+			{Region: "europe", Shares: []director.NodeShare{{Node: "ams1", Share: 1}}},
+			{Region: "world", Shares: []director.NodeShare{{Node: "nyc1", Share: 1}}},
+		}, Nodes: []director.NodeForecast{
+			{Node: "fra1", State: director.Drained, Target: 10000, Limit: 15000},
+			{Node: "ams1", Share: 0.75, Listeners: 10120, Target: 10000, Limit: 15000},
+		}},
+	}
+	rules = []admin.Rule{
+		{ID: "kitchen", Rule: json.RawMessage(`{"name":"kitchen","user_agent":"Kitchen/*","answer":"proxy","or_redirect":true}`), Origin: "overlay", Hits: 12, By: "anna", Why: "no redirects", At: before(time.Hour)},
+		{ID: "broken", Rule: json.RawMessage(`{"name":"broken","new_key":1}`), Origin: "overlay", By: "bert", Effect: "unknown key new_key"},
+		{Rule: json.RawMessage(`{"name":"frame","headers":[{"name":"X-Device","glob":"frame*"},{"name":"Accept","absent":true},{"name":"Icy-MetaData"}],"http":"1.0","answer":"deny"}`), Origin: "file"},
+		{Rule: json.RawMessage(`{"name":"cmus","user_agent":"cmus/*","http_only":true}`), Origin: "shipped", Hits: 3},
+	}
+	clients = []admin.Client{
+		{Family: "Kitchen", Requests: 60, Again: 20, Next: 15, Inline: 5, Suspect: true, Why: "60 requests, 40 of them at once after a redirect", Suggestion: &admin.RuleSuggestion{
+			Rule: raw(`{"name":"Kitchen Radio","user_agent":"Kitchen/*","headers":[{"name":"Accept","absent":true}],"answer":"proxy","or_redirect":true,"reason":"it can't follow"}`)}},
+		{Family: "$(reboot)'", Requests: 9, Suspect: true, Suggestion: &admin.RuleSuggestion{Rule: raw(`{"name":"$(reboot)'","user_agent":"$(reboot)'*","answer":"m3u"}`)}},
+		{Family: "VLC", Requests: 900, First: 900},
+	}
+	changes = []admin.Change{
+		{Revision: 13, By: "anna", At: before(90 * time.Second), Undoes: 11, Why: "too early", Undoable: true, Entries: []admin.EntryChange{{Entry: "nodes/ams1", Before: raw(`{"state":"drained"}`)}}},
+		{Revision: 12, By: "anna", At: before(3 * time.Hour), Why: "match night", Undoable: true, Entries: []admin.EntryChange{
+			{Entry: "rows/europe", After: raw(`{"weights":{"fra1":3,"ams1":1},"by":"anna"}`)},
+			{Entry: "rows/world", Before: raw(`{"weights":{"fra1":2}}`), After: raw(`{"weights":{"fra1":1}}`)}}},
+		{Revision: 11, By: "bert", At: before(50 * time.Hour), Entries: []admin.EntryChange{{Entry: "nodes/ams1", After: raw(`{"state":"drained"}`)}}},
+		{Revision: 10, By: "bert", At: before(51 * time.Hour), Undoable: true, Entries: []admin.EntryChange{
+			{Entry: "rules/kitchen", After: raw(`{"id":"kitchen","rule":{"user_agent":"Kitchen/*","answer":"proxy"}}`)},
+			{Entry: "notes/x", After: raw(`{"id":"x","text":"ask anna before you touch the Frankfurt nodes tonight"}`)},
+			{Entry: "rules", Before: raw(`["a","kitchen"]`), After: raw(`["kitchen","a"]`)}}},
+	}
+	status = admin.StatusAnswer{Director: "d1", Site: "fra", Version: "v1.2.3", UptimeS: 7300, Degraded: true, SnapshotAgeMS: 120, PictureAgeMS: 5230, Revision: 13, Store: "redis",
+		Problems:  []string{"edits are refused: dial tcp: connection refused", "director d2 has another configuration file"},
+		Directors: []admin.Director{{ID: "d1", Site: "fra", SameConfig: true}, {ID: "d2", Site: "ams", Suspect: "6 of 7 nodes failed at once"}},
+		Effects:   []store.Effect{{Entry: "rows/europe", Kind: store.Masks, Detail: "fra1=3 instead of fra1=1"}}}
+)
+
+// TestTables compares what people see with the files of testdata.
+func TestTables(t *testing.T) {
+	t.Parallel()
+	for name, show := range map[string]func(*Terminal){
+		"nodes": func(to *Terminal) { printNodes(to, nodes) },
+		"node": func(to *Terminal) {
+			printNode(to, nodes[0])
+			to.say("")
+			printNode(to, nodes[1])
+			to.say("")
+			printNode(to, nodes[3])
+		},
+		"regions":     func(to *Terminal) { printRegions(to, regions) },
+		"region":      func(to *Terminal) { printRegion(to, europe) },
+		"whatif":      func(to *Terminal) { whatIf.print(to) },
+		"whatif-one":  func(to *Terminal) { whatIf.print(to, "world") },
+		"rules":       func(to *Terminal) { printRules(to, rules, false) },
+		"rules-all":   func(to *Terminal) { printRules(to, rules, true) },
+		"clients":     func(to *Terminal) { printClients(to, clients, false) },
+		"clients-all": func(to *Terminal) { printClients(to, clients[2:], false); printClients(to, clients, true) },
+		"history":     func(to *Terminal) { printHistory(to, changes, 0) },
+		"history-two": func(to *Terminal) { printHistory(to, changes, 2); to.say(""); printHistory(to, nil, 2) },
+		"status":      func(to *Terminal) { printStatus(to, status) },
+	} {
+		var b bytes.Buffer
+		show(&Terminal{Out: &b, Getenv: func(string) string { return "" }, Now: func() time.Time { return noon }})
+		golden := filepath.Join("testdata", name+".txt")
+		if *update {
+			if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), b.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		for _, line := range bytes.Split(b.Bytes(), []byte("\n")) {
+			if bytes.ContainsAny(line, "\x1b\r") {
+				t.Errorf("%s: what controls a terminal came through: %q", name, line)
+			}
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// StatusCmd says how the directors are.
+type StatusCmd struct{ Query }
+
+// Run prints it.
+func (c *StatusCmd) Run(ctx context.Context, t *Terminal) error {
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	var a admin.StatusAnswer
+	answer, err := s.Get(ctx, "/api/v1/status", &a)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.JSON(answer.Body)
+	}
+	printStatus(t, a)
+	return nil
+}
+
+func printStatus(t *Terminal, a admin.StatusAnswer) {
+	t.say("director %s, version %s, up %s; store: %s; overlay: revision %d",
+		a.Director, cmp.Or(a.Version, "unknown"), brief(time.Duration(a.UptimeS)*time.Second), cmp.Or(a.Store, "unknown"), a.Revision)
+	t.say("snapshot %s old, store heard %s ago", milliseconds(a.SnapshotAgeMS), milliseconds(a.PictureAgeMS))
+	for _, p := range a.Problems {
+		t.say("! %s", p)
+	}
+	out := newTable("DIRECTOR", "SITE", "CONFIGURATION", "")
+	for _, d := range a.Directors {
+		config := cell{"the same", plain}
+		if !d.SameConfig {
+			config = cell{"another", yellow}
+		}
+		out.add(d.ID, d.Site, config, cell{wrapped("suspects itself: ", d.Suspect), yellow})
+	}
+	if len(out.rows) > 0 {
+		t.say("")
+		out.print(t)
+	}
+	effects := newTable("OVERLAY", "EFFECT", "")
+	for _, e := range a.Effects {
+		effects.add(e.Entry, e.Kind, e.Detail)
+	}
+	if len(effects.rows) > 0 {
+		t.say("")
+		effects.print(t)
+	}
+}
+
+func milliseconds(ms int64) string { return fmt.Sprintf("%.1f s", float64(ms)/1000) }

@@ -1,0 +1,266 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// WeightsCmd is about the regions' rows of weights.
+type WeightsCmd struct {
+	Get   weightsGetCmd   `cmd:"" default:"withargs" help:"Show the rows of weights."`
+	Set   weightsSetCmd   `cmd:"" help:"Give a region another row of weights, and show what becomes of it."`
+	Reset weightsResetCmd `cmd:"" help:"Give a region the file's row again."`
+}
+
+type weightsGetCmd struct {
+	Region string `arg:"" optional:"" completion:"regions" help:"Show only this one, node by node."`
+	Query
+}
+
+// Run prints them.
+func (c *weightsGetCmd) Run(ctx context.Context, t *Terminal) error {
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	if c.Region != "" {
+		var r admin.Region
+		answer, err := s.Get(ctx, regionPath(c.Region), &r)
+		switch {
+		case err != nil:
+			return s.whichRegion(ctx, err, c.Region)
+		case c.JSON:
+			return t.JSON(answer.Body)
+		}
+		printRegion(t, r)
+		return nil
+	}
+	var a admin.RegionsAnswer
+	answer, err := s.Get(ctx, "/api/v1/regions", &a)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.JSON(answer.Body)
+	}
+	printRegions(t, a.Regions)
+	return nil
+}
+
+func printRegions(t *Terminal, regions []admin.Region) {
+	out := newTable("REGION", "MATCH", "WEIGHTS", "OVERFLOW", "CHANGED")
+	for _, r := range regions {
+		changed := ""
+		if r.Override != nil {
+			changed = byWhom(t, r.Override)
+		}
+		out.add(r.ID, clip(r.Match, 24), rowText(r.Row, r.ByLoad), join(r.Overflow), changed)
+	}
+	out.print(t)
+}
+
+// clip shortens a long list, which --json has in full.
+func clip(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-2]) + ".."
+	}
+	return s
+}
+
+func join[T ~string](all []T) string {
+	words := make([]string, len(all))
+	for i, one := range all {
+		words[i] = string(one)
+	}
+	return strings.Join(words, " ")
+}
+
+// rowText writes a row as weights set takes it.
+func rowText(row []admin.Weight, byLoad bool) string {
+	if len(row) == 0 {
+		return "by distance"
+	}
+	words := make([]string, len(row))
+	for i, w := range row {
+		words[i] = string(w.Node)
+		if !byLoad {
+			words[i] += "=" + strconv.FormatFloat(w.Weight, 'g', -1, 64)
+		}
+	}
+	if byLoad {
+		words = append(words, "by load")
+	}
+	return strings.Join(words, " ")
+}
+
+func printRegion(t *Terminal, r admin.Region) {
+	t.say("%s matches %s; overflow: %s", r.ID, cmp.Or(r.Match, "nobody by itself"), cmp.Or(join(r.Overflow), "none"))
+	if r.Override != nil {
+		t.say("changed %s ago %s", t.ago(r.Override.At), byWhom(t, r.Override))
+	}
+	declared := map[director.NodeID]string{}
+	for _, w := range r.Declared {
+		declared[w.Node] = fmt.Sprint(w.Weight)
+	}
+	share := map[director.NodeID]string{}
+	for _, n := range r.Shares {
+		share[n.Node] = percent(n.Share)
+	}
+	out := newTable("NODE", ">WEIGHT", ">IN THE FILE", ">SHARE NOW")
+	for _, w := range r.Row {
+		out.add(w.Node, w.Weight, cmp.Or(declared[w.Node], "-"), cmp.Or(share[w.Node], "-"))
+		delete(declared, w.Node)
+	}
+	for _, w := range r.Declared {
+		if _, left := declared[w.Node]; left {
+			out.add(w.Node, "-", declared[w.Node], "-")
+		}
+	}
+	out.print(t)
+}
+
+// An Assignment is a node's weight as it is written on the command line.
+type Assignment struct {
+	Node   director.NodeID
+	Weight float64
+}
+
+// UnmarshalText reads "fra1=3".
+func (a *Assignment) UnmarshalText(b []byte) error {
+	node, weight, ok := strings.Cut(string(b), "=")
+	w, err := strconv.ParseFloat(weight, 64)
+	if !ok || node == "" || err != nil || w < 0 || math.IsInf(w, 0) || math.IsNaN(w) {
+		return fmt.Errorf("%q: write NODE=WEIGHT with a weight of 0 or more, as in fra1=3", b)
+	}
+	*a = Assignment{director.NodeID(node), w}
+	return nil
+}
+
+func rowOf(all []Assignment) (map[director.NodeID]float64, error) {
+	row := map[director.NodeID]float64{}
+	for _, a := range all {
+		if _, twice := row[a.Node]; twice {
+			return nil, fmt.Errorf("%s is given two weights; give it one", a.Node)
+		}
+		row[a.Node] = a.Weight
+	}
+	return row, nil
+}
+
+type weightsSetCmd struct {
+	Region  string       `arg:"" completion:"regions" help:"The region."`
+	Weights []Assignment `arg:"" name:"node=weight" completion:"weights" help:"The whole row: a node that is not named gets none of the region's listeners."`
+	Preview bool         `help:"Only show what would become of it."`
+	IfMatch string       `name:"if-match" placeholder:"VERSION" help:"Set it only if the region still has this version, as weights get --json shows it."`
+	Reason
+	Term
+	Query
+}
+
+// Run shows the present listeners before and after, and sets the row.
+func (c *weightsSetCmd) Run(ctx context.Context, t *Terminal) error {
+	row, err := rowOf(c.Weights)
+	if err != nil {
+		return err
+	}
+	e, err := editOf(c.Reason, c.Term)
+	if err != nil {
+		return err
+	}
+	r := rowEdit{Query: c.Query, region: c.Region, row: row, preview: c.Preview, version: c.IfMatch}
+	r.call = Call{Method: http.MethodPut, Body: admin.RowEdit{Edit: e, Weights: row}}
+	return r.run(ctx, t)
+}
+
+type weightsResetCmd struct {
+	Region  string `arg:"" completion:"regions" help:"The region."`
+	Preview bool   `help:"Only show what would become of it."`
+	Reason
+	Query
+}
+
+// Run shows the present listeners before and after, and takes the row back.
+func (c *weightsResetCmd) Run(ctx context.Context, t *Terminal) error {
+	r := rowEdit{Query: c.Query, region: c.Region, preview: c.Preview}
+	r.call = Call{Method: http.MethodDelete, Body: admin.Edit{Why: c.Why}}
+	return r.run(ctx, t)
+}
+
+// A rowEdit gives a region another row.
+type rowEdit struct {
+	Query
+	region  string
+	row     map[director.NodeID]float64 // nil: the file's
+	preview bool
+	version string // empty: the newest
+	call    Call
+}
+
+func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
+	s, err := e.Open(t)
+	if err != nil {
+		return err
+	}
+	var r admin.Region
+	if _, err := s.Get(ctx, regionPath(e.region), &r); err != nil {
+		return s.whichRegion(ctx, err, e.region)
+	}
+	var f forecasts
+	answer, err := f.ask(ctx, s, admin.WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{director.RegionID(e.region): e.row}})
+	if err != nil {
+		return err
+	}
+	if e.preview {
+		if e.JSON {
+			return t.JSON(answer.Body)
+		}
+		f.print(t, e.region)
+		return nil
+	}
+	e.call.Path, e.call.IfMatch = regionPath(e.region)+"/weights", cmp.Or(e.version, r.Version)
+	answer, err = s.Do(ctx, e.call, &r)
+	switch {
+	case err != nil:
+		return e.stale(t, err)
+	case e.JSON:
+		return t.JSON(answer.Body)
+	}
+	f.print(t, e.region)
+	if r.Override == nil {
+		t.say("%s has the file's row again: %s", r.ID, rowText(r.Row, r.ByLoad))
+	} else {
+		t.say("%s is now %s", r.ID, rowText(r.Row, r.ByLoad))
+	}
+	t.changed(answer)
+	return nil
+}
+
+// stale says who was faster, and what stands there now.
+func (e *rowEdit) stale(t *Terminal, err error) error {
+	refusal := RefusalOf(err)
+	if refusal == nil || refusal.Status != http.StatusPreconditionFailed {
+		return err
+	}
+	var now admin.Region
+	if json.Unmarshal(refusal.Now, &now) != nil || now.ID == "" {
+		return err
+	}
+	who := "somebody took the change of " + e.region + " back"
+	if o := now.Override; o != nil {
+		who = fmt.Sprintf("%s changed %s %s ago", o.By, e.region, t.ago(o.At))
+		if o.Why != "" {
+			who += " (" + o.Why + ")"
+		}
+	}
+	return errors.New(clean(fmt.Sprintf("nothing was set: %s; it is now %s. Look at it, and set it again", who, rowText(now.Row, now.ByLoad))))
+}

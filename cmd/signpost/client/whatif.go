@@ -1,0 +1,225 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin"
+)
+
+// WhatIfCmd shows what would become of the present listeners.
+type WhatIfCmd struct {
+	LostNode []director.NodeID   `name:"lost-node" placeholder:"NODE" completion:"nodes" help:"The node dies."`
+	LostSite []string            `name:"lost-site" placeholder:"SITE" help:"All nodes of the site die."`
+	Drain    []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node is drained."`
+	Disable  []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node is disabled."`
+	Resume   []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node gets listeners again."`
+	Row      []Proposed          `sep:"none" placeholder:"REGION:NODE=WEIGHT,..." help:"The region has this row of weights."`
+	Reset    []director.RegionID `placeholder:"REGION" completion:"regions" help:"The region has the file's row again."`
+	Query
+}
+
+// Proposed is a row of weights as it is written in one word, "de:fra1=3,ams1=1".
+type Proposed struct {
+	Region director.RegionID
+	Row    map[director.NodeID]float64
+}
+
+// UnmarshalText reads "de:fra1=3,ams1=1".
+func (p *Proposed) UnmarshalText(b []byte) error {
+	region, list, ok := strings.Cut(string(b), ":")
+	if !ok || region == "" || list == "" {
+		return fmt.Errorf("%q: write REGION:NODE=WEIGHT,NODE=WEIGHT as in de:fra1=3,ams1=1", b)
+	}
+	words := strings.Split(list, ",")
+	all := make([]Assignment, len(words))
+	for i, w := range words {
+		if err := all[i].UnmarshalText([]byte(w)); err != nil {
+			return err
+		}
+	}
+	row, err := rowOf(all)
+	*p = Proposed{director.RegionID(region), row}
+	return err
+}
+
+// named lists the nodes that a question is about.
+func named(q admin.WhatIfQuestion) (all []string) {
+	for _, n := range q.LostNodes {
+		all = append(all, string(n))
+	}
+	for n := range q.Nodes {
+		all = append(all, string(n))
+	}
+	for _, row := range q.Rows {
+		for n := range row {
+			all = append(all, string(n))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Run prints the forecasts.
+func (c *WhatIfCmd) Run(ctx context.Context, t *Terminal) error {
+	q, err := c.question()
+	if err != nil {
+		return err
+	}
+	s, err := c.Open(t)
+	if err != nil {
+		return err
+	}
+	var f forecasts
+	answer, err := f.ask(ctx, s, q)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.JSON(answer.Body)
+	}
+	f.print(t)
+	return nil
+}
+
+func (c *WhatIfCmd) question() (admin.WhatIfQuestion, error) {
+	q := admin.WhatIfQuestion{
+		Rows:  map[director.RegionID]map[director.NodeID]float64{},
+		Nodes: map[director.NodeID]store.NodeState{}, LostNodes: c.LostNode, LostSites: c.LostSite,
+	}
+	for _, r := range c.Row {
+		if _, twice := q.Rows[r.Region]; twice {
+			return q, fmt.Errorf("%s is given two rows; give it one", r.Region)
+		}
+		q.Rows[r.Region] = r.Row
+	}
+	for _, region := range c.Reset {
+		if _, twice := q.Rows[region]; twice {
+			return q, fmt.Errorf("%s is given two rows; give it one", region)
+		}
+		q.Rows[region] = nil
+	}
+	for state, nodes := range map[store.NodeState][]director.NodeID{store.NodeDrained: c.Drain, store.NodeDisabled: c.Disable, "": c.Resume} {
+		for _, n := range nodes {
+			if _, twice := q.Nodes[n]; twice {
+				return q, fmt.Errorf("%s is given two states; give it one", n)
+			}
+			q.Nodes[n] = state
+		}
+	}
+	return q, nil
+}
+
+// forecasts are the answer of /api/v1/whatif.
+type forecasts struct {
+	Now  director.Forecast `json:"now"`
+	Then director.Forecast `json:"then"`
+}
+
+func (f *forecasts) ask(ctx context.Context, s *Session, q admin.WhatIfQuestion) (Answer, error) {
+	answer, err := s.Do(ctx, Call{Method: http.MethodPost, Path: "/api/v1/whatif", Body: q}, f)
+	if err != nil {
+		err = s.whichNode(ctx, err, named(q)...)
+		for _, region := range slices.Sorted(maps.Keys(q.Rows)) {
+			err = s.whichRegion(ctx, err, string(region))
+		}
+		return Answer{}, err
+	}
+	return answer, nil
+}
+
+// print shows the regions given, or those whose shares change, and all nodes.
+func (f *forecasts) print(t *Terminal, regions ...string) {
+	shares := newTable("REGION", "NODE", ">SHARE NOW", ">THEN")
+	for _, now := range f.Now.Regions {
+		i := slices.IndexFunc(f.Then.Regions, func(r director.RegionForecast) bool { return r.Region == now.Region })
+		if i < 0 || len(regions) > 0 && !slices.Contains(regions, string(now.Region)) {
+			continue
+		}
+		then := f.Then.Regions[i]
+		if len(regions) == 0 && sameShares(now.Shares, then.Shares) {
+			continue
+		}
+		name := string(now.Region)
+		for _, n := range nodesOf(now.Shares, then.Shares) {
+			shares.add(name, n, percent(shareOf(now.Shares, n)), percent(shareOf(then.Shares, n)))
+			name = ""
+		}
+	}
+	if len(shares.rows) > 0 {
+		shares.print(t)
+		t.say("")
+	}
+	f.printNodes(t)
+	t.say("")
+	t.say("%d listeners; without a seat below target: %d now, %d then; below limit: %d now, %d then",
+		f.Now.Listeners, f.Now.BeyondTarget, f.Then.BeyondTarget, f.Now.BeyondLimit, f.Then.BeyondLimit)
+	if f.Then.Unbounded {
+		t.say("some may use a node that has no limit that anybody knows: it is taken to hold any number")
+	}
+}
+
+// nodesOf lists the nodes that have a share in one of them, those of the first first.
+func nodesOf(lists ...[]director.NodeShare) (all []director.NodeID) {
+	for _, list := range lists {
+		for _, s := range list {
+			if !slices.Contains(all, s.Node) {
+				all = append(all, s.Node)
+			}
+		}
+	}
+	return all
+}
+
+func shareOf(all []director.NodeShare, id director.NodeID) float64 {
+	if i := slices.IndexFunc(all, func(s director.NodeShare) bool { return s.Node == id }); i >= 0 {
+		return all[i].Share
+	}
+	return 0
+}
+
+// sameShares says that nobody would see a difference.
+func sameShares(a, b []director.NodeShare) bool {
+	const visible = 0.0005 // as percent shows them
+	return !slices.ContainsFunc(nodesOf(a, b), func(n director.NodeID) bool {
+		return math.Abs(shareOf(a, n)-shareOf(b, n)) >= visible
+	})
+}
+
+func (f *forecasts) printNodes(t *Terminal) {
+	out := newTable("NODE", "STATE", ">LISTENERS", ">THEN", ">TARGET", ">LIMIT", ">OF ALL NEW", ">THEN", "")
+	then := map[director.NodeID]director.NodeForecast{}
+	for _, n := range f.Then.Nodes {
+		then[n.Node] = n
+	}
+	for _, now := range f.Now.Nodes {
+		n, there := then[now.Node]
+		if !there {
+			out.add(now.Node, cell{"lost", red}, now.Listeners, "-", orDash(now.Target), orDash(now.Limit), percent(now.Share), "-", "")
+			continue
+		}
+		state := cell{now.State.String(), plain}
+		if n.State != now.State {
+			state = cell{now.State.String() + " -> " + n.State.String(), yellow}
+		}
+		out.add(now.Node, state, now.Listeners, n.Listeners, orDash(n.Target), orDash(n.Limit), percent(now.Share), percent(n.Share), beyond(n))
+	}
+	out.print(t)
+}
+
+func beyond(n director.NodeForecast) cell {
+	switch {
+	case n.Limit > 0 && n.Listeners >= n.Limit:
+		return cell{"at its limit", red}
+	case n.Target > 0 && n.Listeners > n.Target:
+		return cell{"above target", yellow}
+	}
+	return cell{}
+}

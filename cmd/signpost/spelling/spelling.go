@@ -1,0 +1,56 @@
+// Package spelling proposes the word that was probably meant.
+package spelling
+
+import (
+	"fmt"
+	"strings"
+)
+
+// mostKnown is how many words are named where none is near.
+const mostKnown = 12
+
+// Hint proposes the known word that is nearest to a misspelt one, without regard
+// to case, or names those that there are. It begins with a semicolon, to stand
+// behind an error; of no known word there is nothing to say.
+func Hint(word string, known []string) string {
+	best, distance := "", 1+max(1, len(word)/3)
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
+	case len(known) == 0:
+		return ""
+	case len(known) > mostKnown:
+		return fmt.Sprintf("; known here: %s and %d more", strings.Join(known[:mostKnown], ", "), len(known)-mostKnown)
+	default:
+		return "; known here: " + strings.Join(known, ", ")
+	}
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that turn a into b (optimal string alignment).
+func editDistance(a, b string) int {
+	before, last, row := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(row[j-1]+1, last[j]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, make([]int, len(b)+1)
+	}
+	return last[len(b)]
+}
