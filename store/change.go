@@ -66,15 +66,12 @@ func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, 
 		if err != nil {
 			return Change{}, err
 		}
-		if err := o.Validate(); err != nil {
-			return Change{}, fmt.Errorf("the edit is refused: %w", err)
-		}
 		if c.Entries = diff(base, o); len(c.Entries) == 0 {
 			return Change{Revision: base.Revision}, nil
 		}
 		o.History = base.History
 		o.remember(c)
-		_, err = s.Edit(ctx, base.Revision, o)
+		_, err = s.edit(ctx, base.Revision, o)
 		switch {
 		case err == nil:
 			return c, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/store/memstore"
 )
 
 var anna = store.Author{By: "anna", Why: "maintenance"}
@@ -268,6 +269,35 @@ func TestChangesWakes(t *testing.T) {
 		pass(tick)
 		if !isClosed(declared) {
 			t.Error("another configuration is not told")
+		}
+	})
+}
+
+func TestStatusTellsLag(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUnwell(t, well)
+		a, b := start(t, store.SyncerConfig{Store: join(t, u.Store.(*memstore.Store))}), start(t, store.SyncerConfig{Store: u})
+		pass(2 * tick)
+		if st := a.Status(); st.PeerAge <= 0 || st.PeerAge > 2*tick || st.EditLag != 0 {
+			t.Errorf("the other's age is %v, the lag %v", st.PeerAge, st.EditLag)
+		}
+		u.set(away)
+		pass(time.Second)
+		if age := a.Status().PeerAge; age < 500*time.Millisecond || age > time.Second+2*tick {
+			t.Errorf("the age of one that is away for a second is %v", age)
+		}
+		change(t, a, anna, weigh("world", 2))
+		pass(300 * time.Millisecond)
+		u.set(well)
+		pass(2 * tick)
+		if lag := b.Status().EditLag; lag < 300*time.Millisecond || lag > time.Second {
+			t.Errorf("the lag of an edit that came after 300 ms is %v", lag)
+		}
+		b.stop()
+		pass(store.DirectorLife + 2*tick)
+		if age := a.Status().PeerAge; age != 0 {
+			t.Errorf("the age of nobody is %v", age)
 		}
 	})
 }

@@ -23,11 +23,19 @@ type Status struct {
 
 	Syncs, Failures int64         // exchanges with the store, and those of them that failed
 	Exchange        time.Duration // how long the newest of them took
+	// PeerAge is since when the live director that is furthest behind was last heard
+	// of, when the store last answered: the age of what others' counts are. 0: alone.
+	PeerAge time.Duration
+	// EditLag is how long the newest edit took from the director that made it until
+	// this one knew it; 0: there was none since the first snapshot. Between two
+	// directors it is as exact as both know the store's clock.
+	EditLag time.Duration
 
 	Director  Director   // this one, as it is offered
 	Directors []Director // live ones in the last Picture, with this one
 	Revision  Revision   // of the overlay that the snapshot obeys
 	Effects   []Effect   // what became of the overlay's entries
+	Problems  []string   // what is wrong in the store, without keeping it from working
 }
 
 // Status returns how the Syncer is doing now. The slices are not to be changed.
@@ -43,6 +51,11 @@ func (s *Syncer) Status() Status {
 	}
 	if !s.synced.IsZero() {
 		st.PictureAge = now.Sub(s.synced)
+	}
+	if d, ok := s.cfg.Store.(Doctor); ok {
+		for _, p := range d.Problems() {
+			st.Problems = append(st.Problems, p.Key+": "+p.Detail)
+		}
 	}
 	return st
 }
@@ -80,7 +93,12 @@ func (s *Syncer) back(p Picture) {
 	news, away := false, time.Duration(0)
 	s.update(func(st *Status) {
 		now := s.cfg.Now()
-		s.synced, st.Directors = now, p.Directors
+		s.synced, st.Directors, st.PeerAge = now, p.Directors, 0
+		for _, d := range p.Directors {
+			if d.ID != s.cfg.Director {
+				st.PeerAge = max(st.PeerAge, p.Now.Sub(d.Seen))
+			}
+		}
 		if news = st.Degraded; news {
 			away = now.Sub(st.Since)
 			st.Degraded, st.Since, st.Error = false, now, ""

@@ -109,6 +109,19 @@ type Director struct {
 	Seen      time.Time      `json:"seen,omitzero"`    // its last Sync; set by the store
 }
 
+// A Problem is something about a store, or in it, that a handle passes over.
+type Problem struct {
+	Key    string    `json:"key"` // where it is, in the store's own words
+	Detail string    `json:"detail"`
+	Since  time.Time `json:"since"` // by this director's clock
+}
+
+// A Doctor is a [Store] that knows of problems with itself.
+type Doctor interface {
+	// Problems returns what is wrong without keeping the store from working, by key.
+	Problems() []Problem
+}
+
 // A Count is how many listeners one director sent to a node within the bucket
 // of BucketWidth that begins at At. The number is absolute: it is written again,
 // not added to.

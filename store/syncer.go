@@ -215,10 +215,9 @@ func (s *Syncer) Overlay() Overlay {
 	return s.overlay
 }
 
-// Edit replaces the overlay in the store, by compare-and-set as told at [Store],
-// and at this director. An o that fails [Overlay.Validate] is refused. After a
-// success Overlay returns o, and the next View, some milliseconds later, obeys it.
-func (s *Syncer) Edit(ctx context.Context, at Revision, o Overlay) (Revision, error) {
+// edit replaces the overlay in the store, by compare-and-set as told at [Store],
+// and at this director. An o that fails [Overlay.Validate] is refused.
+func (s *Syncer) edit(ctx context.Context, at Revision, o Overlay) (Revision, error) {
 	if err := o.Validate(); err != nil {
 		return 0, fmt.Errorf("the edit is refused: %w", err)
 	}
@@ -243,6 +242,7 @@ func (s *Syncer) adopt(o Overlay) {
 	held := s.overlay
 	if o.Revision >= held.Revision {
 		s.overlay = o
+		s.noteLag(held, o)
 	}
 	s.mu.Unlock()
 	switch {
@@ -252,5 +252,16 @@ func (s *Syncer) adopt(o Overlay) {
 	case o.Revision == held.Revision && !reflect.DeepEqual(o, held):
 		s.changed.ring()
 		s.cfg.Log.Warn("the store has another overlay under the same revision, and the store's stands", "revision", o.Revision)
+	}
+}
+
+// noteLag notes how long an edit took to come here, if that is what makes o follow
+// held. s.mu is held.
+func (s *Syncer) noteLag(held, o Overlay) {
+	if s.built.IsZero() || o.Revision != held.Revision+1 || len(o.History) == 0 {
+		return
+	}
+	if last := o.History[len(o.History)-1]; last.Revision == o.Revision {
+		s.status.EditLag = max(0, s.Now().Sub(last.At))
 	}
 }

@@ -332,9 +332,11 @@ func TestStateDir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memory(t)
 		d := start(t, store.SyncerConfig{Store: first, StateDir: dir})
-		if _, err := d.Edit(t.Context(), 0, drain("n1", store.NodeDrained)); err != nil {
-			t.Fatal(err)
-		}
+		change(t, d, store.Author{By: "anna", Why: "<b> & \u00fc"}, func(o *store.Overlay) error {
+			*o = drain("n1", store.NodeDrained)
+			return nil
+		})
+		made := d.Overlay()
 		d.stop() // at once: the copy must be complete all the same
 		if b, err := os.ReadFile(copyAt); err != nil || !strings.Contains(string(b), "drained") {
 			t.Fatalf("the copy holds %q, %v", b, err)
@@ -354,6 +356,9 @@ func TestStateDir(t *testing.T) {
 		pass(tick)
 		if st := d.Status(); d.View().Node(0).State != director.Drained || !st.Degraded || st.Revision != 1 {
 			t.Errorf("without a store the copy is not in force: %+v", st)
+		}
+		if diff := cmp.Diff(made, d.Overlay()); diff != "" || len(made.History) != 1 {
+			t.Errorf("the copy, with its history (-want +got):\n%s", diff)
 		}
 		// The store comes back empty: it is filled again.
 		unwell.set(well)

@@ -33,6 +33,9 @@ var (
 	descSyncErrors  = fleetDesc("store_sync_errors_total", "Exchanges with the store that failed.")
 	descSyncSeconds = fleetDesc("store_sync_duration_seconds", "How long the newest exchange with the store took.")
 	descRoundTrips  = fleetDesc("store_round_trips_total", "Times that the store was asked something over the network.")
+	descPeerAge     = fleetDesc("store_peer_age_seconds", "Age of what the live director that is furthest behind last told the store, when that last answered; 0: there is no other.")
+	descEditLag     = fleetDesc("overlay_lag_seconds", "How long the newest edit took from the director that made it until this one knew it; 0: there was none yet.")
+	descProblems    = fleetDesc("store_problems", "Things in the store that are not as they should be and are passed over.")
 	descDirectors   = fleetDesc("directors", "Directors that live, this one among them.")
 	descRevision    = fleetDesc("overlay_revision", "Revision of the operators' changes that are in force.")
 	descSuspects    = fleetDesc("suspects_itself", "1 while this director does not trust its own probes, because most nodes failed for it at once.")
@@ -51,6 +54,7 @@ var (
 func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descBuild, descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
+		descPeerAge, descEditLag, descProblems,
 		descDirectors, descRevision, descSuspects,
 		descNodeUp, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
 	} {
@@ -79,6 +83,9 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	if s, ok := m.store.(interface{ RoundTrips() uint64 }); ok {
 		count(descRoundTrips, float64(s.RoundTrips()))
 	}
+	gauge(descPeerAge, st.PeerAge.Seconds())
+	gauge(descEditLag, st.EditLag.Seconds())
+	gauge(descProblems, float64(len(st.Problems)))
 	gauge(descDirectors, float64(max(1, len(st.Directors))))
 	gauge(descRevision, float64(st.Revision))
 	gauge(descSuspects, oneIf(st.Suspect != ""))

@@ -7,14 +7,9 @@ import (
 	"slices"
 	"sync"
 	"time"
-)
 
-// A Problem is something in Redis, or about it, that this director passes over.
-type Problem struct {
-	Key    string    `json:"key"` // of Redis, and the field in it
-	Detail string    `json:"detail"`
-	Since  time.Time `json:"since"` // by this director's clock
-}
+	"github.com/signpost-fm/signpost/store"
+)
 
 // problems are details by key.
 type problems map[string]string
@@ -25,7 +20,7 @@ type problemList struct {
 	log *slog.Logger
 
 	mu  sync.Mutex
-	all map[string]Problem
+	all map[string]store.Problem // by the key in Redis, and the field in it
 }
 
 // set replaces the problems of a kind that has the keys in found and those for
@@ -43,13 +38,13 @@ func (l *problemList) set(found problems, of func(key string) bool) {
 		if have, ok := l.all[key]; ok && have.Detail == detail {
 			continue
 		}
-		l.all[key] = Problem{key, detail, time.Now()}
+		l.all[key] = store.Problem{Key: key, Detail: detail, Since: time.Now()}
 		l.log.Warn("something in Redis is not as it should be, and is passed over", "key", key, "detail", detail)
 	}
 }
 
-func (l *problemList) list() []Problem {
+func (l *problemList) list() []store.Problem {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.SortedFunc(maps.Values(l.all), func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
+	return slices.SortedFunc(maps.Values(l.all), func(a, b store.Problem) int { return cmp.Compare(a.Key, b.Key) })
 }

@@ -52,7 +52,7 @@ func Open(c Config) (*Store, error) {
 		client:   client,
 		scripts:  scriptsWith(luaClock),
 		trips:    trips,
-		problems: &problemList{log: c.log(), all: map[string]Problem{}},
+		problems: &problemList{log: c.log(), all: map[string]store.Problem{}},
 		turn:     make(chan struct{}, 1),
 		others:   others{},
 
@@ -68,9 +68,9 @@ func Open(c Config) (*Store, error) {
 // Waiting for hints does not count.
 func (s *Store) RoundTrips() uint64 { return s.trips.Load() }
 
-// Problems returns what is wrong in Redis without keeping it from working, by
-// key. Each is logged once, when it appears and when it is gone.
-func (s *Store) Problems() []Problem { return s.problems.list() }
+// Problems implements [store.Doctor]: what is wrong in Redis. Each is logged once,
+// when it appears and when it is gone.
+func (s *Store) Problems() []store.Problem { return s.problems.list() }
 
 // Sync implements [store.Store].
 func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) {

@@ -28,6 +28,10 @@ func testCompareAndSet(t *testing.T, b *backend) {
 		Rules:    []store.Rule{{ID: "z", Rule: json.RawMessage(`{"agent":"a*"}`), Stamp: stamp}, {ID: "a", Rule: json.RawMessage(`[1]`), Stamp: stamp}},
 		Notes:    []store.Note{{ID: "n", About: "nodes/n1", Text: "new \"disk\" <ü>\n", Stamp: stamp}},
 	}
+	o.History = []store.Change{{
+		Revision: 1, By: "anna", At: day, Why: "maintenance", Undoes: 7, Unknown: map[string]json.RawMessage{"via": json.RawMessage(`"api"`)},
+		Entries: []store.EntryChange{{Entry: "rules/z", Before: json.RawMessage(`{"id":"z"}`), Next: "a"}, {Entry: "rows/de", After: json.RawMessage(`{"x":[1]}`)}},
+	}}
 	edit(t, first, 0, o)
 	o.Revision = 1
 	for i, s := range []store.Store{first, second} {

@@ -112,10 +112,10 @@ func note(at store.Revision, text string) store.Overlay {
 
 var (
 	// Bytes of raw JSON may be written otherwise, and an empty list is no list.
-	sameJSON = cmp.Transformer("json", func(m json.RawMessage) (v any) {
+	sameJSON = cmp.FilterValues(func(a, b json.RawMessage) bool { return len(a)+len(b) > 0 }, cmp.Transformer("json", func(m json.RawMessage) (v any) {
 		_ = json.Unmarshal(m, &v)
 		return v
-	})
+	}))
 	same   = cmp.Options{cmpopts.EquateEmpty(), sameJSON}
 	noSeen = cmp.Options{same, cmpopts.IgnoreFields(store.Director{}, "Seen")}
 	noNow  = cmp.Options{noSeen, cmpopts.IgnoreFields(store.Picture{}, "Now")}

@@ -62,6 +62,7 @@ func (a *API) Status() (StatusAnswer, error) {
 		trouble(!same, "director %s has another configuration file", d.ID)
 		trouble(d.Suspect != "" && d.ID != st.Director.ID, "director %s suspects its own network: %s", d.ID, d.Suspect)
 	}
+	out.Problems = append(out.Problems, st.Problems...)
 	for _, e := range st.Effects {
 		trouble(e.Kind == store.Skipped, "%s is left out: %s", e.Entry, e.Detail)
 	}
