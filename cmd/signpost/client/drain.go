@@ -54,7 +54,7 @@ func (c *DrainCmd) Run(ctx context.Context, t *Terminal) error {
 	}
 	if c.Wait {
 		var last Answer
-		if n, last, err = c.wait(ctx, t, s, n); err != nil {
+		if n, last, err = c.wait(ctx, t, s); err != nil {
 			return err
 		}
 		answer.Body = last.Body
@@ -127,7 +127,7 @@ const (
 
 // wait asks until the node is safe to terminate. A director that is away for a
 // while does not end it.
-func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session, n admin.Node) (admin.Node, Answer, error) {
+func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (admin.Node, Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	path := nodePath(c.Node)
@@ -138,18 +138,19 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session, n admin.No
 	defer tick.Stop()
 	trouble, left, safe := "", -1, 0
 	for {
+		var n admin.Node
 		answer, err := s.Get(ctx, path, &n)
 		switch {
 		case RefusalOf(err) != nil:
-			return n, Answer{}, err
+			return n, answer, err
 		case ctx.Err() != nil:
 		case err != nil:
 			if err.Error() != trouble {
-				fmt.Fprintln(t.Err, clean(err.Error()))
+				fmt.Fprintln(t.Err, Clean(err.Error()))
 			}
 			trouble, safe = err.Error(), 0
 		case !n.Drained:
-			return n, Answer{}, fmt.Errorf("%s is drained no more: somebody has resumed it; `signpost history` says who", c.Node)
+			return n, answer, fmt.Errorf("%s is drained no more: somebody has resumed it; `signpost history` says who", c.Node)
 		default:
 			if n.Used != left {
 				fmt.Fprintf(t.Err, "%s: %d left\n", clean(c.Node), n.Used)
@@ -164,11 +165,20 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session, n admin.No
 		}
 		select {
 		case <-ctx.Done():
-			if n.Used == 0 {
-				return n, Answer{}, fmt.Errorf("%s does not tell how many listen there, so that nobody knows when it is empty; it stays drained", c.Node)
-			}
-			return n, Answer{}, fmt.Errorf("%s still has %d listeners after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, n.Used, c.Timeout, c.Node)
+			return n, answer, c.late(left)
 		case <-tick.C:
 		}
 	}
+}
+
+// late says why the waiting ended; left is how many listen there still, below 0 if
+// no director said.
+func (c *DrainCmd) late(left int) error {
+	switch {
+	case left < 0:
+		return fmt.Errorf("no director said within %v how many listen at %s; it is drained all the same", c.Timeout, c.Node)
+	case left == 0:
+		return fmt.Errorf("%s is not known to be empty after %v, perhaps because its server does not tell who listens; it stays drained", c.Node, c.Timeout)
+	}
+	return fmt.Errorf("%s still has %d listeners after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, left, c.Timeout, c.Node)
 }

@@ -211,8 +211,8 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var r admin.Region
-	if _, err := s.Get(ctx, regionPath(e.region), &r); err != nil {
+	var seen admin.Region
+	if _, err := s.Get(ctx, regionPath(e.region), &seen); err != nil {
 		return s.whichRegion(ctx, err, e.region)
 	}
 	var f forecasts
@@ -227,7 +227,8 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 		f.print(t, e.region)
 		return nil
 	}
-	e.call.Path, e.call.IfMatch = regionPath(e.region)+"/weights", cmp.Or(e.version, r.Version)
+	e.call.Path, e.call.IfMatch = regionPath(e.region)+"/weights", cmp.Or(e.version, seen.Version)
+	var r admin.Region
 	answer, err = s.Do(ctx, e.call, &r)
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -147,7 +148,7 @@ func (f *forecasts) print(t *Terminal, regions ...string) {
 		if len(regions) == 0 && sameShares(now.Shares, then.Shares) {
 			continue
 		}
-		name := string(now.Region)
+		name := cmp.Or(string(now.Region), "(none)")
 		for _, n := range nodesOf(now.Shares, then.Shares) {
 			shares.add(name, n, percent(shareOf(now.Shares, n)), percent(shareOf(then.Shares, n)))
 			name = ""
@@ -159,7 +160,7 @@ func (f *forecasts) print(t *Terminal, regions ...string) {
 	}
 	f.printNodes(t)
 	t.say("")
-	t.say("%d listeners; without a seat below target: %d now, %d then; below limit: %d now, %d then",
+	t.say("If the %d listeners came anew: without a seat below target %d now, %d then; below limit %d now, %d then",
 		f.Now.Listeners, f.Now.BeyondTarget, f.Then.BeyondTarget, f.Now.BeyondLimit, f.Then.BeyondLimit)
 	if f.Then.Unbounded {
 		t.say("some may use a node that has no limit that anybody knows: it is taken to hold any number")
