@@ -18,7 +18,7 @@ var functions = template.FuncMap{
 	"count": count[int], "hits": count[uint64], "mbit": mbit, "ago": func(t time.Time) string { return ago(t, time.Now()) },
 	"rfc": rfc, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 	"inc": func(i int) int { return i + 1 }, "title": title, "wording": wording, "bar": newBar, "nodebar": nodeBar,
-	"join": joined[director.NodeID], "percent": percent, "number": number,
+	"rate": rate, "join": joined[director.NodeID], "percent": percent, "number": number,
 }
 
 // count writes 1234567 as 1,234,567.
@@ -37,11 +37,14 @@ func count[N int | uint64](n N) string {
 }
 
 // mbit writes kbit/s as Mbit/s: 1.5, or 1,200.
-func mbit(kbit float64) string {
-	if kbit >= 99_950 {
-		return count(int(math.Round(kbit / 1000)))
+func mbit(kbit float64) string { return rate(kbit / 1000) }
+
+// rate writes how many a second: 1.5, or 1,200.
+func rate(n float64) string {
+	if n >= 99.95 {
+		return count(int(math.Round(n)))
 	}
-	return strconv.FormatFloat(kbit/1000, 'f', 1, 64)
+	return strconv.FormatFloat(n, 'f', 1, 64)
 }
 
 // percent writes a part 0..1 as whole percent, and tells little from nothing.

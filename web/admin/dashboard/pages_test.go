@@ -10,7 +10,7 @@ import (
 func TestLargePagesAreSmall(t *testing.T) {
 	t.Parallel()
 	config, reports := large()
-	r := play(t, config, reports, nil)
+	r := play(t, config, reports)
 	for _, path := range []string{"/", "/weights", "/clients", "/mounts", "/history", "/explain"} {
 		resp, err := http.Get(r.URL + path)
 		if err != nil {

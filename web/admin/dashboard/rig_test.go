@@ -38,8 +38,8 @@ type rig struct {
 	syncer *store.Syncer
 }
 
-// play serves the dashboard of a fleet; explain may be nil.
-func play(t *testing.T, config director.Config, reports func(time.Time) []director.Report, more func(*admin.Config)) *rig {
+// play serves the dashboard of a fleet.
+func play(t *testing.T, config director.Config, reports func(time.Time) []director.Report) *rig {
 	t.Helper()
 	kept, err := memstore.Open(memstore.Config{})
 	if err != nil {
@@ -61,11 +61,8 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 	c := admin.Config{
 		Syncer: syncer, Version: "test", Store: "memory", PublicURL: func() string { return "http://radio.example" },
 		Explain: func(q admin.Question) any { return explained(syncer.View(), q) },
-		Rules:   rules, Clients: clients,
+		Rules:   rules, Clients: clients, Traffic: traffic(time.Now()),
 		Dashboard: dashboard.New,
-	}
-	if more != nil {
-		more(&c)
 	}
 	api, err := admin.New(c)
 	if err != nil {
@@ -191,10 +188,10 @@ func station() (director.Config, func(time.Time) []director.Report) {
 }
 
 // operated is a station that operators have been at.
-func operated(t *testing.T, more func(*admin.Config)) *rig {
+func operated(t *testing.T) *rig {
 	t.Helper()
 	config, reports := station()
-	r := play(t, config, reports, more)
+	r := play(t, config, reports)
 	for _, e := range []struct {
 		by, why string
 		until   time.Duration
@@ -239,6 +236,18 @@ func clients() []admin.Client {
 			Suggestion: &admin.RuleSuggestion{Rule: json.RawMessage(`{"name":"KitchenRadio","user_agent":"KitchenRadio*","answer":"proxy","or_redirect":true}`)}},
 		{Family: "VLC", Example: "VLC/3.0.18 LibVLC/3.0.18", Requests: 18230, First: 18000, Again: 200, Next: 20,
 			Suggestion: &admin.RuleSuggestion{Rule: json.RawMessage(`{"name":"VLC","user_agent":"VLC*","answer":"proxy","or_redirect":true}`)}},
+	}
+}
+
+// traffic counts what comes since begin.
+func traffic(begin time.Time) func() admin.Traffic {
+	return func() admin.Traffic {
+		s := uint64(time.Since(begin).Milliseconds())
+		return admin.Traffic{
+			Answers: map[string]uint64{"redirect": s * 62 / 1000, "m3u": s * 9 / 1000, "pls": s * 3 / 1000, "proxy": s * 6 / 1000, "json": s * 4 / 1000},
+			Nodes:   map[director.NodeID]uint64{"fra1": s * 28 / 1000, "ams1": s * 20 / 1000, "nyc1": s * 14 / 1000},
+			Regions: map[director.RegionID]uint64{"de": s * 38 / 1000, "nl": s * 20 / 1000, "americas": s * 14 / 1000},
+		}
 	}
 }
 

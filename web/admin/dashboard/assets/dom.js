@@ -30,8 +30,8 @@ export function make(spec, ...children) {
 
 export const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 export const count = (n) => grouped.format(n);
-export const rate = (n) => (n >= 100 ? count(n) : n.toFixed(1));
-export const mbit = (kbit) => (kbit >= 99_950 ? count(kbit / 1000) : (kbit / 1000).toFixed(1));
+export const rate = (n) => (n >= 99.95 ? count(n) : n.toFixed(1));
+export const mbit = (kbit) => rate(kbit / 1000);
 export const percent = (part) => (part > 0 && part < 0.01 ? '<1' : String(Math.round(part * 100)));
 
 export function ago(then, now = Date.now()) {

@@ -174,7 +174,8 @@ export function fleet() {
   document.addEventListener('click', async (e) => {
     const b = e.target.closest('#nodes [data-do]');
     if (!b) return;
-    const n = nodes.get(b.closest('tr').dataset.id);
+    const { id } = b.closest('tr').dataset;
+    const n = nodes.get(id) ?? await attempt(() => api('GET', `/nodes/${encodeURIComponent(id)}`));
     if (n) await changeNode(n, b.dataset.do);
   });
   index();

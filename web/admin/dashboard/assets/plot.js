@@ -99,10 +99,10 @@ export function plot() {
     attr(canvas, 'aria-label', `Decisions per second, stacked: ${rate(now)} now. ` + all.map((s) => `${s.name} ${rate(s.values.at(-1) || 0)}`).join(', '));
   }
 
-  /** nice is the next of 1, 2, 5, 10, … that is not below v. */
+  /** nice is the next round number that is not below v, of which half is round, too. */
   function nice(v) {
     const size = 10 ** Math.floor(Math.log10(v));
-    return [1, 2, 5, 10].find((m) => m * size >= v) * size;
+    return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].find((m) => m * size >= v) * size;
   }
 
   handlers.traffic = (t) => {
