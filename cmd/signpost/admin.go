@@ -19,7 +19,8 @@ import (
 
 const (
 	adminHeaderTimeout = 5 * time.Second
-	adminWriteTimeout  = 30 * time.Second
+	adminTimeout       = 30 * time.Second // for reading a request, and for answering
+	adminIdleTimeout   = 2 * time.Minute
 )
 
 // openAdmin opens the operators' side.
@@ -37,6 +38,7 @@ func (d *service) openAdmin(s *settings) error {
 		},
 		Dashboard: dashboard.New,
 		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
+		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		PublicURL: func() string { return d.settings.Load().policy.PublicURL },
 		Version:   buildVersion(),
 		Store:     "memory",
@@ -62,14 +64,22 @@ func (d *service) openAdmin(s *settings) error {
 		return fmt.Errorf("listen for operators: %w; is another program there? choose another address under admin.listen or with --admin", err)
 	}
 	d.admin = l.Addr()
+	answer := func(s *http.Server, l net.Listener) error { return s.Serve(l) }
+	if s.Admin.CertFile != "" {
+		if err := d.openCertificates(&d.adminCerts, "admin", (*settings).adminCertificate); err != nil {
+			return errors.Join(err, l.Close())
+		}
+		answer = func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: adminHeaderTimeout, WriteTimeout: adminWriteTimeout,
+		Handler: h, TLSConfig: d.adminCerts.config("h2", "http/1.1"),
+		ReadHeaderTimeout: adminHeaderTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: adminIdleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	d.closing.add("admin", server.Shutdown)
 	d.closing.run("events for operators", h.Run)
 	d.serve("operators", l, func(l net.Listener) error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := answer(server, l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

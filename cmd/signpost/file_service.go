@@ -13,7 +13,7 @@ type listenSection struct {
 	HTTP []string `yaml:"http" default:":8000"`
 	// Addresses for HTTPS. They need `cert_file` and `key_file`.
 	HTTPS []string `yaml:"https"`
-	// The certificate chain in PEM. It is read again on reload.
+	// The certificate chain in PEM. It follows the file.
 	CertFile string `yaml:"cert_file"`
 	// Its private key in PEM.
 	KeyFile string `yaml:"key_file"`
@@ -208,4 +208,10 @@ type adminSection struct {
 	TokenFile string `yaml:"token_file"`
 	// A file with any number of tokens, one a line: a name, a role (`agent`, `view` or `operate`) and the token's SHA-256 in hexadecimal, as `sha256sum` prints it of the token without a newline. It is read again on reload.
 	TokensFile string `yaml:"tokens_file"`
+	// The certificate chain of `listen` in PEM, for https. It follows the file. Without it, operators come by plain http.
+	CertFile string `yaml:"cert_file"`
+	// Its private key in PEM.
+	KeyFile string `yaml:"key_file"`
+	// How many listeners may be left on a drained node that is safe to terminate.
+	SafeBelow int `yaml:"safe_below" default:"0"`
 }

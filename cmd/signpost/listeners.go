@@ -1,11 +1,9 @@
 package main
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
-	"sync/atomic"
 )
 
 // listeners checks where listeners are to come in.
@@ -28,40 +26,10 @@ func (c *converter) listeners() {
 	if c.Admin.Listen != "" {
 		check(c.Admin.Listen, "admin", "listen")
 	}
-	switch {
-	case len(c.Listen.HTTPS) > 0 && (c.Listen.CertFile == "" || c.Listen.KeyFile == ""):
+	if len(c.Listen.HTTPS) > 0 && (c.Listen.CertFile == "" || c.Listen.KeyFile == "") {
 		c.fail("https needs cert_file and key_file beside it", "listen", "https")
-	case (c.Listen.CertFile == "") != (c.Listen.KeyFile == ""):
-		c.fail("cert_file and key_file belong together; give both or neither", "listen", "cert_file")
-	case c.Listen.CertFile != "":
-		if _, err := c.certificate(); err != nil {
-			c.fail(err.Error(), "listen", "cert_file")
-		}
+		return
 	}
-}
-
-// certificate reads the certificate and its key.
-func (l *loaded) certificate() (*tls.Certificate, error) {
-	cert, err := tls.LoadX509KeyPair(l.path(l.Listen.CertFile), l.path(l.Listen.KeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
-	}
-	return &cert, nil
-}
-
-// certificates serves the certificate in force; a reload replaces it.
-type certificates struct {
-	current atomic.Pointer[tls.Certificate]
-}
-
-// config returns what the TLS listeners use. HTTP/2 is not offered: players do
-// not speak it, and a stream is carried over HTTP/1.
-func (c *certificates) config() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current.Load(), nil
-		},
-	}
+	c.certificate("listen", c.Listen.CertFile, c.Listen.KeyFile)
+	c.certificate("admin", c.Admin.CertFile, c.Admin.KeyFile)
 }

@@ -88,6 +88,7 @@ func different() *settings {
 	l := &loaded{}
 	l.Listen = listenSection{HTTP: []string{"a"}, HTTPS: []string{"a"}, ProxyProtocol: make([]cidrValue, 1), MaxConnections: 1}
 	l.Store.Site, l.Probe.Fall, l.Proxy.MaxListeners, l.Admin.Listen, l.StateDir = "a", 1, 1, "a", "a"
+	l.Admin.CertFile = "a"
 	return &settings{loaded: l, secret: []byte("a")}
 }
 

@@ -41,8 +41,10 @@ func (d *service) apply(s *settings) error {
 	if locator != nil {
 		d.geo.use(locator, d.log)
 	}
-	if cert, err := s.certificate(); err == nil {
-		d.certs.current.Store(cert)
+	for _, c := range []*certificates{&d.certs, &d.adminCerts} {
+		if c.files != nil {
+			c.reload(d.log)
+		}
 	}
 	d.log.Info("configuration applied", "file", s.name, "nodes", len(s.fleet.Nodes), "regions", len(s.fleet.Regions))
 	for _, key := range needRestart(old, s) {
@@ -80,6 +82,7 @@ func needRestart(old, s *settings) []string {
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
 		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
+		{"admin.cert_file", old.Admin.CertFile == "", s.Admin.CertFile == ""}, // whether there is TLS
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {

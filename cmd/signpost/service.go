@@ -43,7 +43,7 @@ type service struct {
 	reload   sync.Mutex               // one reload at a time, or one change of rules
 
 	geo   geography
-	certs certificates
+	certs certificates // of listeners
 	store store.Store
 	// copyDir is where the syncer keeps its copy of what a shared store holds; empty: nowhere.
 	copyDir string
@@ -58,6 +58,8 @@ type service struct {
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
+
+	adminCerts certificates // of operators
 }
 
 // start opens everything in the order in which it is needed. After an error,
@@ -257,11 +259,9 @@ func (d *service) openPublic(s *settings) error {
 		return d.web.Shutdown(ctx)
 	})
 	if len(s.Listen.HTTPS) > 0 {
-		cert, err := s.certificate()
-		if err != nil {
+		if err := d.openCertificates(&d.certs, "listen", (*settings).publicCertificate); err != nil {
 			return err
 		}
-		d.certs.current.Store(cert)
 	}
 	for _, addr := range s.Listen.HTTP {
 		l, err := d.open("http", addr, listenLazily)
@@ -275,7 +275,7 @@ func (d *service) openPublic(s *settings) error {
 		if err != nil {
 			return err
 		}
-		d.serve("https", tls.NewListener(d.web.Listener(l, proxies), d.certs.config()), d.web.Serve)
+		d.serve("https", tls.NewListener(d.web.Listener(l, proxies), d.certs.config("http/1.1")), d.web.Serve)
 	}
 	return nil
 }

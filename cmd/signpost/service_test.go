@@ -76,40 +76,87 @@ func writeCertificate(t *testing.T, dir string, serial int64) {
 	}
 }
 
-// TestHTTPS: a listener who comes by https is answered with the certificate in
-// force, which a reload replaces.
+// TestHTTPS: listeners and operators who come by https are answered with the
+// certificate in force, which follows its files.
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeCertificate(t, dir, 1)
 	d := startService(t, dir, `
 listen: {http: [], https: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
-admin: {listen: ""}
+admin: {listen: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
 mounts: [/live.mp3]
 rules: {scheme_mismatch: redirect}
 nodes: [{id: one, urls: "%s", kind: http}]
 `, options{})
-	ask := func() (status int, serial int64) {
+	ask := func(addr net.Addr, path string) (status int, serial int64) {
 		client := http.Client{
 			Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
-		resp, err := client.Get("https://" + d.addrs[0].String() + "/live.mp3")
+		resp, err := client.Get("https://" + addr.String() + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
 		return resp.StatusCode, resp.TLS.PeerCertificates[0].SerialNumber.Int64()
 	}
-	if status, serial := ask(); status != http.StatusFound || serial != 1 {
+	if status, serial := ask(d.addrs[0], "/live.mp3"); status != http.StatusFound || serial != 1 {
 		t.Errorf("status %d by certificate %d, want 302 by 1", status, serial)
+	}
+	if status, serial := ask(d.admin, "/api/v1/nodes"); status != http.StatusOK || serial != 1 {
+		t.Errorf("operators: status %d by certificate %d, want 200 by 1", status, serial)
+	}
+	if resp, err := http.Get("http://" + d.admin.String() + "/api/v1/nodes"); err == nil && resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("operators by plain http: %s", resp.Status)
 	}
 	writeCertificate(t, dir, 2)
 	if err := d.apply(d.settings.Load()); err != nil {
 		t.Fatal(err)
 	}
-	if _, serial := ask(); serial != 2 {
+	if _, serial := ask(d.addrs[0], "/live.mp3"); serial != 2 {
 		t.Errorf("certificate %d after the reload, want 2", serial)
+	}
+	writeCertificate(t, dir, 3)
+	for _, addr := range []net.Addr{d.addrs[0], d.admin} {
+		eventually(t, "the new certificate at "+addr.String(), func() bool { _, serial := ask(addr, "/healthz"); return serial == 3 })
+	}
+}
+
+// A certificate that cannot be used does not take the place of one that can, and
+// is told once.
+func TestCertificateThatIsBroken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeCertificate(t, dir, 1)
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	var told strings.Builder
+	log := slog.New(slog.NewTextHandler(&told, nil))
+	c := certificates{section: "admin", files: func() (string, string) { return cert, key }}
+	if fresh, err := c.load(); err != nil || !fresh {
+		t.Fatalf("%t %v", fresh, err)
+	}
+	good := c.current.Load()
+	for _, broken := range []string{"", "-----BEGIN CERTIFICATE-----"} {
+		if err := os.WriteFile(cert, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.reload(log)
+		c.reload(log)
+	}
+	if err := os.Remove(cert); err != nil {
+		t.Fatal(err)
+	}
+	c.reload(log)
+	c.reload(log)
+	if n := strings.Count(told.String(), "the old one stays"); n < 2 || n > 3 || c.current.Load() != good {
+		t.Errorf("told %d times:\n%s", n, &told)
+	}
+	writeCertificate(t, dir, 2)
+	c.reload(log)
+	c.reload(log)
+	if n := strings.Count(told.String(), "is in force"); n != 1 || c.current.Load() == good {
+		t.Errorf("told %d times:\n%s", n, &told)
 	}
 }
 

@@ -252,6 +252,7 @@ func (c *converter) bounds() {
 		{c.Listen.MaxPerKey >= 0, notNegative, []any{"listen", "max_per_key"}},
 		{c.Listen.MaxPerAddress >= 0, notNegative, []any{"listen", "max_per_address"}},
 		{c.Listen.ShutdownDelay >= 0, notNegative, []any{"listen", "shutdown_delay"}},
+		{c.Admin.SafeBelow >= 0, notNegative, []any{"admin", "safe_below"}},
 		{c.Listen.ShutdownTimeout >= 0, notNegative, []any{"listen", "shutdown_timeout"}},
 		{c.Regions.WarmUp >= 0, notNegative, []any{"regions", "warm_up"}},
 		{c.Regions.SpillAt > 0, positive, []any{"regions", "spill_at"}},

@@ -99,7 +99,7 @@ func New(c Config) (*API, error) {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
 	if c.Syncer != nil {
-		own = append(own, reserveMetrics{c.Syncer.View})
+		own = append(own, reserveMetrics{c.Syncer.View}, nodeMetrics{a})
 	}
 	for _, col := range append(own, c.Collectors...) {
 		if err := reg.Register(col); err != nil {

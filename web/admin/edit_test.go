@@ -219,6 +219,9 @@ func TestDrainAndResume(t *testing.T) {
 			t.Errorf("%s: %d %s", c.path, rec.Code, rec.Body)
 		}
 	}
+	if m := r.with("v", "GET", "/metrics", "", "").Body.String(); !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"fra1\"} 0\n") || !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"off1\"} 0\n") {
+		t.Errorf("metrics: %s", m)
+	}
 	again := decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
 	if again.Override.By != "ops" || again.Version != n.Version {
 		t.Errorf("drained twice: %+v", again.Override)

@@ -224,7 +224,7 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		from := func(addr, token string) *httptest.ResponseRecorder {
-			r := httptest.NewRequest("GET", "/api/v1/session", nil)
+			r := httptest.NewRequest(http.MethodGet, "/api/v1/session", nil)
 			r.RemoteAddr = addr
 			r.Header.Set("Authorization", "Bearer "+token)
 			rec := httptest.NewRecorder()
@@ -289,7 +289,7 @@ func TestThrottleIsBounded(t *testing.T) {
 
 func TestPagesNeedASession(t *testing.T) {
 	t.Parallel()
-	api, err := New(Config{Tokens: func() []Token { return fleetTokens }, Dashboard: func(a *API) http.Handler {
+	api, err := New(Config{Tokens: func() []Token { return fleetTokens }, Dashboard: func(*API) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, _ := IdentityOf(r)
 			fmt.Fprintf(w, "page for %s", id.Name)
@@ -304,7 +304,7 @@ func TestPagesNeedASession(t *testing.T) {
 		want                string // in the body, or where it leads
 	}{
 		{"GET", "/weights?x=1", "", 303, "/login?next=%2Fweights%3Fx%3D1"},
-		{"GET", "//evil.example/", "", 303, "/login?next=%2F%2Fevil.example%2F"},
+		{"GET", "//evil.example/", "", 303, "/login?next=%2Fevil.example%2F"},
 		{"POST", "/weights", "", 401, "token"},
 		{"GET", "/login", "", 200, "page for "},
 		{"GET", "/assets/a.js", "", 200, "page for "},

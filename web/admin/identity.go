@@ -82,7 +82,7 @@ func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
 		err := allowed(ctx)
 		var p *Problem
 		if errors.As(err, &p) && p.Status == http.StatusUnauthorized && r.Method == http.MethodGet {
-			return ctx.Redirect(http.StatusSeeOther, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()))
+			return ctx.Redirect(http.StatusSeeOther, loginPath+"?next="+url.QueryEscape("/"+strings.TrimLeft(r.URL.RequestURI(), "/")))
 		}
 		return err
 	}

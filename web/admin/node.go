@@ -44,7 +44,7 @@ type Node struct {
 
 	Drained bool `json:"drained"`
 	// SafeToTerminate says that it is drained and that no more listen, or are on
-	// the way, than the threshold.
+	// the way, than the threshold. It is false where nobody knows how many listen.
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Drain           *Drain    `json:"drain,omitempty"`    // nil: it is not drained
 	Override        *Override `json:"override,omitempty"` // what operators made of it; nil: nothing
@@ -157,13 +157,13 @@ func (d *describer) node(n int) Node {
 		out.Registered = holder(held)
 	}
 	if st.State == director.Drained {
-		out.drained(d.threshold, r, held)
+		out.drained(d.threshold, known(r, d.Built()), held)
 	}
 	return out
 }
 
 // drained fills in how far n has emptied.
-func (n *Node) drained(threshold int, r *director.Report, held *store.Heard) {
+func (n *Node) drained(threshold int, known bool, held *store.Heard) {
 	n.Since = time.Time{}
 	if n.Override != nil {
 		n.Since = n.Override.At
@@ -171,9 +171,15 @@ func (n *Node) drained(threshold int, r *director.Report, held *store.Heard) {
 	if held != nil && !held.Drained.IsZero() && (n.Since.IsZero() || held.Drained.Before(n.Since)) {
 		n.Since = held.Drained
 	}
-	known := r.Listeners >= 0 || r.Health == director.Failed
 	n.Drained, n.SafeToTerminate = true, known && n.Used <= threshold
 	n.Drain = &Drain{Since: n.Since, Left: n.Used, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
+}
+
+// known says whether a report tells how many listen now. A node that is down has
+// none; one that is not probed, or does not count, may have any number.
+func known(r *director.Report, now time.Time) bool {
+	fresh := !r.Taken.IsZero() && now.Sub(r.Taken) <= store.ReportLife
+	return fresh && (r.Listeners >= 0 || r.Health == director.Failed)
 }
 
 // carried returns the public names of the mounts that a node reports, as far as

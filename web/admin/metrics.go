@@ -1,0 +1,29 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var descSafe = prometheus.NewDesc("signpost_node_safe_to_terminate",
+	"1 if the node is drained and no more than admin.safe_below listen or are on their way, else 0.", []string{"node"}, nil)
+
+// nodeMetrics tells of nodes what [Node] reckons. There is one series a node.
+type nodeMetrics struct{ *API }
+
+// Describe implements [prometheus.Collector].
+func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descSafe }
+
+// Collect implements [prometheus.Collector].
+func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
+	all, err := m.Nodes()
+	if err != nil {
+		return // there is no snapshot yet
+	}
+	for _, n := range all.Nodes {
+		safe := 0.0
+		if n.SafeToTerminate {
+			safe = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descSafe, prometheus.GaugeValue, safe, string(n.ID))
+	}
+}
