@@ -114,6 +114,7 @@ func (t target) follow(ctx context.Context, opened, changed func()) error {
 	if err != nil {
 		return t.failed(begin, "the feed of STATS", err)
 	}
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("STATS: %s", clip(resp.Status))
 	}
