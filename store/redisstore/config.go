@@ -17,7 +17,8 @@ import (
 // Redis is waited for no longer than this. A call is one or two commands, and
 // has a connection already unless something was wrong.
 const (
-	dialTimeout   = time.Second // TLS included
+	// dialTimeout, TLS included, is less than a Syncer waits, so that its reason is told.
+	dialTimeout   = 750 * time.Millisecond
 	answerTimeout = 500 * time.Millisecond
 	callTimeout   = 2 * time.Second // for a whole Sync or Edit
 	poolSize      = 4               // a Sync and some Edits
