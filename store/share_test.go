@@ -343,3 +343,68 @@ func TestEachProbesAllWithoutStore(t *testing.T) {
 		p.wantTwoEach("when it is back", p.rigs...)
 	})
 }
+
+// TestClocksApart: directors whose clocks are 10 minutes before and behind the store's
+// agree on all there is.
+func TestClocksApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := memory(t)
+		var rigs []*rig
+		for name, ahead := range map[string]time.Duration{"a": 10 * time.Minute, "b": -10 * time.Minute} {
+			handle := shared
+			if len(rigs) > 0 {
+				handle = join(t, shared)
+			}
+			p := newProber()
+			p.ahead = ahead
+			rigs = append(rigs, start(t, store.SyncerConfig{
+				Store: handle, Director: name, Config: edges(), Prober: p, Now: func() time.Time { return time.Now().Add(ahead) },
+			}))
+		}
+		all := func(what string, want director.Reason, ids ...director.NodeID) {
+			t.Helper()
+			for _, id := range ids {
+				if got := isAt(id, rigs...); got != want.String() {
+					t.Errorf("%s: %s is %s, want %v", what, id, got, want)
+				}
+			}
+		}
+		pass(4 * tick)
+		for range 60 {
+			for _, d := range rigs {
+				d.prober.report("n1", 5)
+				d.prober.report("edge-1", -1)
+			}
+			r := edge("edge-1", "i1", 7)
+			r.Report.Taken = r.Report.Taken.Add(rigs[0].prober.ahead)
+			register(t, rigs[0], r)
+			pass(time.Second)
+			all("all is well", director.Fit, "n1", "edge-1")
+		}
+		n, _ := rigs[1].View().FindNode("n1")
+		before := rigs[1].View().Live.Used(n)
+		for range 10 {
+			v := rigs[0].View()
+			i, _ := v.FindNode("n1")
+			v.Live.Count(i)
+		}
+		pass(3 * tick)
+		if got := rigs[1].View().Live.Used(n) - before; got != 10 {
+			t.Errorf("of 10 listeners on their way, the other director sees %d", got)
+		}
+		if got := rigs[1].View().Node(n).Report; got.Taken.Sub(rigs[1].View().Built()).Abs() > 3*time.Second {
+			t.Errorf("a report of now is %v old", rigs[1].View().Built().Sub(got.Taken))
+		}
+		speak(rigs[0], "n1", 5)
+		pass(2 * tick)
+		for _, d := range rigs {
+			if got := d.prober.doubts(); len(got) != 1 {
+				t.Errorf("%s: doubts %v", d.name, got)
+			}
+			d.prober.tell(director.Report{Node: "n1", Health: director.Failed})
+		}
+		pass(2 * tick)
+		all("the node is dead for both", director.Down, "n1")
+	})
+}
