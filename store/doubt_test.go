@@ -77,8 +77,8 @@ func TestFailureIsShared(t *testing.T) {
 		for range 100 {
 			p.rigs[0].Failed("n1", "connection refused")
 			p.rigs[0].Failed("unknown", "connection refused")
+			synctest.Wait()
 		}
-		synctest.Wait()
 		want := []string{"n1: a director's stream from it failed: connection refused"}
 		if got := p.rigs[0].prober.doubts(); !slices.Equal(got, want) {
 			t.Errorf("at the director itself: %q, want %q", got, want)

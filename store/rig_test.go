@@ -99,7 +99,7 @@ type prober struct {
 	reports []director.Report
 	ahead   time.Duration // of this machine's clock
 	doubt   string        // of itself
-	doubted []string // nodes, and why
+	doubted []string      // nodes, and why
 	news    chan struct{}
 	first   chan struct{}
 }

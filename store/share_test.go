@@ -393,8 +393,14 @@ func TestClocksApart(t *testing.T) {
 		if got := rigs[1].View().Live.Used(n) - before; got != 10 {
 			t.Errorf("of 10 listeners on their way, the other director sees %d", got)
 		}
-		if got := rigs[1].View().Node(n).Report; got.Taken.Sub(rigs[1].View().Built()).Abs() > 3*time.Second {
-			t.Errorf("a report of now is %v old", rigs[1].View().Built().Sub(got.Taken))
+		picture, err := join(t, shared).Sync(t.Context(), store.Offer{Director: store.Director{ID: "reader"}})
+		if err != nil || len(picture.Reports) != 4 {
+			t.Errorf("%d reports, %v", len(picture.Reports), err)
+		}
+		for _, r := range picture.Reports {
+			if old := picture.Now.Sub(r.Taken); old.Abs() > 3*time.Second {
+				t.Errorf("a report of now, by %s, is %v old", r.By, old)
+			}
 		}
 		speak(rigs[0], "n1", 5)
 		pass(2 * tick)
