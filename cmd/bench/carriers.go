@@ -1,0 +1,165 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// proxyServerCore is where those who are measured run.
+const proxyServerCore = 0
+
+// A carrier is one who takes part: Icecast itself, or who stands in front of it.
+type carrier struct {
+	name  string
+	start func(c *proxyCmd, dir string, origin *party) (*party, error)
+	tune  tuner
+}
+
+// carriers are all who can take part.
+var carriers = []carrier{
+	{"icecast", func(_ *proxyCmd, _ string, origin *party) (*party, error) { return origin, nil }, tuneIn},
+	{"nginx", startNginx, tuneIn},
+	{"haproxy", startHAProxy, tuneIn},
+	{"httputil", startHTTPUtil, tuneIn},
+	{"signpost", signpostAs("http: ['127.0.0.1:0']", "", "http"), tuneIn},
+	{"signpost-own", signpostAs("http: ['127.0.0.1:0']", ", per_listener: true", "http"), tuneIn},
+	{"signpost-tls", signpostAs("https: ['127.0.0.1:0'], cert_file: cert.pem, key_file: key.pem", "", "https"), tuneInTLS},
+}
+
+func startNginx(_ *proxyCmd, dir string, origin *party) (*party, error) {
+	return startConfigured(dir, "nginx", []string{"-c"}, func(addr string) string {
+		return fmt.Sprintf("daemon off; master_process off; pid %s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;\n"+
+			"events { worker_connections 18000; }\nhttp { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;\n"+
+			"server { listen %s; location / { proxy_pass http://%s; proxy_buffering off; } } }\n", dir, addr, origin.addr)
+	})
+}
+
+func startHAProxy(_ *proxyCmd, dir string, origin *party) (*party, error) {
+	return startConfigured(dir, "haproxy", []string{"-db", "-f"}, func(addr string) string {
+		return fmt.Sprintf("global\n maxconn 9000\n nbthread 1\ndefaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"+
+			"frontend f\n bind %s\n default_backend b\nbackend b\n server s %s\n", addr, origin.addr)
+	})
+}
+
+// startConfigured starts a program that is told by a file where to listen; args come
+// before the file's name.
+func startConfigured(dir, program string, args []string, conf func(addr string) string) (*party, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, program+".conf")
+	if err := os.WriteFile(file, []byte(conf(addr)), 0o600); err != nil {
+		return nil, err
+	}
+	return startSilent(program, addr, program, append(args, file)...)
+}
+
+func startHTTPUtil(_ *proxyCmd, _ string, origin *party) (*party, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return start("httputil", proxyServerCore, func(line string) string { return line }, self, "peer", "reverseproxy", "--to", "http://"+origin.addr)
+}
+
+// signpostAs starts Signpost as it is shipped, but for its limits and what is given.
+func signpostAs(listen, options, scheme string) func(*proxyCmd, string, *party) (*party, error) {
+	return func(c *proxyCmd, dir string, origin *party) (*party, error) {
+		conf := "listen: {" + listen + ", max_per_key: 0, max_per_address: 0}\nadmin: {listen: '127.0.0.1:0'}\n" +
+			"mounts: [/live.mp3]\nnodes: [{id: a, urls: ['http://" + origin.addr + "'], place: DE}]\n" +
+			"proxy: {max_listeners: 20000, max_mbit: 0" + options + "}\nrules: [{answer: proxy}]\n"
+		file := filepath.Join(dir, "signpost.yaml")
+		err := errors.Join(os.WriteFile(file, []byte(conf), 0o600), writeCertificate(dir))
+		if err != nil {
+			return nil, err
+		}
+		listening := func(line string) string {
+			_, rest, _ := strings.Cut(line, "msg=listening for="+scheme+" addr=")
+			addr, _, _ := strings.Cut(rest, " ")
+			return addr
+		}
+		return start("signpost", proxyServerCore, listening, c.Signpost, "serve", "--config", file)
+	}
+}
+
+// writeCertificate makes a certificate that nobody vouches for.
+func writeCertificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	write := func(name, kind string, b []byte) error {
+		return os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600)
+	}
+	return errors.Join(write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", private))
+}
+
+// startSilent starts a server that does not say where it listens, at a known address.
+func startSilent(name, addr, program string, args ...string) (*party, error) {
+	p := &party{name: name, addr: addr, cmd: exec.Command(program, args...)}
+	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if os.Getuid() == 0 && name == "icecast" {
+		p.cmd.SysProcAttr.Credential = nobody()
+	}
+	if err := startOn(proxyServerCore, p.cmd); err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			return p, nil
+		}
+	}
+	p.stop()
+	return nil, fmt.Errorf("%s does not listen at %s", name, addr)
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// reverseProxy is what Go's standard library offers.
+func reverseProxy(to string) (http.Handler, error) {
+	u, err := url.Parse(to)
+	if err != nil {
+		return nil, err
+	}
+	return &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(u) },
+		FlushInterval: -1,
+		Transport:     &http.Transport{DialContext: (&net.Dialer{}).DialContext, DisableKeepAlives: true},
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}, nil
+}
