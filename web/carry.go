@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
 )
@@ -12,6 +13,8 @@ import (
 type Carrier interface {
 	// Room says whether a stream of this bitrate, in kbit/s, fits the inline budget now.
 	Room(kbit int) bool
+	// Failing returns the nodes that did not play a mount when it was last wanted of them.
+	Failing(mount string) []Trouble
 	// Carry answers with the stream. It may return while that plays on, with the
 	// connection hijacked; done is called once when it has ended, by any goroutine,
 	// before Carry returns or long after. With [ErrNoRoom] and [ErrNoUpstream]
@@ -25,6 +28,15 @@ var (
 	// ErrNoUpstream means that none of the nodes gave the stream.
 	ErrNoUpstream = errors.New("no node gave the stream")
 )
+
+// Trouble is what a node did instead of playing, when it was last to. It is tried
+// after others for some seconds.
+type Trouble struct {
+	Node   director.NodeID `json:"node"`
+	Why    string          `json:"why"`    // as in metrics: "not_audio"
+	Detail string          `json:"detail"` // what was asked, and what came
+	At     time.Time       `json:"at"`
+}
 
 // Stream is what a [Carrier] is to carry.
 type Stream struct {

@@ -21,6 +21,8 @@ type fakeCarrier struct {
 
 func (f *fakeCarrier) Room(int) bool { return f.room }
 
+func (f *fakeCarrier) Failing(string) []Trouble { return nil }
+
 func (f *fakeCarrier) Carry(w http.ResponseWriter, r *http.Request, s Stream, done func(Carried)) error {
 	if f.err != nil {
 		return f.err

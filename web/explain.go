@@ -60,6 +60,9 @@ type RuleExplanation struct {
 type InlineExplanation struct {
 	Kbit int  `json:"kbit"` // of the inline budget
 	Room bool `json:"room"` // whether that has room now; otherwise it is the answer that follows
+	// Failing are nodes that did not play the mount for an inline listener when they
+	// last should have.
+	Failing []Trouble `json:"failing,omitempty"`
 }
 
 // Explain goes the way of a request without counting it, or sending anybody anywhere.
@@ -77,6 +80,9 @@ func (s *Server) Explain(q Question) Explanation {
 	var inline *InlineExplanation
 	if err == nil && x.answer == Proxy {
 		inline = &InlineExplanation{Kbit: x.kbit(), Room: s.room(x)}
+		if s.cfg.Carrier != nil {
+			inline.Failing = s.cfg.Carrier.Failing(x.view.Mount(x.d.Mount).Name)
+		}
 		if !inline.Room {
 			err = s.fallBack(x, faultNoRoom)
 		}

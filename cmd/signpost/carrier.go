@@ -40,6 +40,15 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 	return err
 }
 
+// Failing implements [web.Carrier].
+func (c carrier) Failing(mount string) []web.Trouble {
+	var all []web.Trouble
+	for _, t := range c.Proxy.Failing(mount) {
+		all = append(all, web.Trouble{Node: t.Node, Why: string(t.Why), Detail: t.Detail, At: t.At})
+	}
+	return all
+}
+
 // doubt has a node asked at once, by whoever probes it, that behaved toward this
 // director itself as a dead one does. What a full or a mistaken one does says nothing
 // of its health.

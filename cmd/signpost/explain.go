@@ -171,6 +171,7 @@ type explanation struct {
 	Status   int
 	Why      string
 	Location string
+	Inline   *web.InlineExplanation
 	Decision struct {
 		Outcome    string
 		Region     string
@@ -209,6 +210,11 @@ func (e explanation) print(w io.Writer) {
 	line("answer", "%d %s: %s", e.Status, e.Answer, e.Why)
 	if e.Location != "" {
 		line("location", "%s", e.Location)
+	}
+	if e.Inline != nil {
+		for _, f := range e.Inline.Failing {
+			line("inline", "%s did not play at %s: %s: %s", f.Node, f.At.Format(time.TimeOnly), f.Why, f.Detail)
+		}
 	}
 	if len(d.Candidates) > 0 {
 		fmt.Fprintln(w)

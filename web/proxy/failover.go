@@ -112,7 +112,7 @@ func (s *source) failed(cause End, k *seeking) {
 		k = nil
 	}
 	if cause == EndUpstreamSilent {
-		s.p.evidence(s.silence())
+		s.evidence(s.silence())
 		if k == nil || k.found == nil { // it has been looked for long enough
 			s.over(cause)
 			return

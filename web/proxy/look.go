@@ -86,7 +86,7 @@ func (l *lookout) found(to *source) bool {
 		return false
 	}
 	if search.cause == EndUpstreamSilent {
-		l.p.evidence(l.silence())
+		l.evidence(l.silence())
 	}
 	return true
 }
@@ -101,6 +101,6 @@ func (l *lookout) lost(err error) {
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		f.Why = r.why
 	}
-	l.p.evidence(f)
+	l.evidence(f)
 	l.failed(upstreamEnd(err), l.next)
 }

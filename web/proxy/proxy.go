@@ -139,7 +139,7 @@ type Proxy struct {
 	sources map[*source]struct{}
 	mounts  map[string]*mount
 	whys    map[Why]uint64
-	failing map[director.NodeID]Why // what a node did last, if not play
+	failing map[place]Trouble // what nodes did last, if not play
 }
 
 // New returns a Proxy that carries nothing yet. It is ended by Drain.
@@ -153,7 +153,7 @@ func New(cfg Config) *Proxy {
 	}
 	p := &Proxy{
 		cfg: cfg, epoch: time.Now(), budget: newBudget(cfg),
-		shared: map[key]*source{}, sources: map[*source]struct{}{}, mounts: map[string]*mount{}, whys: map[Why]uint64{}, failing: map[director.NodeID]Why{},
+		shared: map[key]*source{}, sources: map[*source]struct{}{}, mounts: map[string]*mount{}, whys: map[Why]uint64{}, failing: map[place]Trouble{},
 	}
 	p.base, p.end = context.WithCancel(context.Background())
 	p.cutoff, p.cut = context.WithCancelCause(context.Background())
@@ -168,33 +168,6 @@ func orDefault(d *time.Duration, def time.Duration) {
 
 // now is the Proxy's clock. It is never 0, which means "never".
 func (p *Proxy) now() time.Duration { return time.Since(p.epoch) + 1 }
-
-// evidence counts and passes on what a node did instead of playing, and logs it
-// unless the node did just so the last time.
-func (p *Proxy) evidence(f Failure) {
-	p.mu.Lock()
-	p.whys[f.Why]++
-	news := p.failing[f.Node] != f.Why
-	p.failing[f.Node] = f.Why
-	p.mu.Unlock()
-	if news {
-		p.cfg.Log.Warn("a node does not play for inline listeners", "node", f.Node, "why", string(f.Why), "detail", f.Detail)
-	}
-	if p.cfg.Evidence != nil {
-		p.cfg.Evidence(f)
-	}
-}
-
-// plays notes that a node does what it should.
-func (p *Proxy) plays(node director.NodeID) {
-	p.mu.Lock()
-	before := p.failing[node]
-	delete(p.failing, node)
-	p.mu.Unlock()
-	if before != "" {
-		p.cfg.Log.Info("a node plays for inline listeners again", "node", node, "before", string(before))
-	}
-}
 
 // Drain refuses new listeners with ErrDraining and waits until those present
 // have left. When ctx is done first, it ends their streams, waits for that and

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,31 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("failure %+v, want %s with %q", got, c.why, c.detail)
 			}
 		})
+	}
+}
+
+// TestAFailedNodeIsTriedLast: a second listener does not wait for a node that has just
+// failed, and one of another mount does.
+func TestAFailedNodeIsTriedLast(t *testing.T) {
+	t.Parallel()
+	bad := startNode(t, says(okHead+"<!DOCTYPE html><html>blocked</html>"))
+	good := startNode(t, says(okHead+sound))
+	f := newFront(t, quick(), Request{})
+	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.serve(w, r, Request{Upstreams: upstreams(bad, good), Mount: r.URL.Path})
+	})
+	f.Start()
+	for i, mount := range []string{"/a", "/a", "/b"} {
+		if _, body := f.play(t, "GET "+mount+" HTTP/1.0\r\n\r\n"); body != sound {
+			t.Errorf("listener %d got %q", i, body)
+		}
+		if res := f.result(t); res.Node != "node1" || (len(res.Failed) > 0) != (i != 1) {
+			t.Errorf("listener %d: %+v", i, res)
+		}
+		trouble := f.proxy.Failing(mount)
+		if len(trouble) != 1 || trouble[0].Node != "node0" || trouble[0].Why != WhyNotAudio || trouble[0].At.IsZero() {
+			t.Errorf("trouble %+v", trouble)
+		}
 	}
 }
 

@@ -100,7 +100,7 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 // choose returns the first source that plays, claimed; nil when there is none, or
 // when ctx ended.
 func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) *source {
-	for _, u := range req.Upstreams {
+	for _, u := range p.ordered(req) {
 		src, err := p.await(ctx, u, req, p.cfg.PerListener)
 		if err == nil && src.paced() && !src.keep() {
 			// It is somebody else's, and cannot be joined.

@@ -174,7 +174,7 @@ func (s *source) run() {
 	}
 	_ = up.conn.SetDeadline(time.Time{})
 	s.codec = s.parser.codec
-	s.p.plays(s.node)
+	s.plays()
 	close(s.ready)
 	s.look(read)
 }
@@ -191,7 +191,7 @@ func (s *source) refuse(err error) {
 	}
 	s.fail = s.ask.failure(err)
 	if f, ok := s.fail.(Failure); ok { //nolint:errorlint // never wrapped
-		s.p.evidence(f)
+		s.evidence(f)
 	}
 	close(s.ready)
 }

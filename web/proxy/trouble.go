@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// passedOver is for how long a node that did not play is tried after all others, so
+// that not every listener waits for it to fail again.
+const passedOver = 10 * time.Second
+
+// place is a mount at a node.
+type place struct {
+	mount string
+	node  director.NodeID
+}
+
+// Trouble is what a node did the last time that it was to play, instead.
+type Trouble struct {
+	Failure
+	At time.Time // when it last did so
+}
+
+// evidence counts and passes on what the node did instead of playing, and logs it
+// unless it did just so the last time.
+func (s *source) evidence(f Failure) {
+	p, at := s.p, place{s.mount.name, f.Node}
+	p.mu.Lock()
+	p.whys[f.Why]++
+	news := p.failing[at].Why != f.Why
+	p.failing[at] = Trouble{f, time.Now()}
+	p.mu.Unlock()
+	if news {
+		p.cfg.Log.Warn("a node does not play for inline listeners", "mount", at.mount, "node", f.Node, "why", string(f.Why), "detail", f.Detail)
+	}
+	if p.cfg.Evidence != nil {
+		p.cfg.Evidence(f)
+	}
+}
+
+// plays notes that the node does what it should.
+func (s *source) plays() {
+	p, at := s.p, place{s.mount.name, s.node}
+	p.mu.Lock()
+	before := p.failing[at].Why
+	delete(p.failing, at)
+	p.mu.Unlock()
+	if before != "" {
+		p.cfg.Log.Info("a node plays for inline listeners again", "mount", at.mount, "node", at.node, "before", string(before))
+	}
+}
+
+// Failing returns the nodes that did not play a mount when it was last wanted of
+// them, by name.
+func (p *Proxy) Failing(mount string) []Trouble {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []Trouble
+	for at, t := range p.failing {
+		if at.mount == mount {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b Trouble) int { return strings.Compare(string(a.Node), string(b.Node)) })
+	return all
+}
+
+// ordered returns the nodes for a listener, those last that have just failed.
+func (p *Proxy) ordered(req Request) []Upstream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.failing) == 0 {
+		return req.Upstreams
+	}
+	var fit, unfit []Upstream
+	for _, u := range req.Upstreams {
+		if t, ok := p.failing[place{req.Mount, u.Node}]; ok && time.Since(t.At) < passedOver {
+			unfit = append(unfit, u)
+		} else {
+			fit = append(fit, u)
+		}
+	}
+	return append(fit, unfit...)
+}
