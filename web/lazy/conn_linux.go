@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ type conn struct {
 	mu     sync.Mutex // guards what follows; held over system calls, none of which waits
 	fd     int        // while tcp is nil and the connection is not closed
 	tcp    *net.TCPConn
+	raw    syscall.RawConn // tcp's
 	closed bool
 	// What the deadlines are, for when the connection becomes a TCPConn.
 	readBy, writeBy time.Time
@@ -40,11 +42,28 @@ func (c *conn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	tcp, n, err := c.tryRead(b)
-	if tcp != nil {
-		return tcp.Read(b)
+	raw, n, err := c.tryRead(b)
+	if raw != nil {
+		return c.waitRead(raw, b)
 	}
 	return n, err
+}
+
+// waitRead is what a TCPConn's Read does, without telling the scheduler.
+func (c *conn) waitRead(raw syscall.RawConn, b []byte) (n int, err error) {
+	wait := raw.Read(func(fd uintptr) bool {
+		n, err = transfer(unix.SYS_READ, int(fd), b)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	switch {
+	case wait != nil:
+		return 0, wait
+	case err != nil:
+		return 0, c.fail("read", err)
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // park returns after leaveCheck, or at once if the connection is a TCPConn. Its
@@ -101,18 +120,19 @@ func (c *conn) unusable(by time.Time) error {
 	return nil
 }
 
-// tryRead reads what is there, or returns the TCPConn to wait on.
-func (c *conn) tryRead(b []byte) (*net.TCPConn, int, error) {
+// tryRead reads what is there, or returns what to wait on.
+func (c *conn) tryRead(b []byte) (syscall.RawConn, int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tcp != nil {
-		return c.tcp, 0, nil
+	if c.tcp == nil {
+		if n, err := c.readNow(b); n > 0 || err != nil || len(b) == 0 {
+			return nil, n, err
+		}
+		if _, err := c.settle(); err != nil {
+			return nil, 0, err
+		}
 	}
-	if n, err := c.readNow(b); n > 0 || err != nil || len(b) == 0 {
-		return nil, n, err
-	}
-	tcp, err := c.settle()
-	return tcp, 0, err
+	return c.raw, 0, nil
 }
 
 // ReadNow reads what is there: nothing, without an error, from a connection that
@@ -143,15 +163,27 @@ func (c *conn) readNow(b []byte) (int, error) {
 	return 0, c.fail("read", err)
 }
 
-// WriteNow writes what fits: nothing, without an error, to a connection that once
-// had to wait.
+// WriteNow writes what fits.
 func (c *conn) WriteNow(b []byte) (int, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.tcp != nil {
-		return 0, nil
+	raw := c.raw
+	if raw == nil {
+		defer c.mu.Unlock()
+		return c.writeNow(b)
 	}
-	return c.writeNow(b)
+	c.mu.Unlock()
+	var n int
+	var err error
+	if err := raw.Write(func(fd uintptr) bool {
+		n, err = transfer(unix.SYS_WRITE, int(fd), b)
+		return true
+	}); err != nil {
+		return 0, err
+	}
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		return 0, c.fail("write", err)
+	}
+	return max(n, 0), nil
 }
 
 // writeNow is WriteNow with c.mu held, and without a TCPConn.
@@ -201,7 +233,14 @@ func (c *conn) settle() (*net.TCPConn, error) {
 		c.wake()
 		return nil, err
 	}
-	c.tcp = made.(*net.TCPConn)
+	tcp := made.(*net.TCPConn)
+	if c.raw, err = tcp.SyscallConn(); err != nil {
+		_ = tcp.Close()
+		c.closed = true
+		c.wake()
+		return nil, err
+	}
+	c.tcp = tcp
 	_ = c.tcp.SetReadDeadline(c.readBy)
 	_ = c.tcp.SetWriteDeadline(c.writeBy)
 	c.wake()
