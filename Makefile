@@ -47,9 +47,11 @@ fuzz:
 check: ## lint (golangci-lint is built from the module proxy the first time)
 	$(GO) run $(LINT) run
 
-bench: build ## benchmarks: the core's, and the whole program beside a bare handler
+bench: build ## benchmarks: the core's, and the whole program beside others (root; MMDB=a city database; docs/performance.md)
 	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost
-	$(GO) run ./cmd/bench redirect --signpost bin/signpost
+	$(GO) build -o bin/bench ./cmd/bench
+	bin/bench redirect --signpost bin/signpost $(if $(MMDB),--mmdb $(MMDB)) --json bin/redirect.json
+	bin/bench decide --signpost bin/signpost
 
 bench-proxy: build ## what carrying a stream costs, beside nginx and HAProxy (Debian: nginx haproxy)
 	$(GO) run ./cmd/bench proxy --signpost bin/signpost

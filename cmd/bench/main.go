@@ -13,9 +13,11 @@ import (
 )
 
 type cli struct {
-	Redirect redirectCmd `cmd:"" help:"CPU per redirect, beside a bare echo handler."`
+	Redirect redirectCmd `cmd:"" help:"CPU, time and memory of redirects, beside other ways to answer them."`
+	Decide   decideCmd   `cmd:"" help:"How the cost of a redirect grows with nodes, regions, mounts and rules."`
 	Proxy    proxyCmd    `cmd:"" help:"CPU and memory per listener of a stream carried inline, beside other proxies."`
 	Peer     peerCmd     `cmd:"" hidden:"" help:"Serve as a peer: started by the benchmarks themselves."`
+	Ask      askCmd      `cmd:"" hidden:"" help:"Be the clients: started by the benchmarks themselves."`
 }
 
 func main() {

@@ -1,37 +1,44 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/labstack/echo/v4"
+	"github.com/oschwald/geoip2-golang/v2"
+	"github.com/redis/go-redis/v9"
 )
 
-// peerCmd is a bare handler that writes a constant 302, which is what a redirect
-// costs when nothing is decided; or the standard library's reverse proxy.
+// peerCmd is a handler of our own to compare with: one that writes a constant 302,
+// which is what a redirect costs when nothing is decided; one that decides as a
+// first version of a director would; or the standard library's reverse proxy.
 type peerCmd struct {
-	Kind string `arg:"" enum:"echo,nethttp,reverseproxy"`
-	To   string `help:"What a reverse proxy stands in front of."`
+	Kind string `arg:"" enum:"echo,nethttp,geo,redis,reverseproxy"`
+	To   string `help:"What a reverse proxy stands in front of, the address of a Redis, or a database of cities."`
 }
 
 const constantTarget = "http://127.0.0.1:8000/live.mp3"
 
 // Run serves until it is killed. It prints its address first.
 func (c *peerCmd) Run() error {
+	h, err := c.handler()
+	if err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	h, err := c.handler()
-	if err != nil {
-		return err
-	}
 	return http.Serve(ln, h)
 }
 
 func (c *peerCmd) handler() (http.Handler, error) {
+	answer := func(c echo.Context) error { return c.Redirect(http.StatusFound, constantTarget) }
+	var err error
 	switch c.Kind {
 	case "reverseproxy":
 		return reverseProxy(c.To)
@@ -40,8 +47,76 @@ func (c *peerCmd) handler() (http.Handler, error) {
 			w.Header().Set("Location", constantTarget)
 			w.WriteHeader(http.StatusFound)
 		}), nil
+	case "geo":
+		answer, err = byContinent(c.To)
+	case "redis":
+		answer = askingRedis(c.To)
 	}
 	e := echo.New()
-	e.GET("/live.mp3", func(c echo.Context) error { return c.Redirect(http.StatusFound, constantTarget) })
-	return e, nil
+	e.GET("/live.mp3", answer)
+	return e, err
+}
+
+// byContinent looks the listener up in a database of cities, and scans the weights
+// of ten nodes.
+func byContinent(file string) (echo.HandlerFunc, error) {
+	db, err := geoip2.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	type node struct {
+		url    string
+		weight map[string]int // by continent
+	}
+	nodes := make([]node, 10)
+	for i := range nodes {
+		nodes[i] = node{fmt.Sprintf("http://n%d.example:8000", i), map[string]int{"EU": 1 + i%3, "": 1}}
+	}
+	return func(c echo.Context) error {
+		addr, err := netip.ParseAddr(c.Request().Header.Get("X-Forwarded-For"))
+		if err != nil {
+			return echo.ErrBadRequest
+		}
+		place, err := db.City(addr)
+		if err != nil {
+			return err
+		}
+		continent := place.Continent.Code
+		if continent != "EU" {
+			continent = ""
+		}
+		sum := 0
+		for _, n := range nodes {
+			sum += n.weight[continent]
+		}
+		at := int(addr.As16()[15]) % sum
+		for _, n := range nodes {
+			if at -= n.weight[continent]; at < 0 {
+				return c.Redirect(http.StatusFound, n.url+c.Request().URL.Path)
+			}
+		}
+		return echo.ErrInternalServerError
+	}, nil
+}
+
+// askingRedis asks once a request, as a director that keeps its nodes there would
+// at the very least.
+func askingRedis(addr string) echo.HandlerFunc {
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	return func(c echo.Context) error {
+		target, err := client.Get(c.Request().Context(), redisKey).Result()
+		if err != nil {
+			return err
+		}
+		return c.Redirect(http.StatusFound, target)
+	}
+}
+
+const redisKey = "bench:target"
+
+// fill gives the Redis what askingRedis asks it for.
+func fill(addr string) error {
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	return client.Set(context.Background(), redisKey, constantTarget, 0).Err()
 }

@@ -1,32 +1,39 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
-	"slices"
+	"os/exec"
 	"strings"
-	"time"
 )
 
-// redirectCmd asks: what does a redirect cost the server's CPU?
+// redirectCmd asks: what does a redirect cost, beside other ways to answer it?
 type redirectCmd struct {
-	Signpost string `required:"" type:"existingfile" help:"The signpost program to measure."`
-	Nodes    []int  `default:"10" help:"Sizes of the fleet to measure."`
-	Geo      string `type:"existingfile" help:"A city database for it; its embedded one, if absent."`
-	Requests int    `default:"20000" help:"Requests a round."`
-	Rounds   int    `default:"5" help:"Rounds; parties take turns within each."`
-	Clients  int    `default:"16" help:"Connections at once."`
+	Signpost string            `required:"" type:"existingfile" help:"The signpost program to measure."`
+	MMDB     string            `name:"mmdb" type:"existingfile" help:"A city database, for Signpost and for those who are compared with it. Without one, Signpost uses its embedded one, and peers that need one stay out."`
+	Nodes    []int             `default:"10,100,1000" help:"Sizes of the fleet to measure; a region's row names ten."`
+	Modes    []mode            `default:"close,hang up,open loop,keep-alive" help:"What clients do with their connections."`
+	Only     []string          `help:"Who takes part besides bare echo: those whose names contain one of these. All, if empty."`
+	Other    map[string]string `help:"Further servers, as name=command; {addr} in the command is where it is to listen. GET /live.mp3 is to be a 302."`
+	Requests int               `default:"20000" help:"Requests a round."`
+	Rounds   int               `default:"7" help:"Rounds; parties take turns within each."`
+	Clients  int               `default:"16" help:"Connections at once."`
+	Rate     float64           `default:"5000" help:"Connections a second, of the open loop."`
+	JSON     string            `placeholder:"FILE" help:"Write all rounds there."`
 }
 
-// Run prints CPU microseconds per request of every party, and ratios to bare echo.
+// The names by which the bars know who is who.
+const (
+	bareEcho     = "bare echo"
+	echoAndCity  = "echo + city database"
+	tenNodes     = "signpost, 10 nodes"
+	tenWithRedis = "signpost, 10 nodes, redis"
+)
+
+// Run prints a table for each mode, and where Signpost stands.
 func (c *redirectCmd) Run() error {
-	const serverCore = 0
-	self, err := os.Executable()
-	if err != nil {
+	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "signpost-bench-")
@@ -34,169 +41,176 @@ func (c *redirectCmd) Run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	nodes, err := startNodes()
-	if err != nil {
+	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers may be somebody else
 		return err
 	}
-	defer nodes.Close()
-
-	var parties []*party
-	defer func() {
-		for _, p := range parties {
-			p.stop()
+	e := entrants{redirectCmd: c, dir: dir}
+	defer e.stop()
+	if err := e.enter(); err != nil {
+		return err
+	}
+	rounds := contest{Requests: c.Requests, Rounds: c.Rounds, Clients: c.Clients, Rate: c.Rate}
+	for _, p := range append(e.shipped, e.keeping...) {
+		if err := rounds.await(p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-	}()
-	for _, kind := range []string{"echo", "nethttp"} {
-		p, err := start("bare "+kind, serverCore, func(line string) string { return line }, self, "peer", kind)
+	}
+	report := newRedirectReport(c)
+	for _, m := range c.Modes {
+		parties := e.shipped
+		if m == keepAlive {
+			parties = e.keeping
+		}
+		took, err := rounds.run(m, parties)
 		if err != nil {
 			return err
 		}
-		parties = append(parties, p)
+		report.add(m, parties, took)
+		report.print(os.Stdout, m)
 	}
-	for _, n := range c.Nodes {
-		// As shipped it closes connections; behind a proxy that keeps its own it need not.
-		for _, keep := range []bool{false, true} {
-			p, err := c.startSignpost(serverCore, fleet{dir, nodes.addr, n, keep})
-			if err != nil {
-				return err
-			}
-			parties = append(parties, p)
-		}
-	}
-	return c.measure(parties)
+	report.printBars(os.Stdout)
+	return report.write(c.JSON)
 }
 
-// fleet is what one Signpost is to direct to.
-type fleet struct {
-	dir       string // for its configuration
-	node      string // the address that answers for all nodes
-	size      int
-	keepAlive bool
+// entrants are those who take part. Signpost closes connections as it is shipped;
+// behind a proxy that keeps its own it need not, and another one takes part then.
+type entrants struct {
+	*redirectCmd
+	dir     string
+	nodes   *statusNodes
+	redis   *party
+	shipped []*party
+	keeping []*party
 }
 
-func (c *redirectCmd) startSignpost(core int, f fleet) (*party, error) {
-	n := f.size
-	name := fmt.Sprintf("signpost, %d nodes", n)
-	if f.keepAlive {
-		name += ", keep"
+func (e *entrants) stop() {
+	running := map[*party]bool{}
+	for _, p := range append(append([]*party{e.redis}, e.shipped...), e.keeping...) {
+		if p != nil && !running[p] {
+			running[p] = true
+			p.stop()
+		}
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0, keep_alive: %t}\nadmin: {listen: '127.0.0.1:0'}\n", f.keepAlive)
-	if c.Geo != "" {
-		fmt.Fprintf(&b, "geo: {databases: [%q]}\n", c.Geo)
+	if e.nodes != nil {
+		e.nodes.Close()
 	}
-	b.WriteString("probe: {interval: 10s}\nmounts: [/live.mp3]\nnodes:\n")
-	for i := range n {
-		fmt.Fprintf(&b, "  - {id: n%d, urls: ['http://%s'], target: 1000000, place: {lat: %d, lon: %d}}\n", i, f.node, 30+i%30, -180+i*360/n)
-	}
-	b.WriteString("regions:\n  - id: europe\n    match: {continents: [EU]}\n    weights: {")
-	for i := range min(n, 10) {
-		fmt.Fprintf(&b, "n%d: %d, ", i, 1+i%3)
-	}
-	b.WriteString("}\n")
-	file := filepath.Join(f.dir, name+".yaml")
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		return nil, err
-	}
-	return start(name, core, listeningAt, c.Signpost, "serve", "--config", file)
 }
 
-// listeningAt finds the address in Signpost's start-up log.
-func listeningAt(line string) string {
-	_, rest, found := strings.Cut(line, "msg=listening for=http addr=")
-	if !found {
-		return ""
+func (e *entrants) wants(name string) bool {
+	if len(e.Only) == 0 || name == bareEcho {
+		return true
 	}
-	addr, _, _ := strings.Cut(rest, " ")
-	return addr
+	for _, part := range e.Only {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
 }
 
-func (c *redirectCmd) measure(parties []*party) error {
-	type cell struct {
-		party *party
-		mode  mode
+// add starts a party that both kinds of clients ask.
+func (e *entrants) add(name string, start func() (*party, error)) error {
+	if !e.wants(name) {
+		return nil
 	}
-	took := map[cell][]float64{} // CPU microseconds a request
-	for _, m := range modes {
-		reqs := requests(m, 10_000)
-		for _, p := range parties { // warm up: caches, first snapshot
-			if err := untilRedirected(p, m, reqs, c); err != nil {
-				return err
-			}
-		}
-		for round := range c.Rounds {
-			for i := range parties {
-				p := parties[(round+i)%len(parties)] // nobody always follows the same one
-				before, err := p.cpu()
-				if err != nil {
-					return err
-				}
-				if err := drive(p.addr, m, reqs, c.Requests, c.Clients); err != nil {
-					return fmt.Errorf("%s, %s: %w", p.name, m, err)
-				}
-				after, err := p.cpu()
-				if err != nil {
-					return err
-				}
-				took[cell{p, m}] = append(took[cell{p, m}], float64((after-before).Nanoseconds())/1000/float64(c.Requests))
-			}
-		}
+	p, err := start()
+	if err != nil {
+		return err
 	}
-	fmt.Printf("CPU microseconds per redirect: median (lowest..highest of %d rounds of %d), and ratio to %s\n\n", c.Rounds, c.Requests, parties[0].name)
-	fmt.Printf("%-24s", "")
-	for _, m := range modes {
-		fmt.Printf("%-34s", m)
-	}
-	fmt.Println("RSS MB")
-	for _, p := range parties {
-		fmt.Printf("%-24s", p.name)
-		for _, m := range modes {
-			mine, base := took[cell{p, m}], took[cell{parties[0], m}]
-			fmt.Printf("%-34s", fmt.Sprintf("%5.1f (%.1f..%.1f)  x%.2f", median(mine), slices.Min(mine), slices.Max(mine), median(mine)/median(base)))
-		}
-		fmt.Printf("%.0f\n", float64(p.resident())/1e6)
-	}
+	p.name = name
+	e.shipped, e.keeping = append(e.shipped, p), append(e.keeping, p)
 	return nil
 }
 
-// untilRedirected waits for a party's first snapshot.
-func untilRedirected(p *party, m mode, reqs [][]byte, c *redirectCmd) error {
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := drive(p.addr, m, reqs, c.Clients, c.Clients)
-		if err == nil {
-			return drive(p.addr, m, reqs, c.Requests/4, c.Clients)
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		time.Sleep(100 * time.Millisecond)
+func (e *entrants) enter() error {
+	var err error
+	if e.nodes, err = startNodes(); err != nil {
+		return err
 	}
+	if e.redis, err = startRedis(); err != nil {
+		return err
+	}
+	if err := fill(e.redis.addr); err != nil {
+		return err
+	}
+	return errors.Join(e.enterPeers(), e.enterServers(), e.enterSignpost())
 }
 
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
+func (e *entrants) enterPeers() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	peer := func(kind, to string) func() (*party, error) {
+		return func() (*party, error) {
+			return start(kind, proxyServerCore, func(line string) string { return line }, self, "peer", kind, "--to", to)
+		}
+	}
+	err = errors.Join(e.add(bareEcho, peer("echo", "")), e.add("bare net/http", peer("nethttp", "")), e.add("echo + redis", peer("redis", e.redis.addr)))
+	if e.MMDB == "" || err != nil {
+		return err
+	}
+	return e.add(echoAndCity, peer("geo", e.MMDB))
 }
 
-// statusNodes answers for every node of the fleet: all are up and carry /live.mp3.
-type statusNodes struct {
-	addr string
-	srv  *http.Server
+func (e *entrants) enterServers() error {
+	for name, command := range e.Other {
+		if err := e.add(name, func() (*party, error) { return startOther(name, command) }); err != nil {
+			return err
+		}
+	}
+	if e.MMDB == "" || !e.wants("nginx") && !e.wants("haproxy") {
+		return nil
+	}
+	ranges, prefixes, err := continentFiles(e.dir, e.MMDB)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		e.add("nginx", func() (*party, error) { return startNginx(e.dir, ranges) }),
+		e.add("haproxy", func() (*party, error) { return startHAProxy(e.dir, prefixes) }))
 }
 
-func startNodes() (*statusNodes, error) {
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+// startOther starts any server; the shell is replaced by it, so that its time is
+// not the shell's.
+func startOther(name, command string) (*party, error) {
+	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	addr := ln.Addr().String()
-	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"icestats":{"server_id":"Icecast 2.4.4","source":{"listeners":0,"listenurl":"http://%s/live.mp3","server_type":"audio/mpeg"}}}`, addr)
-	})}
-	go srv.Serve(ln) //nolint:errcheck // ends with Close
-	return &statusNodes{addr, srv}, nil
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		return nil, err
+	}
+	return startSilent(name, addr, sh, "-c", "exec "+strings.ReplaceAll(command, "{addr}", addr))
 }
 
-func (n *statusNodes) Close() error { return n.srv.Close() }
+func (e *entrants) enterSignpost() error {
+	f := fleet{node: e.nodes.addr, row: 10, mmdb: e.MMDB}
+	enter := func(to *[]*party, name string, f fleet) error {
+		if !e.wants(name) {
+			return nil
+		}
+		file := name
+		if f.keepAlive {
+			file += ", keep"
+		}
+		p, err := startSignpost(file, e.Signpost, e.dir, f)
+		if err != nil {
+			return err
+		}
+		p.name = name
+		*to = append(*to, p)
+		return nil
+	}
+	for _, n := range e.Nodes {
+		f.nodes = n
+		if err := enter(&e.shipped, fmt.Sprintf("signpost, %d nodes", n), f); err != nil {
+			return err
+		}
+	}
+	f.nodes = 10
+	withRedis, keeping := f, f
+	withRedis.redis, keeping.keepAlive = e.redis.addr, true
+	return errors.Join(enter(&e.shipped, tenWithRedis, withRedis), enter(&e.keeping, tenNodes, keeping))
+}

@@ -58,12 +58,12 @@ var libraries = []struct {
 	reason string
 }{
 	{"github.com/labstack/echo", []string{"web", "web/admin", "cmd/bench"}, "HTTP frameworks come and go; only those who answer requests may know one (the benchmark serves the bare one to compare with)"},
-	{"github.com/oschwald/", []string{"geo"}, "a database format is geo's affair"},
+	{"github.com/oschwald/", []string{"geo", "cmd/bench"}, "a database format is geo's affair (the benchmark compares with its plain use)"},
 	{"github.com/maxmind/", []string{"geo"}, "a database format is geo's affair"},
 	{"github.com/goccy/go-yaml", []string{"cmd/signpost"}, "every package has a Config of its own; files are known to the program only"},
 	{"github.com/alecthomas/kong", []string{"cmd/signpost", "cmd/signpost/client", "cmd/bench"}, "a command line belongs to a command"},
 	{"github.com/fsnotify/", []string{"geo", "cmd/signpost"}, "files are watched by those who own them"},
-	{"github.com/redis/", []string{"store/redisstore"}, "losing Redis must be one package's problem"},
+	{"github.com/redis/", []string{"store/redisstore", "cmd/bench"}, "losing Redis must be one package's problem (the benchmark compares with asking it for each request)"},
 	{"github.com/prometheus/", []string{"web", "web/admin", "cmd/signpost"}, "the core and the stores tell numbers, not metrics"},
 	{"github.com/chromedp/", []string{"web/admin/dashboard"}, "a browser is driven by tests alone"},
 	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// mode is what a client does with its connection.
+type mode string
+
+const (
+	closing   mode = "close"      // asks with Connection: close and reads to the end
+	hangUp    mode = "hang up"    // asks as if to stay, and leaves after the answer, as players do
+	openLoop  mode = "open loop"  // hangs up too, but comes at its own time, whether the server is ready or not
+	keepAlive mode = "keep-alive" // asks again on the same connection
+)
+
+// askCmd is a process of clients, on a core that is not the servers'. It works with
+// blocking sockets and a thread for each: a net.Conn would cost the client several
+// times what it costs the server, and the bench would measure its client.
+type askCmd struct {
+	Addr     string  `arg:""`
+	Mode     mode    `arg:""`
+	Requests int     `arg:""`
+	Clients  int     `arg:""`
+	Rate     float64 `help:"Connections a second, of an open loop."`
+	Path     string  `default:"/live.mp3"`
+	Agents   string  `help:"Format of user agents, with a number in it."`
+}
+
+// asked is what came of it.
+type asked struct {
+	PerSecond float64 `json:"per_second"`
+	P50, P99  float64 // microseconds, from when a request was due
+}
+
+// Run prints an asked as JSON.
+func (c *askCmd) Run() error {
+	to, err := netip.ParseAddrPort(c.Addr)
+	if err != nil {
+		return err
+	}
+	runtime.GOMAXPROCS(c.Clients + 4) // a thread that waits keeps its processor
+	s := swarm{askCmd: c, to: &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}, requests: c.requests(10_000)}
+	s.took = make([]time.Duration, c.Requests)
+	s.began = time.Now()
+	var wg sync.WaitGroup
+	errs := make([]error, c.Clients)
+	for i := range errs {
+		wg.Go(func() { errs[i] = s.client() })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	took := time.Since(s.began)
+	slices.Sort(s.took)
+	us := func(q float64) float64 { return float64(s.took[int(q*float64(len(s.took)-1))].Nanoseconds()) / 1000 }
+	return json.NewEncoder(os.Stdout).Encode(asked{float64(c.Requests) / took.Seconds(), us(0.5), us(0.99)})
+}
+
+// requests are ready-made: listeners of different addresses and players.
+func (c *askCmd) requests(n int) [][]byte {
+	players := []string{"VLC/3.0.20 LibVLC/3.0.20", "Lavf/59.27.100", "mpg123/1.31.2", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Music Player Daemon 0.23.12"}
+	dice := rand.New(rand.NewPCG(1, 2))
+	out := make([][]byte, n)
+	for i := range out {
+		player := players[i%len(players)]
+		if c.Agents != "" {
+			player = fmt.Sprintf(c.Agents, i)
+		}
+		var b strings.Builder
+		// Addresses from 24.0.0.0 to 95.255.255.255, where people live.
+		fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: radio.example\r\nUser-Agent: %s\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: %d.%d.%d.%d\r\n",
+			c.Path, player, 24+dice.IntN(72), dice.IntN(256), dice.IntN(256), 1+dice.IntN(254))
+		if c.Mode == closing {
+			b.WriteString("Connection: close\r\n")
+		}
+		b.WriteString("\r\n")
+		out[i] = []byte(b.String())
+	}
+	return out
+}
+
+// swarm is the clients together.
+type swarm struct {
+	*askCmd
+	to       unix.Sockaddr
+	requests [][]byte
+	next     atomic.Int64
+	began    time.Time
+	took     []time.Duration
+}
+
+func (s *swarm) client() error {
+	runtime.LockOSThread()
+	fd := -1
+	defer func() {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}()
+	buf := make([]byte, 4096)
+	for {
+		i := int(s.next.Add(1)) - 1
+		if i >= len(s.took) {
+			return nil
+		}
+		due := time.Now()
+		if s.Rate > 0 {
+			due = s.began.Add(time.Duration(float64(i) / s.Rate * float64(time.Second)))
+			time.Sleep(time.Until(due))
+		}
+		var err error
+		if fd < 0 {
+			if fd, err = s.dial(); err != nil {
+				return err
+			}
+		}
+		stays, err := s.ask(fd, s.requests[i%len(s.requests)], buf)
+		if err != nil {
+			return err
+		}
+		s.took[i] = time.Since(due)
+		if s.Mode != keepAlive || !stays {
+			unix.Close(fd)
+			fd = -1
+		}
+	}
+}
+
+func (s *swarm) dial() (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	timeout := unix.Timeval{Sec: 20}
+	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout), unix.Connect(fd, s.to))
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("connect: %w", err)
+	}
+	return fd, nil
+}
+
+var (
+	redirected = []byte(" 302 ")
+	endOfHead  = []byte("\r\n\r\n")
+	saysClose  = []byte("\r\nconnection: close\r\n")
+)
+
+// ask sends a request, reads its redirect, and says whether the server keeps the
+// connection. One that was told to close it is waited for until it does.
+func (s *swarm) ask(fd int, request, buf []byte) (stays bool, err error) {
+	if _, err := unix.Write(fd, request); err != nil {
+		return false, fmt.Errorf("send: %w", err)
+	}
+	n, end := 0, -1
+	for end < 0 {
+		m, err := read(fd, buf[n:])
+		if m <= 0 || err != nil {
+			return false, fmt.Errorf("read: the connection ended after %q: %w", buf[:n], err)
+		}
+		n += m
+		end = bytes.Index(buf[:n], endOfHead)
+	}
+	if n < 16 || !bytes.Equal(buf[8:13], redirected) {
+		return false, fmt.Errorf("not a redirect: %.60q", buf[:n])
+	}
+	if s.Mode == keepAlive {
+		return !bytes.Contains(bytes.ToLower(buf[:end+2]), saysClose), nil
+	}
+	for s.Mode == closing {
+		if m, err := read(fd, buf); m <= 0 || err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func read(fd int, b []byte) (int, error) {
+	for {
+		if n, err := unix.Read(fd, b); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}

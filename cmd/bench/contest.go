@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clientCore is where the clients run, if there is a second one.
+const clientCore = 1
+
+// A contest lets parties take turns, and keeps what each round took.
+type contest struct {
+	Requests int     // a round
+	Rounds   int     // that count; one more before them warms up
+	Clients  int     // at once
+	Rate     float64 // connections a second, of an open loop
+	Agents   string  // see askCmd
+}
+
+// round is what one round of a party took.
+type round struct {
+	CPU float64 `json:"cpu_us"` // microseconds of the server's, a request
+	asked
+}
+
+// run has every party answer in every round, each in another order, so that nobody
+// always follows the same one.
+func (c *contest) run(m mode, parties []*party) (map[string][]round, error) {
+	took := map[string][]round{}
+	for i := range c.Rounds + 1 {
+		for j := range parties {
+			p := parties[(i+j)%len(parties)]
+			r, err := c.ask(m, p)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", p.name, m, err)
+			}
+			if i > 0 {
+				took[p.name] = append(took[p.name], r)
+			}
+		}
+	}
+	return took, nil
+}
+
+// ask is one round of one party.
+func (c *contest) ask(m mode, p *party) (r round, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	rate := 0.0
+	if m == openLoop {
+		rate = c.Rate
+	}
+	var out, said bytes.Buffer
+	cmd := exec.Command(self, "ask", p.addr, string(m), strconv.Itoa(c.Requests), strconv.Itoa(c.Clients),
+		"--rate", strconv.FormatFloat(rate, 'f', -1, 64), "--agents", c.Agents)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	before, err := p.cpu()
+	if err != nil {
+		return r, err
+	}
+	if err := startOn(clientCore, cmd); err != nil {
+		return r, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return r, fmt.Errorf("clients: %w: %s", err, &said)
+	}
+	after, err := p.cpu()
+	if err != nil {
+		return r, err
+	}
+	r.CPU = float64((after - before).Nanoseconds()) / 1000 / float64(c.Requests)
+	return r, json.Unmarshal(out.Bytes(), &r.asked)
+}
+
+// await waits until a party redirects.
+func (c *contest) await(p *party) error {
+	few := *c
+	few.Requests, few.Clients = 1, 1
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		_, err := few.ask(closing, p)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// cpus are the CPU times of rounds.
+func cpus(rounds []round) []float64 {
+	out := make([]float64, len(rounds))
+	for i, r := range rounds {
+		out[i] = r.CPU
+	}
+	return out
+}
+
+// beside is the median of the ratios of a round to the same round of another
+// party: what else goes on at a machine changes slower than rounds do.
+func beside(mine, other []round) float64 {
+	ratios := make([]float64, len(mine))
+	for i := range mine {
+		ratios[i] = mine[i].CPU / other[i].CPU
+	}
+	return median(ratios)
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
+
+func medianOf(rounds []round, what func(round) float64) float64 {
+	v := make([]float64, len(rounds))
+	for i, r := range rounds {
+		v[i] = what(r)
+	}
+	return median(v)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// decideCmd asks: how does the cost of a redirect grow with what there is to decide?
+// Connections are kept, so that little else is measured.
+type decideCmd struct {
+	Signpost string   `required:"" type:"existingfile" help:"The signpost program to measure."`
+	Sizes    []int    `default:"10,100,1000,10000" help:"Numbers of nodes, regions, mounts and rules."`
+	What     []string `default:"nodes in the fleet,nodes in the row,regions,mounts,rules" help:"What is to grow."`
+	Requests int      `default:"20000" help:"Requests a round."`
+	Rounds   int      `default:"5" help:"Rounds; sizes take turns within each."`
+	Clients  int      `default:"16" help:"Connections at once."`
+}
+
+// growing says what there is n of. Everything else is ten nodes, two regions, a
+// mount, and the rules that are shipped.
+var growing = map[string]func(f *fleet, n int){
+	"nodes in the fleet": func(f *fleet, n int) { f.nodes = n },
+	"nodes in the row":   func(f *fleet, n int) { f.nodes, f.row = n, n },
+	"regions":            func(f *fleet, n int) { f.regions = n },
+	"mounts":             func(f *fleet, n int) { f.mounts = n },
+	"rules":              func(f *fleet, n int) { f.rules = n },
+}
+
+// atRest is how long a party is watched while nobody asks it anything.
+const atRest = 3 * time.Second
+
+// Run prints a table for each.
+func (c *decideCmd) Run() error {
+	if ran, err := inOwnNetwork(); ran || err != nil {
+		return err
+	}
+	nodes, err := startNodes()
+	if err != nil {
+		return err
+	}
+	defer nodes.Close()
+	fmt.Println(processor())
+	for _, what := range c.What {
+		grow := growing[what]
+		if grow == nil {
+			return fmt.Errorf("nothing called %q grows", what)
+		}
+		if err := c.grow(what, grow, nodes.addr); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// decider is a Signpost of one size.
+type decider struct {
+	*party
+	size  int
+	ready time.Duration // from its start to its first redirect
+	rest  float64       // milliseconds of CPU a second, while nobody asks
+}
+
+func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) error {
+	dir, err := os.MkdirTemp("", "signpost-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	rounds := contest{Requests: c.Requests, Rounds: c.Rounds, Clients: c.Clients, Agents: "Player-%d/1.0"}
+	var all []*decider
+	var parties []*party
+	defer func() {
+		for _, p := range parties {
+			p.stop()
+		}
+	}()
+	for _, n := range c.Sizes {
+		f := fleet{node: node, nodes: 10, row: 10, keepAlive: true}
+		grow(&f, n)
+		began := time.Now()
+		p, err := startSignpost(fmt.Sprintf("%d %s", n, what), c.Signpost, dir, f)
+		if err != nil {
+			return err
+		}
+		parties = append(parties, p)
+		if err := rounds.await(p); err != nil {
+			return err
+		}
+		all = append(all, &decider{party: p, size: n, ready: time.Since(began)})
+	}
+	time.Sleep(atRest) // what the start left to do is done
+	for _, d := range all {
+		if err := d.watch(); err != nil {
+			return err
+		}
+	}
+	took, err := rounds.run(keepAlive, parties)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%s: CPU of a redirect, without what the director takes at rest; median (lowest..highest) of %d rounds of %d\n", what, c.Rounds, c.Requests)
+	fmt.Printf("%8s %26s %8s %16s %12s %8s\n", "", "CPU us/request", "ratio", "at rest ms/s", "ready in s", "RSS MB")
+	var least []round
+	for _, d := range all {
+		mine := took[d.name]
+		for i := range mine {
+			mine[i].CPU -= d.rest * 1000 / mine[i].PerSecond
+		}
+		if least == nil {
+			least = mine
+		}
+		v := cpus(mine)
+		fmt.Printf("%8d %26s %8s %16.1f %12.1f %8.0f\n", d.size, fmt.Sprintf("%.1f (%.1f..%.1f)", median(v), slices.Min(v), slices.Max(v)),
+			fmt.Sprintf("x%.2f", beside(mine, least)), d.rest, d.ready.Seconds(), float64(d.resident())/1e6)
+	}
+	return nil
+}
+
+// watch measures what it takes at rest.
+func (d *decider) watch() error {
+	before, err := d.cpu()
+	if err != nil {
+		return err
+	}
+	time.Sleep(atRest)
+	after, err := d.cpu()
+	d.rest = float64((after - before).Microseconds()) / 1000 / atRest.Seconds()
+	return err
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// redirectReport is what came of all parties, in the order in which they took part.
+type redirectReport struct {
+	Date     time.Time     `json:"date"`
+	Machine  string        `json:"machine"`
+	Command  []string      `json:"command"`
+	Results  []*partyTrial `json:"results"`
+	requests int
+}
+
+// partyTrial is a party's rounds in one mode.
+type partyTrial struct {
+	Party    string  `json:"party"`
+	Mode     mode    `json:"mode"`
+	Rounds   []round `json:"rounds"`
+	Resident int64   `json:"resident_bytes"` // after the last
+	Ratio    float64 `json:"ratio_to_bare_echo"`
+}
+
+func newRedirectReport(c *redirectCmd) *redirectReport {
+	return &redirectReport{Date: time.Now().UTC(), Machine: processor(), Command: os.Args[1:], requests: c.Requests}
+}
+
+// processor describes the machine.
+func processor() string {
+	model, _ := exec.Command("sh", "-c", "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1").Output()
+	kernel, _ := exec.Command("uname", "-sr").Output()
+	return fmt.Sprintf("%s, %d cores, %s, %s", strings.TrimSpace(string(model)), runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version())
+}
+
+func (r *redirectReport) add(m mode, parties []*party, took map[string][]round) {
+	for _, p := range parties {
+		r.Results = append(r.Results, &partyTrial{
+			Party: p.name, Mode: m, Rounds: took[p.name], Resident: p.resident(), Ratio: beside(took[p.name], took[bareEcho]),
+		})
+	}
+}
+
+func (r *redirectReport) find(party string, m mode) *partyTrial {
+	i := slices.IndexFunc(r.Results, func(t *partyTrial) bool { return t.Party == party && t.Mode == m })
+	if i < 0 {
+		return nil
+	}
+	return r.Results[i]
+}
+
+func (r *redirectReport) print(w io.Writer, m mode) {
+	fmt.Fprintf(w, "\n%s: median (lowest..highest) of rounds of %d requests; ratios are medians of each round's\n", m, r.requests)
+	fmt.Fprintf(w, "%-28s %24s %9s %9s %11s %9s %9s %8s\n", "", "CPU us/request", "to echo", "to nginx", "requests/s", "p50 us", "p99 us", "RSS MB")
+	nginx := r.find("nginx", m)
+	for _, t := range r.Results {
+		if t.Mode != m {
+			continue
+		}
+		v := cpus(t.Rounds)
+		toNginx := "-"
+		if nginx != nil {
+			toNginx = fmt.Sprintf("x%.2f", beside(t.Rounds, nginx.Rounds))
+		}
+		fmt.Fprintf(w, "%-28s %24s %9s %9s %11.0f %9.0f %9.0f %8.0f\n", t.Party,
+			fmt.Sprintf("%.1f (%.1f..%.1f)", median(v), slices.Min(v), slices.Max(v)), fmt.Sprintf("x%.2f", t.Ratio), toNginx,
+			medianOf(t.Rounds, func(r round) float64 { return r.PerSecond }), medianOf(t.Rounds, func(r round) float64 { return r.P50 }),
+			medianOf(t.Rounds, func(r round) float64 { return r.P99 }), float64(t.Resident)/1e6)
+	}
+}
+
+// A bar is what Signpost is to reach, beside another party or absolutely.
+type bar struct {
+	what          string
+	mode          mode
+	party, beside string // beside is empty for resident memory
+	most          float64
+}
+
+var bars = []bar{
+	{"beside bare echo", closing, tenNodes, bareEcho, 0.9},
+	{"beside bare echo", hangUp, tenNodes, bareEcho, 0.9},
+	{"beside echo with a city database", closing, tenNodes, echoAndCity, 0.65},
+	{"beside echo with a city database", hangUp, tenNodes, echoAndCity, 0.65},
+	{"beside bare echo", keepAlive, tenNodes, bareEcho, 1.15},
+	{"1,000 nodes beside 10", closing, "signpost, 1000 nodes", tenNodes, 1.1},
+	{"Redis store beside the embedded one", closing, tenWithRedis, tenNodes, 1.03},
+	{"Redis store beside the embedded one", hangUp, tenWithRedis, tenNodes, 1.03},
+	{"resident MB", hangUp, tenNodes, "", 100},
+}
+
+// printBars says which are reached, as far as the parties took part.
+func (r *redirectReport) printBars(w io.Writer) {
+	fmt.Fprintln(w, "\nbars")
+	for _, b := range bars {
+		mine, other := r.find(b.party, b.mode), r.find(b.beside, b.mode)
+		if mine == nil || other == nil && b.beside != "" {
+			continue
+		}
+		got := float64(mine.Resident) / 1e6
+		if other != nil {
+			got = beside(mine.Rounds, other.Rounds)
+		}
+		verdict := "reached"
+		if got > b.most {
+			verdict = "NOT reached"
+		}
+		fmt.Fprintf(w, "%-12s %-38s %7.2f, at most %6.2f  %s\n", b.mode, b.what, got, b.most, verdict)
+	}
+}
+
+func (r *redirectReport) write(file string) error {
+	if file == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(b, '\n'), 0o644)
+}
