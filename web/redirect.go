@@ -40,7 +40,7 @@ func (s *Server) sent(x *exchange) bool {
 	counts := v.send(x.at, id)
 	mu.Unlock()
 	if counts {
-		s.stats.sent.add(way{x.d.Region, id})
+		s.stats.sent.add(x.d.Region, id)
 	}
 	return counts
 }

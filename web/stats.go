@@ -193,9 +193,9 @@ func (s *stats) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- s.seconds.metric()
-	for w, n := range s.sent.all() {
-		count(descSent, n, string(w.region), string(w.node))
-	}
+	s.sent.each(func(region director.RegionID, node director.NodeID, n uint64) {
+		count(descSent, n, string(region), string(node))
+	})
 	for _, f := range s.families.list() {
 		for i := range f.steps {
 			count(descClients, f.steps[i].Load(), f.name, step(i).String())

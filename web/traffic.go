@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -33,59 +34,61 @@ func (s *Server) Traffic() Traffic {
 			}
 		}
 	}
-	for w, n := range s.stats.sent.all() {
-		t.Nodes[w.node] += n
-		t.Regions[w.region] += n
-		if t.Sent[w.region] == nil {
-			t.Sent[w.region] = map[director.NodeID]uint64{}
+	s.stats.sent.each(func(region director.RegionID, node director.NodeID, n uint64) {
+		t.Nodes[node] += n
+		t.Regions[region] += n
+		if t.Sent[region] == nil {
+			t.Sent[region] = map[director.NodeID]uint64{}
 		}
-		t.Sent[w.region][w.node] = n
-	}
+		t.Sent[region][node] = n
+	})
 	return t
 }
 
-// way is from where to where a listener is sent.
-type way struct {
-	region director.RegionID
-	node   director.NodeID
-}
-
-// ways counts the listeners on each way that was ever used. Adding to one that is
-// known takes no lock. There are no more of them than regions times nodes.
+// ways counts the listeners that were sent, by where from and where to, on every
+// way that was ever used: at most regions times nodes. Adding to one that is known
+// takes no lock.
 type ways struct {
 	mu    sync.Mutex // for adding new ones
-	known atomic.Pointer[map[way]*atomic.Uint64]
+	known atomic.Pointer[wayMap]
 }
 
-func (c *ways) add(w way) {
+type wayMap map[director.RegionID]map[director.NodeID]*atomic.Uint64
+
+func (c *ways) add(region director.RegionID, node director.NodeID) {
 	if m := c.known.Load(); m != nil {
-		if n := (*m)[w]; n != nil {
+		if n := (*m)[region][node]; n != nil {
 			n.Add(1)
 			return
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := map[way]*atomic.Uint64{}
+	next := wayMap{}
 	if m := c.known.Load(); m != nil {
-		for k, v := range *m {
-			next[k] = v
+		for from, nodes := range *m {
+			next[from] = maps.Clone(nodes)
 		}
 	}
-	if next[w] == nil {
-		next[w] = new(atomic.Uint64)
+	if next[region] == nil {
+		next[region] = map[director.NodeID]*atomic.Uint64{}
 	}
-	next[w].Add(1)
+	if next[region][node] == nil {
+		next[region][node] = new(atomic.Uint64)
+	}
+	next[region][node].Add(1)
 	c.known.Store(&next)
 }
 
-// all returns every way with its count.
-func (c *ways) all() map[way]uint64 {
-	out := map[way]uint64{}
-	if m := c.known.Load(); m != nil {
-		for w, n := range *m {
-			out[w] = n.Load()
+// each calls do with every way and its count.
+func (c *ways) each(do func(region director.RegionID, node director.NodeID, n uint64)) {
+	m := c.known.Load()
+	if m == nil {
+		return
+	}
+	for region, nodes := range *m {
+		for node, n := range nodes {
+			do(region, node, n.Load())
 		}
 	}
-	return out
 }
