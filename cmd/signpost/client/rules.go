@@ -16,7 +16,7 @@ import (
 
 // RulesCmd is about client rules.
 type RulesCmd struct {
-	List   rulesListCmd   `cmd:"" default:"1" help:"Show all client rules, in the order in which they are tried."`
+	List   rulesListCmd   `cmd:"" default:"withargs" help:"Show all client rules, in the order in which they are tried."`
 	Add    rulesAddCmd    `cmd:"" help:"Add a rule, before all those of the file."`
 	Remove rulesRemoveCmd `cmd:"" help:"Remove a rule that was added."`
 
