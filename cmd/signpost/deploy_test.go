@@ -1,0 +1,351 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
+	"github.com/signpost-fm/signpost/store"
+)
+
+const deployDir = root + "/deploy"
+
+// deployedConfigs are the directors' configurations in deploy/, those within
+// Kubernetes manifests among them.
+func deployedConfigs(t *testing.T) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	for _, name := range []string{"compose/signpost/signpost.yaml", "sentinel/signpost.yaml", "autoscaling/signpost.yaml"} {
+		source, err := os.ReadFile(filepath.Join(deployDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = source
+	}
+	for _, m := range manifests(t) {
+		if text, ok := m.Data["signpost.yaml"]; ok {
+			all[m.file] = []byte(text)
+		}
+	}
+	return all
+}
+
+// deployed settles a configuration of deploy/ as if its secrets were in place.
+func deployed(t *testing.T, name string, source []byte) *settings {
+	t.Helper()
+	dir := t.TempDir()
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte("token")))
+	secret := strings.Repeat("s", 64)
+	for file, text := range map[string]string{
+		"tokens": "somebody operate " + hash, "placement": secret, "placement.secret": secret,
+		"redis": "password", "redis.password": "password", "icecast": "admin:password",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	here := strings.NewReplacer("/secrets/director/", dir+"/", "/etc/signpost-secrets/", dir+"/").Replace(string(source))
+	s, err := readConfig(filepath.Join(dir, "signpost.yaml"), []byte(here))
+	if err != nil {
+		t.Fatalf("%s:\n%v", name, err)
+	}
+	return s
+}
+
+// TestDeployedConfigurations: what stands in deploy/ is good, and its operator has
+// nothing to be warned of.
+func TestDeployedConfigurations(t *testing.T) {
+	t.Parallel()
+	all := deployedConfigs(t)
+	if len(all) != 4 {
+		t.Errorf("%d configurations, want 4", len(all))
+	}
+	for name, source := range all {
+		s := deployed(t, name, source)
+		v, err := surveyOf(s.fleet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range s.warnings(v) {
+			t.Errorf("%s: %s", name, w)
+		}
+	}
+}
+
+// stopping is how long a director may take to end.
+func (s *settings) stopping() time.Duration {
+	return s.Listen.ShutdownDelay + s.Proxy.DrainTimeout + s.Listen.ShutdownTimeout + closeTimeout
+}
+
+// A manifest is what the tests look at of a Kubernetes object.
+type manifest struct {
+	file     string
+	Kind     string
+	Metadata struct {
+		Name, Namespace string
+		Labels          map[string]string
+	}
+	Data map[string]string
+	Spec struct {
+		Selector any
+		Template struct {
+			Metadata struct{ Labels map[string]string }
+			Spec     struct {
+				Grace int `yaml:"terminationGracePeriodSeconds"`
+			}
+		}
+		ScaleTargetRef struct{ Kind, Name string } `yaml:"scaleTargetRef"`
+		Metrics        []struct {
+			Pods struct{ Metric struct{ Name string } }
+		}
+	}
+}
+
+func manifests(t *testing.T) []manifest {
+	t.Helper()
+	var all []manifest
+	files, _ := filepath.Glob(deployDir + "/kubernetes/*.yaml")
+	for _, name := range append(files, deployDir+"/autoscaling/icecast.yaml") {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, part := range strings.Split(string(source), "\n---\n") {
+			m := manifest{file: fmt.Sprintf("%s#%d", filepath.Base(name), i)}
+			if err := yaml.Unmarshal([]byte(part), &m); err != nil {
+				t.Fatalf("%s: %v", m.file, err)
+			}
+			if m.Kind == "" || m.Metadata.Name == "" || m.Metadata.Namespace != "signpost" {
+				t.Errorf("%s is no object of the namespace: %+v", m.file, m.Metadata)
+			}
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// TestKubernetes: the objects find each other, and nobody is killed while draining.
+func TestKubernetes(t *testing.T) {
+	t.Parallel()
+	all := manifests(t)
+	of := func(kind string) *manifest {
+		i := slices.IndexFunc(all, func(m manifest) bool { return m.Kind == kind })
+		if i < 0 {
+			t.Fatalf("there is no %s", kind)
+		}
+		return &all[i]
+	}
+	d := of("Deployment")
+	s := deployed(t, "config.yaml", deployedConfigs(t)["config.yaml#0"])
+	if grace := time.Duration(d.Spec.Template.Spec.Grace) * time.Second; grace < s.stopping() {
+		t.Errorf("a pod is killed after %v, and may take %v to stop", grace, s.stopping())
+	}
+	for _, m := range all {
+		if text := fmt.Sprint(m.Spec.Selector); m.Spec.Selector != nil && m.Metadata.Name != "edge" && !strings.Contains(text, d.Spec.Template.Metadata.Labels["app.kubernetes.io/name"]) {
+			t.Errorf("%s selects %s, and the pods have %v", m.file, text, d.Spec.Template.Metadata.Labels)
+		}
+	}
+	h := of("HorizontalPodAutoscaler")
+	if r := h.Spec.ScaleTargetRef; r.Kind != d.Kind || r.Name != d.Metadata.Name {
+		t.Errorf("the autoscaler is for %+v", r)
+	}
+	adapter, err := os.ReadFile(deployDir + "/kubernetes/prometheus-adapter.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range h.Spec.Metrics {
+		if name := m.Pods.Metric.Name; name != "" && (!strings.Contains(string(adapter), name) || name != "signpost_inline_budget_kbit") {
+			t.Errorf("nobody gives the autoscaler %s", name)
+		}
+	}
+}
+
+// TestCompose: what is pulled is pinned, what is mounted is there, the directors have
+// the time to stop, and there is no secret.
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Services map[string]struct {
+			Image       string
+			Build       struct{ Context string }
+			Restart     string
+			Volumes     []string
+			Environment map[string]string
+			StopGrace   string         `yaml:"stop_grace_period"`
+			DependsOn   map[string]any `yaml:"depends_on"`
+			Healthcheck any
+			Ports       []string
+		}
+		Volumes map[string]any
+	}
+	source, err := os.ReadFile(root + "/docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalWithOptions(source, &file, yaml.AllowDuplicateMapKey()); err != nil {
+		t.Fatal(err)
+	}
+	pinned := regexp.MustCompile(`:v?\d+\.\d+\.\d+[a-z0-9.-]*$`)
+	for name, s := range file.Services {
+		if s.Build.Context == "" && !pinned.MatchString(s.Image) {
+			t.Errorf("%s: %s has no version of three numbers", name, s.Image)
+		}
+		if s.Healthcheck == nil && s.Image != "signpost:compose" && name != "secrets" && name != "geoipupdate" {
+			t.Errorf("%s has no health check", name)
+		}
+		for _, v := range s.Volumes {
+			from, _, _ := strings.Cut(v, ":")
+			if _, declared := file.Volumes[from]; declared {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, from)); !strings.HasPrefix(from, "./deploy/") || err != nil {
+				t.Errorf("%s mounts %s, which is not there", name, from)
+			}
+		}
+		for key, value := range s.Environment {
+			if regexp.MustCompile(`(?i)(password|token|key|secret)$`).MatchString(key) && !strings.HasPrefix(value, "${") {
+				t.Errorf("%s: %s stands in the file", name, key)
+			}
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s: port %s is everybody's", name, p)
+			}
+		}
+		for other := range s.DependsOn {
+			if _, ok := file.Services[other]; !ok {
+				t.Errorf("%s depends on %s, which is not there", name, other)
+			}
+		}
+	}
+	const config = "compose/signpost/signpost.yaml"
+	s := deployed(t, config, deployedConfigs(t)[config])
+	for _, name := range []string{"director1", "director2"} {
+		if grace, err := time.ParseDuration(file.Services[name].StopGrace); err != nil || grace < s.stopping() {
+			t.Errorf("%s is killed after %q, and may take %v to stop", name, file.Services[name].StopGrace, s.stopping())
+		}
+	}
+	if ignored, err := os.ReadFile(root + "/.gitignore"); err != nil || !strings.Contains(string(ignored), "/.env\n") {
+		t.Errorf("git does not ignore .env, which holds a licence key (%v)", err)
+	}
+}
+
+// TestUnits: systemd waits longer than a director with the defaults takes to stop.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile(deployDir + "/systemd/signpost.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := readConfig("radio.yaml", []byte(`nodes: [{id: a, urls: "http://a.example"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^TimeoutStopSec=(\w+)$`).FindStringSubmatch(string(unit))
+	if m == nil {
+		t.Fatal("no TimeoutStopSec")
+	}
+	if grace, err := time.ParseDuration(m[1]); err != nil || grace < s.stopping() {
+		t.Errorf("a director is killed after %s, and may take %v to stop", m[1], s.stopping())
+	}
+}
+
+// TestOneGo: image and release are made by the same Go, or they are not the same.
+func TestOneGo(t *testing.T) {
+	t.Parallel()
+	find := func(file, pattern string) string {
+		b, err := os.ReadFile(root + "/" + file)
+		m := regexp.MustCompile(pattern).FindSubmatch(b)
+		if err != nil || m == nil {
+			t.Fatalf("%s: no %s (%v)", file, pattern, err)
+		}
+		return string(m[1])
+	}
+	image, release := find("Dockerfile", `FROM golang:([\d.]+)-`), find("Makefile", `RELEASE_GO = go([\d.]+)`)
+	if image != release {
+		t.Errorf("the Dockerfile has Go %s, make release %s", image, release)
+	}
+}
+
+// TestNoTraces: deploy/ holds no secret and no placeholder that would work as one.
+func TestNoTraces(t *testing.T) {
+	t.Parallel()
+	secret := regexp.MustCompile(`[0-9a-f]{32,}|BEGIN [A-Z ]*PRIVATE KEY|hackme`)
+	err := filepath.WalkDir(deployDir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if m := secret.Find(b); m != nil {
+			t.Errorf("%s holds %q", name, m)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDrainAndWait runs the autoscaler's hook against a director.
+func TestDrainAndWait(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const token = "a token of role operate for the hook"
+	tokens := fmt.Sprintf("hook operate %x\n", sha256.Sum256([]byte(token)))
+	for name, text := range map[string]string{"tokens": tokens, "token": token, "wrong": "not the token"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	node := demonode.New(demonode.Options{Addr: "127.0.0.1:0"})
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { node.Close() })
+	d := startService(t, dir, strings.ReplaceAll(`
+listen: {http: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0", tokens_file: tokens}
+mounts: [/live.mp3]
+nodes: [{id: one, urls: URL}, {id: other, urls: "%s", kind: http}]
+`, "URL", node.URL()), options{log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	hook := func(tokenFile string, args ...string) (int, string) {
+		cmd := exec.Command(deployDir+"/autoscaling/drain-and-wait", args...)
+		// The first director is away.
+		cmd.Env = append(os.Environ(), "POLL_SECONDS=0.05", "SIGNPOST_TOKEN_FILE="+filepath.Join(dir, tokenFile),
+			"SIGNPOST_SERVER=http://127.0.0.1:1,http://"+d.admin.String())
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	if code, out := hook("wrong", "one", "5"); code != 2 {
+		t.Errorf("with a wrong token: %d\n%s", code, out)
+	}
+	if code, out := hook("token", "nobody", "5"); code != 0 || !strings.Contains(out, "not known") {
+		t.Errorf("a node that is not there: %d\n%s", code, out)
+	}
+	d.syncer.View().Live.Count(0) // on the way there for a while
+	if code, out := hook("token", "one", "1"); code != 1 || !strings.Contains(out, "still has listeners") {
+		t.Errorf("with a listener on the way: %d\n%s", code, out)
+	}
+	if state := d.syncer.Overlay().Nodes["one"].State; state != store.NodeDrained {
+		t.Errorf("the node is %q, want drained", state)
+	}
+	if code, out := hook("token", "one", "20", "1"); code != 0 {
+		t.Errorf("content with one who is left: %d\n%s", code, out)
+	}
+}
