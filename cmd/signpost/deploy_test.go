@@ -349,3 +349,29 @@ nodes: [{id: one, urls: URL}, {id: other, urls: "%s", kind: http}]
 		t.Errorf("content with one who is left: %d\n%s", code, out)
 	}
 }
+
+// TestArchitectureNamesFiles: what docs/architecture.md leads a reader to is there.
+// A name without a directory stands in that of the name before it.
+func TestArchitectureNamesFiles(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(root + "/docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, n := "", 0
+	for _, m := range regexp.MustCompile("`([a-z_/]+\\.go)`").FindAllStringSubmatch(string(page), -1) {
+		name := m[1]
+		if strings.Contains(name, "/") {
+			dir = filepath.Dir(name)
+		} else {
+			name = filepath.Join(dir, name)
+		}
+		n++
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Errorf("%s: %v", m[1], err)
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d files are named", n)
+	}
+}
