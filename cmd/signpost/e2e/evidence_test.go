@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -111,4 +113,31 @@ func TestListenersTakeNoNodeDown(t *testing.T) {
 	if strings.Contains(s.log.String(), "node is down") {
 		t.Errorf("a node was down:\n%s", s.log)
 	}
+}
+
+// With the servers' own feeds, probes every half minute are enough: a listener and a
+// death are known at once.
+func TestServersTellOfChanges(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)
+	config := strings.Replace(configuration(fleet, everyone), quickProbes, "probe: {interval: 30s, push: true}\n", 1)
+	for i, n := range fleet {
+		user, password := n.Credentials()
+		file := filepath.Join(t.TempDir(), "credentials")
+		if err := os.WriteFile(file, []byte(user+":"+password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		id := fmt.Sprintf("{id: n%d, ", i+1)
+		config = strings.Replace(config, id, id+"credentials_file: '"+file+"', ", 1)
+	}
+	s := directFile(t, config)
+	s.eventually(5*time.Second, "all tell", func() bool { return strings.Count(s.log.String(), "tells of changes by itself") == len(fleet) })
+	leave := listen(t, fleet[0].URL()+"/live.mp3")
+	defer leave()
+	const soon = 3 * time.Second // a tick, and a machine that runs other tests beside this one
+	took := s.eventually(soon, "a listener is known", func() bool { return strings.Contains(s.metrics(), `signpost_node_used{node="n1"} 1`) })
+	t.Logf("a listener was known after %v", took.Round(time.Millisecond))
+	fleet[1].Kill()
+	took = s.eventually(soon, "a dead node is known", func() bool { return strings.Contains(s.metrics(), `signpost_node_up{node="n2"} 0`) })
+	t.Logf("a dead node was known after %v", took.Round(time.Millisecond))
 }
