@@ -41,7 +41,7 @@ func (c *decideCmd) Run() error {
 		return err
 	}
 	defer nodes.Close()
-	fmt.Println(processor())
+	fmt.Println(machine())
 	for _, what := range c.What {
 		grow := growing[what]
 		if grow == nil {

@@ -167,8 +167,8 @@ func (e *entrants) enterServers() error {
 		return err
 	}
 	return errors.Join(
-		e.add("nginx", func() (*party, error) { return startNginx(e.dir, ranges) }),
-		e.add("haproxy", func() (*party, error) { return startHAProxy(e.dir, prefixes) }))
+		e.add("nginx", func() (*party, error) { return startNginxRedirects(e.dir, ranges) }),
+		e.add("haproxy", func() (*party, error) { return startHAProxyRedirects(e.dir, prefixes) }))
 }
 
 // startOther starts any server; the shell is replaced by it, so that its time is

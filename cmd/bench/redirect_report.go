@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -31,14 +28,7 @@ type partyTrial struct {
 }
 
 func newRedirectReport(c *redirectCmd) *redirectReport {
-	return &redirectReport{Date: time.Now().UTC(), Machine: processor(), Command: os.Args[1:], requests: c.Requests}
-}
-
-// processor describes the machine.
-func processor() string {
-	model, _ := exec.Command("sh", "-c", "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1").Output()
-	kernel, _ := exec.Command("uname", "-sr").Output()
-	return fmt.Sprintf("%s, %d cores, %s, %s", strings.TrimSpace(string(model)), runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version())
+	return &redirectReport{Date: time.Now().UTC(), Machine: machine(), Command: os.Args[1:], requests: c.Requests}
 }
 
 func (r *redirectReport) add(m mode, parties []*party, took map[string][]round) {

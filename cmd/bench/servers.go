@@ -28,14 +28,11 @@ func startRedis() (*party, error) {
 	return start("redis", clientCore, ready, "redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no")
 }
 
-// startNginx starts one that knows the continent of every network, and splits
+// startNginxRedirects starts one that knows the continent of every network, and splits
 // listeners by weight among ten nodes. It writes its log through a buffer.
-func startNginx(dir, geo string) (*party, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;
+func startNginxRedirects(dir, geo string) (*party, error) {
+	return startConfigured(dir, "nginx", []string{"-c"}, func(addr string) string {
+		return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;
 events { worker_connections 10000; }
 http {
  access_log %[1]s/access.log combined buffer=64k flush=1s;
@@ -48,20 +45,13 @@ http {
  server { listen %[3]s; location = /live.mp3 { add_header Cache-Control no-store always; return 302 http://$node.example:8000$request_uri; } }
 }
 `, dir, geo, addr)
-	file := filepath.Join(dir, "nginx-redirect.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		return nil, err
-	}
-	return startSilent("nginx, geo + split_clients", addr, "nginx", "-c", file)
+	})
 }
 
-// startHAProxy starts one that does the same by map_ip and a hash. It writes no log.
-func startHAProxy(dir, geo string) (*party, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	conf := fmt.Sprintf(`global
+// startHAProxyRedirects starts one that does the same by map_ip and a hash. It writes no log.
+func startHAProxyRedirects(dir, geo string) (*party, error) {
+	return startConfigured(dir, "haproxy", []string{"-db", "-f"}, func(addr string) string {
+		return fmt.Sprintf(`global
  maxconn 9000
  nbthread 1
 defaults
@@ -75,11 +65,7 @@ frontend f
  http-request set-var(txn.h) req.hdr(X-Forwarded-For),crc32,mod(10)
  http-request redirect code 302 location http://n%%[var(txn.h)].%%[var(txn.c)].example:8000%%[capture.req.uri]
 `, addr, geo)
-	file := filepath.Join(dir, "haproxy-redirect.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		return nil, err
-	}
-	return startSilent("haproxy, map_ip", addr, "haproxy", "-db", "-f", file)
+	})
 }
 
 // continentFiles writes what nginx and HAProxy know of geography: the continents
