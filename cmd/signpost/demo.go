@@ -190,6 +190,7 @@ func (d *demo) invite(w io.Writer) {
 		fmt.Fprintf(&b, "  curl -si -H 'X-Forwarded-For: %s' %s/live.mp3   # %s\n", l.addr, base, l.where)
 	}
 	fmt.Fprintf(&b, "  mpv --http-header-fields='X-Forwarded-For: %s' %s/live.mp3\n", demoListeners[2].addr, base)
+	fmt.Fprintf(&b, "\nWatch it, change weights, drain nodes:\n  open %s in a browser\n", admin)
 	fmt.Fprintf(&b, "\nSee the other answers, and why:\n  curl %[1]s/live.mp3.json\n  curl %[1]s/live.mp3.pls\n"+
 		"  curl '%[2]s/api/v1/explain?addr=%[3]s&mount=/live.mp3'   # or: signpost explain --addr %[3]s /live.mp3\n  curl %[2]s/metrics\n",
 		base, admin, demoListeners[2].addr)

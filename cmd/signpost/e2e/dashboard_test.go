@@ -137,6 +137,7 @@ func TestOperatorsAtTheirDashboards(t *testing.T) {
 	o.drain()
 	o.makeRule()
 	o.showHostile()
+	o.play()
 	o.onlyLook()
 	noFaults(t, o.anna)
 	o.loseDirector()
@@ -238,6 +239,22 @@ func (o *office) showHostile() {
 			o.Errorf("%s: what a node says became part of the page", page)
 		}
 	}
+}
+
+// A mount is listened to as a listener hears it, who is sent to a node.
+func (o *office) play() {
+	config, err := os.ReadFile(o.first.config)
+	if err != nil {
+		o.Fatal(err)
+	}
+	o.first.write(strings.Replace(string(config), "listen: {", "listen: {public_urls: ['"+o.first.url+"'], ", 1))
+	o.first.reload()
+	o.anna.Go(o.first.admin + "/mounts")
+	o.anna.Await("it can be played", `document.querySelector('[data-play]')`)
+	o.anna.Click("[data-play]")
+	o.anna.Await("it plays", `document.querySelector('#player audio').currentTime > .2 && document.querySelector('[data-play][aria-pressed=true]')`)
+	o.anna.Click("[data-play]")
+	o.anna.Await("it is let go of", `!document.querySelector('#player audio').hasAttribute('src')`)
 }
 
 // Who may only look is offered nothing else, and refused.

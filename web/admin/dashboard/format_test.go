@@ -1,6 +1,16 @@
 package dashboard
 
-import "time"
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin"
+)
 
 // NumbersAsWritten is a sample of how the server writes numbers, for the test that
 // the browser writes them in the same way.
@@ -13,4 +23,52 @@ func NumbersAsWritten() []string {
 		out = append(out, ago(begin, begin.Add(time.Duration(s)*time.Second)))
 	}
 	return out
+}
+
+func TestSketch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ entry, value, want string }{
+		{"rows/de", `{"weights":{"fra1":3,"ams1":0.5},"by":"anna"}`, "ams1 0.5, fra1 3"},
+		{"nodes/fra1", `{"state":"drained","by":"anna"}`, "drained"},
+		{"rules/kitchen", `{"id":"kitchen","rule":{"user_agent":"Kitchen*","http":"1.0","answer":"proxy"}}`, "proxy for Kitchen*, HTTP/1.0"},
+		{"notes/x", `{"text":"ring the datacentre"}`, "ring the datacentre"},
+		{"rules", `["a","b"]`, `["a","b"]`},
+		{"rows/de", "", ""},
+		{"notes/x", `{"text":"` + strings.Repeat("ü", 500) + `"}`, strings.Repeat("ü", 400) + "…"},
+	} {
+		if got := sketch(c.entry, json.RawMessage(c.value)); got != c.want {
+			t.Errorf("%s %.60s: %q, want %q", c.entry, c.value, got, c.want)
+		}
+	}
+}
+
+func TestDescribeRule(t *testing.T) {
+	t.Parallel()
+	got := describeRule(admin.Rule{ID: "r1", Origin: "overlay", Rule: json.RawMessage(
+		`{"user_agent_regexp":"^x","headers":[{"name":"Icy-Metadata","absent":true},{"name":"Range"},{"name":"Via","glob":"*edge*"}],"answer":"redirect","http_only":true,"same_scheme":true}`)})
+	want := []string{"/^x/", "no Icy-Metadata", "with Range", "Via: *edge*"}
+	if diff := cmp.Diff(want, got.Conditions); diff != "" || got.Name != "r1" || got.From != "operators" || len(got.Options) != 2 || got.Stamp != nil {
+		t.Errorf("%+v\n(-want +got):\n%s", got, diff)
+	}
+	if got := describeRule(admin.Rule{Rule: json.RawMessage("7")}); got.Name == "" {
+		t.Error("a rule that cannot be read has no name")
+	}
+}
+
+func TestWorst(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		losses []director.Loss
+		level  string
+		node   director.NodeID
+	}{
+		{nil, "dim", ""},
+		{[]director.Loss{{Node: "a", Listeners: 9}, {Node: "b", Listeners: 2}}, "good", "a"},
+		{[]director.Loss{{Node: "a", Listeners: 9}, {Node: "b", Listeners: 2, BeyondTarget: 1}}, "warn", "b"},
+		{[]director.Loss{{Node: "a", BeyondTarget: 9}, {Node: "b", BeyondTarget: 3, BeyondLimit: 1}}, "bad", "b"},
+	} {
+		if got := worst(c.losses); got.Level != c.level || got.Node != c.node {
+			t.Errorf("%v: %s %s, want %s %s", c.losses, got.Level, got.Node, c.level, c.node)
+		}
+	}
 }

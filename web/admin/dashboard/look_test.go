@@ -66,9 +66,7 @@ func TestLooks(t *testing.T) {
 	b.ClickOn(`document.querySelector('#nodes tr[data-id=ams1] [data-do=drain]')`)
 	b.Await("what would happen", `document.querySelector('#ask [data-preview] .say')`)
 	b.Screenshot("ask-" + "390-light")
-	if faults := b.Faults(); len(faults) > 0 {
-		t.Errorf("on the console: %q", faults)
-	}
+	noFaults(t, b)
 }
 
 // The page is written by Go first and brought up to date by JavaScript: both must say
@@ -100,4 +98,32 @@ func TestBothHalvesSayTheSame(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("numbers in the browser %q, from the server %q", got, want)
 	}
+}
+
+// Keys reach everything, and a choice of colours lasts.
+func TestByKeyboard(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	b.As(browsertest.Looks["1440-light"])
+	b.Go(operated(t).URL + "/")
+	b.Await("it is live", live)
+	b.Press("/")
+	b.Await("one can search", `document.activeElement.id === 'filter'`)
+	browsertest.Eval[chromedp.Void](b, `document.activeElement.value = ''`) // a key that comes by protocol is typed although it was taken
+	b.Press("ams")
+	b.Await("the nodes that are looked for are left", `[...document.querySelectorAll('#nodes tbody tr:not([hidden])')].map((tr) => tr.dataset.id).join() === 'ams1,ams2'`)
+	b.Press(kb.Tab + kb.Tab)
+	b.Await("the order can be changed", `document.activeElement.dataset.sort === 'state'`)
+	b.Press(kb.Enter)
+	b.Await("it is", `document.activeElement.closest('th').ariaSort === 'ascending'`)
+	b.Click(`[data-by="answers"]`)
+	b.Press(kb.ArrowRight)
+	b.Await("the plot is by node", `document.activeElement.dataset.by === 'nodes' && document.activeElement.ariaSelected === 'true'`)
+	b.Await("and shows them", `/fra1/.test(document.querySelector('.legend').textContent)`)
+	browsertest.Eval[chromedp.Void](b, `document.querySelector('#theme').focus()`)
+	b.Press("d") // dark
+	b.Await("it is dark", `getComputedStyle(document.body).colorScheme === 'dark'`)
+	b.Do(chromedp.Reload())
+	b.Await("it stays dark", `document.documentElement.dataset.theme === 'dark' && document.querySelector('#theme').value === 'dark'`)
+	noFaults(t, b)
 }
