@@ -54,6 +54,14 @@ func TestForecast(t *testing.T) {
 		l := newLab(t, tt.nodes)
 		tt.setup(l)
 		f := l.snapshot().Forecast(tt.demand)
+		var sum [2]int
+		for _, r := range f.Regions {
+			sum[0] += r.BeyondTarget
+			sum[1] += r.BeyondLimit
+		}
+		if sum != tt.beyond {
+			t.Errorf("%s: of all regions, %d are beyond target and limit", tt.name, sum)
+		}
 		if diff := cmp.Diff(tt.held, held(f)); diff != "" || [2]int{f.BeyondTarget, f.BeyondLimit} != tt.beyond || f.Unbounded {
 			t.Errorf("%s: beyond %d and %d, unbounded %v; nodes hold (-want +got):\n%s", tt.name, f.BeyondTarget, f.BeyondLimit, f.Unbounded, diff)
 		}

@@ -162,6 +162,9 @@ func TestClients(t *testing.T) {
 		visit(tv, i, retry, retry)                       // nor that
 		visit("\xff\x01", i, retry, retry, retry, retry) // nor can whoever this is
 	}
+	for i := range 20 {
+		visit("Fine/1", i, []time.Duration{retry, time.Minute, time.Minute}[i%3]) // a dead node, now and then
+	}
 	visit("Loop/7", 1, slices.Repeat([]time.Duration{time.Second}, 40)...)
 	got := map[string]ClientUse{}
 	var order []string
@@ -169,7 +172,7 @@ func TestClients(t *testing.T) {
 		got[c.Family] = c
 		order = append(order, c.Family)
 	}
-	if diff := cmp.Diff([]string{"Loop", "other", "Radio", "Mozilla", "none", "Twice", "VLC"}, order); diff != "" {
+	if diff := cmp.Diff([]string{"Loop", "other", "Radio", "Mozilla", "none", "Fine", "Twice", "VLC"}, order); diff != "" {
 		t.Fatalf("families (-want +got):\n%s", diff)
 	}
 	for family, want := range map[string]*Rule{
@@ -191,7 +194,7 @@ func TestClients(t *testing.T) {
 			t.Errorf("%s: suggestion (-want +got):\n%s", family, diff)
 		}
 	}
-	if c := got["Radio"]; c.Example != "Radio Box/1.0" || c.Requests != 24 || c.First != 6 || c.Next == 0 || got["Twice"].Again != 6 || got["Twice"].Suspect {
+	if c := got["Radio"]; c.Example != "Radio Box/1.0" || c.Requests != 24 || c.First != 6 || c.Next == 0 || got["Twice"].Again != 6 || got["Twice"].Suspect || got["Fine"].Next < suspectBack || got["Fine"].Suspect {
 		t.Errorf("%+v, %+v", c, got["Twice"])
 	}
 	if err := w.SetPolicy(Policy{Overlay: []Rule{*got["Radio"].Suggestion, *got["Mozilla"].Suggestion}}); err != nil {

@@ -44,16 +44,10 @@ func (d *service) followRules(ctx context.Context) error {
 	for {
 		changed := d.syncer.Changes()
 		d.renewRules()
-		now := d.syncer.Now()
-		expired := make(<-chan time.Time) // never
-		if next := d.syncer.Overlay().NextExpiry(now); !next.IsZero() {
-			expired = time.After(next.Sub(now))
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changed:
-		case <-expired:
+		case <-changed: // that something has expired, too
 		}
 	}
 }
