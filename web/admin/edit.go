@@ -87,7 +87,7 @@ func (e *Edit) until(now time.Time) (time.Time, error) {
 		if err != nil || d <= 0 || d > maxFor {
 			c.fail("for", "%.40q is not for how long; write it as 2h or 90m", e.For)
 		}
-		until = now.Add(d)
+		until = now.Add(d).Truncate(time.Millisecond)
 	case !until.IsZero() && (!until.After(now) || until.Sub(now) > maxFor):
 		c.fail("until", "%s is past, or too far away; it is now %s", until.Format(time.RFC3339), now.Format(time.RFC3339))
 	}

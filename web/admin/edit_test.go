@@ -222,7 +222,11 @@ func TestDrainAndResume(t *testing.T) {
 	if m := r.with("v", "GET", "/metrics", "", "").Body.String(); !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"fra1\"} 0\n") || !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"off1\"} 0\n") {
 		t.Errorf("metrics: %s", m)
 	}
-	again := decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
+	rec = r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", "")
+	again := decode[Node](t, rec, 200)
+	if rev := rec.Header().Get(revisionHeader); rev != "" {
+		t.Errorf("nothing was changed, and revision %s is told", rev)
+	}
 	if again.Override.By != "ops" || again.Version != n.Version {
 		t.Errorf("drained twice: %+v", again.Override)
 	}
@@ -306,6 +310,28 @@ func TestRulesAtRunTime(t *testing.T) {
 	} {
 		if rec := r.with("o", c.method, c.path, c.seen, c.body); rec.Code != c.status {
 			t.Errorf("%s %s %.60s: %d %s", c.method, c.path, c.body, rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestRulesAndNotesAreBounded(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	_, err := r.Change(t.Context(), store.Author{By: "anna"}, func(o *store.Overlay) error {
+		for i := range maxRules {
+			o.Rules = append(o.Rules, store.Rule{ID: fmt.Sprint(i), Rule: json.RawMessage(`{}`)})
+		}
+		for i := range maxNotes {
+			o.Notes = append(o.Notes, store.Note{ID: fmt.Sprint(i), Text: "x"})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, method := range map[string]string{"/api/v1/rules": "POST", "/api/v1/notes/more": "PUT"} {
+		if p := problemIn(t, r.with("o", method, path, "", map[string]string{"POST": `{"rule":{}}`, "PUT": `{"text":"x"}`}[method])); p.Status != 409 {
+			t.Errorf("%s: %+v", path, p)
 		}
 	}
 }
@@ -446,5 +472,24 @@ func TestStatus(t *testing.T) {
 	mounts := decode[MountsAnswer](t, r.with("v", "GET", "/api/v1/mounts", "", ""), 200)
 	if mounts.Mounts == nil {
 		t.Errorf("%+v", mounts)
+	}
+}
+
+// An old report says nothing of who listens now.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		r    director.Report
+		want bool
+	}{
+		{director.Report{}, false},
+		{director.Report{Taken: day, Health: director.Up}, true},
+		{director.Report{Taken: day.Add(-2 * store.ReportLife), Health: director.Up}, false},
+		{director.Report{Taken: day, Health: director.Up, Listeners: -1}, false},
+		{director.Report{Taken: day, Health: director.Failed, Listeners: -1}, true},
+	} {
+		if got := known(&c.r, day); got != c.want {
+			t.Errorf("%+v: %t", c.r, got)
+		}
 	}
 }

@@ -59,12 +59,23 @@ func (a *API) allow(roles ...Role) echo.MiddlewareFunc {
 				return err
 			}
 			if !id.Role.May(roles...) {
-				return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, and this needs %s; use another token, or change its role in admin.tokens_file", id.Name, id.Role, roles[0]))
+				return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, and this needs %s; use another token, or change its role in admin.tokens_file", id.Name, id.Role, orOperate(roles)))
 			}
 			ctx.SetRequest(ctx.Request().WithContext(context.WithValue(ctx.Request().Context(), identityKey{}, id)))
 			return next(ctx)
 		}
 	}
+}
+
+// orOperate lists roles with that of operators, who may do everything.
+func orOperate(roles []Role) string {
+	names := []string{string(RoleOperate)}
+	for _, r := range roles {
+		if r != RoleOperate {
+			names = append(names, string(r))
+		}
+	}
+	return strings.Join(names, " or ")
 }
 
 // allowPages lets through who may look at the dashboard, and sends everybody else

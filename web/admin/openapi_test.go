@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +58,28 @@ func TestOpenAPIRoutes(t *testing.T) {
 	slices.Sort(routed)
 	if diff := cmp.Diff(described, routed); diff != "" {
 		t.Errorf("(-described +routed):\n%s", diff)
+	}
+}
+
+// What the documentation names is there.
+func TestDocumentationNamesWhatThereIs(t *testing.T) {
+	t.Parallel()
+	var known []string
+	for path := range loadDocument(t).Paths.Map() {
+		known = append(known, pathParam.ReplaceAllString("/api/v1"+path, "*"))
+	}
+	named := regexp.MustCompile(`/api/v1(/[a-z_]+(?:\.json)?(?:/[\w{}]+)*)`)
+	ids := regexp.MustCompile(`(/(?:nodes|regions|rules|notes|history)/)[^/]+`)
+	for _, file := range []string{"../../README.md", "../../docs/operating.md", "../../docs/architecture.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllString(string(text), -1) {
+			if !slices.Contains(known, ids.ReplaceAllString(m, "$1*")) {
+				t.Errorf("%s names %s, which is not there", file, m)
+			}
+		}
 	}
 }
 
