@@ -16,7 +16,7 @@ import (
 
 const (
 	// arriving is how many listeners connect at once: stock Icecast queues five.
-	arriving = 8
+	arriving = 5
 	// smooth is the longest time without audio that no player notices.
 	smooth = 2 * time.Second
 )

@@ -21,11 +21,11 @@ import (
 // nothing of the director's grows.
 func TestInlineListenersComeAndGo(t *testing.T) {
 	t.Parallel()
-	n, long := sized(150, 1000), time.Duration(sized(10, 600))*time.Second
+	n, long := sized(150, 1000), time.Duration(sized(8, 600))*time.Second
 	mount := probetest.Mount{Path: "/live.mp3", Kbit: 64}
 	nodes := probetest.Fleet(t, probetest.Options{Mounts: []probetest.Mount{mount}}, probetest.Options{Mounts: []probetest.Mount{mount}})
 	s := direct(t, nodes, inline+"proxy: {max_listeners: 5000, max_mbit: 0}\n")
-	s.comeAndGo(t, n, 3*time.Second) // what is made once is made
+	s.comeAndGo(t, n, 2*time.Second) // what is made once is made
 	before := s.footprint(t)
 	ends := time.Now().Add(long)
 	for i := 0; time.Now().Before(ends); i++ {
