@@ -39,7 +39,7 @@ func (d *service) openAdmin(s *settings) error {
 		Dashboard: dashboard.New,
 		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
-		PublicURL: func() string { return d.settings.Load().policy.PublicURL },
+		PublicURL: d.publicURL,
 		Version:   buildVersion(),
 		Store:     "memory",
 		Log:       log,
@@ -85,6 +85,19 @@ func (d *service) openAdmin(s *settings) error {
 		return nil
 	})
 	return nil
+}
+
+// publicURL is where listeners reach this director: as the file has it, or else
+// where it listens, if that is one address.
+func (d *service) publicURL() string {
+	s := d.settings.Load()
+	if s.policy.PublicURL != "" || len(s.Listen.HTTP) == 0 || len(d.addrs) == 0 {
+		return s.policy.PublicURL
+	}
+	if a, ok := d.addrs[0].(*net.TCPAddr); ok && !a.IP.IsUnspecified() {
+		return "http://" + a.String()
+	}
+	return ""
 }
 
 // tokens are those of the settings in force. A reload may take all of them away

@@ -243,12 +243,6 @@ func (o *office) showHostile() {
 
 // A mount is listened to as a listener hears it, who is sent to a node.
 func (o *office) play() {
-	config, err := os.ReadFile(o.first.config)
-	if err != nil {
-		o.Fatal(err)
-	}
-	o.first.write(strings.Replace(string(config), "listen: {", "listen: {public_urls: ['"+o.first.url+"'], ", 1))
-	o.first.reload()
 	o.anna.Go(o.first.admin + "/mounts")
 	o.anna.Await("it can be played", `document.querySelector('[data-play]')`)
 	o.anna.Click("[data-play]")
