@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -472,6 +474,29 @@ func TestStatus(t *testing.T) {
 	mounts := decode[MountsAnswer](t, r.with("v", "GET", "/api/v1/mounts", "", ""), 200)
 	if mounts.Mounts == nil {
 		t.Errorf("%+v", mounts)
+	}
+}
+
+// Who does not wait for an answer leaves nothing in the log; a fault does.
+func TestFaultsAreLogged(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	api, err := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Explain: func(Question) any { return func() {} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/api/v1/explain?addr=::1&mount=/a"
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	req.Host = "127.0.0.1"
+	api.ServeHTTP(httptest.NewRecorder(), req)
+	if log.Len() > 0 {
+		t.Errorf("somebody has left: %s", &log)
+	}
+	ask(api, "GET", path, "")
+	if !strings.Contains(log.String(), "admin request failed") {
+		t.Errorf("a fault: %q", &log)
 	}
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func problemOf(err error) (p *Problem, fault bool) {
 // refuse is the one place where errors become answers.
 func refuse(log *slog.Logger, err error, ctx echo.Context) {
 	p, fault := problemOf(err)
-	if fault {
+	if fault && !gone(err, ctx) {
 		log.Error("admin request failed", "error", err, "path", ctx.Request().URL.Path)
 	}
 	if !ctx.Response().Committed {
@@ -91,6 +92,12 @@ func refuse(log *slog.Logger, err error, ctx echo.Context) {
 		}
 		_ = ctx.JSON(p.Status, p) // who asked may be gone
 	}
+}
+
+// gone says that who asked did not wait for the answer, which is nobody's fault.
+func gone(err error, ctx echo.Context) bool {
+	var broken *net.OpError
+	return errors.As(err, &broken) || ctx.Request().Context().Err() != nil
 }
 
 // oneLine joins the mistakes of an error, as far as somebody reads them.
