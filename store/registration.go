@@ -16,13 +16,14 @@ import (
 //
 // All times are the store's clock.
 type Registration struct {
-	Node       director.NodeID `json:"node"`
-	URLs       []string        `json:"urls"`
-	Site       string          `json:"site,omitempty"`
-	Place      director.Place  `json:"place,omitzero"`
-	Target     int             `json:"target,omitempty"`
-	Limit      int             `json:"limit,omitempty"`
-	MaxNewPerS int             `json:"max_new_per_s,omitempty"`
+	Node        director.NodeID `json:"node"`
+	URLs        []string        `json:"urls"`
+	InternalURL string          `json:"internal_url,omitempty"`
+	Site        string          `json:"site,omitempty"`
+	Place       director.Place  `json:"place,omitzero"`
+	Target      int             `json:"target,omitempty"`
+	Limit       int             `json:"limit,omitempty"`
+	MaxNewPerS  int             `json:"max_new_per_s,omitempty"`
 
 	Instance string `json:"instance"`        // one run of the agent: who holds the id
 	Token    string `json:"token,omitempty"` // the name of the token that it came with
@@ -79,7 +80,7 @@ func (e *HeldError) Error() string {
 // node returns what a registration adds to the fleet.
 func (r *Registration) node() director.Node {
 	return director.Node{
-		ID: r.Node, URLs: r.URLs, Site: r.Site, Place: r.Place,
+		ID: r.Node, URLs: r.URLs, InternalURL: r.InternalURL, Site: r.Site, Place: r.Place,
 		Target: r.Target, Limit: r.Limit, MaxNewPerS: r.MaxNewPerS, Drained: !r.Drained.IsZero(),
 	}
 }

@@ -26,6 +26,8 @@ type agentCmd struct {
 	ID        string   `required:"" env:"SIGNPOST_NODE_ID" help:"The node's id, one of those in the directors' store.registered.ids."`
 	URL       []string `required:"" env:"SIGNPOST_NODE_URL" help:"Base URL that listeners are sent to, at most one a scheme: http://edge1.example:8000."`
 
+	InternalURL string `env:"SIGNPOST_NODE_INTERNAL_URL" placeholder:"URL" help:"Base URL at which directors reach the server, where that is another than listeners': http://10.0.0.7:8000."`
+
 	Status          string `default:"http://127.0.0.1:8000" env:"SIGNPOST_NODE_STATUS" placeholder:"URL" help:"Where the streaming server is asked how it is."`
 	Kind            string `default:"icecast" help:"What kind of server it is: icecast, or http for one that cannot list its mounts."`
 	CredentialsFile string `placeholder:"FILE" help:"A file with one line user:password, for the server's admin statistics."`
@@ -69,7 +71,7 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	a := &agent{
 		log: log, interval: c.Interval,
 		registrar: registrar{id: c.ID, instance: rand.Text()[:12], Directors: client.Directors{Timeout: max(c.Interval, minCallTimeout)}},
-		spec:      admin.NodeSpec{URLs: c.URL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
+		spec:      admin.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
 	}
 	if host, err := os.Hostname(); err == nil {
 		a.registrar.instance = hostLabel(host) + "-" + a.registrar.instance

@@ -27,12 +27,13 @@ type Announcement struct {
 // NodeSpec is what an agent may say of a node for good. The fields mean what
 // those of [director.Node] do.
 type NodeSpec struct {
-	URLs       []string `json:"urls"`
-	Site       string   `json:"site,omitempty"`
-	Place      *Place   `json:"place,omitempty"`
-	Target     int      `json:"target,omitempty"`
-	Limit      int      `json:"limit,omitempty"`
-	MaxNewPerS int      `json:"max_new_per_s,omitempty"`
+	URLs        []string `json:"urls"`
+	InternalURL string   `json:"internal_url,omitempty"`
+	Site        string   `json:"site,omitempty"`
+	Place       *Place   `json:"place,omitempty"`
+	Target      int      `json:"target,omitempty"`
+	Limit       int      `json:"limit,omitempty"`
+	MaxNewPerS  int      `json:"max_new_per_s,omitempty"`
 }
 
 // Place is where a node stands.
@@ -103,7 +104,7 @@ func (a *Announcement) registration(id, token string, now time.Time) (store.Regi
 	c.spec(&a.Node)
 	c.measured(&a.Report)
 	r := store.Registration{
-		Node: director.NodeID(id), URLs: a.Node.URLs, Site: a.Node.Site, Place: c.place(a.Node.Place),
+		Node: director.NodeID(id), URLs: a.Node.URLs, InternalURL: a.Node.InternalURL, Site: a.Node.Site, Place: c.place(a.Node.Place),
 		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS,
 		Instance: a.Instance, Token: token, Report: a.Report.report(now),
 	}
@@ -179,6 +180,7 @@ func (c *checker) spec(n *NodeSpec) {
 	for _, u := range n.URLs {
 		c.text("node.urls", u, 1024)
 	}
+	c.text("node.internal_url", n.InternalURL, 1024)
 	if n.Site != "" {
 		c.name("node.site", n.Site)
 	}

@@ -259,6 +259,7 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "many URLs", change: func(a *Announcement) { a.Node.URLs = make([]string, 3) }, status: 422, want: "node.urls: "},
 		{name: "the director itself", change: func(a *Announcement) { a.Node.URLs = []string{"http://radio.example"} }, status: 422, want: "points back at a director"},
 		{name: "a password in the URL", change: func(a *Announcement) { a.Node.URLs = []string{"http://u:p@edge.example"} }, status: 422, want: "shown to every listener"},
+		{name: "an internal URL without a scheme", change: func(a *Announcement) { a.Node.InternalURL = "10.0.0.7:8000" }, status: 422, want: "internal_url: "},
 		{name: "script for a site", change: func(a *Announcement) { a.Node.Site = "<b>" }, status: 422, want: "node.site: "},
 		{name: "a negative target", change: func(a *Announcement) { a.Node.Target = -1 }, status: 422, want: "node.target: -1"},
 		{name: "an absurd limit", change: func(a *Announcement) { a.Node.Limit = maxListeners + 1 }, status: 422, want: "node.limit: "},

@@ -26,11 +26,11 @@ import (
 const silence = 2 * time.Second
 
 // guarded starts a director with the node n1, at which edge-1 may register with the
-// token "let me in", to share everybody with n1. Operators say "I am ops".
+// token "let-me-in", to share everybody with n1. Operators say "I-am-ops".
 func guarded(t *testing.T, fleet []*probetest.Node, store ...string) *signpost {
 	t.Helper()
 	tokens := filepath.Join(t.TempDir(), "tokens")
-	text := fmt.Sprintf("agents agent %x\nops operate %x\n", sha256.Sum256([]byte("let me in")), sha256.Sum256([]byte("I am ops")))
+	text := fmt.Sprintf("agents agent %x\nops operate %x\n", sha256.Sum256([]byte("let-me-in")), sha256.Sum256([]byte("I-am-ops")))
 	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -49,17 +49,17 @@ type agentProcess struct {
 // agent starts one for edge-1, which node is, at these directors.
 func agent(t *testing.T, node *probetest.Node, token string, directors ...*signpost) *agentProcess {
 	t.Helper()
-	return agentFor(t, node.URL(), node, token, directors...)
+	return agentWith(t, []string{"--url", node.URL()}, node, token, directors...)
 }
 
-// agentFor starts one that tells listeners to go to a URL.
-func agentFor(t *testing.T, url string, node *probetest.Node, token string, directors ...*signpost) *agentProcess {
+// agentWith starts one whose flags say where the node is reached.
+func agentWith(t *testing.T, where []string, node *probetest.Node, token string, directors ...*signpost) *agentProcess {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"agent", "--id", "edge-1", "--url", url, "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--target", "1000", "--drain-timeout", "30s"}
+	args := append([]string{"agent", "--id", "edge-1", "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--target", "1000", "--drain-timeout", "30s"}, where...)
 	for _, d := range directors {
 		args = append(args, "--director", d.admin)
 	}
@@ -86,7 +86,7 @@ func (s *signpost) node() (n admin.Node, there bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer I am ops")
+	r.Header.Set("Authorization", "Bearer I-am-ops")
 	resp, err := client.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
@@ -130,7 +130,7 @@ func TestAnAgentRegistersAndDrainsItsNode(t *testing.T) {
 	if to := s.sentTo(fleet, 20, 0); to["n1"] != 20 {
 		t.Fatalf("before it registers: %v", to)
 	}
-	a := agent(t, fleet[1], "let me in", s)
+	a := agent(t, fleet[1], "let-me-in", s)
 	s.eventually(10*time.Second, "listeners are sent to the registered node", func() bool { return s.sentTo(fleet, 40, 1)["n2"] > 0 })
 	leave := listen(t, fleet[1].URL()+"/live.mp3")
 	s.eventually(20*time.Second, "the agent reports its listener, and nobody is on the way", func() bool {
@@ -181,11 +181,11 @@ func TestAKilledAgent(t *testing.T) {
 	fleet := nodes(t)[:2]
 	s := guarded(t, fleet)
 	fit := func() bool { n, there := s.node(); return there && n.State == director.Fit }
-	a := agent(t, fleet[1], "let me in", s)
+	a := agent(t, fleet[1], "let-me-in", s)
 	s.eventually(10*time.Second, "the node registers", fit)
 
 	// Nobody else takes its id, with or without a token.
-	for token, want := range map[string]string{"let me out": "admin.tokens_file", "let me in": "--id"} {
+	for token, want := range map[string]string{"let-me-out": "admin.tokens_file", "let-me-in": "--id"} {
 		other := agent(t, fleet[0], token, s)
 		s.eventually(10*time.Second, "another agent is told why not", func() bool { return strings.Contains(other.log.String(), want) })
 		_ = other.Process.Kill()
@@ -203,7 +203,7 @@ func TestAKilledAgent(t *testing.T) {
 	if to := s.sentTo(fleet, 100, 1); to["n1"] != 100 {
 		t.Errorf("a silent node: %v", to)
 	}
-	agent(t, fleet[1], "let me in", s)
+	agent(t, fleet[1], "let-me-in", s)
 	s.eventually(10*time.Second, "the next agent takes the id over", fit)
 }
 
@@ -218,7 +218,7 @@ func TestAnAgentBehindAMistake(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	for url, want := range map[string]string{closed.URL: "connection refused", other.URL: "GET /live.mp3: 404"} {
-		a := agentFor(t, url, fleet[1], "let me in", s)
+		a := agentWith(t, []string{"--url", url}, fleet[1], "let-me-in", s)
 		s.eventually(10*time.Second, "the node is down, with the reason", func() bool {
 			if to := s.sentTo(fleet, 5, 1); to["n1"] != 5 {
 				t.Fatalf("%s: listeners were sent there: %v", url, to)
@@ -231,15 +231,15 @@ func TestAnAgentBehindAMistake(t *testing.T) {
 		}
 		<-a.exited
 	}
-	agent(t, fleet[1], "let me in", s)
-	s.eventually(10*time.Second, "with the right URL it is used", func() bool { n, there := s.node(); return there && n.State == director.Fit })
+	agentWith(t, []string{"--url", closed.URL, "--internal-url", fleet[1].URL()}, fleet[1], "let-me-in", s)
+	s.eventually(10*time.Second, "by an address that its director reaches it is used", func() bool { n, there := s.node(); return there && n.State == director.Fit })
 }
 
 func TestAnAgentGoesToTheNextDirector(t *testing.T) {
 	t.Parallel()
 	fleet := nodes(t)[:2]
 	first, second := guarded(t, fleet), guarded(t, fleet)
-	agent(t, fleet[1], "let me in", first, second)
+	agent(t, fleet[1], "let-me-in", first, second)
 	first.eventually(10*time.Second, "the node registers at the first", func() bool { _, there := first.node(); return there })
 	if _, there := second.node(); there {
 		t.Fatal("the second, which shares nothing with the first, knows it too")
@@ -256,7 +256,7 @@ func TestARegisteredNodeIsSharedThroughRedis(t *testing.T) {
 	fleet := nodes(t)[:2]
 	redis := "redis: {url: '" + redistest.Start(t, redistest.Options{}).URL() + "'}"
 	first, second, third := guarded(t, fleet, redis), guarded(t, fleet, redis), guarded(t, fleet, redis)
-	agent(t, fleet[1], "let me in", first, second)
+	agent(t, fleet[1], "let-me-in", first, second)
 	fit := func() bool { n, there := third.node(); return there && n.State == director.Fit }
 	third.eventually(10*time.Second, "a director that the agent does not know of has the node", fit)
 	first.kill()
