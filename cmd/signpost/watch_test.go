@@ -236,7 +236,10 @@ func dashboardPanels(t *testing.T) []panel {
 			List []struct{ Name, Type, Definition string }
 		}
 		Annotations struct {
-			List []struct{ Name, Expr string }
+			List []struct {
+				Name   string
+				Target struct{ Expr string }
+			}
 		}
 	}
 	if err := json.Unmarshal(source, &d); err != nil {
@@ -271,7 +274,7 @@ func dashboardPanels(t *testing.T) []panel {
 		}
 	}
 	for _, a := range d.Annotations.List {
-		more("annotation "+a.Name, a.Expr)
+		more("annotation "+a.Name, a.Target.Expr)
 	}
 	return d.Panels
 }
