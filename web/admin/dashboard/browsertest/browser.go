@@ -238,6 +238,7 @@ func (b *Tab) Screenshot(name string) {
 	if dir == "" {
 		dir = b.t.ArtifactDir()
 	}
+	Eval[chromedp.Void](b, "scrollTo(0, 0)") // or what sticks to the top stands in the middle
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
