@@ -131,6 +131,7 @@ func TestOperatorsAtTheirDashboards(t *testing.T) {
 	t.Parallel()
 	fleet, all := staffed(t)
 	o := &office{t, all, all[0], all[1], asking(t, all[1], fleet), browsertest.Start(t)}
+	o.anna.As(browsertest.Looks["1440-light"])
 	o.wrongToken()
 	o.moveListeners()
 	o.editTogether()

@@ -33,16 +33,19 @@ export function fleet() {
   }
 
   let due = false;
-  function drawSoon() {
+  let all = false;
+  /** drawSoon draws what has changed: rows in sight with the next picture, and those out of sight when all are. */
+  function drawSoon(also = false) {
+    all ||= also;
     if (due) return;
     due = true;
     requestAnimationFrame(() => {
-      due = false;
       for (const id of changed) {
         const row = rows.get(id);
-        if (row?.visible && nodes.has(id)) draw(row, nodes.get(id));
+        if (row && nodes.has(id) && (row.visible || all)) draw(row, nodes.get(id));
       }
       changed.clear();
+      due = all = false;
     });
   }
 
@@ -167,7 +170,7 @@ export function fleet() {
       if (trends[id].length > trendLength) trends[id].shift();
       changed.add(id);
     }
-    drawSoon();
+    drawSoon(true);
   }, 5000);
   addEventListener('pagehide', () => remember('trends', trends));
 
