@@ -101,6 +101,35 @@ func TestManyShortRequests(t *testing.T) {
 	wg.Wait()
 }
 
+// The peer's address is the client's own, in the shape that package net gives it.
+func TestPeer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ listen, dial string }{
+		{"127.0.0.1:0", "127.0.0.1"}, {"[::]:0", "127.0.0.1"}, {"[::]:0", "::1"}, {"[::1]:0", "::1"},
+	} {
+		l, err := listen(t.Context(), c.listen, 0)
+		if err != nil {
+			t.Logf("%s: %v", c.listen, err) // there may be no IPv6 here
+			continue
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		client, err := net.Dial("tcp", net.JoinHostPort(c.dial, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		if got, want := server.RemoteAddr().String(), client.LocalAddr().String(); got != want {
+			t.Errorf("%s: the peer is %s, want %s", c.listen, got, want)
+		}
+	}
+}
+
 // A request that trickles in, an answer that does not fit into any buffer, and a
 // second request on the same connection.
 func TestSlowAndLarge(t *testing.T) {

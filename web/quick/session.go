@@ -45,8 +45,14 @@ func newSession(p *passage) *session {
 	return x
 }
 
+// keptAnswer is how large an answer's memory may be to be used again.
+const keptAnswer = 64 << 10
+
 func (x *session) begin(c net.Conn, i Immediate) {
 	x.conn, x.now, x.n = c, i, 0
+	if a := &x.answer; cap(a.out) > keptAnswer {
+		a.out, a.body = nil, nil
+	}
 	x.reader.req.RemoteAddr = "" // found when it is needed
 }
 
