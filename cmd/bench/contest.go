@@ -27,8 +27,41 @@ type contest struct {
 
 // round is what one round of a party took.
 type round struct {
-	CPU float64 `json:"cpu_us"` // microseconds of the server's, a request
+	CPU  float64 `json:"cpu_us"`      // microseconds of the server's, a request
+	Rest float64 `json:"cpu_rest_us"` // of these, what the server would have taken in that time without any
 	asked
+}
+
+// atRest is how long a party is watched while nobody asks it anything.
+const atRest = 3 * time.Second
+
+// watch measures what parties take at rest, for those who tick and probe.
+func watch(parties []*party) error {
+	before := make([]time.Duration, len(parties))
+	for i, p := range parties {
+		var err error
+		if before[i], err = p.cpu(); err != nil {
+			return err
+		}
+	}
+	time.Sleep(atRest)
+	for i, p := range parties {
+		after, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		p.rest = float64((after - before[i]).Microseconds()) / 1000 / atRest.Seconds()
+	}
+	return nil
+}
+
+// withoutRest are rounds in which only requests count.
+func withoutRest(rounds []round) []round {
+	out := slices.Clone(rounds)
+	for i := range out {
+		out[i].CPU -= out[i].Rest
+	}
+	return out
 }
 
 // run has every party answer in every round, each in another order, so that nobody
@@ -80,7 +113,9 @@ func (c *contest) ask(m mode, p *party) (r round, err error) {
 		return r, err
 	}
 	r.CPU = float64((after - before).Nanoseconds()) / 1000 / float64(c.Requests)
-	return r, json.Unmarshal(out.Bytes(), &r.asked)
+	err = json.Unmarshal(out.Bytes(), &r.asked)
+	r.Rest = p.rest * 1000 / r.PerSecond
+	return r, err
 }
 
 // await waits until a party redirects.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -28,9 +27,6 @@ var growing = map[string]func(f *fleet, n int){
 	"rules":              func(f *fleet, n int) { f.rules = n },
 }
 
-// atRest is how long a party is watched while nobody asks it anything.
-const atRest = 3 * time.Second
-
 // Run prints a table for each.
 func (c *decideCmd) Run() error {
 	if ran, err := inOwnNetwork(); ran || err != nil {
@@ -41,7 +37,7 @@ func (c *decideCmd) Run() error {
 		return err
 	}
 	defer nodes.Close()
-	fmt.Println(machine())
+	fmt.Printf("%s\n\n", machine())
 	for _, what := range c.What {
 		grow := growing[what]
 		if grow == nil {
@@ -59,7 +55,6 @@ type decider struct {
 	*party
 	size  int
 	ready time.Duration // from its start to its first redirect
-	rest  float64       // milliseconds of CPU a second, while nobody asks
 }
 
 func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) error {
@@ -91,41 +86,24 @@ func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) error
 		all = append(all, &decider{party: p, size: n, ready: time.Since(began)})
 	}
 	time.Sleep(atRest) // what the start left to do is done
-	for _, d := range all {
-		if err := d.watch(); err != nil {
-			return err
-		}
+	if err := watch(parties); err != nil {
+		return err
 	}
 	took, err := rounds.run(keepAlive, parties)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%s: CPU of a redirect, without what the director takes at rest; median (lowest..highest) of %d rounds of %d\n", what, c.Rounds, c.Requests)
-	fmt.Printf("%8s %26s %8s %16s %12s %8s\n", "", "CPU us/request", "ratio", "at rest ms/s", "ready in s", "RSS MB")
+	fmt.Printf("%s; CPU without what the director takes at rest, median (lowest to highest) of %d rounds of %d:\n\n", what, c.Rounds, c.Requests)
+	fmt.Println("| | CPU, us a request | x the least | at rest, ms/s | ready in s | RSS MB |")
+	fmt.Println("|---|---|---|---|---|---|")
 	var least []round
 	for _, d := range all {
-		mine := took[d.name]
-		for i := range mine {
-			mine[i].CPU -= d.rest * 1000 / mine[i].PerSecond
-		}
+		mine := withoutRest(took[d.name])
 		if least == nil {
 			least = mine
 		}
-		v := cpus(mine)
-		fmt.Printf("%8d %26s %8s %16.1f %12.1f %8.0f\n", d.size, fmt.Sprintf("%.1f (%.1f..%.1f)", median(v), slices.Min(v), slices.Max(v)),
-			fmt.Sprintf("x%.2f", beside(mine, least)), d.rest, d.ready.Seconds(), float64(d.resident())/1e6)
+		fmt.Printf("| %d | %s | %.2f | %.1f | %.1f | %.0f |\n", d.size, spread(cpus(mine), "%.1f"), beside(mine, least), d.rest, d.ready.Seconds(), float64(d.resident())/1e6)
 	}
+	fmt.Println()
 	return nil
-}
-
-// watch measures what it takes at rest.
-func (d *decider) watch() error {
-	before, err := d.cpu()
-	if err != nil {
-		return err
-	}
-	time.Sleep(atRest)
-	after, err := d.cpu()
-	d.rest = float64((after - before).Microseconds()) / 1000 / atRest.Seconds()
-	return err
 }

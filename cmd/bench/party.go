@@ -21,6 +21,7 @@ type party struct {
 	name string
 	addr string
 	cmd  *exec.Cmd
+	rest float64 // milliseconds of CPU a second while nobody asks, where that was measured
 }
 
 // start runs a program on one core and reads its address from the first line of

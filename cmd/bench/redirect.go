@@ -55,7 +55,11 @@ func (c *redirectCmd) Run() error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
+	if err := watch(e.shipped); err != nil {
+		return err
+	}
 	report := newRedirectReport(c)
+	fmt.Printf("%s; %s\n\n", report.Machine, report.Date.Format("2006-01-02"))
 	for _, m := range c.Modes {
 		parties := e.shipped
 		if m == keepAlive {
