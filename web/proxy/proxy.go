@@ -28,12 +28,10 @@
 // never block and epoll. That costs a listener a descriptor and about 2 KB, most of
 // it the record of the session: no goroutine, no buffer, and nothing of what
 // net/http and the runtime's poller hold for a connection. Listeners are written to
-// once a second, which is a sixth as often as audio comes from Icecast. Beside
-// nginx without buffering (`go run ./cmd/bench proxy`), for each of 4,900 listeners
-// of 64 kbit/s: 13.5 microseconds of CPU a second against 70, and 2.0 KB above idle
-// against 18. With 2,000 listeners, where nginx takes 113: Icecast itself 54, HAProxy
-// 117 and 14 KB, httputil.ReverseProxy 139 and 85 KB, Signpost 17. TLS, HTTP/2 and
-// other systems have goroutines for each listener instead.
+// once a second, which is a sixth as often as audio comes from Icecast. Beside nginx
+// without buffering it takes a tenth to a third of the CPU and a tenth of the memory:
+// docs/performance.md has the table. TLS, HTTP/2 and other systems have goroutines
+// for each listener instead.
 //
 // A connection that ends with FIN is ended so whatever the reason: without a
 // length there is nothing else that players understand, and Icecast does the same.

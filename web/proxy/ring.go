@@ -222,11 +222,11 @@ func (r *ring) latest() *chunk {
 	return found
 }
 
-// shrink keeps no more than a chunk from here on: nobody will join.
+// shrink keeps the newest chunk only from here on: nobody will join.
 func (r *ring) shrink() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.burst, r.burstLen = 0, chunkSize
+	r.burst, r.burstLen = 0, 1
 }
 
 // measured is how much is kept for a burst, and the bitrate by it in bit/s; 0: unknown.

@@ -95,8 +95,9 @@ func (u *upstream) Read(p []byte) (int, error) {
 	switch {
 	case u.body != nil:
 		return u.body.Read(p)
-	case u.br.Buffered() > 0:
+	case u.br != nil && u.br.Buffered() > 0:
 		return u.br.Read(p)
 	}
+	u.br = nil // where each listener has an upstream, its buffer counts
 	return u.conn.Read(p)
 }
