@@ -78,6 +78,15 @@ type countedConn struct {
 // NetConn returns the connection under it, for who sets a socket's options.
 func (c *countedConn) NetConn() net.Conn { return c.Conn }
 
+// CloseWrite lets net/http say its last word to a client that is still sending, and
+// wait a moment: a connection that is closed with something unread is reset.
+func (c *countedConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 func (c *countedConn) Close() error {
 	c.once.Do(func() { c.s.stats.open.Add(-1) })
 	return c.Conn.Close()

@@ -83,6 +83,24 @@ func TestOnTheWire(t *testing.T) {
 	}
 }
 
+// A client that is refused in the middle of a request learns why, and then of an end.
+func TestARefusalArrives(t *testing.T) {
+	t.Parallel()
+	addr := newWorld(t, nil).serve()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, "GET /"+strings.Repeat("a", 256<<10)+" HTTP/1.1\r\nHost: radio.example\r\n\r\n"); err != nil {
+		t.Errorf("the request cannot be sent: %v", err)
+	}
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 431 ") {
+		t.Errorf("%q, %v; want a 431 and an end, and no reset", got, err)
+	}
+}
+
 // TestConnectionHeader makes sure that the rule for ESP8266 radios sees what it
 // looks for: net/http hides some headers.
 func TestConnectionHeader(t *testing.T) {

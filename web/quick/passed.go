@@ -30,6 +30,14 @@ func (c *passed) Read(b []byte) (int, error) {
 // NetConn returns the connection under it, for who sets a socket's options.
 func (c *passed) NetConn() net.Conn { return c.Conn }
 
+// CloseWrite is for net/http's last word to a client that is still sending.
+func (c *passed) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 type noteKey struct{}
 
 // ConnContext is for [http.Server.ConnContext]: it brings notes along.
