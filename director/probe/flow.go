@@ -14,7 +14,8 @@ type flow struct {
 	bytes   int64
 	changed time.Time     // when they were last seen to have become others
 	usual   time.Duration // from one change to the next, on average; 0: not known yet
-	changes int
+	changes int           // that were seen
+	steady  int           // of them, since the server last stood still itself
 	rate    rate
 }
 
@@ -29,7 +30,7 @@ const (
 // note takes in the number that was told, and says whether it stands still.
 func (f *flow) note(bytes int64, now time.Time) (still bool) {
 	if bytes != f.bytes { // or fewer, when another source has come
-		if f.changes > 1 { // the first is when it was seen first
+		if f.steady > 1 { // the first is when it was seen first, some time after it happened
 			gap := now.Sub(f.changed)
 			if f.usual == 0 {
 				f.usual = gap
@@ -38,9 +39,17 @@ func (f *flow) note(bytes int64, now time.Time) (still bool) {
 		}
 		f.bytes, f.changed = bytes, now
 		f.changes++
+		f.steady++
 		return false
 	}
 	return f.changes >= enoughChanges && now.Sub(f.changed) > time.Duration(patient*float64(f.usual))
+}
+
+// pause says that the server stood still itself: it gets time, and what comes then
+// says nothing about its usual pace.
+func (f *flow) pause(bytes int64, now time.Time) {
+	f.changed, f.steady = now, 0
+	f.rate.pause(bytes, now)
 }
 
 // follow takes the mounts out of an answer from whose source nothing comes any
@@ -59,9 +68,8 @@ func (s *state) follow(a *answer) {
 			f = new(flow)
 		}
 		flows[path] = f
-		if s.failures > 0 { // a server that stood still itself needs time
-			f.changed = now
-			f.rate.pause(bytes, now)
+		if s.failures > 0 {
+			f.pause(bytes, now)
 		}
 		kbit, constant := s.bitrate(a, path)
 		if bytes != f.bytes {

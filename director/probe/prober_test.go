@@ -121,7 +121,7 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, f *fleet)) {
 		f.Prober = New(c)
 		f.kinds = map[string]kind{"": f.fakeKind}
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
+		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx) }()
 		test(t, f)
 		cancel()
