@@ -35,6 +35,8 @@
 //
 // A connection that ends with FIN is ended so whatever the reason: without a
 // length there is nothing else that players understand, and Icecast does the same.
+// After a reset ffmpeg, mpv, mpg123 and MPlayer were seen to do what they do after a
+// FIN, and it would cost what the kernel still holds for them.
 // Stalled and slow listeners are reset, for they would not fetch what is left.
 //
 // A listener that closes only its sending side counts as gone: a FIN looks the
