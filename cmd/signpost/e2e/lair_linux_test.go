@@ -114,12 +114,25 @@ func within(name string, do func() error) error {
 	defer ns.Close()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		// The thread must come back and live on: servers and players that it has
+		// started end with it, see Pdeathsig.
+		runtime.LockOSThread()
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
 			done <- err
 			return
 		}
-		done <- do()
+		defer home.Close()
+		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
+			err = do()
+			if lost := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); lost != nil {
+				done <- errors.Join(err, lost)
+				return // still locked, for nothing else may run on such a thread
+			}
+		}
+		runtime.UnlockOSThread()
+		done <- err
 	}()
 	return <-done
 }
