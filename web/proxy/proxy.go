@@ -29,7 +29,7 @@
 // it the record of the session: no goroutine, no buffer, and nothing of what
 // net/http and the runtime's poller hold for a connection. Listeners are written to
 // once a second, which is a sixth as often as audio comes from Icecast. Beside nginx
-// without buffering it takes a tenth to a third of the CPU and a tenth of the memory:
+// without buffering it takes a tenth to a third of the CPU and a sixth of the memory or less:
 // docs/performance.md has the table. TLS, HTTP/2 and other systems have goroutines
 // for each listener instead.
 //
