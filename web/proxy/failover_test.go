@@ -39,6 +39,9 @@ func TestFailover(t *testing.T) {
 			a.tell(60)
 			b.tell(60)
 			cfg := quick()
+			if c.cause == EndUpstreamSilent {
+				cfg = watchful()
+			}
 			cfg.Targets = func(mount string, node director.NodeID, _ netip.Addr) []Upstream {
 				if mount != "/m" || node != "node0" {
 					t.Errorf("asked for another than %s of %s", mount, node)
@@ -149,7 +152,7 @@ func TestSilenceThatPasses(t *testing.T) {
 		close(asked)
 		_, _ = io.Copy(io.Discard, conn)
 	})
-	f := startFront(t, quick(), Request{Upstreams: upstreams(a.node, b)})
+	f := startFront(t, watchful(), Request{Upstreams: upstreams(a.node, b)})
 	a.tell(20)
 	h := f.hear(t, getRequest)
 	<-asked
@@ -165,7 +168,7 @@ func TestSilenceThatPasses(t *testing.T) {
 func TestSilenceThatLasts(t *testing.T) {
 	t.Parallel()
 	a, b := startStation(t, 0, okHead), startStation(t, 10000, okHead)
-	cfg := quick()
+	cfg := watchful()
 	var refused atomic.Int32
 	evidence := make(chan Failure, 100)
 	cfg.Evidence = func(f Failure) { evidence <- f }
@@ -188,11 +191,33 @@ func TestSilenceThatLasts(t *testing.T) {
 	}
 }
 
+// TestFrozen does not take the time for which the director itself stood still for
+// a silence of its nodes, and that of a node for nothing else.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	for gap, silent := range map[time.Duration]bool{
+		pace:             true,
+		10 * time.Second: false,
+	} {
+		p := New(Config{})
+		s := &source{p: p}
+		s.parser = &parser{s: s}
+		s.parser.until.Store(int64(p.now() + pace/2))
+		l := lookout{source: s, awake: p.now()}
+		p.epoch = p.epoch.Add(-gap)
+		l.wake()
+		if slack := s.parser.slack(p.now()); (slack <= 0) != silent {
+			t.Errorf("after %v without a look at it, it may be silent for %v more", gap, slack)
+		}
+	}
+}
+
 // TestTrickle counts a node as silent that sends far less than its bitrate.
 func TestTrickle(t *testing.T) {
 	t.Parallel()
 	a, b := startStation(t, 0, okHead), startStation(t, 10000, okHead)
-	f := startFront(t, quick(), Request{Upstreams: upstreams(a.node, b.node)})
+	cfg := watchful()
+	f := startFront(t, cfg, Request{Upstreams: upstreams(a.node, b.node)})
 	a.tell(20)
 	b.tell(20)
 	h := f.hear(t, getRequest)

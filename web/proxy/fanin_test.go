@@ -66,6 +66,8 @@ func (s *station) play(conn net.Conn) {
 	go func() {
 		defer close(gone)
 		_, _ = io.Copy(io.Discard, conn)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.more.Broadcast()
 	}()
 	_, err := io.WriteString(conn, s.head)

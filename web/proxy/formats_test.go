@@ -106,7 +106,7 @@ func TestUnknownFormat(t *testing.T) {
 	n := startNode(t, says("HTTP/1.0 200 OK\r\nContent-Type: audio/x-unknown\r\n\r\n"+sound))
 	f := startFront(t, quick(), Request{Upstreams: upstreams(n)})
 	conn := f.dial(t)
-	_ = conn.SetReadBuffer(16 << 10)
+	_ = conn.SetReadBuffer(64 << 10) // a window of less than a segment would make it five packets a second
 	_, _ = io.WriteString(conn, getRequest)
 	all, err := io.ReadAll(conn)
 	_, body, _ := strings.Cut(string(all), "\r\n\r\n")

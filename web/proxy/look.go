@@ -8,14 +8,15 @@ import (
 // lookout is what looks after a source that plays. It belongs to one goroutine.
 type lookout struct {
 	*source
-	silent *time.Timer // fires when the node may have been silent for too long
+	silent *time.Timer   // fires when the node may have been silent for too long
+	awake  time.Duration // when it last looked, by the Proxy's clock
 	next   *seeking    // for another node; nil: this one is good
 }
 
 // look publishes at the pace, watches for silence, and ends the source. What ends
 // the reading comes by read.
 func (s *source) look(read chan error) {
-	l := lookout{source: s, silent: time.NewTimer(s.patience())}
+	l := lookout{source: s, silent: time.NewTimer(s.patience()), awake: s.p.now()}
 	defer l.silent.Stop()
 	defer func() { l.next.stop() }()
 	pace := time.NewTicker(pace)
@@ -26,8 +27,10 @@ func (s *source) look(read chan error) {
 			s.over(endOf(s.ctx, EndListenerLeft))
 			over = true
 		case <-pace.C:
+			l.wake()
 			l.tick()
 		case <-l.silent.C:
+			l.wake()
 			over = l.quiet()
 		case <-s.vacate:
 			if l.next == nil {
@@ -41,6 +44,16 @@ func (s *source) look(read chan error) {
 			over = true
 		}
 	}
+}
+
+// wake gives the node back the time for which this process did not run, being
+// frozen or moved with its machine: what the node sent meanwhile is still to be read.
+func (l *lookout) wake() {
+	now := l.p.now()
+	if asleep := now - l.awake; asleep > pace*3/2 {
+		l.parser.until.Add(int64(asleep))
+	}
+	l.awake = now
 }
 
 func (l *lookout) tick() {

@@ -168,12 +168,19 @@ type front struct {
 	ended chan ended
 }
 
-// quick has timeouts that suit tests, long enough for a busy machine.
+// quick has no time that passes before a test gives up.
 func quick() Config {
 	return Config{
 		ConnectTimeout: patience, HeaderTimeout: patience, IdleTimeout: patience, StallTimeout: patience,
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), patience: patience,
 	}
+}
+
+// watchful takes a silent node for one that has failed as soon as a director does.
+func watchful() Config {
+	cfg := quick()
+	cfg.patience = 0
+	return cfg
 }
 
 // newFront makes a front that is not started yet, and serves req to everybody.

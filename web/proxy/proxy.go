@@ -97,6 +97,8 @@ type Config struct {
 
 	TLS *tls.Config  // toward https nodes; nil: verify with the system's roots
 	Log *slog.Logger // nil: slog.Default
+
+	patience time.Duration // how long any node may be silent; default minPatience
 }
 
 // An Upstream is one node that may serve the listener.
@@ -148,6 +150,7 @@ func New(cfg Config) *Proxy {
 	orDefault(&cfg.HeaderTimeout, 5*time.Second)
 	orDefault(&cfg.IdleTimeout, 15*time.Second)
 	orDefault(&cfg.StallTimeout, 15*time.Second)
+	orDefault(&cfg.patience, minPatience)
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}

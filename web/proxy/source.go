@@ -14,7 +14,7 @@ const (
 	// pace is how often listeners are written to. One write of a second of audio
 	// costs a fifth of the six in which it comes, and players hold several seconds.
 	pace = time.Second
-	// minPatience is how long any node may be silent.
+	// minPatience is how long any node may be silent: Icecast sends six times a second.
 	minPatience = time.Second
 )
 
@@ -217,7 +217,7 @@ func (s *source) patience() time.Duration {
 		if took == 0 {
 			_, took, _ = s.ring.measured()
 		}
-		return min(max(took/2, minPatience), s.p.cfg.IdleTimeout)
+		return min(max(took/2, s.p.cfg.patience), s.p.cfg.IdleTimeout)
 	}
 	return s.p.cfg.IdleTimeout
 }
