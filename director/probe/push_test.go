@@ -24,12 +24,12 @@ func TestPush(t *testing.T) {
 	t.Parallel()
 	n := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", Title: "Song"}, {Path: "/other.mp3"}}})
 	w := watch(t, n, seldom, true)
-	const soon = 2 * time.Second // on two busy cores
+	const soon = patience // on busy cores; without the feed it takes a minute
 	known := func(what string, ok func(director.Report) bool) {
 		t.Helper()
 		t.Logf("%s: known after %v", what, w.until(what, soon, ok).Round(time.Millisecond))
 	}
-	w.until("the feed's first news to be asked about", 5*time.Second, func(director.Report) bool { return w.Tallies()[0].Answers > 1 })
+	w.until("the feed's first news to be asked about", soon, func(director.Report) bool { return w.Tallies()[0].Answers > 1 })
 	var listeners []io.Closer
 	for i := range 3 {
 		l, err := listen(t, n, "/live.mp3")
@@ -69,9 +69,9 @@ func TestPushComesBack(t *testing.T) {
 	w := watch(t, n, c, true)
 	for range 2 {
 		before := log.count("tells of changes by itself")
-		w.until("it tells", 10*time.Second, func(director.Report) bool { return log.count("tells of changes by itself") > before })
+		w.until("it tells", patience, func(director.Report) bool { return log.count("tells of changes by itself") > before })
 		n.Kill()
-		w.until("down", 10*time.Second, func(r director.Report) bool { return r.Health == director.Failed })
+		w.until("down", patience, func(r director.Report) bool { return r.Health == director.Failed })
 		n.Restart()
 	}
 	if log.count("does not tell of changes") != 2 {

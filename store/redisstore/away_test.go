@@ -85,7 +85,7 @@ func TestWrongAddress(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			mustBeAway(t, open(t, tc.config), tc.remedy)
+			mustBeAway(t, openAsShipped(t, tc.config), tc.remedy)
 		})
 	}
 }

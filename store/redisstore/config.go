@@ -14,15 +14,17 @@ import (
 	"time"
 )
 
-// Redis is waited for no longer than this. A call is one or two commands, and
-// has a connection already unless something was wrong.
-const (
-	// dialTimeout, TLS included, is less than a Syncer waits, so that its reason is told.
-	dialTimeout   = 750 * time.Millisecond
-	answerTimeout = 500 * time.Millisecond
-	callTimeout   = 2 * time.Second // for a whole Sync or Edit
-	poolSize      = 4               // a Sync and some Edits
-)
+const poolSize = 4 // a Sync and some Edits
+
+// waits says how long Redis is waited for. A call is one or two commands, and has a
+// connection already unless something was wrong.
+type waits struct {
+	dial   time.Duration // TLS included; less than a Syncer waits, so that its reason is told
+	answer time.Duration
+	call   time.Duration // a whole Sync or Edit
+}
+
+var defaultWaits = waits{dial: 750 * time.Millisecond, answer: 500 * time.Millisecond, call: 2 * time.Second}
 
 // Config says where Redis is. Either URL or Addrs must be set.
 type Config struct {
@@ -50,6 +52,8 @@ type Config struct {
 	DB     int    // 0 in a Cluster
 	Prefix string // of all keys; empty: "signpost"
 	Log    *slog.Logger
+
+	waits waits // zero: defaultWaits
 }
 
 // target is where a Config leads to.

@@ -35,12 +35,12 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 		MaxRetries:            -1, // the next tick is the retry
 		MaxRedirects:          2,  // MOVED, and ASK behind it
 		DialerRetries:         1,
-		DialTimeout:           2 * dialTimeout, // our dialer gives up before, and says how far it came
-		ReadTimeout:           answerTimeout,
-		WriteTimeout:          answerTimeout,
+		DialTimeout:           2 * c.waits.dial, // our dialer gives up before, and says how far it came
+		ReadTimeout:           c.waits.answer,
+		WriteTimeout:          c.waits.answer,
 		ContextTimeoutEnabled: true,
 		PoolSize:              poolSize,
-		PoolTimeout:           dialTimeout,
+		PoolTimeout:           c.waits.dial,
 		ConnMaxIdleTime:       -1, // a director has no idle time
 
 		DisableIdentity:          true, // ACLs would have to allow CLIENT
@@ -50,7 +50,7 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Dialer = dialer{secure}.dial
+	o.Dialer = dialer{secure, c.waits.dial}.dial
 	// go-redis itself takes no notice of NOAUTH and LOADING while it connects, and
 	// what Redis answers to a script by somebody unknown is less clear.
 	o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return conn.Ping(ctx).Err() }
@@ -92,10 +92,13 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 
 // dialer is go-redis's own, but its errors say whether it was the handshake that
 // failed.
-type dialer struct{ tls *tls.Config } // nil: plain
+type dialer struct {
+	tls     *tls.Config // nil: plain
+	timeout time.Duration
+}
 
 func (d dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil || d.tls == nil {

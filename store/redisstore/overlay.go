@@ -58,7 +58,7 @@ func (o *overlay) replaceable(by store.Overlay) bool {
 // Edit implements [store.Store]. An edit is as durable as Redis is set up to make
 // it; what a failover loses is refilled by the next director that saw it.
 func (s *Store) Edit(ctx context.Context, at store.Revision, o store.Overlay) (store.Revision, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.callTimeout)
 	defer cancel()
 	if held := s.overlay.Load(); held.newer {
 		return 0, fmt.Errorf("%w: %s", store.ErrAway, held.problem)

@@ -103,7 +103,7 @@ func TestFlushedWithoutACopy(t *testing.T) {
 func TestSuspended(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	s := open(t, redisstore.Config{URL: server.URL()})
+	s := openAsShipped(t, redisstore.Config{URL: server.URL()})
 	sync(t, s, offer("a"))
 	server.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -257,7 +257,7 @@ func TestClose(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	for _, state := range []string{"running", "suspended"} {
-		s := open(t, redisstore.Config{URL: server.URL(), Prefix: "closed"})
+		s := openAsShipped(t, redisstore.Config{URL: server.URL(), Prefix: "closed"})
 		hints := s.Watch(t.Context())
 		<-hints
 		sync(t, s, offer("a"))

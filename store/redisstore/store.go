@@ -29,7 +29,8 @@ type Store struct {
 	end     context.CancelFunc
 	watches sync.WaitGroup
 
-	pingAfter time.Duration // defaultPingAfter but in tests
+	callTimeout time.Duration
+	pingAfter   time.Duration // defaultPingAfter but in tests
 
 	// turn holds one value, and whoever has taken it syncs: waiting for it can
 	// be given up. It guards what follows.
@@ -43,6 +44,9 @@ type Store struct {
 // Open returns a handle on the store that c describes. Its errors are mistakes
 // in c; whether Redis is there, the first Sync tells.
 func Open(c Config) (*Store, error) {
+	if c.waits == (waits{}) {
+		c.waits = defaultWaits
+	}
 	client, trips, err := c.dial()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
@@ -56,7 +60,8 @@ func Open(c Config) (*Store, error) {
 		turn:     make(chan struct{}, 1),
 		others:   others{},
 
-		pingAfter: defaultPingAfter,
+		callTimeout: c.waits.call,
+		pingAfter:   defaultPingAfter,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.overlay.Store(&overlay{tag: noOverlay})
@@ -77,7 +82,7 @@ func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) 
 	if o.Director.ID == "" {
 		return store.Picture{}, errors.New("an offer needs the id of its director")
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.callTimeout)
 	defer cancel()
 	select {
 	case <-s.turn:

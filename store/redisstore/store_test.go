@@ -92,7 +92,13 @@ func clockAhead(key string) string {
 }
 
 // open opens a store that logs nothing.
+// open waits for Redis longer than a director does.
 func open(t testing.TB, c redisstore.Config) *redisstore.Store {
+	t.Helper()
+	return openAsShipped(t, redisstore.Patiently(c))
+}
+
+func openAsShipped(t testing.TB, c redisstore.Config) *redisstore.Store {
 	t.Helper()
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

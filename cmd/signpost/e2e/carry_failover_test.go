@@ -80,9 +80,7 @@ func TestInlineFailoverBetweenEncodings(t *testing.T) {
 	nodes[from[1]-'1'].Kill()
 	took := s.eventually(patience, "all are let go", func() bool { return a.present() == 0 })
 	t.Logf("let go after %v: %v", took.Round(time.Millisecond), a.state().Ended)
-	if took > 2*time.Second {
-		t.Errorf("they were left hanging for %v", took)
-	}
+	atMost(t, 2*time.Second, "let go", took)
 	again := gatherAudience(t, s, 1)
 	again.hearMore(burst)
 	if to := again.state().Upstreams[0].Node; to == from {

@@ -158,6 +158,9 @@ func (s *signpost) stop() {
 
 const quickProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
 
+// seldomProbes leave it to others to tell of a change: leisure is over before them.
+const seldomProbes = "probe: {interval: 30s}\n"
+
 func configuration(fleet []*probetest.Node, rest string) string {
 	var b strings.Builder
 	b.WriteString("listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\n" +
@@ -200,9 +203,25 @@ func (s *signpost) reload() {
 	}
 }
 
-// eventually polls until what is true, or fails.
+// leisure is how long a test waits that runs beside others, or on a machine that
+// stands still for seconds.
+const leisure = 25 * time.Second
+
+// atMost fails if what took too long, on a machine that does nothing else.
+func atMost(t *testing.T, most time.Duration, what string, took time.Duration) {
+	t.Helper()
+	if took > most && soak {
+		t.Errorf("%s after %v, want %v at most", what, took, most)
+	}
+}
+
+// eventually polls until what is true, or fails. How soon that must be counts on a
+// machine that does nothing else; beside other tests there is time.
 func (s *signpost) eventually(within time.Duration, what string, holds func() bool) time.Duration {
 	s.t.Helper()
+	if !soak {
+		within = max(within, leisure)
+	}
 	begin := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -28,8 +28,7 @@ type trouble struct {
 }
 
 // recovery is how long directors may take to be together again after Redis is well:
-// two ticks with their jitter, and a second for a machine that runs other tests
-// beside this one.
+// two ticks with their jitter, and a second for the machine.
 const recovery = 2*275*time.Millisecond + time.Second
 
 // Whatever becomes of Redis, no listener notices.

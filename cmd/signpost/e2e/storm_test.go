@@ -45,9 +45,7 @@ func TestStorm(t *testing.T) {
 		before, n, found.Sub(died).Round(10*time.Millisecond), time.Since(found).Round(10*time.Millisecond))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if late := g.lastDead.Sub(found); late > 3*time.Second {
-		t.Errorf("somebody was still sent to the dead node %v after it was found out", late)
-	}
+	atMost(t, 3*time.Second, "the last was sent to the dead node", g.lastDead.Sub(found))
 	for _, node := range fleet[1:] {
 		if most := g.most[node.URL()]; most > limit {
 			t.Errorf("%s held %d listeners, above its limit of %d", node.URL(), most, limit)

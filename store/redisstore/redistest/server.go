@@ -23,8 +23,9 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 )
 
-// patience bounds every wait. It is long for a machine that is busy.
-const patience = 20 * time.Second
+// patience bounds every wait. It is long for a machine that is busy, and for Sentinels,
+// which do nothing for 30 s when they notice that they stood still for 2.
+const patience = 60 * time.Second
 
 // Options of a Server.
 type Options struct {
