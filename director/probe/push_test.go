@@ -67,9 +67,8 @@ func TestPushComesBack(t *testing.T) {
 	c := brisk
 	c.Push, c.Log = true, slog.New(slog.NewTextHandler(log, nil))
 	w := watch(t, n, c, true)
-	for range 2 {
-		before := log.count("tells of changes by itself")
-		w.until("it tells", patience, func(director.Report) bool { return log.count("tells of changes by itself") > before })
+	for deaths := range 2 {
+		w.until("it tells", patience, func(director.Report) bool { return log.count("tells of changes by itself") > deaths })
 		n.Kill()
 		w.until("down", patience, func(r director.Report) bool { return r.Health == director.Failed })
 		n.Restart()
