@@ -146,7 +146,8 @@ func survive(t *testing.T, fleet []*probetest.Node, all []*signpost, c redisstor
 				t.Errorf("%s: an acknowledged edit is lost", x.name)
 			}
 			away, back := says(s, "the store is away")-away[i], says(s, "the store is back")-back[i]
-			if want := map[bool]int{true: 1}[x.away]; away != want || back != want {
+			// A machine that stands still takes Redis away once more.
+			if want := map[bool]int{true: 1}[x.away]; away != back || away < want || away > want && soak {
 				t.Errorf("%s: director %d said %d times that the store is away and %d times that it is back, want %d", x.name, i, away, back, want)
 			}
 		}
