@@ -25,6 +25,7 @@ type conn struct {
 	tcp    *net.TCPConn
 	raw    syscall.RawConn // tcp's
 	closed bool
+	held   bool // what was written last waits for the end
 	// What the deadlines are, for when the connection becomes a TCPConn.
 	readBy, writeBy time.Time
 	// parked is closed to wake a read that waits for nothing but the client's leaving.
@@ -52,7 +53,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // waitRead is what a TCPConn's Read does, without telling the scheduler.
 func (c *conn) waitRead(raw syscall.RawConn, b []byte) (n int, err error) {
 	wait := raw.Read(func(fd uintptr) bool {
-		n, err = transfer(unix.SYS_READ, int(fd), b)
+		n, err = receive(int(fd), b)
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	switch {
@@ -151,7 +152,7 @@ func (c *conn) readNow(b []byte) (int, error) {
 	if err := c.unusable(c.readBy); err != nil || len(b) == 0 {
 		return 0, err
 	}
-	n, err := transfer(unix.SYS_READ, c.fd, b)
+	n, err := receive(c.fd, b)
 	switch {
 	case n > 0:
 		return n, nil
@@ -163,19 +164,26 @@ func (c *conn) readNow(b []byte) (int, error) {
 	return 0, c.fail("read", err)
 }
 
-// WriteNow writes what fits.
-func (c *conn) WriteNow(b []byte) (int, error) {
+// WriteNow writes what fits. If that is the last before Close, the kernel holds it
+// back until then and sends it together with the connection's end: each packet costs
+// as much as two other system calls, and a redirect's client needs no more than one.
+func (c *conn) WriteNow(b []byte, last bool) (int, error) {
+	flags := 0
+	if last {
+		flags = unix.MSG_MORE
+	}
 	c.mu.Lock()
+	c.held = last
 	raw := c.raw
 	if raw == nil {
 		defer c.mu.Unlock()
-		return c.writeNow(b)
+		return c.writeNow(b, flags)
 	}
 	c.mu.Unlock()
 	var n int
 	var err error
 	if err := raw.Write(func(fd uintptr) bool {
-		n, err = transfer(unix.SYS_WRITE, int(fd), b)
+		n, err = send(int(fd), b, flags)
 		return true
 	}); err != nil {
 		return 0, err
@@ -187,11 +195,11 @@ func (c *conn) WriteNow(b []byte) (int, error) {
 }
 
 // writeNow is WriteNow with c.mu held, and without a TCPConn.
-func (c *conn) writeNow(b []byte) (int, error) {
+func (c *conn) writeNow(b []byte, flags int) (int, error) {
 	if err := c.unusable(c.writeBy); err != nil {
 		return 0, err
 	}
-	n, err := transfer(unix.SYS_WRITE, c.fd, b)
+	n, err := send(c.fd, b, flags)
 	if err != nil && !errors.Is(err, unix.EAGAIN) {
 		return 0, c.fail("write", err)
 	}
@@ -215,7 +223,7 @@ func (c *conn) tryWrite(b []byte) (*net.TCPConn, int, error) {
 	if c.tcp != nil {
 		return c.tcp, 0, nil
 	}
-	n, err := c.writeNow(b)
+	n, err := c.writeNow(b, 0)
 	if n == len(b) || err != nil {
 		return nil, n, err
 	}
@@ -255,6 +263,9 @@ func (c *conn) fail(call string, err error) error {
 func (c *conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.held {
+		_ = c.closeWrite() // close(2) would forget what is held, had the client sent more meanwhile
+	}
 	switch {
 	case c.tcp != nil:
 		return c.tcp.Close()
@@ -271,13 +282,18 @@ func (c *conn) Close() error {
 func (c *conn) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.closeWrite()
+}
+
+// closeWrite is CloseWrite with c.mu held.
+func (c *conn) closeWrite() error {
 	switch {
 	case c.tcp != nil:
 		return c.tcp.CloseWrite()
 	case c.closed:
 		return net.ErrClosed
 	}
-	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_WR))
+	return os.NewSyscallError("shutdown", shutdownWrite(c.fd))
 }
 
 // Detach hands over the descriptor, and the connection is closed without it: for

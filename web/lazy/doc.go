@@ -5,7 +5,8 @@
 // addresses asked for in between: a dozen system calls, for one request that has
 // arrived already and one answer that fits into the socket's buffer. A connection
 // of this package reads and writes at once, and becomes an ordinary *net.TCPConn
-// only when it must wait. For a redirect that leaves accept4, read, write, close.
+// only when it must wait. For a redirect that leaves accept4, recvfrom, sendto, and the
+// end, shutdown and close, which goes out in one packet with the answer.
 //
 // On systems other than Linux, Listen is the standard library's.
 package lazy

@@ -243,6 +243,47 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// The last that is written goes out with the connection's end, and also if the client
+// has said more than was read.
+func TestLastWord(t *testing.T) {
+	t.Parallel()
+	for name, settled := range map[string]bool{"at once": false, "after waiting": true} {
+		for {
+			client, server, stop := pair(t)
+			defer stop()
+			c := server.(*conn)
+			if settled {
+				c.NetConn()
+			}
+			fmt.Fprint(client, "nobody reads this")
+			began := time.Now()
+			if n, err := c.WriteNow([]byte("farewell"), true); n != len("farewell") || err != nil {
+				t.Fatalf("%s: wrote %d, %v", name, n, err)
+			}
+			raw, err := client.(*net.TCPConn).SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			early := false
+			if err := raw.Read(func(fd uintptr) bool {
+				_, err := receive(int(fd), make([]byte, 1))
+				early = err == nil
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if time.Since(began) > 100*time.Millisecond {
+				continue // the kernel holds it for 200 ms
+			}
+			server.Close()
+			if got, err := io.ReadAll(client); early || string(got) != "farewell" {
+				t.Errorf("%s: the client got %q, %v; before the end: %t", name, got, err, early)
+			}
+			break
+		}
+	}
+}
+
 // Whoever says nothing is let go by the header timeout, not kept for ever.
 func TestSilentClient(t *testing.T) {
 	t.Parallel()

@@ -14,10 +14,15 @@ import (
 // where a send goes all the way through the loopback or a card's queue: it takes
 // the call for one that hangs, and has another thread go on meanwhile.
 
-// transfer reads into b or writes from it. It returns EAGAIN rather than wait.
-func transfer(call uintptr, fd int, b []byte) (int, error) {
+// receive reads into b. It returns EAGAIN rather than wait.
+func receive(fd int, b []byte) (int, error) { return transfer(unix.SYS_RECVFROM, fd, b, 0) }
+
+// send writes from b, with the flags of send(2). It returns EAGAIN rather than wait.
+func send(fd int, b []byte, flags int) (int, error) { return transfer(unix.SYS_SENDTO, fd, b, flags) }
+
+func transfer(call uintptr, fd int, b []byte, flags int) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))) //nolint:gosec // as in package syscall
+		n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(flags), 0, 0) //nolint:gosec // as in package syscall
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -26,6 +31,13 @@ func transfer(call uintptr, fd int, b []byte) (int, error) {
 			return -1, errno
 		}
 	}
+}
+
+func shutdownWrite(fd int) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func closeSocket(fd int) error {

@@ -10,7 +10,7 @@ type lookout struct {
 	*source
 	silent *time.Timer   // fires when the node may have been silent for too long
 	awake  time.Duration // when it last looked, by the Proxy's clock
-	next   *seeking    // for another node; nil: this one is good
+	next   *seeking      // for another node; nil: this one is good
 }
 
 // look publishes at the pace, watches for silence, and ends the source. What ends

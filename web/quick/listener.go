@@ -34,11 +34,12 @@ type Server struct {
 }
 
 // An Immediate connection can be read and written without waiting. ReadNow returns 0
-// and no error if nothing is there, and WriteNow less than all if no more fits. A
-// connection that only wraps such a one tells it by a method NetConn.
+// and no error if nothing is there, and WriteNow less than all if no more fits; what
+// is the last before Close may be kept back until then. A connection that only wraps
+// such a one tells it by a method NetConn.
 type Immediate interface {
 	ReadNow(b []byte) (int, error)
-	WriteNow(b []byte) (int, error)
+	WriteNow(b []byte, last bool) (int, error)
 }
 
 func immediate(c net.Conn) Immediate {

@@ -142,7 +142,7 @@ func (x *session) respond() {
 	if len(a.out) == 0 {
 		return
 	}
-	n, err := x.now.WriteNow(a.out)
+	n, err := x.now.WriteNow(a.out, x.next == end)
 	if err != nil {
 		x.next = end
 		return
