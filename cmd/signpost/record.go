@@ -96,6 +96,15 @@ func (l *recordLog) run(ctx context.Context) error {
 	}
 }
 
+// appendTime appends t to the millisecond. Of package time's layouts only RFC 3339's is
+// not read anew each time, and that has all digits of a fraction or none.
+func appendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	b = t.AppendFormat(b, time.RFC3339)
+	ms := t.Nanosecond() / 1e6
+	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
+
 // appendRecord appends r as a line of JSON. Fields that say nothing are left out.
 func appendRecord(b []byte, r *web.Record) []byte {
 	text := func(key, value string) {
@@ -105,7 +114,7 @@ func appendRecord(b []byte, r *web.Record) []byte {
 		}
 	}
 	b = append(b, `{"time":"`...)
-	b = r.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = appendTime(b, r.Time)
 	b = append(b, `","us":`...)
 	b = strconv.AppendInt(b, r.Duration.Microseconds(), 10)
 	b = append(b, `,"status":`...)

@@ -2,6 +2,7 @@ package quick
 
 import (
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,12 +116,12 @@ func statusText(code int) string {
 var oneLine = strings.NewReplacer("\n", " ", "\r", " ")
 
 func appendHeader(b []byte, name, value string) []byte {
-	if strings.ContainsAny(value, "\r\n") {
+	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
 		value = oneLine.Replace(value)
 	}
 	b = append(b, name...)
 	b = append(b, ": "...)
-	b = append(b, strings.Trim(value, " \t")...)
+	b = append(b, textproto.TrimString(value)...)
 	return append(b, "\r\n"...)
 }
 
