@@ -15,6 +15,9 @@ type Listener struct {
 	Mount  string // decoded path: "/live.mp3"
 	Scheme Scheme // what the node's URL must be
 	Avoid  NodeID // the node it has just come back from; empty: none
+	// Joins are nodes from which the mount comes here already, for listeners of whom
+	// this would be one more: it takes no seat there, even if none is left.
+	Joins []NodeID
 }
 
 // Scheme is a set of URL schemes.
@@ -60,6 +63,7 @@ const (
 	byShare     stage = iota // fit nodes, by share, rung after rung
 	leastUsed                // nodes at target but below their limit, the least used first
 	leastPushed              // nodes that have been given their listeners of this second
+	joined                   // nodes without a seat, where the listener needs none
 	lastKnown                // nodes that were last known good
 )
 
@@ -106,8 +110,8 @@ func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanatio
 // find goes through the stages until one has somebody.
 func (q *search) find(ladder []*rung) {
 	for _, q.forgiving = range [...]bool{false, true} {
-		for q.stage = byShare; q.stage <= leastPushed; q.stage++ {
-			if q.run(ladder) {
+		for q.stage = byShare; q.stage <= joined; q.stage++ {
+			if (q.stage != joined || len(q.l.Joins) > 0) && q.run(ladder) {
 				return
 			}
 		}
@@ -289,6 +293,9 @@ func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share flo
 	case leastPushed:
 		c.tier = q.recent(e.node) * 10 / max(st.maxNew, 1)
 		return nominal(q.s, r, e), reason == Paced
+	case joined:
+		c.tier = c.Rung
+		return nominal(q.s, r, e), (reason == AtLimit || reason == NodeFull) && slices.Contains(q.l.Joins, q.s.fleet.nodes[e.node].ID)
 	default:
 		c.tier = c.Rung
 		return nominal(q.s, r, e), q.mayStillServe(e, since)

@@ -76,6 +76,20 @@ func TestOutcomes(t *testing.T) {
 				l.row("all", everyone, "a", 1)
 				l.report("a", func(r *Report) { r.Listeners = 1500 })
 			}, expect: "full"},
+		{name: "one more of whom its node knows nothing", want: 4, listen: Listener{Joins: []NodeID{"b", "c", "d"}},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1, "b", 1, "c", 1, "d", 0)
+				l.report("a", func(r *Report) { r.Listeners = 1500 })
+				l.report("b", func(r *Report) { r.Full = true })
+				l.report("c", down)
+				l.report("d", func(r *Report) { r.Full = true })
+			}, expect: "full b"},
+		{name: "a seat is better than none", listen: Listener{Joins: []NodeID{"a"}},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 9, "b", 1)
+				l.report("a", func(r *Report) { r.Listeners = 1500 })
+				l.report("b", func(r *Report) { r.Listeners = 1400 })
+			}, expect: "full b"},
 		{name: "one at its limit and one down: full, not dark", listen: Listener{},
 			set: func(l *lab) {
 				l.row("all", everyone, "a", 1, "b", 1)

@@ -13,6 +13,9 @@ import (
 type Carrier interface {
 	// Room says whether a stream of this bitrate, in kbit/s, fits the inline budget now.
 	Room(kbit int) bool
+	// Playing returns the nodes from which a mount comes already, for any number of
+	// listeners: one more takes no seat there.
+	Playing(mount string) []director.NodeID
 	// Failing returns the nodes that did not play a mount when it was last wanted of them.
 	Failing(mount string) []Trouble
 	// Carry answers with the stream. It may return while that plays on, with the

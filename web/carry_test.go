@@ -8,11 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 // fakeCarrier answers with a few bytes, or as it is told.
 type fakeCarrier struct {
 	room    bool
+	playing []director.NodeID
 	err     error
 	started chan struct{} // if not nil: closed when a stream begins
 	mu      sync.Mutex
@@ -20,6 +23,8 @@ type fakeCarrier struct {
 }
 
 func (f *fakeCarrier) Room(int) bool { return f.room }
+
+func (f *fakeCarrier) Playing(string) []director.NodeID { return f.playing }
 
 func (f *fakeCarrier) Failing(string) []Trouble { return nil }
 
@@ -76,6 +81,27 @@ func TestCarry(t *testing.T) {
 	deaf.method = http.MethodHead
 	if rec := w.do(deaf); rec.Code != 200 || rec.Header().Get("Content-Type") != "audio/mpeg" || len(carrier.streams) != 1 {
 		t.Errorf("HEAD: %d %v, %d streams", rec.Code, rec.Header(), len(carrier.streams))
+	}
+}
+
+// TestCarriedFromAFullNode: one more listener of a stream that comes already takes no
+// seat, and is not sent to the node.
+func TestCarriedFromAFullNode(t *testing.T) {
+	t.Parallel()
+	carrier := &fakeCarrier{room: true, playing: []director.NodeID{"ber1"}}
+	w := newWorld(t, func(cfg *Config) {
+		cfg.Carrier, cfg.Policy.Rules = carrier, []Rule{{UserAgent: "Deaf/*", Answer: Proxy, OrRedirect: true}}
+	})
+	allFull("")(w)
+	deaf := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "Deaf/1"}}
+	if rec := w.do(deaf); rec.Code != 200 || len(carrier.streams) != 1 || len(carrier.streams[0].Upstreams) != 1 || carrier.streams[0].Upstreams[0].Node != "ber1" {
+		t.Errorf("%d, streams %+v", rec.Code, carrier.streams)
+	}
+	carrier.room = false
+	for what, a := range map[string]ask{"without room": deaf, "who follows redirects": {url: "/live.mp3"}} {
+		if rec := w.do(a); rec.Code != 503 {
+			t.Errorf("%s: %d %v, want 503", what, rec.Code, rec.Header())
+		}
 	}
 }
 

@@ -182,10 +182,13 @@ func (s *Server) tell(x *exchange, node director.NodeID) {
 
 // decide asks the core, and says what becomes of a listener for whom there is nobody.
 func (s *Server) decide(x *exchange) error {
-	x.d.Want = 1
+	x.d.Want, x.listener.Joins = 1, nil
 	switch {
 	case x.answer == Proxy:
 		x.d.Want = carryTries
+		if s.cfg.Carrier != nil {
+			x.listener.Joins = s.cfg.Carrier.Playing(x.listener.Mount)
+		}
 	case x.answer.playlist():
 		x.d.Want = x.p.PlaylistLength
 	}

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
@@ -147,6 +149,9 @@ func TestFanIn(t *testing.T) {
 			s.tell(5)
 		}
 	}
+	if got := f.proxy.Playing("/live.mp3"); !slices.Equal(got, []director.NodeID{"node0"}) {
+		t.Errorf("it comes from %v", got)
+	}
 	s.tell(35)
 	for i, h := range all {
 		h.frames(t, 100) // from the first on: the burst is longer
@@ -173,6 +178,9 @@ func TestFanIn(t *testing.T) {
 		}
 	}
 	until(t, "the upstream ends with the last", func() bool { return s.listeners() == 0 })
+	if got := f.proxy.Playing("/live.mp3"); len(got) > 0 {
+		t.Errorf("with nobody it comes from %v", got)
+	}
 	if st := f.proxy.Streams(); st[0].Listeners != 0 || st[0].Ended[EndListenerLeft] != 50 || st[0].Bytes != 50*100*417 {
 		t.Errorf("state %+v", st)
 	}

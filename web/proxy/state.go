@@ -75,6 +75,24 @@ type UpstreamState struct {
 	Title     string          `json:"title,omitempty"`
 }
 
+// Playing returns the nodes from which a mount comes that any number of listeners can
+// share, by name.
+func (p *Proxy) Playing(mount string) []director.NodeID {
+	if p.cfg.PerListener {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var nodes []director.NodeID
+	for _, s := range p.shared {
+		if s.mount.name == mount && s.playing() && !s.paced() {
+			nodes = append(nodes, s.node)
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}
+
 // Streams returns the state of every mount that was ever carried, by name.
 func (p *Proxy) Streams() []StreamState {
 	p.mu.Lock()
