@@ -83,8 +83,10 @@ type bar struct {
 var bars = []bar{
 	{"beside bare echo", closing, tenNodes, bareEcho, 0.9, false},
 	{"beside bare echo", hangUp, tenNodes, bareEcho, 0.9, false},
+	{"beside bare echo", openLoop, tenNodes, bareEcho, 0.9, false},
 	{"beside echo with a city database", closing, tenNodes, echoAndCity, 0.65, false},
 	{"beside echo with a city database", hangUp, tenNodes, echoAndCity, 0.65, false},
+	{"beside echo with a city database", openLoop, tenNodes, echoAndCity, 0.65, false},
 	{"beside bare echo", keepAlive, tenNodes, bareEcho, 1.15, false},
 	{"1,000 nodes beside 10", closing, "signpost, 1000 nodes", tenNodes, 1.1, true},
 	{"Redis store beside the embedded one", closing, tenWithRedis, tenNodes, 1.03, false},
