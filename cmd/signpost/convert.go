@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -32,10 +34,47 @@ func (c *converter) fleet() director.Config {
 	for i, n := range c.Nodes {
 		out.Nodes = append(out.Nodes, n.node(c.place(n.Place, "nodes", i, "place")))
 	}
-	for _, r := range c.Regions.List {
+	for i, r := range c.Regions.List {
 		out.Regions = append(out.Regions, r.region())
+		c.countries(r.Match, i)
 	}
 	return out
+}
+
+// countries refuses what is written as a country's code and is none: a region of
+// it would hold nobody, and what it denies would be open to all. What is no code at
+// all is package director's to refuse.
+func (c *converter) countries(m matchEntry, region int) {
+	check := func(country, key string, j int) {
+		code, err := director.ParseCode(country)
+		if err == nil && !isCountry(code) {
+			c.fail(noCountry(code), "regions", region, "match", key, j)
+		}
+	}
+	for j, s := range m.Countries {
+		check(s, "countries", j)
+	}
+	for j, s := range m.Subdivisions {
+		country, _, _ := strings.Cut(s, "-")
+		check(country, "subdivisions", j)
+	}
+}
+
+func isCountry(code director.Code) bool {
+	_, _, ok := geo.Centroid(code)
+	return ok
+}
+
+// taken are codes that people take for a country's: ISO 3166-1 only reserves them,
+// for the United Kingdom, and for Greece as the European Union writes it.
+var taken = map[director.Code]string{{'U', 'K'}: "GB", {'E', 'L'}: "GR"}
+
+// noCountry says what is wrong with a code that is no country's.
+func noCountry(code director.Code) string {
+	if meant, ok := taken[code]; ok {
+		return fmt.Sprintf("no country has the code %q; did you mean %q?", code, meant)
+	}
+	return fmt.Sprintf("no country has the code %q; write one of ISO 3166-1, such as DE", code)
 }
 
 // noneBelowZero writes "none" as package director does: its zero is the default.
@@ -101,7 +140,7 @@ func (p placeValue) place() (director.Place, error) {
 		if lat, lon, ok := geo.Centroid(code); ok {
 			out.Lat, out.Lon, out.Point = lat, lon, director.CountryCentre
 		} else if !p.point {
-			return out, fmt.Errorf("no country has the code %q; write one of ISO 3166-1, or degrees such as 50.1,8.7", code)
+			return out, errors.New(noCountry(code))
 		}
 	}
 	if p.point {
