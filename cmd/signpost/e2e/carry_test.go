@@ -127,3 +127,24 @@ func after[T any](t *testing.T, what string, c <-chan T) T {
 		panic("unreachable")
 	}
 }
+
+// When a node's last seat is the director's own, listeners who are carried inline still
+// share it, and nobody else is sent there.
+func TestInlineListenersShareTheLastSeat(t *testing.T) {
+	t.Parallel()
+	node := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", Kbit: 128}}})
+	s := directFile(t, "listen: {http: ['127.0.0.1:0'], max_per_key: 0}\nadmin: {listen: '127.0.0.1:0'}\n"+quickProbes+
+		"mounts: [/live.mp3]\nnodes: [{id: n1, urls: ['"+node.URL()+"'], limit: 1}]\n"+
+		"rules: [{name: old, user_agent: 'synthetic*', answer: proxy}]\n")
+	gatherAudience(t, s, 1).hearMore(1000)
+	s.eventually(patience, "the node is at its limit", func() bool { return strings.Contains(s.explain(), `"reason":"at_limit"`) })
+	gatherAudience(t, s, 3).hearMore(burst)
+	if up := s.streams(t)[0].Upstreams; len(up) != 1 || up[0].Listeners != 4 {
+		t.Errorf("upstreams %+v, want one with 4 listeners", up)
+	}
+	resp := s.get("/live.mp3", "", "modern player")
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one who follows redirects: %s, want 503", resp.Status)
+	}
+}

@@ -140,22 +140,37 @@ func (b *Tab) Press(keys string) {
 	b.Do(chromedp.KeyEvent(keys))
 }
 
-// Click clicks on the first element that a CSS selector finds, and waits for it to be there.
+// Click clicks on the first element that a CSS selector finds, as ClickOn does.
 func (b *Tab) Click(selector string) {
 	b.t.Helper()
-	b.Do(chromedp.Click(chromedp.CSS(selector)))
+	b.ClickOn(fmt.Sprintf("document.querySelector(%q)", selector))
 }
 
-// ClickOn clicks on the element that an expression gives.
+// ClickOn clicks on the element that an expression gives, once it is there. A page
+// that is still being laid out moves under the mouse: then it clicks again.
 func (b *Tab) ClickOn(element string) {
 	b.t.Helper()
-	at := Eval[[]float64](b, `(() => {
-		const el = `+element+`;
-		el.scrollIntoView({block: 'center', inline: 'center'});
-		const r = el.getBoundingClientRect();
-		return [r.x + r.width / 2, r.y + r.height / 2];
-	})()`)
-	b.Do(chromedp.MouseClickXY(at[0], at[1]))
+	for deadline := time.Now().Add(Patience); ; {
+		at := Eval[[]float64](b, `(() => {
+			const el = `+element+`;
+			if (!el) return [];
+			el.scrollIntoView({block: 'center', inline: 'center'});
+			window.clicked = false;
+			document.addEventListener('click', (e) => { window.clicked = `+element+`?.contains(e.target) }, {once: true, capture: true});
+			const r = el.getBoundingClientRect();
+			return r.width > 0 ? [r.x + r.width / 2, r.y + r.height / 2] : [];
+		})()`)
+		if len(at) == 2 {
+			b.Do(chromedp.MouseClickXY(at[0], at[1]))
+			if Eval[bool](b, "window.clicked !== false") { // undefined: it has led to another page
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			b.fail("clicking on "+element, errors.New("it is not there, or something lies over it"))
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 }
 
 // Call gives the browser a command of its own protocol.
