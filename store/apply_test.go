@@ -85,7 +85,7 @@ func TestApply(t *testing.T) {
 			made: []Effect{{"rows/de", Dormant, "no node that is there has a weight above 0 in it"}},
 		},
 		{
-			name: "nodes", nodes: nodes{"n1": {NodeDrained, why}, "n2": {NodeDisabled, anna}, "n3": {"resting", anna}, "n9": {NodeDrained, anna}},
+			name: "nodes", nodes: nodes{"n1": {State: NodeDrained, Stamp: why}, "n2": {State: NodeDisabled, Stamp: anna}, "n3": {State: "resting", Stamp: anna}, "n9": {State: NodeDrained, Stamp: anna}},
 			want: func(c *director.Config) { c.Nodes[0].Drained, c.Nodes[1].Drained = true, true },
 			made: []Effect{
 				{"nodes/n1", Masks, "drained (anna, 2026-03-01T12:00:00Z: new disk)"},
@@ -95,7 +95,7 @@ func TestApply(t *testing.T) {
 			},
 		},
 		{
-			name: "expired", rows: rows{"de": {weights("n2", 1.0), until(0)}}, nodes: nodes{"n1": {NodeDrained, until(-time.Hour)}},
+			name: "expired", rows: rows{"de": {weights("n2", 1.0), until(0)}}, nodes: nodes{"n1": {State: NodeDrained, Stamp: until(-time.Hour)}},
 		},
 		{
 			name: "rules are not its business", rules: []Rule{{"r", json.RawMessage(`{}`), anna}},
@@ -134,7 +134,7 @@ func TestCompileSkipsOffenders(t *testing.T) {
 			"fr":    {weights("n2", 1.0), anna},
 			"world": {weights("n3", math.Inf(1)), anna},
 		},
-		Nodes: map[director.NodeID]NodeSetting{"n1": {NodeDrained, anna}},
+		Nodes: map[director.NodeID]NodeSetting{"n1": {State: NodeDrained, Stamp: anna}},
 	}
 	before := o.Clone()
 	_, applied, effects, err := compile(threeNodes(), o, noon)

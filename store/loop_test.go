@@ -62,7 +62,7 @@ func TestCompileOnlyOnChange(t *testing.T) {
 	if l.fleet != before {
 		t.Error("compiled again although nothing changed")
 	}
-	o := Overlay{Revision: 1, Nodes: map[director.NodeID]NodeSetting{"node-0001": {NodeDrained, until(time.Hour)}}}
+	o := Overlay{Revision: 1, Nodes: map[director.NodeID]NodeSetting{"node-0001": {State: NodeDrained, Stamp: until(time.Hour)}}}
 	l.adopt(o)
 	l.build()
 	drained := l.fleet

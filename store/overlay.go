@@ -55,7 +55,18 @@ type Row struct {
 // A NodeSetting takes a node out of use.
 type NodeSetting struct {
 	State NodeState `json:"state"`
+	// Since is when the node was taken out of use, if edits since then have only
+	// said it again or otherwise; zero: it was with the Stamp's At.
+	Since time.Time `json:"since,omitzero"`
 	Stamp
+}
+
+// Began returns since when the node is out of use.
+func (n NodeSetting) Began() time.Time {
+	if n.Since.IsZero() {
+		return n.At
+	}
+	return n.Since
 }
 
 // NodeState is what an operator made of a node. A state of a newer Signpost that

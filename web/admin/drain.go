@@ -49,13 +49,13 @@ func (a *API) setNode(ctx echo.Context, state store.NodeState) error {
 		switch {
 		case state == "":
 			delete(o.Nodes, id)
-		case there && held.State == state && e.Edit == (Edit{}):
+		case there && held.State == state && held.Until.IsZero() && e.Edit == (Edit{}):
 			// Said twice: who said so first, and when, stays.
 		default:
 			if o.Nodes == nil {
 				o.Nodes = map[director.NodeID]store.NodeSetting{}
 			}
-			o.Nodes[id] = store.NodeSetting{State: state}
+			o.Nodes[id] = store.NodeSetting{State: state, Since: held.Began()}
 		}
 		return nil
 	})

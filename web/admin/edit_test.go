@@ -224,17 +224,26 @@ func TestDrainAndResume(t *testing.T) {
 	if m := r.with("v", "GET", "/metrics", "", "").Body.String(); !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"fra1\"} 0\n") || !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"off1\"} 0\n") {
 		t.Errorf("metrics: %s", m)
 	}
-	rec = r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", "")
+	began := n.Drain.Since
+	n = decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
+	if !n.Override.Until.IsZero() || n.Override.By != "bert" || !n.Drain.Since.Equal(began) {
+		t.Errorf("drained for good, after it was for an hour: %+v, since %v and not %v", n.Override, n.Drain.Since, began)
+	}
+	rec = r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", "")
 	again := decode[Node](t, rec, 200)
 	if rev := rec.Header().Get(revisionHeader); rev != "" {
 		t.Errorf("nothing was changed, and revision %s is told", rev)
 	}
-	if again.Override.By != "ops" || again.Version != n.Version {
+	if again.Override.By != "bert" || again.Version != n.Version {
 		t.Errorf("drained twice: %+v", again.Override)
 	}
+	n = decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"disks"}`), 200)
+	if n.Override.Why != "disks" || !n.Drain.Since.Equal(began) || !n.Since.Equal(began) {
+		t.Errorf("with another reason: %+v, since %v and not %v", n.Override, n.Drain.Since, began)
+	}
 	disabled := decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/disable", n.Version, ""), 200)
-	if disabled.Override.State != store.NodeDisabled || disabled.Override.By != "bert" || !disabled.Drained {
-		t.Errorf("disabled: %+v", disabled.Override)
+	if disabled.Override.State != store.NodeDisabled || disabled.Override.By != "bert" || !disabled.Drained || !disabled.Since.Equal(began) {
+		t.Errorf("disabled: %+v, since %v", disabled.Override, disabled.Since)
 	}
 	if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/fra1/resume", n.Version, "")); p.Status != 412 || p.By != "bert" || p.Now == nil {
 		t.Errorf("resumed by who has not seen that it is disabled: %+v", p)

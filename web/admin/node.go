@@ -148,26 +148,24 @@ func (d *describer) node(n int) Node {
 		Room: st.Room, WarmUp: st.WarmUp, Mounts: d.carried(&st), Version: version(nil),
 	}
 	out.EnRoute += out.Used - st.Used
-	if e, ok := d.overlay.Nodes[st.ID]; ok {
-		out.Override, out.Version = overrideOf(e.Stamp), version(e)
-		out.Override.State = e.State
+	made, ok := d.overlay.Nodes[st.ID]
+	if ok {
+		out.Override, out.Version = overrideOf(made.Stamp), version(made)
+		out.Override.State = made.State
 	}
 	held := d.registered[st.ID]
 	if held != nil {
 		out.Registered = holder(held)
 	}
 	if st.State == director.Drained {
+		out.Since = made.Began()
 		out.drained(d.threshold, known(r, d.Built()), held)
 	}
 	return out
 }
 
-// drained fills in how far n has emptied.
+// drained fills in how far n has emptied, since an operator's word or its agent's.
 func (n *Node) drained(threshold int, known bool, held *store.Heard) {
-	n.Since = time.Time{}
-	if n.Override != nil {
-		n.Since = n.Override.At
-	}
 	if held != nil && !held.Drained.IsZero() && (n.Since.IsZero() || held.Drained.Before(n.Since)) {
 		n.Since = held.Drained
 	}
