@@ -19,8 +19,9 @@ USER 65532:65532
 ENV SIGNPOST_CONFIG=/etc/signpost/signpost.yaml SIGNPOST_STATE_DIR=/var/lib/signpost
 VOLUME /var/lib/signpost
 EXPOSE 8000 8001
-# There is no shell and no curl here: the program asks itself. It says no while
-# SIGTERM is being obeyed, and before there is anything to answer with.
+# There is no shell and no curl here: the program asks itself, where the environment
+# or the file lets it listen. It says no while SIGTERM is being obeyed, and before
+# there is anything to answer with. An agent's container needs --no-healthcheck.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["/signpost", "ready"]
 ENTRYPOINT ["/signpost"]
 CMD ["serve"]
