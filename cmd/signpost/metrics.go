@@ -41,6 +41,7 @@ var (
 	descSuspects    = fleetDesc("suspects_itself", "1 while this director does not trust its own probes, because most nodes failed for it at once.")
 
 	descNodeUp      = fleetDesc("node_up", "1 if the node is up by the directors that probe it, 0 if it is down or not known yet.", "node")
+	descNodeDrained = fleetDesc("node_drained", "1 if the node takes no new listeners, because operators, its agent or the file drain or disable it, else 0.", "node")
 	descNodeUsed    = fleetDesc("node_used", "Listeners at the node, those on their way included.", "node")
 	descNodeEnRoute = fleetDesc("node_en_route", "Listeners on their way to the node.", "node")
 	descNodeTarget  = fleetDesc("node_target", "Listeners that the node should hold; 0: not known.", "node")
@@ -56,7 +57,7 @@ func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
 		descBuild, descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
 		descPeerAge, descEditLag, descProblems,
 		descDirectors, descRevision, descSuspects,
-		descNodeUp, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
+		descNodeUp, descNodeDrained, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
 	} {
 		ch <- d
 	}
@@ -95,6 +96,7 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 			n := view.Node(i)
 			id := string(n.ID)
 			gauge(descNodeUp, oneIf(n.Report.Health == director.Up), id)
+			gauge(descNodeDrained, oneIf(n.State == director.Drained), id)
 			gauge(descNodeUsed, float64(view.Live.Used(i)), id)
 			gauge(descNodeEnRoute, float64(n.EnRoute), id)
 			gauge(descNodeTarget, float64(n.EffectiveTarget), id)

@@ -31,7 +31,7 @@ func TestFleetMetrics(t *testing.T) {
 listen: {http: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 mounts: [/live.mp3]
-nodes: [{id: one, urls: "%s", kind: http, target: 70, limit: 100}, {id: dead, urls: "http://127.0.0.1:1", kind: http}]
+nodes: [{id: one, urls: "%s", kind: http, target: 70, limit: 100}, {id: dead, urls: "http://127.0.0.1:1", kind: http, drained: true}]
 `, options{})
 	for range 3 {
 		d.syncer.View().Live.Count(0)
@@ -52,6 +52,8 @@ nodes: [{id: one, urls: "%s", kind: http, target: 70, limit: 100}, {id: dead, ur
 		`signpost_suspects_itself`:                             `0`,
 		`signpost_node_up{node="one"}`:                         `1`,
 		`signpost_node_up{node="dead"}`:                        `0`,
+		`signpost_node_drained{node="one"}`:                    `0`,
+		`signpost_node_drained{node="dead"}`:                   `1`,
 		`signpost_node_used{node="one"}`:                       `3`,
 		`signpost_node_en_route{node="one"}`:                   `3`,
 		`signpost_node_target{node="one"}`:                     `70`,

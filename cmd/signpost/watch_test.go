@@ -202,6 +202,9 @@ func TestWatching(t *testing.T) {
 	if sections := strings.Count(string(runbook), "\n#### Signpost"); n == 0 || sections != n {
 		t.Errorf("%d alerts, and %d sections about one", n, sections)
 	}
+	for _, m := range metrics.mistakes(strings.ReplaceAll(autoscalersExpr(t), `{node=~"edge-.*"}`, ""), "") {
+		t.Errorf("deploy/autoscaling/README.md: %s", m)
+	}
 	for _, p := range dashboardPanels(t) {
 		for _, target := range p.Targets {
 			for _, m := range metrics.mistakes(target.Expr, target.LegendFormat) {
