@@ -21,6 +21,7 @@ type ask struct {
 	upstream Upstream
 	req      Request
 	header   http.Header
+	query    string // what one listener adds to the URL: it may be a secret, and a mistake
 }
 
 // product is how the director presents itself to nodes.
@@ -33,7 +34,7 @@ const product = "Signpost"
 func (p *Proxy) newAsk(u Upstream, req Request) ask {
 	a := ask{upstream: u, req: req, header: http.Header{"Accept": {"*/*"}, "Icy-MetaData": {"1"}, "User-Agent": {product}}}
 	if p.cfg.PerListener {
-		a.upstream.URL = withQuery(u.URL, req.Query)
+		a.query = req.Query
 		a.header["User-Agent"] = []string{req.UserAgent} // "" sends none
 		if req.Client.IsValid() {
 			a.header["X-Forwarded-For"] = []string{req.Client.Unmap().WithZone("").String()}
@@ -42,15 +43,30 @@ func (p *Proxy) newAsk(u Upstream, req Request) ask {
 	return a
 }
 
-// withQuery appends a listener's query to a URL that may have one of its own.
-func withQuery(u, query string) string {
-	switch {
-	case query == "":
-		return u
-	case strings.Contains(u, "?"):
-		return u + "&" + query
+// url returns what to ask for.
+func (a *ask) url() (*url.URL, error) {
+	u, err := url.Parse(a.upstream.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, refuse(WhyURL, "not an absolute http or https URL")
 	}
-	return u + "?" + query
+	switch {
+	case a.query == "":
+	case u.RawQuery == "":
+		u.RawQuery = a.query
+	default:
+		u.RawQuery += "&" + a.query
+	}
+	return u, nil
+}
+
+// blames says whether a failure may be what the listener asked for, and no fault of
+// the node's: a wrong token is answered with 403, as a full node answers.
+func (a *ask) blames(w Why) bool {
+	switch w {
+	case WhyFull, WhyStatus, WhyRedirect, WhyNotAudio:
+		return a.query == ""
+	}
+	return true
 }
 
 // nodeAt returns the given node that answers at u's scheme, host and port.
@@ -78,16 +94,15 @@ func refuse(why Why, format string, args ...any) error {
 // openOne asks one node and follows one redirect, if it stays within the nodes
 // at hand: where else a node points is not the operator's word.
 func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
-	u := a.upstream
-	first, err := url.Parse(u.URL)
-	if err != nil || first.Host == "" || first.Scheme != "http" && first.Scheme != "https" {
-		return nil, refuse(WhyURL, "not an absolute http or https URL")
+	first, err := a.url()
+	if err != nil {
+		return nil, err
 	}
 	up, err := p.get(ctx, a, first)
 	if err != nil {
 		return nil, err
 	}
-	up.node = u.Node
+	up.node = a.upstream.Node
 	if !isRedirect(up.head.code) {
 		return up.begin()
 	}

@@ -104,6 +104,52 @@ func TestAFailedNodeIsTriedLast(t *testing.T) {
 	}
 }
 
+// TestWhatAListenerAdds: a query that nodes refuse is no evidence against them, and is
+// told to nobody else.
+func TestWhatAListenerAdds(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(net.Conn){
+		"forbidden":  says("HTTP/1.1 403 Forbidden\r\n\r\n"),
+		"redirected": says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login?token=secret\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good := startNode(t, play), startNode(t, saysAndWaits(okHead+sound))
+			for query, blamed := range map[string]bool{"token=secret#%zz": false, "": true} {
+				cfg := quick()
+				cfg.PerListener = true
+				evidence := make(chan Failure, 10)
+				cfg.Evidence = func(f Failure) { evidence <- f }
+				f := startFront(t, cfg, Request{Upstreams: upstreams(bad, good), Mount: "/m", Query: query})
+				h := f.hear(t, getRequest)
+				h.frames(t, 4)
+				_ = h.conn.Close()
+				res := f.result(t)
+				if res.Node != "node1" || len(res.Failed) != 1 || query != "" && strings.Contains(res.Failed[0].Detail, query) {
+					t.Errorf("query %q: %+v", query, res)
+				}
+				if asked := <-bad.requests; !strings.Contains(asked, "?token=a%20b") || !strings.Contains(asked, query+" ") {
+					t.Errorf("query %q: asked %q", query, asked)
+				}
+				if failing := f.proxy.Failing("/m"); len(failing) > 0 != blamed || len(evidence) > 0 != blamed {
+					t.Errorf("query %q: failing %+v, and %d pieces of evidence", query, failing, len(evidence))
+				}
+			}
+		})
+	}
+}
+
+// TestTroubleIsForgotten: a node that is gone for good is not remembered for ever.
+func TestTroubleIsForgotten(t *testing.T) {
+	t.Parallel()
+	p := New(quick())
+	p.failing[place{"/m", "old"}] = Trouble{At: time.Now().Add(-remembered - time.Minute)}
+	p.failing[place{"/m", "new"}] = Trouble{Failure: Failure{Node: "new"}, At: time.Now().Add(-remembered / 2)}
+	if got := p.Failing("/m"); len(got) != 1 || got[0].Node != "new" || len(p.failing) != 1 {
+		t.Errorf("remembered: %+v", got)
+	}
+}
+
 func noise(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)

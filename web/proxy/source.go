@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -205,6 +206,9 @@ func (a *ask) failure(err error) error {
 	f := Failure{Node: a.upstream.Node, Why: WhyConnect, Detail: "GET " + a.upstream.URL + ": " + err.Error()}
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		f.Why = r.why
+	}
+	if a.query != "" {
+		f.Detail = strings.ReplaceAll(f.Detail, a.query, "...") // a node's redirect may repeat it
 	}
 	return f
 }

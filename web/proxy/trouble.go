@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,10 @@ import (
 // passedOver is for how long a node that did not play is tried after all others, so
 // that not every listener waits for it to fail again.
 const passedOver = 10 * time.Second
+
+// remembered is for how long it is known of a node that it did not play, if it is not
+// wanted again: it may be gone for ever.
+const remembered = 10 * time.Minute
 
 // place is a mount at a node.
 type place struct {
@@ -27,8 +32,12 @@ type Trouble struct {
 // evidence counts and passes on what the node did instead of playing, and logs it
 // unless it did just so the last time.
 func (s *source) evidence(f Failure) {
+	if !s.ask.blames(f.Why) {
+		return
+	}
 	p, at := s.p, place{s.mount.name, f.Node}
 	p.mu.Lock()
+	p.forgetTroubles()
 	p.whys[f.Why]++
 	news := p.failing[at].Why != f.Why
 	p.failing[at] = Trouble{f, time.Now()}
@@ -58,6 +67,7 @@ func (s *source) plays() {
 func (p *Proxy) Failing(mount string) []Trouble {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.forgetTroubles()
 	var all []Trouble
 	for at, t := range p.failing {
 		if at.mount == mount {
@@ -66,6 +76,11 @@ func (p *Proxy) Failing(mount string) []Trouble {
 	}
 	slices.SortFunc(all, func(a, b Trouble) int { return strings.Compare(string(a.Node), string(b.Node)) })
 	return all
+}
+
+// forgetTroubles drops those that are old. p.mu is held.
+func (p *Proxy) forgetTroubles() {
+	maps.DeleteFunc(p.failing, func(_ place, t Trouble) bool { return time.Since(t.At) > remembered })
 }
 
 // ordered returns the nodes for a listener, those last that have just failed.

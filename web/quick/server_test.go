@@ -277,6 +277,75 @@ func TestWhoDoesNotRead(t *testing.T) {
 	}
 }
 
+// deadlines notes how long its connections may write.
+type deadlines struct {
+	net.Listener
+	conns chan *deadlined
+}
+
+type deadlined struct {
+	net.Conn
+	write atomic.Pointer[time.Time]
+}
+
+func (l *deadlines) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	d := &deadlined{Conn: c}
+	l.conns <- d
+	return d, nil
+}
+
+func (c *deadlined) NetConn() net.Conn { return c.Conn }
+
+func (c *deadlined) SetWriteDeadline(t time.Time) error {
+	c.write.Store(&t)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// A client that takes one answer slowly has no less time for the next.
+func TestEachAnswerHasItsTime(t *testing.T) {
+	t.Parallel()
+	bare, err := lazy.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &deadlines{bare, make(chan *deadlined, 1)}
+	large := bytes.Repeat([]byte("status "), 1<<20)
+	s := &quick.Server{IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(large) })}
+	rest := s.Listen(l)
+	defer rest.Close()
+	c, err := net.Dial("tcp", bare.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for range 2 {
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(resp.Body); err != nil || len(got) != len(large) {
+			t.Fatalf("got %d bytes, %v", len(got), err)
+		}
+	}
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if _, err := http.ReadResponse(in, nil); err != nil { // so that the answer before is done with
+		t.Fatal(err)
+	}
+	conn := <-l.conns
+	for until := time.Now().Add(20 * time.Second); conn.write.Load() == nil || !conn.write.Load().IsZero(); <-time.After(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("it may write until %v", conn.write.Load())
+		}
+		io.Copy(io.Discard, in)
+	}
+}
+
 // What a handler passes on comes again in net/http, once with its note, and can be
 // taken over there with nothing lost.
 func TestPassOn(t *testing.T) {

@@ -86,6 +86,7 @@ func (x *session) stay() {
 			if _, err := x.conn.Write(x.unsent); err != nil {
 				x.next = end
 			}
+			_ = x.conn.SetWriteDeadline(time.Time{}) // the next answer has its own
 			x.unsent = nil
 		}
 		if x.next == wait {
