@@ -31,8 +31,8 @@ test: install-test-programs ## install what the tests need, and run them all wit
 	$(GO) test -race -timeout 10m ./...
 	@$(MAKE) --no-print-directory fuzz
 
-soak: install-test-programs ## the same tests at their full size, which takes a while
-	SIGNPOST_SOAK=1 $(GO) test -count 1 -race -timeout 60m ./...
+soak: install-test-programs ## the same tests at their full size, one after another; it takes an hour or two, and wants a quiet machine
+	SIGNPOST_SOAK=1 $(GO) test -count 1 -race -p 1 -parallel 1 -timeout 120m ./...
 
 # Every fuzz target runs on some new inputs; its seeds run with the tests. They are
 # counted, since go test -fuzz may fail when its time is up within a slow one.
