@@ -73,6 +73,9 @@ type partOfMeaning struct {
 // Run validates the file and prints what it means.
 func (c *checkCmd) Run(out *console) error {
 	s, err := readSettings(c.File)
+	if err == nil {
+		err = s.try()
+	}
 	if err != nil {
 		return c.refused(out.out, err)
 	}

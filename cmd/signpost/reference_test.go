@@ -42,7 +42,9 @@ const referenceHead = `# Configuration
 A director is configured by one YAML file, given with ` + "`--config`" + `;
 [signpost.example.yaml](signpost.example.yaml) is one to begin with. Unknown keys
 are errors. ` + "`signpost check FILE`" + ` shows all mistakes at once, each with its line and
-the remedy, and says what a good file means.
+the remedy, and says what a good file means. It opens what the file names as a
+director would, secrets, databases and the state directory, so it belongs on the
+director's machine, run as its user.
 
 - **Lists**: a key that takes a list may be given a single value.
 - **Durations** are written with their unit: ` + "`250ms`, `5s`, `1h30m`" + `.

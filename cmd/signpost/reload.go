@@ -21,6 +21,11 @@ func (d *service) apply(s *settings) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
 	old := d.settings.Load()
+	if s.StateDir != old.StateDir { // it is opened at the next start, too late to refuse it
+		if err := s.tryStateDir(); err != nil {
+			return err
+		}
+	}
 	locator, err := d.newGeo(old, s)
 	if err != nil {
 		return err

@@ -186,7 +186,8 @@ nodes: [{id: one, urls: "%s", kind: http}]
 	}
 }
 
-// TestApplyIsWhole: databases that cannot be opened leave everything as it was.
+// TestApplyIsWhole: databases that cannot be opened, and a state directory that the
+// next start could not use, leave everything as it was.
 func TestApplyIsWhole(t *testing.T) {
 	t.Parallel()
 	const format = `
@@ -197,18 +198,20 @@ nodes: [{id: one, urls: "%s", kind: http}]
 `
 	d := startService(t, t.TempDir(), format, options{})
 	before := d.settings.Load()
-	next, err := readConfig("next.yaml", []byte(strings.Replace(fmt.Sprintf(format, "http://two.example"), "id: one", "id: two", 1)+"geo: {databases: nowhere.mmdb}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.apply(next); err == nil || !strings.Contains(err.Error(), "nowhere.mmdb") {
-		t.Errorf("error %v, want one about nowhere.mmdb", err)
-	}
-	if d.settings.Load() != before {
-		t.Error("the settings were replaced")
-	}
-	if got := d.syncer.View().NodeID(0); got != "one" {
-		t.Errorf("node %s, want the one from before", got)
+	for _, unusable := range []string{"geo: {databases: nowhere.mmdb}", "state_dir: /dev/null/nowhere"} {
+		next, err := readConfig("next.yaml", []byte(strings.Replace(fmt.Sprintf(format, "http://two.example"), "id: one", "id: two", 1)+unusable+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.apply(next); err == nil || !strings.Contains(err.Error(), "nowhere") {
+			t.Errorf("%s: error %v, want one about nowhere", unusable, err)
+		}
+		if d.settings.Load() != before {
+			t.Errorf("%s: the settings were replaced", unusable)
+		}
+		if got := d.syncer.View().NodeID(0); got != "one" {
+			t.Errorf("%s: node %s, want the one from before", unusable, got)
+		}
 	}
 }
 

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/signpost-fm/signpost/geo"
+)
+
+// try finds what only opening tells: databases that cannot be used, and a state
+// directory that cannot be written. `serve` finds out when it opens them. The
+// error is a *fileError.
+func (s *settings) try() error {
+	c := converter{loaded: s.loaded}
+	for i, name := range s.geo.Databases {
+		if _, err := geo.Open(geo.Config{Databases: []string{name}}); err != nil {
+			c.fail(err.Error(), "geo", "databases", i)
+		}
+	}
+	c.stateDir()
+	return s.annotate(errors.Join(c.errs...))
+}
+
+// tryStateDir is what try does of the state directory.
+func (s *settings) tryStateDir() error {
+	c := converter{loaded: s.loaded}
+	c.stateDir()
+	return s.annotate(errors.Join(c.errs...))
+}
+
+// stateDir refuses a state directory that cannot be written, or made. It makes none.
+func (c *converter) stateDir() {
+	if c.StateDir == "" {
+		return
+	}
+	if err := tryToWrite(c.path(c.StateDir)); err != nil {
+		c.fail(fmt.Sprintf("%s; give a directory that user %d can write to, or make", err, os.Getuid()), "state_dir")
+	}
+}
+
+// tryToWrite makes a file in a directory, or in the one that it would be made in,
+// and removes it again.
+func tryToWrite(dir string) error {
+	_, err := os.Stat(dir)
+	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		dir = filepath.Dir(dir)
+		_, err = os.Stat(dir)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".signpost-*")
+	var of *fs.PathError
+	if errors.As(err, &of) { // of a name that says nothing
+		return fmt.Errorf("nothing can be written to %s: %w", dir, of.Err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
