@@ -45,7 +45,7 @@ func (f *flow) note(bytes int64, now time.Time) (still bool) {
 	return f.changes >= enoughChanges && now.Sub(f.changed) > time.Duration(patient*float64(f.usual))
 }
 
-// pause says that the server stood still itself: it gets time, and what comes then
+// pause says that the server stood still itself, or told nothing: it gets time, and what comes then
 // says nothing about its usual pace.
 func (f *flow) pause(bytes int64, now time.Time) {
 	f.changed, f.steady = now, 0
@@ -68,7 +68,7 @@ func (s *state) follow(a *answer) {
 			f = new(flow)
 		}
 		flows[path] = f
-		if s.failures > 0 {
+		if s.failures > 0 || s.report.Full {
 			f.pause(bytes, now)
 		}
 		kbit, constant := s.bitrate(a, path)

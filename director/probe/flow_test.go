@@ -142,6 +142,30 @@ func TestFrozenServer(t *testing.T) {
 	})
 }
 
+// TestSourceAfterFull: while a server is full it tells nothing, however long, and
+// that says nothing about its usual pace.
+func TestSourceAfterFull(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		e := &encoder{refresh: 5 * time.Second}
+		f.play(urlOf("a"), e.play)
+		f.SetNodes([]director.Node{node("a")}, nil)
+		<-f.First()
+		time.Sleep(time.Minute)
+		f.play(urlOf("a"), isFull)
+		time.Sleep(3 * time.Hour)
+		f.play(urlOf("a"), e.play)
+		time.Sleep(30 * time.Second)
+		if r := f.report("a"); r.Full || len(r.Mounts) != 2 {
+			t.Fatalf("it has room again: %+v", r)
+		}
+		e.stopped.Store(int64(time.Since(e.began)))
+		took := f.until(func(r director.Report) bool { return len(r.Mounts) == 1 })
+		if took > 13*time.Second {
+			t.Errorf("gone after %v", took)
+		}
+	})
+}
+
 func TestBytesRead(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{
