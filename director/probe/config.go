@@ -14,7 +14,8 @@ type Config struct {
 	// to a tenth of it, so that many nodes do not stay in step. Default 2 s.
 	Interval time.Duration
 	// Timeout bounds a probe from the lookup of the host to the last byte. The
-	// probe that confirms a failure gets half of it. Default 2 s.
+	// probe that confirms a failure gets half of it, or twice what the node's
+	// answers take if that is more. Default 2 s.
 	Timeout time.Duration
 	// Recheck is how soon a node in doubt is asked again, counted from the start
 	// of the probe that raised the doubt. Default 500 ms.
@@ -86,7 +87,8 @@ func (c Config) withDefaults() Config {
 // Detection is the longest that a node which was up can be dead before it is
 // reported down, whether it refuses connections, is off the network, or accepts
 // them and never answers. With the defaults it is 5 s; a node that refuses
-// connections is found in half of that.
+// connections is found in half of that, and one whose answers take more than a
+// quarter of Timeout may need half of Timeout more for each failure but the first.
 func (c Config) Detection() time.Duration {
 	c = c.withDefaults()
 	return c.Interval + c.Timeout + time.Duration(c.Fall-1)*max(c.Recheck, c.Timeout/2)

@@ -20,7 +20,7 @@ func TestDoubtHurries(t *testing.T) {
 		in   time.Duration
 	}{
 		"refuses":         {Config{}, after(5*time.Millisecond, refuses), 20 * time.Millisecond},
-		"hangs":           {Config{}, hangs, 1010 * time.Millisecond},
+		"hangs":           {Config{Interval: 5 * time.Second}, hangs, 2010 * time.Millisecond},
 		"three to go":     {Config{Fall: 3}, refuses, 510 * time.Millisecond},
 		"down with one":   {Config{Fall: 1}, refuses, 20 * time.Millisecond},
 		"a long interval": {Config{Interval: time.Hour}, refuses, 20 * time.Millisecond},
@@ -81,6 +81,38 @@ func TestDoubtAloneTakesNothingDown(t *testing.T) {
 		}
 		if f.log.String() != "level=INFO msg=\"node is up\" node=a detail=fine was=unknown\n" {
 			t.Errorf("log:\n%s", f.log)
+		}
+	})
+}
+
+// TestSlowNode: one that answers late, but in time, has the time for it while it is
+// doubted and after a failed probe, too.
+func TestSlowNode(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		slow := after(1300*time.Millisecond, good)
+		f.play(urlOf("a"), slow)
+		f.SetNodes([]director.Node{node("a")}, nil)
+		<-f.First()
+		for range 30 {
+			f.Doubt("a", crowd)
+			time.Sleep(3 * time.Second) // it has answered by then
+			if r := f.report("a"); !isUp(r) || r.Detail != "fine" {
+				t.Fatalf("doubted: %+v", r)
+			}
+			f.play(urlOf("a"), refuses)
+			f.until(func(r director.Report) bool { return strings.Contains(r.Detail, "in a row") })
+			f.play(urlOf("a"), slow)
+			f.until(func(r director.Report) bool { return r.Detail == "fine" || !isUp(r) })
+			if r := f.report("a"); !isUp(r) {
+				t.Fatalf("after one failure: %+v", r)
+			}
+		}
+		// When it is quick again, so is what finds it dead.
+		f.play(urlOf("a"), good)
+		time.Sleep(20 * time.Second)
+		f.play(urlOf("a"), hangs)
+		if took := f.until(isDown); took > f.cfg.Detection() {
+			t.Errorf("down after %v", took)
 		}
 	})
 }

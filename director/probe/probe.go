@@ -214,17 +214,14 @@ func (p *Prober) start(ctx context.Context, probes *sync.WaitGroup) time.Duratio
 		heap.Pop(&p.queue)
 		s.asking, s.asked, s.nudged = true, now, false
 		p.inFlight++
-		probes.Go(func() { p.probe(ctx, s) })
+		timeout := s.timeout(p.cfg.Timeout)
+		probes.Go(func() { p.probe(ctx, s, timeout) })
 	}
 	return time.Hour // whatever ends or is set wakes Run
 }
 
 // probe asks one node once, and puts it back into the queue.
-func (p *Prober) probe(ctx context.Context, s *state) {
-	timeout := p.cfg.Timeout
-	if s.confirming() {
-		timeout /= 2
-	}
+func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	started, taken := time.Now(), p.cfg.Now()
 	h := p.ask(ctx, s, timeout)
 	h.taken, h.took = taken, time.Since(started)

@@ -29,11 +29,12 @@ type state struct {
 	failing           time.Time // since when probes fail, on the monotonic clock; zero: they do not
 	blamed            bool      // it is one of those for which the Prober suspects itself
 	tally             Tally
-	doubt             string    // what speaks against it besides the probes; empty: nothing
-	again             string    // the same, while the probe under way began before it
-	lookupDue         time.Time // when to look up the host's addresses next
-	mountDue          time.Time // when to open a mount next, where that is asked for
-	warning           string    // the last answer's, so that it is logged once
+	pace              time.Duration // what the slowest of the last answers took
+	doubt             string        // what speaks against it besides the probes; empty: nothing
+	again             string        // the same, while the probe under way began before it
+	lookupDue         time.Time     // when to look up the host's addresses next
+	mountDue          time.Time     // when to open a mount next, where that is asked for
+	warning           string        // the last answer's, so that it is logged once
 
 	asked   time.Time // when the newest probe began, on the monotonic clock
 	nudged  bool      // there is news since it did
@@ -53,6 +54,16 @@ func newState(n director.Node) *state {
 // confirming says whether the next failure may take the node down.
 func (s *state) confirming() bool {
 	return s.failures > 0 && s.report.Health != director.Failed
+}
+
+// timeout is how long the next probe may take, of the whole that one may: half of it
+// where it confirms a failed one, but never less than twice what answers take. Where
+// nothing but a doubt speaks against the node, it is the only probe there will be.
+func (s *state) timeout(whole time.Duration) time.Duration {
+	if !s.confirming() || s.failing.IsZero() {
+		return whole
+	}
+	return min(whole, max(whole/2, 2*s.pace))
 }
 
 // inDoubt says whether the newest result speaks against what is reported.
@@ -79,6 +90,7 @@ func (s *state) hear(h heard, c Config) []event {
 		s.tally.Failures++
 	} else {
 		s.tally.Answers++
+		s.pace = max(h.took, s.pace*3/4) // so that what was slow once is forgotten
 	}
 	if h.err == nil && !h.answer.full {
 		s.follow(&h.answer)
