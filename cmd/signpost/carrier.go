@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"iter"
 	"net/http"
 	"net/netip"
 	"time"
@@ -102,6 +103,24 @@ func (d *service) targets(mount string, node director.NodeID, client netip.Addr)
 		}
 	}
 	return all
+}
+
+// bases are all nodes, with every URL at which they are found.
+func (d *service) bases() iter.Seq2[director.NodeID, string] {
+	return func(yield func(director.NodeID, string) bool) {
+		v := d.syncer.View()
+		if v.Snapshot == nil {
+			return
+		}
+		for i := range v.Nodes() {
+			n := v.Node(i)
+			for _, at := range append([]string{n.InternalURL}, n.URLs...) {
+				if at != "" && !yield(n.ID, at) {
+					return
+				}
+			}
+		}
+	}
 }
 
 const (

@@ -192,7 +192,7 @@ func (d *service) openProxy(s *settings) error {
 	}
 	c := s.proxyConfig()
 	c.Log = d.log.With("part", "proxy")
-	c.Targets = d.targets
+	c.Targets, c.Nodes = d.targets, d.bases
 	c.Evidence = d.doubt
 	c.Opening = d.opening
 	d.proxy = proxy.New(c)

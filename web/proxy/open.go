@@ -69,11 +69,22 @@ func (a *ask) blames(w Why) bool {
 	return true
 }
 
-// nodeAt returns the given node that answers at u's scheme, host and port.
-func (a *ask) nodeAt(u *url.URL) (director.NodeID, bool) {
+// nodeAt returns the node of the fleet that answers at u's scheme, host and port.
+func (p *Proxy) nodeAt(a ask, u *url.URL) (director.NodeID, bool) {
+	is := func(at string) bool {
+		v, err := url.Parse(at)
+		return err == nil && v.Scheme == u.Scheme && strings.EqualFold(hostPort(v), hostPort(u))
+	}
 	for _, up := range a.req.Upstreams {
-		if v, err := url.Parse(up.URL); err == nil && v.Scheme == u.Scheme && strings.EqualFold(hostPort(v), hostPort(u)) {
+		if is(up.URL) {
 			return up.Node, true
+		}
+	}
+	if p.cfg.Nodes != nil {
+		for node, at := range p.cfg.Nodes() {
+			if is(at) {
+				return node, true
+			}
 		}
 	}
 	return "", false
@@ -91,8 +102,7 @@ func refuse(why Why, format string, args ...any) error {
 	return &refusal{why, fmt.Sprintf(format, args...)}
 }
 
-// openOne asks one node and follows one redirect, if it stays within the nodes
-// at hand: where else a node points is not the operator's word.
+// openOne asks one node and follows one redirect, if it stays within the fleet: where else a node points is not the operator's word.
 func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
 	first, err := a.url()
 	if err != nil {
@@ -113,10 +123,10 @@ func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
 		return nil, refuse(WhyRedirect, "redirects to %.100q, which is no URL", location)
 	}
 	next.Fragment = ""
-	node, ok := a.nodeAt(next)
+	node, ok := p.nodeAt(a, next)
 	switch {
 	case !ok:
-		return nil, refuse(WhyRedirect, "redirects to %.100q, which is none of the nodes that may serve this listener", location)
+		return nil, refuse(WhyRedirect, "redirects to %.100q, which is no node of the fleet", location)
 	case next.String() == first.String():
 		return nil, refuse(WhyRedirect, "redirects to itself")
 	}

@@ -47,6 +47,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -89,6 +90,9 @@ type Config struct {
 	// for the listener for whom the upstream was opened. nil: the Upstreams of that
 	// listener's Request.
 	Targets func(mount string, node director.NodeID, client netip.Addr) []Upstream
+	// Nodes returns all nodes of the fleet, each with every URL at which it is found:
+	// a node may redirect to another. nil: only to one of the listener's Request.
+	Nodes func() iter.Seq2[director.NodeID, string]
 	// Evidence is told what nodes did instead of playing. It must not block.
 	Evidence func(Failure)
 	// Opening is told of each connection that is about to be opened, which the node

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -49,9 +50,9 @@ func TestRefusals(t *testing.T) {
 		"bad chunk":          {says(ok + mpeg + "Transfer-Encoding: chunked\r\n\r\nzz\r\naudio"), WhyEnded, "chunk"},
 		"silent":             {saysAndWaits(""), WhyTimeout, "no audio came in time"},
 		"silent source":      {saysAndWaits(okHead), WhyTimeout, "no audio came in time"},
-		"redirect elsewhere": {says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/live.mp3\r\n\r\n"), WhyRedirect, "none of the nodes"},
+		"redirect elsewhere": {says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/live.mp3\r\n\r\n"), WhyRedirect, "no node of the fleet"},
 		"redirect nowhere":   {says("HTTP/1.1 302 Found\r\n\r\n"), WhyRedirect, "no URL"},
-		"redirect to a file": {says("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"), WhyRedirect, "none of the nodes"},
+		"redirect to a file": {says("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"), WhyRedirect, "no node of the fleet"},
 		"redirect to itself": {says("HTTP/1.1 302 Found\r\nLocation: /live.mp3?token=a%20b\r\n\r\n"), WhyRedirect, "itself"},
 		"redirect in a ring": {says("HTTP/1.1 302 Found\r\nLocation: /again.mp3\r\n\r\n"), WhyRedirect, "redirects again"},
 	} {
@@ -100,6 +101,29 @@ func TestAFailedNodeIsTriedLast(t *testing.T) {
 		trouble := f.proxy.Failing(mount)
 		if len(trouble) != 1 || trouble[0].Node != "node0" || trouble[0].Why != WhyNotAudio || trouble[0].At.IsZero() {
 			t.Errorf("trouble %+v", trouble)
+		}
+	}
+}
+
+// TestRedirectToAnyNode follows a node to another that was not at hand, and to
+// nowhere else.
+func TestRedirectToAnyNode(t *testing.T) {
+	t.Parallel()
+	relay := startNode(t, saysAndWaits(okHead+sound))
+	master := startNode(t, says("HTTP/1.1 302 Found\r\nLocation: "+relay.url()+"\r\n\r\n"))
+	for name, node := range map[string]director.NodeID{relay.Addr().String(): "relay", "127.0.0.1:1": ""} {
+		cfg := quick()
+		cfg.Nodes = func() iter.Seq2[director.NodeID, string] {
+			return func(yield func(director.NodeID, string) bool) {
+				_ = yield("other", "http://127.0.0.1:2") && yield("relay", "http://"+name)
+			}
+		}
+		f := startFront(t, cfg, Request{Upstreams: upstreams(master)})
+		conn := f.listen(t, getRequest)
+		head := readAnswer(t, bufio.NewReader(conn))
+		_ = conn.Close()
+		if res := f.result(t); res.Node != node || strings.Contains(head, " 200 ") != (node != "") {
+			t.Errorf("relay at %s: %q, %+v", name, head, res)
 		}
 	}
 }
