@@ -52,7 +52,7 @@ const maxMore = 4
 // BenchmarkRing is what a second of audio costs for all listeners together.
 func BenchmarkRing(b *testing.B) {
 	second := []byte(frames(38))
-	r := newRing(0, 128)
+	r := newRing(0, 128, 0)
 	split := audio.NewSplitter("audio/mpeg")
 	now := time.Second
 	b.SetBytes(int64(len(second)))

@@ -12,7 +12,7 @@ import (
 
 // opaqueRing has chunks of n random bytes each, with a title every third.
 func opaqueRing(sizes []int, dice *rand.Rand) (*ring, []byte) {
-	r := newRing(0, 128)
+	r := newRing(0, 128, 0)
 	var all []byte
 	for i, n := range sizes {
 		if i%3 == 1 {
@@ -80,7 +80,7 @@ func withoutMetadata(t *testing.T, b []byte) []byte {
 
 // mpegRing has seconds chunks of about a second each, published a second apart.
 func mpegRing(seconds int) *ring {
-	r := newRing(0, 128)
+	r := newRing(0, 128, 0)
 	fill(r, 0, seconds)
 	return r
 }
@@ -150,6 +150,40 @@ func TestSlow(t *testing.T) {
 	}
 }
 
+// TestGrace has listeners of a director that has run for long. None of them is
+// forgiven more than the age of what it began with, not the first either, nor one
+// for whom there is nothing to begin with yet.
+func TestGrace(t *testing.T) {
+	t.Parallel()
+	p := New(quick())
+	p.cfg.StallTimeout, p.epoch = 2*time.Hour, p.epoch.Add(-24*time.Hour)
+	for name, prepare := range map[string]func(*ring){
+		"first":          func(*ring) {},
+		"second":         func(r *ring) { fillAt(r, p.now()) },
+		"nothing begins": func(r *ring) { r.oldest.start = false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := &source{p: p, codec: audio.MPEG, mount: &mount{p: p}, ring: newRing(0, 128, p.now())}
+			prepare(src.ring)
+			s, at := src.join()
+			s.cur = newCursor(at, nil, false)
+			fillAt(src.ring, p.now())
+			fillAt(src.ring, p.now())
+			_ = s.overdue(p.now() + time.Hour)
+			if skips := src.mount.skips.Load(); skips != 1 {
+				t.Errorf("an hour behind, with a grace of %v, it has skipped %d times, want 1", s.grace, skips)
+			}
+		})
+	}
+}
+
+// fillAt adds a chunk that is published now.
+func fillAt(r *ring, now time.Duration) {
+	audio.NewSplitter("audio/mpeg").Write([]byte(frames(38)), func(u audio.Unit) { r.add(u, now) })
+	r.publish(now)
+}
+
 // checkFrames checks that b is whole frames of numbered, the last perhaps cut
 // short, and counts how often the numbers do not go on.
 func checkFrames(t testing.TB, b []byte) (jumps int) {
@@ -184,10 +218,10 @@ func TestBurst(t *testing.T) {
 		burst time.Duration
 		want  int // chunks of a second
 	}{{0, 5}, {2 * time.Second, 3}, {time.Nanosecond, 1}} {
-		r := newRing(c.burst, 128)
+		r := newRing(c.burst, 128, 0)
 		fill(r, 0, 30)
 		n := 0
-		for at := r.begin(); at != nil; at = at.next.Load() {
+		for at := r.begin(0); at != nil; at = at.next.Load() {
 			n++
 		}
 		if n != c.want {

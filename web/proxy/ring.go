@@ -64,8 +64,8 @@ type ring struct {
 	inHeader bool   // they are coming
 }
 
-func newRing(burst time.Duration, kbit int) *ring {
-	root := &chunk{start: true}
+func newRing(burst time.Duration, kbit int, now time.Duration) *ring {
+	root := &chunk{start: true, at: now}
 	r := &ring{burst: burst, burstLen: defaultBurst, oldest: root, tail: root, wake: make(chan struct{})}
 	if burst > 0 { // of a stream that does not tell its time
 		r.burstLen = int(burst.Seconds() * float64(kbit) * 1000 / 8)
@@ -196,7 +196,7 @@ func (r *ring) longer(c *chunk) bool {
 }
 
 // begin returns where a listener begins: a burst behind.
-func (r *ring) begin() *chunk {
+func (r *ring) begin(now time.Duration) *chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for at := r.oldest; at != nil; at = at.next.Load() {
@@ -204,7 +204,7 @@ func (r *ring) begin() *chunk {
 			return at
 		}
 	}
-	wait := new(chunk) // no beginning in sight
+	wait := &chunk{at: now} // no beginning in sight
 	r.joints = append(r.joints, wait)
 	return wait
 }

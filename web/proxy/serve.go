@@ -50,12 +50,8 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done 
 		done(Result{End: EndListenerLeft, Failed: failed})
 		return nil
 	}
-	now := p.now()
-	at := src.ring.begin()
-	s := session{
-		p: p, src: src, done: done, began: now, progress: now, grace: now - at.at,
-		kbit: req.Kbit, client: req.Client, failed: failed,
-	}
+	s, at := src.join()
+	s.done, s.kbit, s.client, s.failed = done, req.Kbit, req.Client, failed
 	p.give(ctx, w, r, s, at, req)
 	return nil
 }

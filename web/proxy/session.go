@@ -39,6 +39,13 @@ type session struct {
 	failed []Failure // nodes that were tried before
 }
 
+// join makes a session of one who begins to listen, with the chunk to begin with.
+func (s *source) join() (session, *chunk) {
+	now := s.p.now()
+	at := s.ring.begin(now)
+	return session{p: s.p, src: s, began: now, progress: now, grace: now - at.at}, at
+}
+
 // wrote moves over n bytes that the network took.
 func (s *session) wrote(n int, now time.Duration) {
 	s.cur.advance(n)

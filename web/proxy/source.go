@@ -74,7 +74,7 @@ func (p *Proxy) claim(u Upstream, req Request, private bool) *source {
 	s := &source{
 		p: p, ask: p.newAsk(u, req), node: u.Node, mount: p.mountOf(req.Mount), alone: private, private: private, began: time.Now(),
 		vacate: make(chan struct{}, 1), ready: make(chan struct{}), space: make(chan struct{}, 1),
-		ring: newRing(p.cfg.Burst, orKbit(req.Kbit)), claims: 1,
+		ring: newRing(p.cfg.Burst, orKbit(req.Kbit), p.now()), claims: 1,
 	}
 	s.parser = &parser{s: s}
 	s.ctx, s.cancel = context.WithCancelCause(p.base)
