@@ -88,12 +88,16 @@ func (a *applier) row(r *director.Region, with Row) {
 	var absent []string
 	useful := false
 	for _, id := range slices.Sorted(maps.Keys(with.Weights)) {
-		if _, ok := a.nodes[id]; !ok {
+		_, there := a.nodes[id]
+		if !there {
 			absent = append(absent, string(id))
-			continue
+			if !a.config.Admits(id) {
+				continue
+			}
+			// It may register yet, and has its weight then, as in a row of the file.
 		}
 		w := with.Weights[id]
-		useful = useful || w != 0
+		useful = useful || there && w != 0
 		row = append(row, director.Weight{Node: id, Weight: w, Given: true})
 	}
 	if !useful {

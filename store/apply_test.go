@@ -25,6 +25,7 @@ func threeNodes() director.Config {
 		{ID: "fr", Match: director.Match{Countries: []string{"FR"}}, Row: []director.Weight{{Node: "n1"}, {Node: "n3"}}},
 		{ID: "world", Match: director.Match{Default: true}},
 	}
+	c.MayRegister = []string{"edge-*"}
 	return c
 }
 
@@ -75,6 +76,15 @@ func TestApply(t *testing.T) {
 			name: "a row with nodes that are not there", rows: rows{"de": {weights("n2", 1.0, "n9", 1.0, "n8", 1.0), anna}},
 			want: func(c *director.Config) { c.Regions[0].Row = row("n2", 1.0) },
 			made: []Effect{{"rows/de", Masks, "n2=1 instead of n1=50 n2=50" + stamp}, {"rows/de", Dormant, "no node has the id n8, n9"}},
+		},
+		{
+			name: "a row with a node that may register yet", rows: rows{"de": {weights("n2", 1.0, "edge-1", 3.0), anna}},
+			want: func(c *director.Config) { c.Regions[0].Row = row("edge-1", 3.0, "n2", 1.0) },
+			made: []Effect{{"rows/de", Masks, "edge-1=3 n2=1 instead of n1=50 n2=50" + stamp}, {"rows/de", Dormant, "no node has the id edge-1"}},
+		},
+		{
+			name: "a row whose weight is all on a node that may register yet", rows: rows{"de": {weights("n2", 0.0, "edge-1", 1.0), anna}},
+			made: []Effect{{"rows/de", Dormant, "no node that is there has a weight above 0 in it"}},
 		},
 		{
 			name: "a row whose weight is all on nodes that are not there", rows: rows{"de": {weights("n2", 0.0, "n9", 1.0), anna}},
