@@ -65,6 +65,19 @@ func (d *dashboard) weights(*http.Request) (any, error) {
 	return p, nil
 }
 
+// Entries is the row as "ams1:1 fra1:3", with nodes that have no column, for they are
+// not there: what is saved has them, too.
+func (r matrixRow) Entries() string {
+	var b strings.Builder
+	for i, w := range r.Row {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(string(w.Node) + ":" + number(w.Weight))
+	}
+	return b.String()
+}
+
 // heat is a share in steps that the eye tells apart.
 func heat(share float64) int {
 	for i, above := range []float64{.6, .35, .2, .08, 0} {

@@ -112,22 +112,31 @@ export function grid(table, { write, value, put, label }) {
 
   return {
     close,
-    /** replace puts a row in the place of another, and keeps the place, the focus and what is being typed. */
-    replace(old, fresh) {
-      const at = current?.parentNode === old ? current.cellIndex : 0;
-      const focused = document.activeElement === current;
+    /** replace puts a row in the place of another, and keeps the place, the focus and what is being typed; moved(i) is where column i is now, less than 0 if it is gone. */
+    replace(old, fresh, moved = (i) => i) {
+      const held = current?.parentNode === old;
+      const at = held ? moved(current.cellIndex) : 0;
+      const focused = held && document.activeElement === current;
       const typing = field?.cell.parentNode === old ? field : null;
+      const cell = typing && fresh.cells[moved(typing.cell.cellIndex)];
       const { selectionStart: from, selectionEnd: to } = typing?.input ?? {};
-      if (typing) typing.input.onblur = null;
+      if (typing && !cell) close();
+      if (cell) typing.input.onblur = null;
       old.replaceWith(document.adoptNode(fresh));
-      if (at) reach(fresh.cells[at]);
-      if (at && focused) current.focus();
-      if (!typing) return;
-      typing.cell = fresh.cells[typing.cell.cellIndex];
+      if (held) reach(fresh.cells[at] ?? $('tbody td', table));
+      if (focused) current?.focus();
+      if (!cell) return;
+      typing.cell = cell;
       typing.cell.append(typing.input);
       typing.input.focus();
       typing.input.setSelectionRange(from, to);
       typing.input.onblur = close;
+    },
+    /** remove takes a row out. */
+    remove(tr) {
+      if (field?.cell.parentNode === tr) close();
+      tr.remove();
+      if (!current?.isConnected) reach($('tbody td', table));
     },
   };
 }

@@ -4,30 +4,29 @@
 import { api, done, Problem, toast } from './api.js';
 import { $, $$, attr, count, make, newBar, operate, percent, svg, text } from './dom.js';
 import { grid } from './grid.js';
-import { handlers, refresh, refreshers } from './live.js';
+import { handlers, refresh, refreshers, refreshSoon } from './live.js';
 import { verdict, wording } from './nodes.js';
 
 export function weights() {
   const table = $('#matrix');
   const panel = $('#whatif');
   const idle = [...panel.childNodes];
-  const nodeOf = $$('thead th', table).map((th) => th.dataset.node); // by column
-  const columnOf = new Map(nodeOf.map((node, i) => [node, i]));
+  const nodesOf = (of) => [...of.tHead.rows[0].cells].map((th) => th.dataset.node); // by column
+  let columns = nodesOf(table); // what every row that stands in the table was made for
   // By region: {version, before, weights, clash}: what was seen, what is wanted (null:
   // the file's row), and, if somebody changed the row meanwhile, {version, row, who}.
   const drafts = new Map();
   const served = new Map($$('tbody tr', table).map((tr) => [tr.dataset.region, tr.outerHTML])); // as it came last
+  let servedHead = table.tHead.outerHTML;
   const rowOf = (region) => $(`tr[data-region="${CSS.escape(region)}"]`, table);
   const regionOf = (td) => td.parentNode.dataset.region;
+  const nodeOf = (td) => columns[td.cellIndex];
 
-  /** saved reads a row as the server has it: weight by node. */
-  function saved(tr) {
-    const row = new Map();
-    for (const td of tr.cells) {
-      if (td.cellIndex && td.firstChild?.nodeType === Node.TEXT_NODE) row.set(nodeOf[td.cellIndex], Number(td.firstChild.data));
-    }
-    return row;
-  }
+  /** saved reads a row as the server has it: weight by node, those of nodes that have no column included. */
+  const saved = (tr) => new Map(tr.dataset.row.split(' ').filter(Boolean).map((entry) => {
+    const [node, weight] = entry.split(':');
+    return [node, Number(weight)];
+  }));
 
   function draftOf(tr) {
     const region = tr.dataset.region;
@@ -44,8 +43,8 @@ export function weights() {
   function put(td, weight) {
     const draft = draftOf(td.parentNode);
     draft.weights ??= new Map(draft.before);
-    if (Number.isNaN(weight)) draft.weights.delete(nodeOf[td.cellIndex]);
-    else draft.weights.set(nodeOf[td.cellIndex], weight);
+    if (Number.isNaN(weight)) draft.weights.delete(nodeOf(td));
+    else draft.weights.set(nodeOf(td), weight);
     if (!draft.clash && same(draft.weights, draft.before)) drafts.delete(regionOf(td));
     mark(td);
     changed();
@@ -54,7 +53,7 @@ export function weights() {
   /** mark shows in a cell what its draft has instead. */
   function mark(td) {
     const draft = drafts.get(regionOf(td));
-    const node = nodeOf[td.cellIndex];
+    const node = nodeOf(td);
     const is = draft?.weights && draft.weights.get(node) !== draft.before.get(node);
     td.classList.toggle('new', Boolean(is));
     td.parentNode.classList.toggle('edited', Boolean(draft));
@@ -75,11 +74,11 @@ export function weights() {
   const cells = grid(table, {
     write: operate,
     value: (td) => {
-      const w = (drafts.get(regionOf(td))?.weights ?? saved(td.parentNode)).get(nodeOf[td.cellIndex]);
+      const w = (drafts.get(regionOf(td))?.weights ?? saved(td.parentNode)).get(nodeOf(td));
       return w ?? NaN;
     },
     put,
-    label: (td) => `Weight of ${nodeOf[td.cellIndex]} for ${regionOf(td)}`,
+    label: (td) => `Weight of ${nodeOf(td)} for ${regionOf(td)}`,
   });
 
   document.addEventListener('click', (e) => {
@@ -94,8 +93,9 @@ export function weights() {
   // Only the columns that are looked for, by a rule of the page's own.
   const hiding = new CSSStyleSheet();
   document.adoptedStyleSheets = [hiding];
-  $('#columns').oninput = (e) => {
-    const wanted = e.target.value.trim().toLowerCase();
+  const filter = $('#columns');
+  filter.oninput = () => {
+    const wanted = filter.value.trim().toLowerCase();
     const out = $$('thead th[data-node]', table).filter((th) => wanted && !th.title.toLowerCase().includes(wanted));
     hiding.replaceSync(out.map((th) => `#matrix tr > :nth-child(${th.cellIndex + 1}) { display: none }`).join('\n'));
   };
@@ -245,36 +245,73 @@ export function weights() {
     refresh();
   });
 
-  /** News: rows that differ are put in place; drafts stay, and tell of a clash. */
-  refreshers.rows = (old, fresh) => {
-    for (const next of [...fresh.rows]) {
+  /**
+   * News: what differs is put in place; drafts stay, and tell of a clash. Header and
+   * rows of one answer belong together: where the columns are others, all rows come anew.
+   */
+  refreshers.matrix = (old, fresh) => {
+    const before = columns;
+    const rows = [...fresh.tBodies[0].rows];
+    columns = nodesOf(fresh);
+    const moved = before.length !== columns.length || before.some((node, i) => node !== columns[i]);
+    if (servedHead !== fresh.tHead.outerHTML) {
+      servedHead = fresh.tHead.outerHTML;
+      table.setAttribute('width', fresh.getAttribute('width'));
+      table.tHead.replaceWith(document.adoptNode(fresh.tHead));
+      filter.oninput();
+    }
+    takeOut([...served.keys()].filter((region) => !rows.some((tr) => tr.dataset.region === region)));
+    rows.forEach((next, i) => {
       const region = next.dataset.region;
       const tr = rowOf(region);
-      const draft = drafts.get(region);
-      if (!tr || served.get(region) === next.outerHTML) continue;
+      if (tr && !moved && served.get(region) === next.outerHTML) return;
       served.set(region, next.outerHTML);
-      if (draft) {
-        draft.before = saved(next);
-        if (draft.version === next.dataset.version) draft.clash = null; // it was taken back
-        else if (draft.clash?.version !== next.dataset.version) {
-          draft.clash = { version: next.dataset.version, row: draft.before, who: $('th small[data-stamp]', next)?.textContent ?? 'back to the file’s row' };
-        }
-      }
-      cells.replace(tr, next);
+      const draft = drafts.get(region);
+      if (draft) rebase(draft, next);
+      if (tr) cells.replace(tr, next, (column) => columns.indexOf(before[column]));
+      else table.tBodies[0].insertBefore(document.adoptNode(next), table.tBodies[0].rows[i]);
       if (draft) markAll(next);
-    }
+    });
     if (drafts.size) changed();
   };
+
+  /** rebase tells a draft what its row is now. */
+  function rebase(draft, next) {
+    const { before } = draft;
+    const now = draft.before = saved(next);
+    if (draft.version !== next.dataset.version) {
+      if (draft.clash?.version === next.dataset.version) return;
+      draft.clash = { version: next.dataset.version, row: now, who: $('th small[data-stamp]', next)?.textContent ?? 'back to the file’s row' };
+    } else if (draft.clash) {
+      draft.clash = null; // it was taken back
+    } else if (draft.weights) { // a node that came into the file or left it did so with its weight
+      for (const [node, w] of now) if (!before.has(node)) draft.weights.set(node, w);
+      for (const node of before.keys()) if (!now.has(node)) draft.weights.delete(node);
+    }
+  }
+
+  /** takeOut takes out the rows of regions that are no more, with what was changed in them. */
+  function takeOut(regions) {
+    for (const region of regions) {
+      served.delete(region);
+      cells.remove(rowOf(region));
+    }
+    const lost = regions.filter((region) => drafts.delete(region));
+    if (!lost.length) return;
+    toast(`No longer a region, so that what you changed in it is gone: ${lost.join(', ')}`, { bad: true });
+    changed();
+  }
   addEventListener('beforeunload', (e) => { if (drafts.size) e.preventDefault(); });
   setInterval(() => { if (!document.hidden) refresh(); }, 5000); // shares follow the load
-  handlers.nodes = ({ nodes }) => {
+  handlers.nodes = ({ nodes, gone = [] }) => {
     for (const n of nodes) {
-      const state = $('thead', table).rows[0].cells[columnOf.get(n.id)]?.querySelector('.state');
+      const state = table.tHead.rows[0].cells[columns.indexOf(n.id)]?.querySelector('.state');
       if (!state) continue;
       const w = wording(n);
       attr(state, 'data-s', w.shape);
       text(state, w.shape.replace('_', ' '));
       attr(state, 'title', w.word);
     }
+    if (gone.length || nodes.some((n) => !columns.includes(n.id))) refreshSoon();
   };
 }
