@@ -193,9 +193,11 @@ func (s *stats) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- s.seconds.metric()
-	s.sent.each(func(region director.RegionID, node director.NodeID, n uint64) {
-		count(descSent, n, string(region), string(node))
-	})
+	for region, nodes := range s.sent.all() {
+		for node, n := range nodes {
+			count(descSent, n.Load(), string(region), string(node))
+		}
+	}
 	for _, f := range s.families.list() {
 		for i := range f.steps {
 			count(descClients, f.steps[i].Load(), f.name, step(i).String())

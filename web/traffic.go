@@ -4,27 +4,33 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Traffic is what the server has done since it began. All numbers only rise;
-// rates are for the reader to make. Who looks only, and what one listener asks
-// again within a second, is in Answers and Outcomes and not in the others.
+// wayLife is how long the counts of a node that is there no more are kept: one that
+// is started anew soon goes on with them. Nodes that register themselves may have a
+// new id each time, so what is counted by node must end.
+const wayLife = time.Hour
+
+// Traffic is what the server has done since it began. All numbers only rise, until
+// [Server.Sent] forgets a node's; rates are for the reader to make. Who looks only, and
+// what one listener asks again within a second, is in Answers and Outcomes and not in
+// the others.
 type Traffic struct {
 	Answers  map[string]uint64 // requests for a mount, by the answer's name
 	Outcomes map[string]uint64 // the same, by the outcome's name
 
 	Nodes   map[director.NodeID]uint64   // listeners sent to each node
 	Regions map[director.RegionID]uint64 // listeners sent somewhere, by their region; "": none matched
-	Sent    map[director.RegionID]map[director.NodeID]uint64
 }
 
 // Traffic reads the counters.
 func (s *Server) Traffic() Traffic {
 	t := Traffic{
-		Answers: map[string]uint64{}, Outcomes: map[string]uint64{}, Nodes: map[director.NodeID]uint64{},
-		Regions: map[director.RegionID]uint64{}, Sent: map[director.RegionID]map[director.NodeID]uint64{},
+		Answers: map[string]uint64{}, Outcomes: map[string]uint64{},
+		Nodes: map[director.NodeID]uint64{}, Regions: map[director.RegionID]uint64{},
 	}
 	for o := range s.stats.answers {
 		for a := range s.stats.answers[o] {
@@ -34,61 +40,111 @@ func (s *Server) Traffic() Traffic {
 			}
 		}
 	}
-	s.stats.sent.each(func(region director.RegionID, node director.NodeID, n uint64) {
-		t.Nodes[node] += n
-		t.Regions[region] += n
-		if t.Sent[region] == nil {
-			t.Sent[region] = map[director.NodeID]uint64{}
+	for region, nodes := range s.stats.sent.all() {
+		var sum uint64
+		for node, count := range nodes {
+			n := count.Load()
+			t.Nodes[node] += n
+			sum += n
 		}
-		t.Sent[region][node] = n
-	})
+		t.Regions[region] = sum
+	}
 	return t
 }
 
-// ways counts the listeners that were sent, by where from and where to, on every
-// way that was ever used: at most regions times nodes. Adding to one that is known
-// takes no lock.
+// Sent reads how many listeners were sent from each region to each node. It also
+// forgets the counts of nodes that were not there for more than an hour, so it is
+// to be called now and then.
+func (s *Server) Sent() map[director.RegionID]map[director.NodeID]uint64 {
+	if view := s.cfg.View(); view.Snapshot != nil {
+		s.stats.sent.forget(view.Snapshot, s.cfg.Now())
+	}
+	sent := map[director.RegionID]map[director.NodeID]uint64{}
+	for region, nodes := range s.stats.sent.all() {
+		sent[region] = make(map[director.NodeID]uint64, len(nodes))
+		for node, n := range nodes {
+			sent[region][node] = n.Load()
+		}
+	}
+	return sent
+}
+
+// ways counts the listeners that were sent, by where from and where to: at most
+// regions times nodes. Adding to one that is known takes no lock.
 type ways struct {
-	mu    sync.Mutex // for adding new ones
-	known atomic.Pointer[wayMap]
+	known atomic.Pointer[wayMap] // never changed, but replaced
+
+	mu   sync.Mutex                    // for replacing it
+	gone map[director.NodeID]time.Time // since when nodes of it are not there
 }
 
 type wayMap map[director.RegionID]map[director.NodeID]*atomic.Uint64
 
-func (c *ways) add(region director.RegionID, node director.NodeID) {
+func (c *ways) all() wayMap {
 	if m := c.known.Load(); m != nil {
-		if n := (*m)[region][node]; n != nil {
-			n.Add(1)
-			return
-		}
+		return *m
+	}
+	return nil
+}
+
+func (c *ways) add(region director.RegionID, node director.NodeID) {
+	if n := c.all()[region][node]; n != nil {
+		n.Add(1)
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := wayMap{}
-	if m := c.known.Load(); m != nil {
-		for from, nodes := range *m {
-			next[from] = maps.Clone(nodes)
-		}
+	known := c.all()
+	if known[region][node] == nil {
+		nodes := make(map[director.NodeID]*atomic.Uint64, len(known[region])+1)
+		maps.Copy(nodes, known[region])
+		nodes[node] = new(atomic.Uint64)
+		known = known.with(region, nodes)
+		c.known.Store(&known)
 	}
-	if next[region] == nil {
-		next[region] = map[director.NodeID]*atomic.Uint64{}
-	}
-	if next[region][node] == nil {
-		next[region][node] = new(atomic.Uint64)
-	}
-	next[region][node].Add(1)
-	c.known.Store(&next)
+	known[region][node].Add(1)
 }
 
-// each calls do with every way and its count.
-func (c *ways) each(do func(region director.RegionID, node director.NodeID, n uint64)) {
-	m := c.known.Load()
-	if m == nil {
-		return
+// with returns a copy of m in which a region has other nodes; none: it is left out.
+func (m wayMap) with(region director.RegionID, nodes map[director.NodeID]*atomic.Uint64) wayMap {
+	next := make(wayMap, len(m)+1)
+	maps.Copy(next, m)
+	next[region] = nodes
+	if len(nodes) == 0 {
+		delete(next, region)
 	}
-	for region, nodes := range *m {
-		for node, n := range nodes {
-			do(region, node, n.Load())
+	return next
+}
+
+// forget drops the ways to nodes that were not in a snapshot for longer than wayLife.
+// Who is sent on one in that moment may be lost from the count.
+func (c *ways) forget(snapshot *director.Snapshot, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, gone := c.all(), map[director.NodeID]time.Time{}
+	old := func(node director.NodeID, _ *atomic.Uint64) bool {
+		since, there := gone[node]
+		return there && now.Sub(since) > wayLife
+	}
+	for region, nodes := range known {
+		some := false
+		for node := range nodes {
+			if _, there := snapshot.FindNode(node); there {
+				continue
+			}
+			since, noted := c.gone[node]
+			if !noted {
+				since = now
+			}
+			gone[node] = since
+			some = some || old(node, nil)
+		}
+		if some {
+			left := maps.Clone(nodes)
+			maps.DeleteFunc(left, old)
+			known = known.with(region, left)
 		}
 	}
+	c.gone = gone
+	c.known.Store(&known)
 }

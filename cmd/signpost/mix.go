@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"maps"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web"
 )
 
 const (
@@ -21,17 +21,20 @@ const (
 // director has sent whom: each counts for less as time goes by, half after about
 // 40 minutes. Safe for concurrent use.
 type mix struct {
-	traffic func() web.Traffic
-	now     func() time.Time
+	counts func() sentCounts
+	now    func() time.Time
 
 	mu   sync.Mutex
 	at   time.Time // of the last sample
-	last map[director.RegionID]map[director.NodeID]uint64
+	last sentCounts
 	sent map[director.NodeID]map[director.RegionID]float64
 }
 
-func newMix(traffic func() web.Traffic, now func() time.Time) *mix {
-	return &mix{traffic: traffic, now: now, at: now(), sent: map[director.NodeID]map[director.RegionID]float64{}}
+// sentCounts is what [web.Server.Sent] returns.
+type sentCounts = map[director.RegionID]map[director.NodeID]uint64
+
+func newMix(counts func() sentCounts, now func() time.Time) *mix {
+	return &mix{counts: counts, now: now, at: now(), sent: map[director.NodeID]map[director.RegionID]float64{}}
 }
 
 // run samples until ctx is done.
@@ -50,7 +53,8 @@ func (m *mix) run(ctx context.Context) error {
 	}
 }
 
-// sample takes in what was sent since the last sample. m.mu is held.
+// sample takes in what was sent since the last sample, and forgets the nodes that
+// are counted no longer. m.mu is held.
 func (m *mix) sample() {
 	now := m.now()
 	rest := math.Exp(-float64(now.Sub(m.at)) / float64(mixLife))
@@ -59,16 +63,22 @@ func (m *mix) sample() {
 			regions[region] *= rest
 		}
 	}
-	sent := m.traffic().Sent
-	for region, nodes := range sent {
+	counts, counted := m.counts(), map[director.NodeID]bool{}
+	for region, nodes := range counts {
 		for node, n := range nodes {
+			counted[node] = true
 			if m.sent[node] == nil {
 				m.sent[node] = map[director.RegionID]float64{}
 			}
-			m.sent[node][region] += float64(n - m.last[region][node])
+			last := m.last[region][node]
+			if n < last { // it was forgotten, and is counted anew
+				last = 0
+			}
+			m.sent[node][region] += float64(n - last)
 		}
 	}
-	m.at, m.last = now, sent
+	maps.DeleteFunc(m.sent, func(node director.NodeID, _ map[director.RegionID]float64) bool { return !counted[node] })
+	m.at, m.last = now, counts
 }
 
 // of returns how many listeners of a node count for each region, as of now; empty:

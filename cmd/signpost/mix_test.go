@@ -1,25 +1,22 @@
 package main
 
 import (
+	"maps"
 	"math"
 	"testing"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web"
 )
 
 func TestMixForgets(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
-	sent := map[director.RegionID]map[director.NodeID]uint64{}
-	m := newMix(func() web.Traffic {
-		out := web.Traffic{Sent: map[director.RegionID]map[director.NodeID]uint64{}}
+	sent := sentCounts{}
+	m := newMix(func() sentCounts {
+		out := sentCounts{}
 		for region, nodes := range sent {
-			out.Sent[region] = map[director.NodeID]uint64{}
-			for node, n := range nodes {
-				out.Sent[region][node] = n
-			}
+			out[region] = maps.Clone(nodes)
 		}
 		return out
 	}, func() time.Time { return now })
@@ -42,5 +39,15 @@ func TestMixForgets(t *testing.T) {
 	now = now.Add(24 * time.Hour)
 	if got := m.of("n1"); len(got) != 0 {
 		t.Errorf("a day later: %v", got)
+	}
+	sent["de"]["n1"] = 40 // it was forgotten, and came back
+	now = now.Add(time.Minute)
+	want("de", 40)
+	delete(sent["de"], "n1")
+	delete(sent["fr"], "n1")
+	now = now.Add(time.Minute)
+	want("de", 0)
+	if _, kept := m.sent["n1"]; kept || len(m.sent) != 1 {
+		t.Errorf("of nodes that are counted no longer is kept: %v", m.sent)
 	}
 }

@@ -228,7 +228,7 @@ func (d *service) openWeb(s *settings) error {
 	}
 	d.operatorRules = c.Policy.Overlay
 	d.closing.run("rules of operators", d.followRules)
-	d.mix = newMix(d.web.Traffic, time.Now)
+	d.mix = newMix(d.web.Sent, time.Now)
 	d.closing.run("mix of listeners", d.mix.run)
 	return nil
 }
