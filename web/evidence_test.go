@@ -78,8 +78,44 @@ func TestEvidence(t *testing.T) {
 	w.do(ask{url: "/live.mp3", from: balance})
 	want("a trusted proxy itself", "")
 
-	cmus := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "cmus/v2.10.0"}}
-	w.do(cmus)
-	w.do(cmus)
-	want("a player that is known to open twice", "")
+	// A rule changes the answer, and not what it means to come back.
+	agent := func(ua string) ask { return ask{url: "/live.mp3", header: map[string]string{"User-Agent": ua}} }
+	for _, ua := range []string{
+		"AppleCoreMedia/1.0.0.20G75 (iPhone; U; CPU OS 16_6)", "Radio/1 (Linux;Android 14) AndroidXMedia3/1.3.1", "cmus/v2.10.0",
+	} {
+		w.do(agent(ua))
+		node := last()
+		for _, after := range []time.Duration{time.Second, 5 * time.Second} {
+			w.tick(after)
+			w.do(agent(ua))
+			want(ua, node+" by 1")
+			if last() != node {
+				t.Errorf("%s: sent to %s after %s, although its rule only redirects", ua, last(), node)
+			}
+		}
+		w.tick(20 * time.Second)
+	}
+	shaped := ask{url: "/live.mp3", header: map[string]string{"Icy-MetaData": "1", "Connection": "close"}} // like an ESP8266 radio
+	playlist := agent("AppleCoreMedia/1.0.0.20G75 (iPhone; U; CPU OS 16_6)")
+	playlist.url = "/live.mp3.m3u"
+	for _, a := range []ask{shaped, playlist} {
+		w.do(a)
+		w.do(a)
+		want("who is not redirected", "")
+	}
+}
+
+// TestNoEvidenceWithoutVisits: with escalate off nobody's visits are noted.
+func TestNoEvidenceWithoutVisits(t *testing.T) {
+	t.Parallel()
+	told := &witness{networks: map[uint64]int{}}
+	w := newWorld(t, func(c *Config) { c.Evidence, c.Policy.Escalate = told.tell, EscalateOff })
+	for _, ua := range []string{"VLC/3.0.20 LibVLC/3.0.20", "AppleCoreMedia/1.0.0.20G75 (iPhone; U; CPU OS 16_6)"} {
+		a := ask{url: "/live.mp3", header: map[string]string{"User-Agent": ua}}
+		w.do(a)
+		w.do(a)
+	}
+	if got := told.take(); got != "" {
+		t.Errorf("told %q", got)
+	}
 }

@@ -117,6 +117,9 @@ func (s *Server) plan(x *exchange) error {
 		if err := x.applyRule(); err != nil {
 			return err
 		}
+		if x.answer == Redirect {
+			s.note(x)
+		}
 	} else if x.answer == Redirect {
 		s.escalate(x)
 	}
@@ -155,11 +158,8 @@ func (s *Server) escalate(x *exchange) {
 		v := s.visits.peek(x.key)
 		x.visit, _ = v.judge(x.at, inline)
 	default:
-		v, mu := s.visits.acquire(x.key, x.at)
-		x.visit = v.arrive(x.at, inline)
-		mu.Unlock()
+		x.visit = s.arrive(x, inline)
 		x.agent.family.count(x.visit.step, x.agent)
-		s.tell(x, x.visit.from)
 	}
 	if x.p.Escalate == EscalateObserve {
 		return
@@ -168,6 +168,23 @@ func (s *Server) escalate(x *exchange) {
 	if x.visit.inline {
 		x.answer, x.orRedirect = Proxy, true
 	}
+}
+
+// note looks whether a client that a rule redirects has been here a moment ago. Its
+// answer stays the rule's, and the node's, for that is what the rule is for.
+func (s *Server) note(x *exchange) {
+	if x.p.Escalate != EscalateOff && !x.again && !x.looks {
+		s.arrive(x, false)
+	}
+}
+
+// arrive notes a visit, and tells of the node from which it comes back.
+func (s *Server) arrive(x *exchange, inline bool) visitStep {
+	v, mu := s.visits.acquire(x.key, x.at)
+	step := v.arrive(x.at, inline)
+	mu.Unlock()
+	s.tell(x, step.from)
+	return step
 }
 
 // tell says that a node let the listener down. A double open counts too: a player
