@@ -51,7 +51,7 @@ bench: build ## benchmarks: the core's, and the whole program beside others (roo
 	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench redirect --signpost bin/signpost $(if $(MMDB),--mmdb $(MMDB)) --json bin/redirect.json
-	bin/bench decide --signpost bin/signpost
+	bin/bench decide --signpost bin/signpost --json bin/decide.json
 
 bench-proxy: build ## what carrying a stream costs, beside nginx and HAProxy (Debian: nginx haproxy)
 	$(GO) run ./cmd/bench proxy --signpost bin/signpost

@@ -40,14 +40,6 @@ func (u carryingUnder) MarshalJSON() ([]byte, error) {
 	}{u.load.Listeners, u.load.Kbit, u.Parties})
 }
 
-func (r *carryingReport) write(file string) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(b, '\n'), 0o600)
-}
-
 // add takes in one turn of a party.
 func (u *carryingUnder) add(name string, m carrying) {
 	for i := range u.Parties {

@@ -15,6 +15,23 @@ type decideCmd struct {
 	Requests int      `default:"20000" help:"Requests a round."`
 	Rounds   int      `default:"5" help:"Rounds; sizes take turns within each."`
 	Clients  int      `default:"16" help:"Connections at once."`
+	JSON     string   `placeholder:"FILE" help:"Write all rounds there."`
+}
+
+// decideReport is what came of it.
+type decideReport struct {
+	Date    time.Time     `json:"date"`
+	Machine string        `json:"machine"`
+	Sizes   []decidedSize `json:"sizes"`
+}
+
+type decidedSize struct {
+	What     string  `json:"what"`
+	Size     int     `json:"size"`
+	Rest     float64 `json:"at_rest_ms_per_s"`
+	Ready    float64 `json:"ready_s"`
+	Resident int64   `json:"resident_bytes"`
+	Rounds   []round `json:"rounds"`
 }
 
 // growing says what there is n of. Everything else is ten nodes, two regions, a
@@ -37,17 +54,20 @@ func (c *decideCmd) Run() error {
 		return err
 	}
 	defer nodes.Close()
-	fmt.Printf("%s\n\n", machine())
+	report := decideReport{Date: time.Now(), Machine: machine()}
+	fmt.Printf("%s\n\n", report.Machine)
 	for _, what := range c.What {
 		grow := growing[what]
 		if grow == nil {
 			return fmt.Errorf("nothing called %q grows", what)
 		}
-		if err := c.grow(what, grow, nodes.addr); err != nil {
+		sizes, err := c.grow(what, grow, nodes.addr)
+		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
+		report.Sizes = append(report.Sizes, sizes...)
 	}
-	return nil
+	return writeJSON(c.JSON, report)
 }
 
 // decider is a Signpost of one size.
@@ -57,10 +77,10 @@ type decider struct {
 	ready time.Duration // from its start to its first redirect
 }
 
-func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) error {
+func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) (sizes []decidedSize, err error) {
 	dir, err := os.MkdirTemp("", "signpost-bench-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	rounds := contest{Requests: c.Requests, Rounds: c.Rounds, Clients: c.Clients, Agents: "Player-%d/1.0"}
@@ -77,21 +97,21 @@ func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) error
 		began := time.Now()
 		p, err := startSignpost(fmt.Sprintf("%d %s", n, what), c.Signpost, dir, f)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		parties = append(parties, p)
 		if err := rounds.await(p); err != nil {
-			return err
+			return nil, err
 		}
 		all = append(all, &decider{party: p, size: n, ready: time.Since(began)})
 	}
 	time.Sleep(atRest) // what the start left to do is done
 	if err := watch(parties); err != nil {
-		return err
+		return nil, err
 	}
 	took, err := rounds.run(keepAlive, parties)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Printf("%s; CPU without what the director takes at rest, median (lowest to highest) of %d rounds of %d:\n\n", what, c.Rounds, c.Requests)
 	fmt.Println("| | CPU, us a request | x the least | at rest, ms/s | ready in s | RSS MB |")
@@ -103,7 +123,8 @@ func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) error
 			least = mine
 		}
 		fmt.Printf("| %d | %s | %.2f | %.1f | %.1f | %.0f |\n", d.size, spread(cpus(mine), "%.1f"), beside(mine, least), d.rest, d.ready.Seconds(), float64(d.resident())/1e6)
+		sizes = append(sizes, decidedSize{what, d.size, d.rest, d.ready.Seconds(), d.resident(), took[d.name]})
 	}
 	fmt.Println()
-	return nil
+	return sizes, nil
 }

@@ -69,10 +69,7 @@ func (c *proxyCmd) Run() error {
 		under.print(os.Stdout, c.For, c.Settle)
 		report.Loads = append(report.Loads, under)
 	}
-	if c.JSON == "" {
-		return nil
-	}
-	return report.write(c.JSON)
+	return writeJSON(c.JSON, report)
 }
 
 // carrying is what one party was measured to do.

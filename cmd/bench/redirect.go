@@ -73,7 +73,7 @@ func (c *redirectCmd) Run() error {
 		report.print(os.Stdout, m)
 	}
 	report.printBars(os.Stdout)
-	return report.write(c.JSON)
+	return writeJSON(c.JSON, report)
 }
 
 // entrants are those who take part. Signpost closes connections as it is shipped;

@@ -118,11 +118,12 @@ func (r *redirectReport) printBars(w io.Writer) {
 	}
 }
 
-func (r *redirectReport) write(file string) error {
+// writeJSON writes a report, unless file is empty.
+func writeJSON(file string, report any) error {
 	if file == "" {
 		return nil
 	}
-	b, err := json.MarshalIndent(r, "", " ")
+	b, err := json.MarshalIndent(report, "", " ")
 	if err != nil {
 		return err
 	}
