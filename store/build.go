@@ -106,6 +106,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	l.mu.Unlock()
 	for _, id := range l.registry.forget(l.cfg.Now()) {
 		l.cfg.Log.Info("a registered node is forgotten: its agent has been silent for too long", "node", id)
+		l.forgotten(id)
 	}
 	joining, edit := l.registry.nodes()
 	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && c.joined == edit && reflect.DeepEqual(c.overlay, o) &&

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -89,6 +90,9 @@ type loop struct {
 	heeded   map[heard]bool                      // doubts of others
 	verdicts map[director.NodeID]director.Report // what is held of each node
 	snapshot *director.Snapshot
+
+	absent  map[director.NodeID]time.Time // since when, by our clock, nobody knows a node that an entry of the overlay is about
+	lapsing atomic.Bool                   // a change by lapse is under way
 }
 
 // result is how an exchange went, with our clock before and after.
@@ -170,6 +174,7 @@ func (l *loop) keepCopy(o Overlay) {
 
 func (l *loop) receive(ctx context.Context, r result) {
 	l.late.Stop()
+	began := l.began
 	l.began, l.answered = time.Time{}, true
 	l.update(func(st *Status) {
 		st.Syncs++
@@ -183,6 +188,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 		return
 	case r.err != nil:
 		l.away(r.err)
+		clear(l.absent) // others may have heard meanwhile
 	default:
 		offset := nextOffset(l.offset, r.began, r.ended, r.picture.Now)
 		l.ledgers.shift(offset - l.offset)
@@ -194,6 +200,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
 		l.heed(r.picture)
+		l.lapse(ctx, began)
 	}
 	l.exchanged.ring()
 	l.build()

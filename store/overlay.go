@@ -22,7 +22,8 @@ type Revision uint64
 // starts from a [Overlay.Clone].
 //
 // An entry that names a node or region which is not there stays, and has no
-// effect until it is. Fields that a newer Signpost wrote are kept as they came.
+// effect until it is; but what was made of a node that registered goes with the
+// node. Fields that a newer Signpost wrote are kept as they came.
 type Overlay struct {
 	Revision Revision                        `json:"revision"`
 	Rows     map[director.RegionID]Row       `json:"rows,omitempty"`

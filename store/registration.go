@@ -135,11 +135,15 @@ func (s *Syncer) Drain(id director.NodeID, instance string) (Registration, error
 	return r, err
 }
 
-// Deregister takes a registered node out of the fleet. instance is who asks; empty
-// is an operator, who may take out any. Errors are as with [Syncer.Register].
+// Deregister takes a registered node out of the fleet, and soon after it what
+// operators made of it. instance is who asks; empty is an operator, who may take
+// out any. Errors are as with [Syncer.Register].
 func (s *Syncer) Deregister(id director.NodeID, instance string) error {
 	_, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration) { r.Gone = true })
 	if err == nil {
+		s.mu.Lock()
+		s.left[id] = s.cfg.Now()
+		s.mu.Unlock()
 		s.cfg.Log.Info("a node has deregistered", "node", id, "by", cmp.Or(instance, "an operator"))
 		s.wake()
 	}

@@ -304,6 +304,14 @@ func (g *registry) nodes() (nodes []director.Node, edit int) {
 	return nodes, g.edit
 }
 
+// knows says whether a node is registered.
+func (g *registry) knows(id director.NodeID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.held[id]
+	return h != nil && !h.Gone
+}
+
 // report returns the newest report of a registered node, by the store's clock: the
 // agent's, or that it says nothing any more.
 func (g *registry) report(id director.NodeID, now time.Time) (director.Report, bool) {

@@ -93,7 +93,8 @@ type Syncer struct {
 	base     director.Config // as declared, with the nodes that registered
 	applied  director.Config // what the fleet is made of
 	overlay  Overlay
-	doubts   []Doubt // this director's own
+	doubts   []Doubt                       // this director's own
+	left     map[director.NodeID]time.Time // registered nodes that have deregistered here of late, and when by our clock
 	status   Status
 	built    time.Time // when the newest snapshot was; zero: there is none
 	synced   time.Time // when the store last answered; zero: it never has
@@ -126,7 +127,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		host, _ := os.Hostname() // without one, chance alone makes it unique
 		c.Director = host + "-" + rand.Text()[:8]
 	}
-	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c)}
+	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c), left: map[director.NodeID]time.Time{}}
 	if err := s.SetConfig(c.Config); err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
 		s.overlay = o
 	}
-	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}}
+	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}, absent: map[director.NodeID]time.Time{}}
 	s.loop.compile(s.loop.now())
 	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
 	return s, nil

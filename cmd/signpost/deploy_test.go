@@ -6,12 +6,15 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,15 +325,8 @@ mounts: [/live.mp3]
 nodes: [{id: one, urls: URL}, {id: other, urls: "%s", kind: http}]
 `, "URL", node.URL()), options{log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	hook := func(tokenFile string, args ...string) (int, string) {
-		cmd := exec.Command(deployDir+"/autoscaling/drain-and-wait", args...)
 		// The first director is away.
-		cmd.Env = append(os.Environ(), "POLL_SECONDS=0.05", "SIGNPOST_TOKEN_FILE="+filepath.Join(dir, tokenFile),
-			"SIGNPOST_SERVER=http://127.0.0.1:1,http://"+d.admin.String())
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState == nil {
-			t.Fatal(err)
-		}
-		return cmd.ProcessState.ExitCode(), string(out)
+		return drainAndWait(t, "http://127.0.0.1:1,http://"+d.admin.String(), filepath.Join(dir, tokenFile), args...)
 	}
 	if code, out := hook("wrong", "one", "5"); code != 2 {
 		t.Errorf("with a wrong token: %d\n%s", code, out)
@@ -342,11 +338,43 @@ nodes: [{id: one, urls: URL}, {id: other, urls: "%s", kind: http}]
 	if code, out := hook("token", "one", "1"); code != 1 || !strings.Contains(out, "still has listeners") {
 		t.Errorf("with a listener on the way: %d\n%s", code, out)
 	}
-	if state := d.syncer.Overlay().Nodes["one"].State; state != store.NodeDrained {
-		t.Errorf("the node is %q, want drained", state)
+	if n := d.syncer.Overlay().Nodes["one"]; n.State != store.NodeDrained || n.Until.Sub(n.At).Round(time.Minute) != time.Hour {
+		t.Errorf("the node is %q until %v, want drained for an hour more", n.State, n.Until)
 	}
 	if code, out := hook("token", "one", "20", "1"); code != 0 {
 		t.Errorf("content with one who is left: %d\n%s", code, out)
+	}
+}
+
+// drainAndWait runs the autoscaler's hook, and returns its exit code and output.
+func drainAndWait(t *testing.T, servers, tokenFile string, args ...string) (int, string) {
+	t.Helper()
+	cmd := exec.Command(deployDir+"/autoscaling/drain-and-wait", args...)
+	cmd.Env = append(os.Environ(), "POLL_SECONDS=0.05", "SIGNPOST_TOKEN_FILE="+tokenFile, "SIGNPOST_SERVER="+servers)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// TestDrainAndWaitForANodeThatLeaves: a node that deregisters while the hook waits
+// is gone; but one director that does not know it yet is not the last word.
+func TestDrainAndWaitForANodeThatLeaves(t *testing.T) {
+	t.Parallel()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("of role operate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	answers := []int{200, 409, 404, 409, 404, 404}
+	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(answers[min(int(asked.Add(1)), len(answers))-1])
+	}))
+	t.Cleanup(d.Close)
+	code, out := drainAndWait(t, d.URL, token, "edge-1", "60")
+	if n := int(asked.Load()); code != 0 || n != len(answers) {
+		t.Errorf("%d after %d answers, want 0 after %d\n%s", code, n, len(answers), out)
 	}
 }
 

@@ -261,6 +261,19 @@ func TestDrainAndResume(t *testing.T) {
 	}
 }
 
+// Who drains a machine and takes it out has not drained the next one of that id.
+func TestDrainGoesWithARegisteredNode(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil))
+	decode[Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/drain", "", ""), 200)
+	if rec := r.with("o", "DELETE", "/api/v1/nodes/edge-1", "", ""); rec.Code != 204 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i2", nil))
+	r.eventually("the next one gets listeners", func() bool { return r.nodes()["edge-1"].State == director.Fit })
+}
+
 // An operator drains a registered node, and takes that back; its agent's own word stays.
 func TestDrainOfARegisteredNode(t *testing.T) {
 	t.Parallel()
