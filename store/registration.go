@@ -25,7 +25,7 @@ type Registration struct {
 	Limit       int             `json:"limit,omitempty"`
 	MaxNewPerS  int             `json:"max_new_per_s,omitempty"`
 
-	Instance string `json:"instance"`        // one run of the agent: who holds the id
+	Instance string `json:"instance"`        // who holds the id: an agent, and those after it that go on with its registration
 	Token    string `json:"token,omitempty"` // the name of the token that it came with
 
 	Since   time.Time `json:"since"`            // when this instance registered

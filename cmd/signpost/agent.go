@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,12 +38,13 @@ type agentCmd struct {
 	MaxNewPerS int    `name:"max-new-per-s" help:"How many listeners it can be given in one second."`
 
 	Interval     time.Duration `default:"1s" help:"From one report to the next."`
+	InstanceFile string        `env:"SIGNPOST_INSTANCE_FILE" placeholder:"FILE" help:"A file by which an agent that ends on SIGUSR1, or dies, leaves the registration to the next, which goes on with it at once."`
 	DrainTimeout time.Duration `default:"5m" help:"How long listeners may take to leave after SIGTERM, before the node is deregistered all the same."`
 	logFlags
 }
 
 // Run keeps the node registered until SIGINT or SIGTERM, and then lets it go; a
-// second signal ends it at once.
+// second signal ends it at once. SIGUSR1 leaves the node to the agent that comes next.
 func (c *agentCmd) Run(out *console) error {
 	a, err := c.agent(c.logger(out.err))
 	if err != nil {
@@ -52,6 +52,8 @@ func (c *agentCmd) Run(out *console) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	here, stopHere := signal.NotifyContext(ctx, syscall.SIGUSR1)
+	defer stopHere()
 	prober, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -59,9 +61,14 @@ func (c *agentCmd) Run(out *console) error {
 		_ = a.prober.Run(prober) // it ends with its context, and has nothing to tell
 	}()
 	defer func() { end(); <-ended }()
-	a.log.Info("starting", "version", buildVersion(), "node", c.ID, "directors", c.Director)
-	a.stay(ctx)
+	a.log.Info("starting", "version", buildVersion(), "node", c.ID, "directors", c.Director, "instance", a.registrar.instance)
+	a.stay(here)
+	if ctx.Err() == nil {
+		a.log.Info("stopped; the node stays registered for an agent that comes within the directors' store.registered.down_after")
+		return nil
+	}
 	stop() // from now on a signal ends the process
+	stopHere()
 	a.leave(context.Background(), c.DrainTimeout)
 	return nil
 }
@@ -70,11 +77,8 @@ func (c *agentCmd) Run(out *console) error {
 func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	a := &agent{
 		log: log, interval: c.Interval,
-		registrar: registrar{id: c.ID, instance: rand.Text()[:12], Directors: client.Directors{Timeout: max(c.Interval, minCallTimeout)}},
+		registrar: registrar{id: c.ID, instance: newInstance(), Directors: client.Directors{Timeout: max(c.Interval, minCallTimeout)}},
 		spec:      admin.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
-	}
-	if host, err := os.Hostname(); err == nil {
-		a.registrar.instance = hostLabel(host) + "-" + a.registrar.instance
 	}
 	for _, d := range c.Director {
 		u, err := client.ParseServer(d)
@@ -112,19 +116,14 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	})
 	prober.SetNodes([]director.Node{{ID: director.NodeID(c.ID), URLs: []string{c.Status}}}, nil)
 	a.prober = prober
-	return a, nil
-}
-
-// hostLabel is a host's name as part of an instance, which has the alphabet of ids.
-func hostLabel(host string) string {
-	const most = 40
-	label := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
-			return r
+	if c.InstanceFile != "" {
+		// Whoever goes on with a registration drains the node when told to stop, even
+		// before its first report.
+		if a.kept, a.registrar.instance, a.registered, err = openInstance(c.InstanceFile); err != nil {
+			return nil, fmt.Errorf("--instance-file: %w", err)
 		}
-		return '_'
-	}, host)
-	return label[:min(len(label), most)]
+	}
+	return a, nil
 }
 
 func (c *agentCmd) place() (*admin.Place, error) {

@@ -21,6 +21,7 @@ type agent struct {
 	spec      admin.NodeSpec
 	prober    reporter
 	registrar registrar
+	kept      *instanceFile // nil: the next agent is another instance
 
 	registered bool   // a director knows of us
 	trouble    string // the last thing that went wrong, so that it is logged once
@@ -62,6 +63,11 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 	if !a.registered {
 		a.log.Info("stopped; the node was not registered")
 		return
+	}
+	if a.kept != nil {
+		if err := a.kept.clear(); err != nil {
+			a.log.Error("the instance file cannot be emptied: remove it, or the next agent cannot register for a while", "err", err)
+		}
 	}
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

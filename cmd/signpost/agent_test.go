@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -203,5 +205,46 @@ func TestAgentThatHoldsNothingLeavesAtOnce(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "was not registered") || !strings.Contains(log.String(), "another agent holds") {
 		t.Errorf("log:\n%s", &log)
+	}
+}
+
+// What is in an instance file and cannot be an instance is replaced: directors would
+// refuse it for ever.
+func TestInstanceFile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		text    string
+		resumed bool
+	}{
+		"nothing":     {"", false},
+		"an instance": {"edge-1.example-ABC_123", true},
+		"two lines":   {"edge-1\n", false},
+		"no text":     {"\x00\x01\x02", false},
+		"a novel":     {strings.Repeat("x", longestInstance+1), false},
+	} {
+		file := filepath.Join(t.TempDir(), "instance")
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, instance, resumed, err := openInstance(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil || string(text) != instance || resumed != c.resumed || resumed != (instance == c.text) || len(instance) < 12 {
+			t.Errorf("%s: %q (resumed: %v), and the file has %q (%v)", name, instance, resumed, text, err)
+		}
+		if _, _, _, err := openInstance(file); err == nil || !strings.Contains(err.Error(), "another agent") {
+			t.Errorf("%s: two have it (%v)", name, err)
+		}
+		if err := f.clear(); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(file); err != nil || len(text) > 0 {
+			t.Errorf("%s: %q is left for the next (%v)", name, text, err)
+		}
+	}
+	if _, _, _, err := openInstance(filepath.Join(t.TempDir(), "missing", "instance")); err == nil {
+		t.Error("a file in a directory that is not there")
 	}
 }

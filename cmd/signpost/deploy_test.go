@@ -266,6 +266,24 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestAgentUnit: a restart ends the agent by the signal that hands over, and what it
+// hands over by is still there afterwards.
+func TestAgentUnit(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile(deployDir + "/systemd/signpost-agent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`^ExecStart=/usr/local/bin/signpost agent .*--instance-file %t/signpost-agent/instance `,
+		`^RuntimeDirectory=signpost-agent$`, `^RuntimeDirectoryPreserve=restart$`, `^RestartKillSignal=SIGUSR1$`,
+	} {
+		if !regexp.MustCompile("(?m)" + want).Match(unit) {
+			t.Errorf("no line is like %s", want)
+		}
+	}
+}
+
 // TestOneGo: image and release are made by the same Go, or they are not the same.
 func TestOneGo(t *testing.T) {
 	t.Parallel()

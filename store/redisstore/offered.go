@@ -32,7 +32,7 @@ type reportID struct {
 	By   string          `json:"by,omitempty"`
 }
 
-// registrationID is the same for one run of an agent.
+// registrationID is the same for one instance of an agent.
 type registrationID struct {
 	Node     director.NodeID `json:"node"`
 	Instance string          `json:"instance"`

@@ -18,7 +18,7 @@ import (
 // agents do not matter. Fields that are not known here are passed over, for
 // agents may be newer than directors.
 type Announcement struct {
-	Instance string   `json:"instance"` // one run of the agent
+	Instance string   `json:"instance"` // the agent, and those after it that go on with its registration
 	Node     NodeSpec `json:"node"`
 	Drained  bool     `json:"drained,omitempty"` // it takes no new listeners; this is never taken back
 	Report   Measured `json:"report"`

@@ -29,13 +29,19 @@ const silence = 2 * time.Second
 // token "let-me-in", to share everybody with n1. Operators say "I-am-ops".
 func guarded(t *testing.T, fleet []*probetest.Node, store ...string) *signpost {
 	t.Helper()
+	return patient(t, silence, fleet, store...)
+}
+
+// patient starts one that takes a silent node for down after another while.
+func patient(t *testing.T, downAfter time.Duration, fleet []*probetest.Node, store ...string) *signpost {
+	t.Helper()
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	text := fmt.Sprintf("agents agent %x\nops operate %x\n", sha256.Sum256([]byte("let-me-in")), sha256.Sum256([]byte("I-am-ops")))
 	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	config := configuration(fleet[:1], "regions: [{id: all, match: default, weights: {n1: 1, edge-1: 1}}]\n"+
-		"store: {"+strings.Join(append(store, "registered: {ids: edge-*, down_after: "+silence.String()+"}"), ", ")+"}\n")
+		"store: {"+strings.Join(append(store, "registered: {ids: edge-*, down_after: "+downAfter.String()+"}"), ", ")+"}\n")
 	return directFile(t, strings.Replace(config, "admin: {", "admin: {tokens_file: '"+tokens+"', ", 1))
 }
 
@@ -205,6 +211,62 @@ func TestAKilledAgent(t *testing.T) {
 	}
 	agent(t, fleet[1], "let-me-in", s)
 	s.eventually(10*time.Second, "the next agent takes the id over", fit)
+}
+
+// An agent that hands over, or is killed, leaves the registration to the next with
+// the same instance file, which has no need to wait; one that was told to stop does not.
+func TestAgentsThatFollowEachOther(t *testing.T) {
+	t.Parallel()
+	fleet := nodes(t)[:2]
+	s := patient(t, 4*time.Minute, fleet)
+	flags := []string{"--url", fleet[1].URL(), "--instance-file", filepath.Join(t.TempDir(), "instance")}
+	next := func(target int) *agentProcess {
+		return agentWith(t, append(flags, "--target", fmt.Sprint(target)), fleet[1], "let-me-in", s)
+	}
+	end := func(a *agentProcess, with syscall.Signal) {
+		if err := a.Process.Signal(with); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-a.exited:
+			if err != nil && with != syscall.SIGKILL {
+				t.Fatalf("%v: the agent ended with %v", with, err)
+			}
+		case <-time.After(leisure):
+			t.Fatalf("%v: the agent goes on", with)
+		}
+	}
+	fit := func(target int) func() bool {
+		return func() bool {
+			n, there := s.node()
+			return there && n.State == director.Fit && n.Target == target
+		}
+	}
+	a := next(1000)
+	s.eventually(10*time.Second, "the node registers", fit(1000))
+	first, _ := s.node()
+	for i, with := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGKILL} {
+		end(a, with)
+		if n, there := s.node(); !there || n.State != director.Fit || n.Drained {
+			t.Fatalf("%v: the node is %+v, want it as it was", with, n)
+		}
+		a = next(2000 + i)
+		s.eventually(10*time.Second, "the next goes on, with what it was told", fit(2000+i))
+		if n, _ := s.node(); n.Registered.Instance != first.Registered.Instance || n.WarmUp != first.WarmUp {
+			t.Errorf("%v: the node is %+v, and was %+v", with, n, first)
+		}
+	}
+	other := agentWith(t, flags, fleet[1], "let-me-in", s)
+	if err := <-other.exited; err == nil || !strings.Contains(other.log.String(), "another agent that runs has it") {
+		t.Errorf("a second agent with the file: %v", err)
+	}
+	end(a, syscall.SIGTERM)
+	s.eventually(10*time.Second, "the node is deregistered", func() bool { _, there := s.node(); return !there })
+	next(3000)
+	s.eventually(10*time.Second, "it comes back as another instance", fit(3000))
+	if n, _ := s.node(); n.Registered.Instance == first.Registered.Instance {
+		t.Error("an instance has come back that had deregistered")
+	}
 }
 
 // An agent that is well where nobody gets to attracts no listener: its director sees
