@@ -32,7 +32,7 @@ func (d *service) openAdmin(s *settings) error {
 	c := admin.Config{
 		Tokens:     d.tokens,
 		Syncer:     d.syncer,
-		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}},
+		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, fileMetrics{&d.standing}},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
@@ -40,6 +40,7 @@ func (d *service) openAdmin(s *settings) error {
 		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		PublicURL: d.publicURL,
+		Troubles:  func() []string { return d.troubles(true) },
 		Version:   buildVersion(),
 		Store:     "memory",
 		Log:       log,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -108,6 +109,25 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 		count(descProbes, float64(t.Answers), string(t.Node), "answered")
 		count(descProbes, float64(t.Failures), string(t.Node), "failed")
 	}
+}
+
+// fileMetrics shows how far what is in force is from the configuration file. It
+// implements [prometheus.Collector].
+type fileMetrics struct{ standing *atomic.Pointer[standing] }
+
+var (
+	descRefused = fleetDesc("config_refused", "1 while the configuration file is refused, so that the one before stays in force and a restart would fail.")
+	descRestart = fleetDesc("config_restart_needed", "1 while changes of the configuration file wait for a restart.")
+)
+
+// Describe implements [prometheus.Collector].
+func (m fileMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descRefused; ch <- descRestart }
+
+// Collect implements [prometheus.Collector].
+func (m fileMetrics) Collect(ch chan<- prometheus.Metric) {
+	s := m.standing.Load()
+	ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, oneIf(s.refused != nil))
+	ch <- prometheus.MustNewConstMetric(descRestart, prometheus.GaugeValue, oneIf(len(s.restart) > 0))
 }
 
 func oneIf(b bool) float64 {

@@ -49,6 +49,8 @@ nodes: [{id: one, urls: "%s", kind: http, target: 70, limit: 100}, {id: dead, ur
 		`signpost_store_problems`:                              `0`,
 		`signpost_directors`:                                   `1`,
 		`signpost_overlay_revision`:                            `0`,
+		`signpost_config_refused`:                              `0`,
+		`signpost_config_restart_needed`:                       `0`,
 		`signpost_suspects_itself`:                             `0`,
 		`signpost_node_up{node="one"}`:                         `1`,
 		`signpost_node_up{node="dead"}`:                        `0`,

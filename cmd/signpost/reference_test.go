@@ -54,7 +54,8 @@ director's machine, run as its user.
 
 The file is read again when it changes, and on SIGHUP. It is applied whole, or
 refused whole with every mistake in the log, and then the old one stays in force.
-These keys are looked at only at start; a change of them is said in the log and
+` + "`signpost status`, `/readyz`" + ` and the metrics say so until it is mended.
+These keys are looked at only at start; a change of them is said in the same places and
 waits for a restart: ` + "%s" + `.
 
 `

@@ -52,9 +52,7 @@ func (d *service) apply(s *settings) error {
 		}
 	}
 	d.log.Info("configuration applied", "file", s.name, "nodes", len(s.fleet.Nodes), "regions", len(s.fleet.Regions))
-	for _, key := range needRestart(old, s) {
-		d.log.Warn("this change needs a restart; until then the old value holds", "key", key)
-	}
+	d.applied(needRestart(d.started, s))
 	d.sayWarnings(s)
 	return nil
 }
@@ -69,7 +67,7 @@ func (d *service) newGeo(old, s *settings) (*geo.Locator, error) {
 	return geo.Open(c)
 }
 
-// needRestart lists the keys that differ and are looked at only at start.
+// needRestart lists the keys that differ from those at the start, and are looked at only then.
 func needRestart(old, s *settings) []string {
 	var keys []string
 	oldStore, newStore := old.Store, s.Store
@@ -114,6 +112,7 @@ func (r *reloader) reload() {
 	if err == nil {
 		return
 	}
+	r.service.refuse(err)
 	log := r.service.log
 	var f *fileError
 	if !errors.As(err, &f) {
@@ -159,6 +158,7 @@ func (r *reloader) watch(ctx context.Context, again <-chan os.Signal) error {
 		case <-ctx.Done():
 			return nil
 		case <-again:
+			r.seen = nil // a file that cannot be read now is another once it can
 			r.changed()
 			r.reload() //nolint:contextcheck // what is applied outlives this watch
 		case <-w.Events:

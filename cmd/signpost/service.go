@@ -39,7 +39,9 @@ type service struct {
 	options
 	id       string // among directors; of this run only
 	closing  closers
+	started  *settings                // with which it was
 	settings atomic.Pointer[settings] // in force
+	standing atomic.Pointer[standing] // of what is in force to the file
 	reload   sync.Mutex               // one reload at a time, or one change of rules
 
 	geo   geography
@@ -65,8 +67,9 @@ type service struct {
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
 func start(s *settings, o options) (*service, error) {
-	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed()}
+	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed(), started: s}
 	d.settings.Store(s)
+	d.standing.Store(new(standing))
 	for _, step := range []func(*settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openAdmin,
 	} {
@@ -234,9 +237,9 @@ func (d *service) openWeb(s *settings) error {
 }
 
 // ready says on /readyz what is not as it should be.
-func (d *service) ready() web.Readiness { return readiness(d.syncer.Status()) }
+func (d *service) ready() web.Readiness { return readiness(d.syncer.Status(), d.troubles(false)) }
 
-func readiness(st store.Status) web.Readiness {
+func readiness(st store.Status, troubles []string) web.Readiness {
 	var reasons []string
 	if st.Degraded {
 		reasons = append(reasons, st.Error)
@@ -244,6 +247,7 @@ func readiness(st store.Status) web.Readiness {
 	if st.Suspect != "" {
 		reasons = append(reasons, "this director suspects its own network: "+st.Suspect)
 	}
+	reasons = append(reasons, troubles...)
 	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; ")}
 }
 

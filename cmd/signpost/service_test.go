@@ -218,15 +218,17 @@ nodes: [{id: one, urls: "%s", kind: http}]
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		status store.Status
-		want   web.Readiness
+		status   store.Status
+		troubles []string
+		want     web.Readiness
 	}{
-		{store.Status{Error: "old"}, web.Readiness{}},
-		{store.Status{Degraded: true, Error: "refused"}, web.Readiness{Degraded: true, Reason: "refused"}},
-		{store.Status{Suspect: "all fail"}, web.Readiness{Degraded: true, Reason: "this director suspects its own network: all fail"}},
-		{store.Status{Degraded: true, Error: "refused", Suspect: "all fail"}, web.Readiness{Degraded: true, Reason: "refused; this director suspects its own network: all fail"}},
+		{store.Status{Error: "old"}, nil, web.Readiness{}},
+		{store.Status{Degraded: true, Error: "refused"}, nil, web.Readiness{Degraded: true, Reason: "refused"}},
+		{store.Status{Suspect: "all fail"}, nil, web.Readiness{Degraded: true, Reason: "this director suspects its own network: all fail"}},
+		{store.Status{}, []string{"one", "two"}, web.Readiness{Degraded: true, Reason: "one; two"}},
+		{store.Status{Degraded: true, Error: "refused", Suspect: "all fail"}, []string{"dark"}, web.Readiness{Degraded: true, Reason: "refused; this director suspects its own network: all fail; dark"}},
 	} {
-		if diff := cmp.Diff(c.want, readiness(c.status)); diff != "" {
+		if diff := cmp.Diff(c.want, readiness(c.status, c.troubles)); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", c.status, diff)
 		}
 	}

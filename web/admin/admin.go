@@ -60,8 +60,11 @@ type Config struct {
 	// PublicURL returns where listeners reach the directors, without a slash at
 	// its end; empty, or nil: not known.
 	PublicURL func() string
-	Version   string // of the program
-	Store     string // the kind of store: memory or redis
+	// Troubles returns what is not as it should be with this director, besides what
+	// its Syncer tells; nil: nothing.
+	Troubles func() []string
+	Version  string // of the program
+	Store    string // the kind of store: memory or redis
 
 	Now func() time.Time // this machine's clock; nil: time.Now
 	Log *slog.Logger     // for faults; nil: slog.Default
@@ -128,6 +131,7 @@ func (c *Config) setDefaults() {
 	orNothing(&c.Rules)
 	orNothing(&c.Clients)
 	orNothing(&c.Traffic)
+	orNothing(&c.Troubles)
 }
 
 // orNothing lets a function that is not there return nothing.

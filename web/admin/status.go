@@ -54,6 +54,9 @@ func (a *API) Status() (StatusAnswer, error) {
 	trouble(!st.Ready, starting)
 	trouble(st.Degraded, "edits are refused: %s", st.Error)
 	trouble(st.Suspect != "", "this director suspects its own network: %s", st.Suspect)
+	troubles := a.cfg.Troubles()
+	out.Degraded = out.Degraded || len(troubles) > 0
+	out.Problems = append(out.Problems, troubles...)
 	out.Reason = strings.Join(out.Problems, "; ")
 	trouble(st.CopyFail != "", "the copy of the overlay cannot be written: %s", st.CopyFail)
 	for _, d := range st.Directors {

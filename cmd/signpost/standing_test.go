@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestStanding: what waits for a restart is reckoned from the start, told once, and
+// forgotten once it is taken back; a refusal is forgotten with the next good file.
+func TestStanding(t *testing.T) {
+	t.Parallel()
+	var told strings.Builder
+	const format = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n"
+	d := startService(t, t.TempDir(), format, options{log: slog.New(slog.NewTextHandler(&told, nil))})
+	apply := func(more string) {
+		t.Helper()
+		s, err := readConfig("radio.yaml", []byte(fmt.Sprintf(format, "http://one.example")+more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.apply(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(when string, restart []string, refused bool) {
+		t.Helper()
+		s := d.standing.Load()
+		if diff := cmp.Diff(restart, s.restart); diff != "" || (s.refused != nil) != refused {
+			t.Errorf("%s: refused: %v, waiting for a restart (-want +got):\n%s", when, s.refused, diff)
+		}
+	}
+	expect("at the start", nil, false)
+	apply("probe: {fall: 3}")
+	expect("one change", []string{"probe"}, false)
+	apply("probe: {fall: 3}\ngeo: {private: DE}")
+	expect("another change, which needs none", []string{"probe"}, false)
+	d.refuse(errors.New("no"))
+	expect("a mistake", []string{"probe"}, true)
+	apply("probe: {fall: 4}\nproxy: {max_listeners: 7}")
+	expect("a second change", []string{"probe", "proxy"}, false)
+	apply("")
+	expect("back to the start", nil, false)
+	d.close() // nobody logs any more
+	for _, key := range []string{"key=probe", "key=proxy"} {
+		if n := strings.Count(told.String(), key); n != 1 {
+			t.Errorf("%s was told %d times:\n%s", key, n, &told)
+		}
+	}
+}
+
+// TestTroubles: the public reads that a file is refused, operators also why.
+func TestTroubles(t *testing.T) {
+	t.Parallel()
+	d := startService(t, t.TempDir(), "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n", options{})
+	eventually(t, "a director without troubles", func() bool { return len(d.troubles(true)) == 0 })
+	_, err := readConfig("radio.yaml", []byte("a: 1\nb: 2\nc: 3\nd: 4\nnodes: [{id: one, limit: hunter2}]\n"))
+	d.refuse(err)
+	const text = "the configuration file is refused: the one before stays in force, and a restart would fail"
+	if got := d.troubles(false); len(got) != 1 || got[0] != text {
+		t.Errorf("to the public: %q", got)
+	}
+	got := d.troubles(true)
+	if len(got) != 1 || !strings.HasPrefix(got[0], text+": radio.yaml:1:1: unknown key") || !strings.HasSuffix(got[0], "; and 2 more, see the log") {
+		t.Errorf("to operators: %q", got)
+	}
+	if r := d.ready(); !r.Degraded || r.Reason != text {
+		t.Errorf("ready: %+v", r)
+	}
+}
+
+// TestDarkFleetIsDegraded: a fleet in which no node is fit is told, until one is.
+func TestDarkFleetIsDegraded(t *testing.T) {
+	t.Parallel()
+	const format = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes:\n  - {id: one, urls: '%s', kind: http, drained: true}\n  - {id: dead, urls: 'http://127.0.0.1:1', kind: http}\n"
+	d := startService(t, t.TempDir(), format, options{})
+	const dark = "no node is fit: each is down, drained or not yet probed"
+	if got := d.ready(); !got.Degraded || got.Reason != dark {
+		t.Errorf("%+v", got)
+	}
+	url := d.settings.Load().fleet.Nodes[0].URLs[0]
+	s, err := readConfig("radio.yaml", []byte(strings.Replace(fmt.Sprintf(format, url), ", drained: true", "", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.apply(s); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a fit node", func() bool { return !d.ready().Degraded })
+}
