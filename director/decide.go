@@ -191,7 +191,8 @@ func (q *search) judge(e entry) Reason {
 	if st.health != Fit {
 		return st.health
 	}
-	carries := q.s.carries[q.d.Mount*len(q.s.nodes)+e.node]
+	at := q.d.Mount*len(q.s.nodes) + e.node
+	carries := q.s.carries[at]
 	switch {
 	case carries == LacksMount:
 		return LacksMount
@@ -199,7 +200,7 @@ func (q *search) judge(e entry) Reason {
 		return LacksScheme
 	case e.weight == 0:
 		return WeightZero
-	case st.full || carries == NodeFull:
+	case st.full || carries == NodeFull || q.s.fullAt != nil && q.mountFull(e.node, q.s.fullAt[at]):
 		return NodeFull
 	case st.limit > 0 && q.used(e.node) >= st.limit:
 		return AtLimit
@@ -219,6 +220,10 @@ func (q *search) used(node int) int {
 	}
 	return q.live.Used(node)
 }
+
+// mountFull says whether the mount's own limit may be reached at a node by those who
+// have been sent there since it was counted.
+func (q *search) mountFull(node, at int) bool { return at > 0 && q.used(node) >= at }
 
 func (q *search) recent(node int) int {
 	if q.live == nil {

@@ -101,6 +101,42 @@ func TestOutcomes(t *testing.T) {
 				l.row("all", everyone, "a", 1, "b", 1)
 				l.report("a", func(r *Report) { r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 5, Limit: 5}} })
 			}, expect: "spilled b"},
+		{name: "the mount's own limit, with those on their way", listen: Listener{},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1, "b", 1)
+				l.cfg.Nodes[0].Relays = 2
+				l.report("a", func(r *Report) {
+					r.Listeners = 52
+					r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 2, Limit: 5}, {Path: "/jazz.mp3", Listeners: 50}}
+				})
+				l.input.EnRoute = map[NodeID]int{"a": 3}
+			}, expect: "spilled b"},
+		{name: "a seat left at the mount", want: 2, listen: Listener{},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1, "b", 1)
+				l.cfg.Nodes[0].Relays = 2
+				l.report("a", func(r *Report) {
+					r.Listeners = 52
+					r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 2, Limit: 5}, {Path: "/jazz.mp3", Listeners: 50}}
+				})
+				l.input.EnRoute = map[NodeID]int{"a": 2}
+			}, expect: "placed a b"},
+		{name: "another mount's limit", listen: Listener{Mount: "/jazz.mp3"},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1)
+				l.report("a", func(r *Report) {
+					r.Mounts = []MountReport{{Path: "/live.mp3", Limit: 5}, {Path: "/jazz.mp3", Listeners: -1}}
+				})
+				l.input.EnRoute = map[NodeID]int{"a": 50}
+			}, expect: "placed a"},
+		{name: "a mount that does not tell its listeners", listen: Listener{},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1)
+				l.report("a", func(r *Report) {
+					r.Listeners, r.Mounts = -1, []MountReport{{Path: "/live.mp3", Listeners: -1, Limit: 5}}
+				})
+				l.input.EnRoute = map[NodeID]int{"a": 5}
+			}, expect: "full"},
 		{name: "the server says full", listen: Listener{},
 			set: func(l *lab) {
 				l.row("all", everyone, "a", 1)
@@ -208,6 +244,38 @@ func TestLiveCountsBoundLimitAndPace(t *testing.T) {
 	live.used[1] = 1500
 	if o, id := ask(); o != Full || id != "a" {
 		t.Errorf("b is at its limit and a is paced: %v %v, want full a, for an answer is better than none", o, id)
+	}
+}
+
+// TestMountLimitHoldsInABurst: a mount gets no more listeners at a node than its own
+// limit leaves room for, however many come before the node has counted them.
+func TestMountLimitHoldsInABurst(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	l.row("all", everyone, "a", 1, "b", 1)
+	l.report("a", func(r *Report) { r.Listeners, r.Mounts[0] = 4, MountReport{Path: "/live.mp3", Listeners: 4, Limit: 10} })
+	l.report("b", func(r *Report) { r.Mounts[0].Limit = 10 })
+	fleet := l.fleet()
+	s := fleet.Build(nil, l.in())
+	l.input.EnRoute = map[NodeID]int{}
+	for range 3 { // snapshots of the same reports
+		live := liveCounts{used: map[int]int{}}
+		for n := range s.Nodes() {
+			live.used[n] = s.Node(n).Used
+		}
+		for key := range uint64(150) {
+			d := Decision{}
+			s.Decide(&d, Listener{Mount: "/live.mp3", Scheme: HTTP, Key: key * 0x9e3779b97f4a7c15}, live)
+			if len(d.Ranked) > 0 {
+				n := d.Ranked[0].Node
+				live.used[n]++
+				l.input.EnRoute[s.NodeID(n)]++
+			}
+		}
+		if a, b := l.input.EnRoute["a"], l.input.EnRoute["b"]; a != 6 || b != 10 {
+			t.Fatalf("sent %d to a and %d to b, want 6 and 10", a, b)
+		}
+		s = fleet.Build(s, l.in())
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	WeightZero                // the row lists it with weight 0
 	AtTarget                  // it holds as many listeners as it should
 	AtLimit                   // it holds as many listeners as it may
-	NodeFull                  // the node itself refuses listeners
+	NodeFull                  // the node itself refuses listeners, or its mount has no seat left
 	Paced                     // it has been given its listeners of this second
 	ToAvoid                   // the listener has just come back from it
 	numReasons  = iota

@@ -30,7 +30,10 @@ type Snapshot struct {
 	names   map[string]int
 	paths   []string // escaped public paths, by mount
 	carries []Reason // [mount*nodes+node]: Fit, LacksMount or NodeFull
-	warming bool     // some node is not yet warm
+	// fullAt is, as in carries, with how many listeners at the node the mount's own
+	// limit may be reached there; 0: it has none. Nil: no mount has.
+	fullAt  []int
+	warming bool // some node is not yet warm
 
 	uncounted map[string]int
 }
@@ -75,7 +78,7 @@ func (f *Fleet) state(i int, prev *Snapshot, in Input) nodeState {
 	if !st.ipv4 && !st.ipv6 {
 		st.ipv4, st.ipv6 = r.IPv4, r.IPv6
 	}
-	st.used = max(0, r.Listeners-n.Relays) + st.enRoute
+	st.used = n.counted(&r) + st.enRoute
 	st.target, st.limit = f.capacity(n, r)
 	st.warm = warmth(f.tuning, r.Returned, in.Now)
 
@@ -104,6 +107,9 @@ func (s *Snapshot) stateOf(id NodeID) *nodeState {
 	}
 	return nil
 }
+
+// counted is how many listeners a report tells.
+func (n *fleetNode) counted(r *Report) int { return max(0, r.Listeners-n.Relays) }
 
 func (n *fleetNode) schemes() (s Scheme) {
 	if n.http != "" {
@@ -257,54 +263,6 @@ func invert(m map[string]string) map[string]string {
 		out[v] = k
 	}
 	return out
-}
-
-func (s *Snapshot) knowCarriers(prev *Snapshot) {
-	n := len(s.nodes)
-	s.carries = make([]Reason, len(s.mounts)*n)
-	sameMounts := prev != nil && prev.fleet == s.fleet && len(prev.mounts) == len(s.mounts)
-	for i := range s.nodes {
-		r := &s.nodes[i].report
-		if sameMounts && sameReport(&prev.nodes[i].report, r) {
-			for m := range s.mounts {
-				s.carries[m*n+i] = prev.carries[m*n+i]
-			}
-			continue
-		}
-		for m := range s.mounts {
-			s.carries[m*n+i] = s.carry(i, m)
-		}
-	}
-}
-
-// sameReport compares what identifies a report: one prober's clock never repeats.
-func sameReport(a, b *Report) bool {
-	return a.Taken.Equal(b.Taken) && a.By == b.By && a.Health == b.Health && len(a.Mounts) == len(b.Mounts)
-}
-
-func (s *Snapshot) carry(node, mount int) Reason {
-	r := &s.nodes[node].report
-	if r.AnyMount || len(r.Mounts) == 0 && r.Health != Up {
-		return Fit // it cannot tell, or has not told yet: then its health decides
-	}
-	path := s.nodePath(node, mount)
-	for i := range r.Mounts {
-		if m := &r.Mounts[i]; m.Path == path {
-			if m.Limit > 0 && m.Listeners >= m.Limit {
-				return NodeFull
-			}
-			return Fit
-		}
-	}
-	return LacksMount
-}
-
-func (s *Snapshot) nodePath(node, mount int) string {
-	name := s.mounts[mount].Name
-	if p, ok := s.fleet.nodes[node].Paths[name]; ok {
-		return p
-	}
-	return name
 }
 
 // Built returns when the snapshot was built, by the store's clock.
