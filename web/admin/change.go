@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,8 @@ const (
 	// obeyPatience is how long an answer waits for the snapshot that obeys the edit:
 	// it takes milliseconds.
 	obeyPatience = 500 * time.Millisecond
-	// revisionHeader tells with every edit which revision it made.
+	// revisionHeader tells with every edit which revision it made, for undo: it is not
+	// there if nothing was changed, or too much for the history.
 	revisionHeader = "Signpost-Revision"
 )
 
@@ -52,7 +54,8 @@ func (a *API) revise(ctx echo.Context, make func(context.Context) (store.Change,
 	if err != nil {
 		return refusedEdit(err)
 	}
-	if len(c.Entries) > 0 { // else that revision is somebody else's
+	kept := slices.ContainsFunc(a.cfg.Syncer.Overlay().History, func(h store.Change) bool { return h.Revision == c.Revision })
+	if kept && len(c.Entries) > 0 { // without entries that revision is somebody else's
 		ctx.Response().Header().Set(revisionHeader, strconv.FormatUint(uint64(c.Revision), 10))
 	}
 	a.obeyed(ctx.Request().Context(), c.Revision)

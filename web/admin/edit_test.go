@@ -95,7 +95,7 @@ func TestWeightsAndBack(t *testing.T) {
 	before := r.region("de")
 	rec := r.with("o", "PUT", "/api/v1/regions/de/weights", before.Version, `{"weights":{"fra1":1,"ams1":0,"edge-1":2},"why":"more","for":"2h"}`)
 	got := decode[Region](t, rec, 200)
-	if diff := cmp.Diff([]Weight{{"ams1", 0}, {"fra1", 1}}, got.Row); diff != "" {
+	if diff := cmp.Diff([]Weight{{"ams1", 0}, {"edge-1", 2}, {"fra1", 1}}, got.Row); diff != "" {
 		t.Errorf("in force (-want +got):\n%s", diff)
 	}
 	o := got.Override
@@ -399,6 +399,66 @@ func TestHistoryAndUndo(t *testing.T) {
 	}
 }
 
+// The whole table of a large fleet is saved and forecast at once. What is too large
+// for the history is not offered for undoing.
+func TestWeightsOfALargeFleet(t *testing.T) {
+	t.Parallel()
+	const nodes, regions = 200, 30
+	c := director.Config{MayRegister: []string{"spare-*"}}
+	for n := range nodes {
+		id := director.NodeID(fmt.Sprintf("node-%03d.example", n))
+		c.Nodes = append(c.Nodes, director.Node{ID: id, URLs: []string{"http://" + string(id)}})
+	}
+	for i := range regions {
+		c.Regions = append(c.Regions, director.Region{ID: director.RegionID(fmt.Sprintf("region-%02d", i)), Match: director.Match{ASNs: []uint32{uint32(i + 1)}}})
+	}
+	c.Regions[0].Match.Default = true
+	r := fleetOf(t, c, Config{})
+	save := func(weight float64, more int) *httptest.ResponseRecorder {
+		t.Helper()
+		edit := RowsEdit{Rows: map[director.RegionID]RowVersion{}}
+		question := WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{}}
+		for _, region := range decode[RegionsAnswer](t, r.with("v", "GET", "/api/v1/regions", "", ""), 200).Regions {
+			row := map[director.NodeID]float64{}
+			for _, n := range c.Nodes {
+				row[n.ID] = weight
+			}
+			for n := range more {
+				row[director.NodeID(fmt.Sprintf("spare-%03d.example", n))] = weight
+			}
+			edit.Rows[region.ID], question.Rows[region.ID] = RowVersion{region.Version, row}, row
+		}
+		if rec := r.with("v", "POST", "/api/v1/whatif", "", string(encoded(t, question))); rec.Code != 200 {
+			t.Errorf("what if: %d %.200s", rec.Code, rec.Body)
+		}
+		body := encoded(t, edit)
+		if len(body) <= maxEdit {
+			t.Errorf("%d bytes are no test", len(body))
+		}
+		rec := r.with("o", "PUT", "/api/v1/weights", "", string(body))
+		if rec.Code != 200 {
+			t.Fatalf("%d %.200s", rec.Code, rec.Body)
+		}
+		return rec
+	}
+	if rec := save(1, 0); rec.Header().Get(revisionHeader) != "1" {
+		t.Errorf("it cannot be undone: %v", rec.Header())
+	}
+	rec := save(2, 400)
+	if rev := rec.Header().Get(revisionHeader); rev != "" || r.Overlay().Revision != 2 {
+		t.Errorf("undo of revision %s is offered; %d stands", rev, r.Overlay().Revision)
+	}
+}
+
+func encoded(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
@@ -437,7 +497,8 @@ func TestEditsThatAreRefused(t *testing.T) {
 		{"two documents", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1}}{}`, 400, "follows"},
 		{"an array", "POST", "/api/v1/nodes/fra1/drain", `[1]`, 400, "not the JSON"},
 		{"a number for a reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":1}`, 400, "not the JSON"},
-		{"huge", "PUT", "/api/v1/regions/de/weights", `{"why":"` + strings.Repeat("x", maxEdit) + `"}`, 413, "64 KB"},
+		{"huge", "POST", "/api/v1/nodes/fra1/drain", `{"why":"` + strings.Repeat("x", maxEdit) + `"}`, 413, "64 KB"},
+		{"a huge row", "PUT", "/api/v1/regions/de/weights", `{"why":"` + strings.Repeat("x", maxBody) + `"}`, 413, "1024 KB"},
 		{"deep", "PUT", "/api/v1/regions/de/weights", strings.Repeat(`[`, 20000), 400, "not the JSON"},
 		{"a long reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":"` + strings.Repeat("x", maxText+1) + `"}`, 422, "why: "},
 		{"both ends", "POST", "/api/v1/nodes/fra1/drain", `{"for":"1h","until":"2100-01-01T00:00:00Z"}`, 422, "not both"},

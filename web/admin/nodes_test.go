@@ -117,13 +117,13 @@ func (r *running) nodes() map[director.NodeID]Node {
 
 func (r *running) eventually(what string, holds func() bool) {
 	r.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-deadline:
-			r.t.Fatalf("not within 10 s: %s", what)
+			r.t.Fatalf("not within 30 s: %s", what)
 		case <-tick.C:
 		}
 	}

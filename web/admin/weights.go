@@ -21,7 +21,7 @@ const (
 // putWeights replaces a region's row.
 func (a *API) putWeights(ctx echo.Context) error {
 	var e RowEdit
-	if err := readEdit(ctx, &e); err != nil {
+	if err := readRows(ctx, &e); err != nil {
 		return err
 	}
 	if e.Weights == nil {
@@ -56,7 +56,7 @@ func (a *API) putRow(ctx echo.Context, e *Edit, row map[director.NodeID]float64)
 // putAllWeights replaces several rows at once, or none.
 func (a *API) putAllWeights(ctx echo.Context) error {
 	var e RowsEdit
-	if err := readEdit(ctx, &e); err != nil {
+	if err := readRows(ctx, &e); err != nil {
 		return err
 	}
 	if len(e.Rows) == 0 {

@@ -32,7 +32,7 @@ func (a *API) WhatIf(q WhatIfQuestion) (out WhatIfAnswer, err error) {
 
 func (a *API) whatIf(ctx echo.Context) error {
 	var q WhatIfQuestion
-	if err := readEdit(ctx, &q); err != nil {
+	if err := readRows(ctx, &q); err != nil {
 		return err
 	}
 	out, err := a.WhatIf(q)
