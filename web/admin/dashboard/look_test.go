@@ -78,7 +78,7 @@ func TestBothHalvesSayTheSame(t *testing.T) {
 	b.As(browsertest.Look{Width: 1440, Height: 1600}) // rows out of sight are left as they are
 	b.Go(r.URL + "/")
 	b.Await("it is live", live)
-	b.Await("rows are brought up to date", `document.querySelectorAll('#nodes .spark polyline[points]').length === 9`)
+	b.Await("rows are brought up to date", `document.querySelectorAll('#nodes .spark path[d]').length === 9`)
 	const words = `(table) => [...table.querySelectorAll('tbody tr')].map((tr) => [...tr.cells].filter((c) => !c.matches('.trend'))
 		.map((c) => c.innerHTML.replace(/[\d,.]+/g, '#').replace(/ title="[^"]*"| datetime="[^"]*"|>(# (s|min|h|d)|just now)</g, '').trim()).join('|'))`
 	was := browsertest.Eval[[]string](b, `fetch('/').then((r) => r.text()).then((page) => (`+words+`)(new DOMParser().parseFromString(page, 'text/html').querySelector('#nodes')))`)

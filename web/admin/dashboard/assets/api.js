@@ -10,18 +10,23 @@ export class Problem extends Error {
   }
 }
 
+export const patience = 15_000; // ms for an answer: three times what a director gives an edit
+
 export async function api(method, path, body, { version, signal } = {}) {
   const headers = { Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (version) headers['If-Match'] = `"${version}"`;
+  const enough = AbortSignal.timeout(patience);
   let answer;
+  let got = {};
   try {
-    answer = await fetch(`/api/v1${path}`, { method, headers, signal, body: body && JSON.stringify(body) });
+    answer = await fetch(`/api/v1${path}`, { method, headers, signal: signal ? AbortSignal.any([signal, enough]) : enough, body: body && JSON.stringify(body) });
+    if (answer.status !== 204) got = await answer.json();
   } catch (err) {
     if (err.name === 'AbortError') throw err;
-    throw new Problem(0, { detail: 'The director cannot be reached. Nothing was changed; try again.' });
+    if (err.name === 'TimeoutError') throw new Problem(0, { detail: `The director has not answered for ${patience / 1000} s. A change may have been made all the same: look before you try again.` });
+    if (!answer) throw new Problem(0, { detail: 'The director cannot be reached. Nothing was changed; try again.' });
   }
-  const got = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
   if (answer.status === 401 && page !== 'login') location.assign('/login');
   if (!answer.ok) throw new Problem(answer.status, got);
   const revision = Number(answer.headers.get('Signpost-Revision'));

@@ -2,7 +2,7 @@
 
 import { api, ask, attempt, done } from './api.js';
 import { $, $$, ago, attr, count, drawBar, make, mbit, operate, percent, rate, svg, text } from './dom.js';
-import { handlers, refreshSoon, refreshers, remember, remembered, replace, skew } from './live.js';
+import { handlers, missed, refreshSoon, refreshers, remember, remembered, replace, skew } from './live.js';
 import { needsAttention, verdict, wording } from './nodes.js';
 import { plot } from './plot.js';
 
@@ -12,7 +12,8 @@ export function fleet() {
   const nodes = new Map(); // by id, as they last came
   const rows = new Map(); // by id: the row, and whether it is in sight
   const changed = new Set(); // ids whose rows in sight are to be drawn
-  const trends = remembered('trends', {}); // by id: listeners, each five seconds
+  const trends = remembered('trends', {}); // by id: listeners, each five seconds; null: nobody looked
+  let sampled = performance.now(); // when the newest were taken
   const inSight = new IntersectionObserver((seen) => {
     for (const s of seen) {
       const row = rows.get(s.target.dataset.id);
@@ -80,16 +81,17 @@ export function fleet() {
   function drawTrend(cell, trend = []) {
     if (!cell.firstChild) {
       const chart = svg('svg', { class: 'spark', viewBox: '0 0 100 22', preserveAspectRatio: 'none', 'aria-hidden': 'true' });
-      chart.append(svg('polyline', {}));
+      chart.append(svg('path', {}));
       cell.append(chart);
     }
-    const line = $('polyline', cell);
-    const top = Math.max(1, ...trend);
-    const low = Math.min(...trend);
+    const seen = trend.filter((v) => v !== null);
+    const top = Math.max(1, ...seen);
+    const low = Math.min(...seen);
     const flat = top - low < top * 0.02 ? top * 0.02 : top - low; // a tremble is no trend
     const step = 100 / (trendLength - 1);
     const x0 = 100 - (trend.length - 1) * step;
-    attr(line, 'points', trend.map((v, i) => `${(x0 + i * step).toFixed(1)},${(20 - ((v - low) / flat) * 18).toFixed(1)}`).join(' '));
+    const to = (v, i) => `${(trend[i - 1] ?? null) === null ? 'M' : 'L'}${(x0 + i * step).toFixed(1)},${(20 - ((v - low) / flat) * 18).toFixed(1)}`;
+    attr($('path', cell), 'd', trend.map((v, i) => (v === null ? '' : to(v, i))).join(''));
   }
 
   function sum() {
@@ -165,9 +167,13 @@ export function fleet() {
     index();
   };
   setInterval(() => {
+    if (document.body.dataset.live !== 'live') return;
+    const gap = missed(sampled, 5000, trendLength);
+    sampled = performance.now();
     for (const [id, n] of nodes) {
-      (trends[id] ||= []).push(n.used);
-      if (trends[id].length > trendLength) trends[id].shift();
+      const trend = trends[id] ||= [];
+      trend.push(...gap, n.used);
+      trend.splice(0, trend.length - trendLength);
       changed.add(id);
     }
     drawSoon(true);

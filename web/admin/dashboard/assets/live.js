@@ -1,7 +1,7 @@
 // The live connection. Something comes each second; silence means that what is
 // shown is old, and the page says so.
 
-import { api } from './api.js';
+import { api, patience } from './api.js';
 import { $, $$, ago, attr, clock, day, make, text } from './dom.js';
 
 export const handlers = {}; // by the event's name
@@ -10,10 +10,16 @@ export const refreshers = {}; // of elements that know better than to be replace
 export let skew = 0; // ms that the director's clock is ahead of the browser's
 let stream;
 let heard = 0; // when something last came, by performance.now
+let shown = 0; // since when the page is looked at, by the same clock
 let tries = 0;
 
+/**
+ * connect follows what happens, while the page is looked at: over HTTP/1.1 a browser
+ * has six connections to a director for all of its tabs together.
+ */
 function connect() {
   stream?.close();
+  if (document.hidden) return;
   stream = new EventSource('/api/v1/events');
   for (const name of ['hello', 'nodes', 'traffic', 'overlay', 'status', 'mounts']) {
     stream.addEventListener(name, (e) => {
@@ -41,10 +47,12 @@ function reconnect() {
   }, Math.min(15_000, 500 * 2 ** tries));
 }
 
+/** silence is for how long nothing has come that somebody waits for, in ms. */
+const silence = () => performance.now() - Math.max(heard, shown);
+
 function tellLive(failed = false) {
-  const silence = heard ? (performance.now() - heard) / 1000 : 0;
-  const lost = stream.readyState !== EventSource.OPEN && (failed || silence > 3);
-  const state = lost ? 'lost' : silence > 5 ? 'stale' : heard ? 'live' : '';
+  const lost = stream?.readyState !== EventSource.OPEN && (failed || silence() > 3000);
+  const state = document.hidden ? '' : lost ? 'lost' : silence() > 5000 ? 'stale' : heard > shown ? 'live' : '';
   if (lost || !document.body.dataset.live || state !== document.body.dataset.live || state === 'stale') {
     document.body.dataset.live = state;
     const live = $('#live');
@@ -53,7 +61,7 @@ function tellLive(failed = false) {
     const band = $('#connection');
     band.hidden = !(state === 'lost' || state === 'stale');
     if (!band.hidden) {
-      const at = heard ? `What you see is as of ${clock(new Date(Date.now() - silence * 1000))}` : 'Nothing has come yet';
+      const at = heard ? `What you see is as of ${clock(new Date(Date.now() - performance.now() + heard))}` : 'Nothing has come yet';
       band.className = state === 'lost' ? 'band bad' : 'band warn';
       band.replaceChildren(make('span', state === 'lost' ? `The connection to the director is lost. ${at}. Trying again.` : `Nothing has come from the director for a while. ${at}.`));
     }
@@ -61,11 +69,18 @@ function tellLive(failed = false) {
 }
 
 export function watch() {
+  shown = performance.now();
   connect();
   setInterval(() => {
     tellLive();
-    if (heard && performance.now() - heard > 20_000 && stream.readyState === EventSource.OPEN) connect(); // a dead line
+    if (silence() > 20_000 && stream?.readyState === EventSource.OPEN) connect(); // a dead line
   }, 1000);
+  document.addEventListener('visibilitychange', () => {
+    shown = performance.now();
+    connect();
+    tellLive();
+    if (!document.hidden) refresh();
+  });
   setInterval(tellTimes, 10_000);
   refreshRegularly();
   tellTimes();
@@ -101,10 +116,16 @@ export function refreshSoon() {
 }
 
 export async function refresh() {
-  const answer = await fetch(location.href, { headers: { Accept: 'text/html' } }).catch(() => null);
-  if (!answer?.ok) return;
+  let answer, html;
+  try {
+    answer = await fetch(location.href, { headers: { Accept: 'text/html' }, signal: AbortSignal.timeout(patience) });
+    html = await answer.text();
+  } catch {
+    return; // the stream will tell
+  }
+  if (!answer.ok) return;
   if (answer.redirected) { location.assign(answer.url); return; }
-  const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  const next = new DOMParser().parseFromString(html, 'text/html');
   for (const fresh of $$('[data-fresh]', next)) {
     const old = document.getElementById(fresh.id);
     if (!old || served.get(fresh.id) === fresh.outerHTML) continue;
@@ -132,6 +153,12 @@ function refreshRegularly() {
 }
 
 // What the page remembers while its tab is open
+
+/** missed has a null for each sample, one each so many ms and not more than most, that nobody took since the last: nobody looked, or nothing came. */
+export function missed(last, each, most) {
+  const n = Math.round((performance.now() - last) / each) - 1;
+  return n > 2 ? Array(Math.min(n, most)).fill(null) : [];
+}
 
 export function remembered(name, otherwise) {
   try {

@@ -1,29 +1,30 @@
 // The moving plot: stacked areas of the last five minutes.
 
 import { $, $$, attr, count, make, rate, text } from './dom.js';
-import { handlers, remember, remembered } from './live.js';
+import { handlers, missed, remember, remembered } from './live.js';
 
 export function plot() {
   const length = 300; // seconds
   const largest = 6; // series that have a colour; the rest is one
   const canvas = $('#plot canvas');
   const ctx = canvas.getContext('2d');
-  const past = remembered('traffic', []);
+  const past = remembered('traffic', []); // null: nobody looked
+  let last = performance.now(); // when the newest came
   const places = new Map(); // by series: its colour's number
   let by = 'answers';
 
   function series() {
     const totals = new Map();
-    for (const p of past) for (const [name, v] of Object.entries(p[by] || {})) totals.set(name, (totals.get(name) || 0) + v);
+    for (const p of past) for (const [name, v] of Object.entries(p?.[by] || {})) totals.set(name, (totals.get(name) || 0) + v);
     const names = [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, largest).map(([name]) => name);
     for (const name of places.keys()) if (!names.includes(name)) places.delete(name);
     for (const name of names) {
       if (!places.has(name)) places.set(name, [0, 1, 2, 3, 4, 5].find((i) => ![...places.values()].includes(i)));
     }
     names.sort((a, b) => places.get(a) - places.get(b));
-    const all = names.map((name) => ({ name, colour: places.get(name), values: past.map((p) => p[by]?.[name] || 0) }));
+    const all = names.map((name) => ({ name, colour: places.get(name), values: past.map((p) => p?.[by]?.[name] || 0) }));
     if (totals.size > largest) {
-      const rest = past.map((p) => Object.entries(p[by] || {}).reduce((sum, [name, v]) => sum + (names.includes(name) ? 0 : v), 0));
+      const rest = past.map((p) => Object.entries(p?.[by] || {}).reduce((sum, [name, v]) => sum + (names.includes(name) ? 0 : v), 0));
       all.push({ name: `${totals.size - largest} others`, colour: 6, values: rest });
     }
     return all;
@@ -31,6 +32,7 @@ export function plot() {
 
   function legend(all) {
     const body = $('.legend tbody');
+    const seen = past.filter(Boolean).length;
     while (body.rows.length < all.length) body.append(make('tr', make('th.name', make('span.key'), make('span')), make('td.num'), make('td.num')));
     while (body.rows.length > all.length) body.lastChild.remove();
     all.forEach((s, i) => {
@@ -39,7 +41,7 @@ export function plot() {
       text(name.lastChild, s.name);
       attr(name, 'title', s.name);
       text(now, rate(s.values.at(-1) || 0));
-      text(mean, rate(s.values.reduce((a, b) => a + b, 0) / Math.max(1, s.values.length)));
+      text(mean, rate(s.values.reduce((a, b) => a + b, 0) / Math.max(1, seen)));
     });
   }
 
@@ -80,18 +82,22 @@ export function plot() {
     }
     const surface = getComputedStyle($('#plot').parentElement).backgroundColor;
     const below = past.map(() => 0);
+    const runs = []; // of samples without a gap
+    past.forEach((p, i) => { if (p) past[i - 1] ? runs.at(-1).push(i) : runs.push([i]); });
     all.forEach((s, k) => {
-      ctx.beginPath();
-      past.forEach((_, i) => ctx.lineTo(x(i), y(below[i] + s.values[i])));
-      for (let i = past.length - 1; i >= 0; i--) ctx.lineTo(x(i), y(below[i]));
-      ctx.closePath();
       ctx.fillStyle = getComputedStyle($('.legend tbody').rows[k].querySelector('.key')).backgroundColor;
-      ctx.fill();
+      for (const run of runs) {
+        ctx.beginPath();
+        for (const i of run) ctx.lineTo(x(i), y(below[i] + s.values[i]));
+        for (const i of run.toReversed()) ctx.lineTo(x(i), y(below[i]));
+        ctx.closePath();
+        ctx.fill();
+      }
       s.values.forEach((v, i) => { below[i] += v; });
-      ctx.beginPath(); // a seam keeps neighbours apart whatever their colours look like
-      past.forEach((_, i) => ctx.lineTo(x(i), y(below[i])));
       ctx.strokeStyle = surface;
       ctx.lineWidth = 1.2;
+      ctx.beginPath(); // a seam keeps neighbours apart whatever their colours look like
+      for (const run of runs) run.forEach((i, at) => ctx[at ? 'lineTo' : 'moveTo'](x(i), y(below[i])));
       ctx.stroke();
     });
     const now = sums.at(-1) || 0;
@@ -106,8 +112,9 @@ export function plot() {
   }
 
   handlers.traffic = (t) => {
-    past.push({ answers: t.answers, nodes: t.nodes, regions: t.regions });
-    if (past.length > length) past.shift();
+    past.push(...missed(last, 1000, length), { answers: t.answers, nodes: t.nodes, regions: t.regions });
+    past.splice(0, past.length - length);
+    last = performance.now();
     if (!document.hidden) requestAnimationFrame(draw);
   };
   const tabs = $$('[data-by]');

@@ -72,6 +72,28 @@ func (b *Tab) Another() *Tab {
 	return newTab(b.t, ctx)
 }
 
+// Beside opens a tab that shares cookies and connections with b, as the same person has.
+func (b *Tab) Beside() *Tab {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	b.t.Cleanup(cancel)
+	return newTab(b.t, ctx)
+}
+
+// Cover opens an empty tab in front of b, so that b is hidden.
+func (b *Tab) Cover() {
+	b.t.Helper()
+	Eval[bool](b, "Boolean(window.cover = open('about:blank'))")
+	b.Await("it is hidden", "document.hidden")
+}
+
+// Uncover takes away what Cover opened.
+func (b *Tab) Uncover() {
+	b.t.Helper()
+	Eval[chromedp.Void](b, "window.cover.close()")
+	b.Await("it is shown", "!document.hidden")
+}
+
 func newTab(t *testing.T, ctx context.Context) *Tab {
 	t.Helper()
 	b := &Tab{t: t, ctx: ctx}
