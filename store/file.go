@@ -21,7 +21,8 @@ type File struct {
 }
 
 // OpenFile locks the file at path and reads the overlay in it; where there is no
-// file yet, an empty one. Its directory must exist.
+// file yet, an empty one. What GET /api/v1/overlay has answered is read as well, so
+// that it is a backup. The file's directory must exist.
 //
 // A file that is damaged, or that a newer Signpost wrote, is renamed to
 // path.corrupt-<time>, and an error is logged that says so; then the overlay is
@@ -52,7 +53,7 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 	var dense bytes.Buffer // what is kept as raw JSON must not keep the file's indentation
 	damage := json.Compact(&dense, b)
 	if damage == nil {
-		damage = json.Unmarshal(dense.Bytes(), &o)
+		damage = json.Unmarshal(unwrapped(dense.Bytes()), &o)
 	}
 	if damage == nil {
 		return o, nil
@@ -64,6 +65,18 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 	log.Error("the overlay file cannot be used and was set aside; starting with an empty overlay. Mend it, stop signpost and move it back, or make the changes again",
 		"path", f.path, "set_aside", aside, "err", damage)
 	return Overlay{}, syncDir(filepath.Dir(f.path))
+}
+
+// unwrapped takes the overlay out of an answer of the API.
+func unwrapped(b []byte) []byte {
+	var answer struct {
+		Schema  json.RawMessage `json:"schema"`
+		Overlay json.RawMessage `json:"overlay"`
+	}
+	if json.Unmarshal(b, &answer) == nil && answer.Schema == nil && answer.Overlay != nil {
+		return answer.Overlay
+	}
+	return b
 }
 
 // Save replaces the overlay on disk. When it returns nil, o survives a power

@@ -124,6 +124,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 		"wrong values": `{"schema":1,"revision":"three"}`,
 		"no schema":    `{"revision":3}`,
 		"newer":        `{"schema":2,"revision":3}`,
+		"no backup":    `{"overlay":[]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
