@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -41,7 +42,85 @@ func (s *settings) warnings(v survey) []string {
 			}
 		}
 	}
-	return append(all, s.schemeWarnings(v)...)
+	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v))
+}
+
+// refusedWarnings finds regions whose listeners are all refused while every node is
+// up. A region that may hear nothing means it.
+func (s *settings) refusedWarnings(v survey) []string {
+	if s.fleet.OverflowURL != "" {
+		return nil // they go there
+	}
+	if v.byDist != nil && v.byDist.Node == "" && len(s.fleet.MayRegister) == 0 {
+		return []string{"every node is drained, so all listeners get 503; let one take listeners, or give regions.overflow_url"}
+	}
+	var all []string
+	for _, r := range v.regions {
+		matched := r.told.Region == r.ID
+		if !matched || r.told.Node != "" || s.awaited(r) || slices.Contains(deniedBy(s.fleet.Regions, r.ID), "*") {
+			continue
+		}
+		all = append(all, fmt.Sprintf("region %s: every node that its listeners may come to is drained or has weight 0, so all of them get 503; let one take listeners, or let the region overflow into another", r.ID))
+	}
+	return all
+}
+
+// awaited says whether a region's listeners may come to nodes that have yet to register.
+func (s *settings) awaited(r regionSurvey) bool {
+	if len(s.fleet.MayRegister) == 0 {
+		return false
+	}
+	rows := s.rows(r)
+	return len(rows) == 0 || slices.ContainsFunc(rows, func(w director.Weight) bool {
+		return !slices.ContainsFunc(s.fleet.Nodes, func(n director.Node) bool { return n.ID == w.Node })
+	})
+}
+
+// sameURLWarnings finds nodes that are one server.
+func (s *settings) sameURLWarnings() []string {
+	var all []string
+	first := map[string]director.NodeID{}
+	for _, n := range s.fleet.Nodes {
+		for _, u := range n.URLs {
+			server := serverOf(u)
+			if other, ok := first[server]; ok && other != n.ID {
+				all = append(all, fmt.Sprintf("nodes %s and %s have the same URL %s, so this server is reckoned with twice; take one out", other, n.ID, u))
+				continue
+			}
+			first[server] = n.ID
+		}
+	}
+	return all
+}
+
+// serverOf writes a node's URL in the one way that it has in common with others of
+// the same server.
+func serverOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(u.Scheme+"://"+u.Hostname()) + ":" + port + strings.TrimSuffix(u.Path, "/")
+}
+
+// forgeryWarnings finds networks of everybody where those of proxies are asked for.
+func (s *settings) forgeryWarnings() []string {
+	var all []string
+	for _, believed := range []struct {
+		key      string
+		networks []cidrValue
+	}{{"trusted_proxies", s.Listen.TrustedProxies}, {"proxy_protocol", s.Listen.ProxyProtocol}} {
+		for _, n := range believed.networks {
+			if n.Bits() == 0 {
+				all = append(all, fmt.Sprintf("listen.%s has %s, so whoever connects may claim any address, and regions, denials and limits go by that; name the networks of your proxies", believed.key, n))
+			}
+		}
+	}
+	return all
 }
 
 // unusedNodes are those that no row lists. A region without a row takes all nodes.
@@ -123,15 +202,22 @@ func (s *settings) speaking(scheme string, among []director.Node) []director.Nod
 	return ids
 }
 
+// rows are the row of a region and those of the regions that it overflows into; none: by distance.
+func (s *settings) rows(r regionSurvey) []director.Weight {
+	var all []director.Weight
+	for _, other := range s.fleet.Regions {
+		if other.ID == r.ID || slices.Contains(r.Overflow, other.ID) {
+			all = append(all, other.Row...)
+		}
+	}
+	return all
+}
+
 // ladder is every node that a region's listeners can come to; none: by distance.
 func (s *settings) ladder(r regionSurvey) []director.Node {
 	ids := map[director.NodeID]bool{}
-	for _, other := range s.fleet.Regions {
-		if other.ID == r.ID || slices.Contains(r.Overflow, other.ID) {
-			for _, w := range other.Row {
-				ids[w.Node] = true
-			}
-		}
+	for _, w := range s.rows(r) {
+		ids[w.Node] = true
 	}
 	var nodes []director.Node
 	for _, n := range s.fleet.Nodes {

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestWarnings: each is given where it is due, and only there.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	const (
+		nodes  = "nodes: [{id: ams1, urls: http://ams1.example:8000, drained: %t}, {id: fra1, urls: http://fra1.example:8000}]\n"
+		europe = "regions: [{id: europe, match: {continents: EU}, weights: {ams1: 1}%s}, {id: rest, match: default, weights: {fra1: 1}}]\n"
+	)
+	drained, undrained := fmt.Sprintf(nodes, true), fmt.Sprintf(nodes, false)
+	region := func(more string) string { return fmt.Sprintf(europe, more) }
+	overflowURL := "regions: {overflow_url: 'https://cdn.example{mount}', list: [{id: europe, match: default, weights: {ams1: 1, fra1: 0}}]}\n"
+	alone := "nodes: [{id: a, urls: http://a.example:8000, drained: true}]\n"
+	for _, c := range []struct{ name, file, want string }{
+		{"a region's only node is drained", drained + region(""), "region europe: every node"},
+		{"it is not", undrained + region(""), ""},
+		{"the region overflows", drained + region(", overflow: rest"), ""},
+		{"the region may hear nothing anyway", drained + region(", deny: '*'"), ""},
+		{"it may hear something", drained + region(", deny: /hifi.ogg"), "region europe: every node"},
+		{"others have weight 0", drained + strings.Replace(region(""), "{ams1: 1}", "{ams1: 1, fra1: 0}", 1), "region europe: every node"},
+		{"listeners go to a CDN", drained + overflowURL, ""},
+		{"one has yet to register", drained + "store: {registered: {ids: edge-1}}\n" + strings.Replace(region(""), "{ams1: 1}", "{ams1: 1, edge-1: 1}", 1), ""},
+		{"one that is in no row has", drained + "store: {registered: {ids: edge-1}}\n" + region(""), "region europe: every node"},
+		{"the only node is drained", alone, "every node is drained, so all listeners get 503"},
+		{"others have yet to register", alone + "store: {registered: {ids: edge-*}}\n", ""},
+		{"one of two is drained", drained, ""},
+
+		{"two nodes are one server", "nodes: [{id: a, urls: http://a.example}, {id: b, urls: 'HTTP://A.example:80/'}]\n", "nodes a and b have the same URL"},
+		{"two nodes are one host", "nodes: [{id: a, urls: http://a.example}, {id: b, urls: http://a.example:8000}]\n", ""},
+		{"a node has both schemes", "nodes: [{id: a, urls: [http://a.example, https://a.example]}]\n", ""},
+
+		{"everybody is a proxy", undrained + "listen: {trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]}\n", "listen.trusted_proxies has 0.0.0.0/0"},
+		{"everybody of IPv6 is one", undrained + "listen: {trusted_proxies: '::/0'}\n", "listen.trusted_proxies has ::/0"},
+		{"everybody may send a header", undrained + "listen: {proxy_protocol: 0.0.0.0/0}\n", "listen.proxy_protocol has 0.0.0.0/0"},
+		{"some are", undrained + "listen: {trusted_proxies: 10.0.0.0/8}\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := readConfig("radio.yaml", []byte(c.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := surveyOf(s.fleet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := s.warnings(v)
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
