@@ -15,12 +15,13 @@ func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descSafe }
 
 // Collect implements [prometheus.Collector].
 func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
-	all, err := m.Nodes()
+	view, err := m.view()
 	if err != nil {
 		return // there is no snapshot yet
 	}
-	for _, n := range all.Nodes {
-		safe := 0.0
+	d := m.describer(view, m.cfg.SafeBelow())
+	for i := range view.Nodes() {
+		n, safe := d.node(i), 0.0
 		if n.SafeToTerminate {
 			safe = 1
 		}

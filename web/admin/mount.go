@@ -33,9 +33,9 @@ func (a *API) Mounts() (MountsAnswer, error) {
 	if err != nil {
 		return MountsAnswer{}, err
 	}
-	nodes := make([]director.NodeState, view.Nodes())
+	nodes := make([]carrier, view.Nodes())
 	for n := range nodes {
-		nodes[n] = view.Node(n)
+		nodes[n] = carrierOf(view.Node(n))
 	}
 	base := a.cfg.PublicURL()
 	out := MountsAnswer{Mounts: make([]Mount, 0, len(view.Mounts()))}
@@ -52,12 +52,12 @@ func (a *API) Mounts() (MountsAnswer, error) {
 
 // describeMount sums what nodes say of a mount. What plays is told by the node
 // where most listen.
-func describeMount(m *director.Mount, nodes []director.NodeState) Mount {
+func describeMount(m *director.Mount, nodes []carrier) Mount {
 	out := Mount{Name: m.Name, Title: m.Title, Type: m.Type, Kbit: m.Kbit, Nodes: []director.NodeID{}, Down: []director.NodeID{}}
 	most := -2
 	name := ""
 	for n := range nodes {
-		told := carries(&nodes[n], m)
+		told := nodes[n].carries(m)
 		if told == nil {
 			out.Down = append(out.Down, nodes[n].ID)
 			continue

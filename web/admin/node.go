@@ -3,7 +3,6 @@ package admin
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -95,7 +94,7 @@ func (a *API) Nodes() (NodesAnswer, error) {
 	d := a.describer(view, a.cfg.SafeBelow())
 	out := NodesAnswer{Built: view.Built(), Nodes: make([]Node, 0, view.Nodes())}
 	for n := range view.Nodes() {
-		out.Nodes = append(out.Nodes, d.node(n))
+		out.Nodes = append(out.Nodes, d.whole(n))
 	}
 	return out, nil
 }
@@ -109,7 +108,7 @@ func (a *API) Node(id director.NodeID, threshold int) (Node, error) {
 	}
 	d := a.describer(view, threshold)
 	if n, ok := view.FindNode(id); ok {
-		return d.node(n), nil
+		return d.whole(n), nil
 	}
 	if r := d.registered[id]; r != nil { // in the next snapshot only
 		return Node{
@@ -137,6 +136,14 @@ func (a *API) describer(view director.View, threshold int) describer {
 	return d
 }
 
+// whole says all of a node.
+func (d *describer) whole(n int) Node {
+	out := d.node(n)
+	out.Mounts = d.carried(n)
+	return out
+}
+
+// node says all of a node but what it carries, which takes longer.
 func (d *describer) node(n int) Node {
 	st := d.Node(n)
 	r := &st.Report
@@ -145,7 +152,7 @@ func (d *describer) node(n int) Node {
 		State: st.State, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
 		Used: d.Live.Used(n), EnRoute: st.EnRoute, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
 		Kbit: r.Kbit, MbitTarget: st.Mbit.Target, MbitLimit: st.Mbit.Limit, SentPerS: float64(st.Recent),
-		Room: st.Room, WarmUp: st.WarmUp, Mounts: d.carried(&st), Version: version(nil),
+		Room: st.Room, WarmUp: st.WarmUp, Version: version(nil),
 	}
 	out.EnRoute += out.Used - st.Used
 	made, ok := d.overlay.Nodes[st.ID]
@@ -182,32 +189,50 @@ func known(r *director.Report, now time.Time) bool {
 
 // carried returns the public names of the mounts that a node reports, as far as
 // the fleet serves them.
-func (d *describer) carried(st *director.NodeState) []string {
+func (d *describer) carried(n int) []string {
+	c := carrierOf(d.Node(n))
 	out := []string{}
 	for i, m := range d.Mounts() {
-		if carries(st, &d.Mounts()[i]) != nil {
+		if c.carries(&d.Mounts()[i]) != nil {
 			out = append(out, m.Name)
 		}
 	}
 	return out
 }
 
-// carries returns what a node reports of a mount; nil: it does not carry it now.
-func carries(st *director.NodeState, m *director.Mount) *director.MountReport {
+// A carrier is a node, with what it reports of its mounts by their path there: both
+// may be thousands.
+type carrier struct {
+	director.NodeState
+	told map[string]*director.MountReport
+}
+
+func carrierOf(st director.NodeState) carrier {
+	c := carrier{st, nil}
+	if st.Report.Health != director.Up {
+		return c
+	}
+	c.told = make(map[string]*director.MountReport, len(st.Report.Mounts))
+	for i := range st.Report.Mounts {
+		told := &st.Report.Mounts[i]
+		if c.told[told.Path] == nil {
+			c.told[told.Path] = told
+		}
+	}
+	return c
+}
+
+// carries returns what the node reports of a mount; nil: it does not carry it now.
+func (c *carrier) carries(m *director.Mount) *director.MountReport {
 	path := m.Name
-	if p, ok := st.Paths[path]; ok {
+	if p, ok := c.Paths[path]; ok {
 		path = p
 	}
-	r := &st.Report
-	switch i := slices.IndexFunc(r.Mounts, func(told director.MountReport) bool { return told.Path == path }); {
-	case r.Health != director.Up:
-		return nil
-	case i >= 0:
-		return &r.Mounts[i]
-	case r.AnyMount:
-		return &director.MountReport{Path: path, Listeners: -1}
+	told := c.told[path]
+	if told == nil && c.Report.Health == director.Up && c.Report.AnyMount {
+		told = &director.MountReport{Path: path, Listeners: -1}
 	}
-	return nil
+	return told
 }
 
 func holder(r *store.Heard) *Holder {

@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+func TestCarries(t *testing.T) {
+	t.Parallel()
+	report := director.Report{Health: director.Up, Mounts: []director.MountReport{
+		{Path: "/a", Listeners: 1}, {Path: "/moved", Listeners: 2}, {Path: "/b", Listeners: 3}, {Path: "/a", Listeners: 4},
+	}}
+	anything, down := report, report
+	anything.AnyMount, down.Health, down.AnyMount = true, director.Failed, true
+	const none = -9
+	for name, tt := range map[string]struct {
+		report director.Report
+		want   map[string]int // listeners
+	}{
+		"up":        {report, map[string]int{"/a": 1, "/b": 2, "/c": none, "/moved": 2}},
+		"any mount": {anything, map[string]int{"/a": 1, "/b": 2, "/c": -1, "/moved": 2}},
+		"down":      {down, map[string]int{"/a": none, "/b": none, "/c": none, "/moved": none}},
+	} {
+		c := carrierOf(director.NodeState{Node: director.Node{Paths: map[string]string{"/b": "/moved"}}, Report: tt.report})
+		got := map[string]int{}
+		for mount := range tt.want {
+			got[mount] = none
+			if told := c.carries(&director.Mount{Name: mount}); told != nil {
+				got[mount] = told.Listeners
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestManyMounts: what many mounts cost grows with their number, and not with its square.
+func TestManyMounts(t *testing.T) {
+	t.Parallel()
+	const mounts = 200_000 // takes minutes if each is compared with each
+	report := director.Report{Health: director.Up, Mounts: make([]director.MountReport, mounts)}
+	for i := range report.Mounts {
+		report.Mounts[i].Path = fmt.Sprintf("/%06d.mp3", i)
+	}
+	begun := time.Now()
+	nodes := []carrier{carrierOf(director.NodeState{Report: report})}
+	for i := range report.Mounts {
+		if m := describeMount(&director.Mount{Name: report.Mounts[i].Path}, nodes); len(m.Nodes) != 1 {
+			t.Fatalf("nobody carries %s", m.Name)
+		}
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("%d mounts take %v", mounts, took)
+	}
+}
+
+// TestNodeMetricsWithoutMounts: what Prometheus asks every few seconds does not list them.
+func TestNodeMetricsWithoutMounts(t *testing.T) { // not parallel: it counts what is allocated
+	config := director.Config{Nodes: []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}}}}
+	for i := range 2000 {
+		config.Mounts = append(config.Mounts, director.Mount{Name: fmt.Sprintf("/%04d.mp3", i)})
+	}
+	r := fleetOf(t, config, Config{})
+	if got := len(r.nodes()["fra1"].Mounts); got != len(config.Mounts) {
+		t.Fatalf("the node carries %d mounts, want %d", got, len(config.Mounts))
+	}
+	ch := make(chan prometheus.Metric, 1)
+	least := uint64(math.MaxUint64) // of many, since the director goes on meanwhile
+	for range 100 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		nodeMetrics{r.h}.Collect(ch)
+		runtime.ReadMemStats(&after)
+		<-ch
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	if least > 10_000 {
+		t.Errorf("%d bytes are allocated for one node", least)
+	}
+}
