@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,8 +104,9 @@ type manifest struct {
 	}
 	Data map[string]string
 	Spec struct {
-		Selector any
-		Template struct {
+		Selector        any
+		SessionAffinity string `yaml:"sessionAffinity"`
+		Template        struct {
 			Metadata struct{ Labels map[string]string }
 			Spec     struct {
 				Grace int `yaml:"terminationGracePeriodSeconds"`
@@ -263,6 +265,99 @@ func TestUnits(t *testing.T) {
 	}
 	if grace, err := time.ParseDuration(m[1]); err != nil || grace < s.stopping() {
 		t.Errorf("a director is killed after %s, and may take %v to stop", m[1], s.stopping())
+	}
+}
+
+// TestSocketMemory: kernel and unit let as many inline listeners stall as a director
+// takes connections with the defaults.
+func TestSocketMemory(t *testing.T) {
+	t.Parallel()
+	s, err := readConfig("radio.yaml", []byte(`nodes: [{id: a, urls: "http://a.example"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stalled, page = 131_851, 4096 // bytes; the first is what docs/performance.md measured
+	need := s.Listen.MaxConnections * stalled
+	for file, of := range map[string]struct {
+		pattern string
+		unit    int // bytes
+	}{
+		"90-signpost.conf": {`net\.ipv4\.tcp_mem = \d+ (\d+) \d+`, page},
+		"signpost.service": {`MemoryMax=(\d+)G`, 1 << 30},
+	} {
+		b, err := os.ReadFile(deployDir + "/systemd/" + file)
+		m := regexp.MustCompile("(?m)^" + of.pattern + "$").FindSubmatch(b)
+		if err != nil || m == nil {
+			t.Errorf("%s: nothing is like %s (%v)", file, of.pattern, err)
+			continue
+		}
+		if n, err := strconv.Atoi(string(m[1])); err != nil || n*of.unit < need {
+			t.Errorf("%s: %s are fewer bytes than the %d that %d listeners take", file, m[0], need, s.Listen.MaxConnections)
+		}
+	}
+}
+
+// TestAgentFiles: whoever follows the recipe for a machine image has all files that the
+// agent's unit needs, its user's among them.
+func TestAgentFiles(t *testing.T) {
+	t.Parallel()
+	for page, files := range map[string][]string{
+		"autoscaling/README.md":          {"signpost-agent.service", "signpost.sysusers", "agent.env.example"},
+		"systemd/signpost-agent.service": {"signpost.sysusers", "agent.env.example"},
+	} {
+		text, err := os.ReadFile(filepath.Join(deployDir, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if _, err := os.Stat(filepath.Join(deployDir, "systemd", file)); err != nil || !strings.Contains(string(text), file) {
+				t.Errorf("%s does not name %s (%v)", page, file, err)
+			}
+		}
+	}
+}
+
+// TestReleaseHasWhatTheREADMELinksTo: its links lead somewhere in an archive too.
+func TestReleaseHasWhatTheREADMELinksTo(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile(root + "/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`cp -R (.*) dist/`).FindSubmatch(makefile)
+	if m == nil {
+		t.Fatal("the Makefile copies nothing into a release")
+	}
+	shipped := strings.Fields(string(m[1]))
+	readme, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range regexp.MustCompile(`\]\(([\w-]+[\w./-]*)`).FindAllSubmatch(readme, -1) {
+		if strings.HasPrefix(string(link[1]), "http") {
+			continue
+		}
+		if top, _, _ := strings.Cut(string(link[1]), "/"); !slices.Contains(shipped, top) {
+			t.Errorf("a release has no %s", link[1])
+		}
+	}
+}
+
+// TestSessionsInKubernetes: a session is known to one director, and a browser has to
+// stay with it.
+func TestSessionsInKubernetes(t *testing.T) {
+	t.Parallel()
+	found := false
+	for _, m := range manifests(t) {
+		if m.Kind == "Service" && m.Metadata.Name == "signpost-admin" {
+			found = true
+			if m.Spec.SessionAffinity != "ClientIP" {
+				t.Errorf("sessionAffinity is %q", m.Spec.SessionAffinity)
+			}
+		}
+	}
+	if !found {
+		t.Error("there is no service for operators")
 	}
 }
 

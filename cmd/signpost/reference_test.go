@@ -21,6 +21,9 @@ const referencePage = "../../docs/configuration.md"
 func TestReferencePage(t *testing.T) {
 	t.Parallel()
 	want := reference(t)
+	if bytes.Contains(want, []byte("|---|---|---|---|\n\n")) {
+		t.Error("a table is empty")
+	}
 	if *update {
 		if err := os.WriteFile(referencePage, want, 0o644); err != nil {
 			t.Fatal(err)
@@ -122,8 +125,13 @@ func words(name string) []string {
 // referenceSection renders the keys of one section, and of those inside it.
 func referenceSection(t *testing.T, b *bytes.Buffer, comments map[string]string, path string, typ reflect.Type) {
 	inner, suffix := elem(typ)
-	if _, short := reflect.Zero(inner).Interface().(interface{ typeName() string }); short || inner.Kind() != reflect.Struct {
-		return // its type says how it is written
+	if inner.Kind() != reflect.Struct {
+		return
+	}
+	for _, t := range []reflect.Type{typ, inner} {
+		if _, short := reflect.Zero(t).Interface().(interface{ typeName() string }); short {
+			return // its type says how it is written
+		}
 	}
 	path = strings.TrimSuffix(path, ".list")
 	fmt.Fprintf(b, "\n## %s%s\n\n", path, suffix)
