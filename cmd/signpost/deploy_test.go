@@ -444,7 +444,7 @@ nodes: [{id: one, urls: URL}, {id: other, urls: "%s", kind: http}]
 	if code, out := hook("wrong", "one", "5"); code != 2 {
 		t.Errorf("with a wrong token: %d\n%s", code, out)
 	}
-	if code, out := hook("token", "nobody", "5"); code != 0 || !strings.Contains(out, "not known") {
+	if code, out := hook("token", "nobody", "60"); code != 0 || !strings.Contains(out, "not known") {
 		t.Errorf("a node that is not there: %d\n%s", code, out)
 	}
 	d.syncer.View().Live.Count(0) // on the way there for a while
@@ -471,23 +471,34 @@ func drainAndWait(t *testing.T, servers, tokenFile string, args ...string) (int,
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestDrainAndWaitForANodeThatLeaves: a node that deregisters while the hook waits
-// is gone; but one director that does not know it yet is not the last word.
-func TestDrainAndWaitForANodeThatLeaves(t *testing.T) {
+// TestDrainAndWaitForANodeThatIsNotKnown: a node that leaves while the hook waits is
+// gone; but a director that has just started, and does not know it yet, is not the
+// last word, be it the only one or one of two.
+func TestDrainAndWaitForANodeThatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("of role operate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var asked atomic.Int32
-	answers := []int{200, 409, 404, 409, 404, 404}
-	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(answers[min(int(asked.Add(1)), len(answers))-1])
-	}))
-	t.Cleanup(d.Close)
-	code, out := drainAndWait(t, d.URL, token, "edge-1", "60")
-	if n := int(asked.Load()); code != 0 || n != len(answers) {
-		t.Errorf("%d after %d answers, want 0 after %d\n%s", code, n, len(answers), out)
+	started := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(started.Close)
+	for name, answers := range map[string][]int{
+		"it leaves":                    {200, 409, 404, 409, 404, 404},
+		"it was never there":           {404, 404},
+		"it is there a moment later":   {404, 200, 409, 200},
+		"a director that cannot write": {404, 503, 404, 503, 200, 200},
+	} {
+		for _, before := range []string{"", started.URL + ","} {
+			var asked atomic.Int32
+			d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(answers[min(int(asked.Add(1)), len(answers))-1])
+			}))
+			t.Cleanup(d.Close)
+			code, out := drainAndWait(t, before+d.URL, token, "edge-1", "60")
+			if n := int(asked.Load()); code != 0 || n != len(answers) {
+				t.Errorf("%s (behind %q): %d after %d answers, want 0 after %d\n%s", name, before, code, n, len(answers), out)
+			}
+		}
 	}
 }
 
