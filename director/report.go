@@ -55,7 +55,7 @@ type Report struct {
 	// was. A node that was merely first seen has not come back.
 	Returned time.Time `json:"returned,omitzero"`
 
-	Full      bool    `json:"full,omitempty"`  // the server refuses listeners at its own limit
+	Full      bool    `json:"full,omitempty"`  // the server refuses listeners at its own limit; then the numbers are those from before
 	Listeners int     `json:"listeners"`       // connections at all mounts, relays included; -1: not told
 	Limit     int     `json:"limit,omitempty"` // the server's own limit; 0: not told
 	Kbit      float64 `json:"kbit,omitempty"`  // kbit/s sent to listeners; 0: not told

@@ -65,7 +65,7 @@ func newLoad(now time.Time, settle time.Duration, reports map[director.NodeID]di
 		recent:  map[director.NodeID]int{},
 	}
 	for id, r := range reports {
-		if r.Listeners >= 0 { // a report that does not tell them has not counted them
+		if r.Listeners >= 0 && !r.Full { // else it has not counted them
 			l.taken[id] = r.Taken
 		}
 	}

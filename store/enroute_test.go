@@ -69,6 +69,7 @@ func TestLoad(t *testing.T) {
 		"fresh":  {Taken: now, Listeners: 100},
 		"stale":  {Taken: ago(10 * time.Second), Listeners: 100},
 		"silent": {Taken: now, Listeners: -1},
+		"full":   {Taken: now, Listeners: 100, Full: true},
 	}
 	l := newLoad(now, 3*time.Second, reports)
 	for node := range reports {
@@ -81,11 +82,11 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	l.add(Count{Node: "unknown", At: ago(5 * time.Second), N: 7})
-	want := map[director.NodeID]int{"fresh": 1, "stale": 11, "silent": 111, "unknown": 7}
+	want := map[director.NodeID]int{"fresh": 1, "stale": 11, "silent": 111, "full": 111, "unknown": 7}
 	if diff := cmp.Diff(want, l.enRoute); diff != "" {
 		t.Errorf("en route (-want +got):\n%s", diff)
 	}
-	want = map[director.NodeID]int{"fresh": 1, "stale": 1, "silent": 1}
+	want = map[director.NodeID]int{"fresh": 1, "stale": 1, "silent": 1, "full": 1}
 	if diff := cmp.Diff(want, l.recent); diff != "" {
 		t.Errorf("recent (-want +got):\n%s", diff)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -583,21 +584,69 @@ func TestFaultsAreLogged(t *testing.T) {
 	}
 }
 
-// An old report says nothing of who listens now.
+// An old report says nothing of who listens now, and neither does a full node's, or
+// one of a director whose own network may be gone.
 func TestKnown(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		r    director.Report
-		want bool
+	fleet, err := director.Compile(director.Config{Nodes: []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := describer{View: director.View{Snapshot: fleet.Build(nil, director.Input{Now: day})}}
+	suspects := d
+	suspects.suspects = true
+	ago := func(d time.Duration) time.Time { return day.Add(-d) }
+	heard := func(h director.Health) *store.Heard {
+		return &store.Heard{Registration: store.Registration{Report: director.Report{Health: h}}}
+	}
+	for name, c := range map[string]struct {
+		r          director.Report
+		held       *store.Heard
+		want, also bool // also: of a director that suspects itself
 	}{
-		{director.Report{}, false},
-		{director.Report{Taken: day, Health: director.Up}, true},
-		{director.Report{Taken: day.Add(-2 * store.ReportLife), Health: director.Up}, false},
-		{director.Report{Taken: day, Health: director.Up, Listeners: -1}, false},
-		{director.Report{Taken: day, Health: director.Failed, Listeners: -1}, true},
+		"no report":               {director.Report{}, nil, false, false},
+		"counted":                 {director.Report{Taken: day, Health: director.Up}, nil, true, true},
+		"counted long ago":        {director.Report{Taken: ago(2 * store.ReportLife), Health: director.Up}, nil, false, false},
+		"not told":                {director.Report{Taken: day, Health: director.Up, Listeners: -1}, nil, false, false},
+		"full":                    {director.Report{Taken: day, Health: director.Up, Full: true}, nil, false, false},
+		"down":                    {director.Report{Taken: day, Since: ago(time.Minute), Health: director.Failed, Listeners: -1}, nil, true, false},
+		"down just now":           {director.Report{Taken: day, Since: ago(time.Second), Health: director.Failed, Listeners: -1}, nil, false, false},
+		"down, as its agent says": {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Failed), true, true},
+		"its agent is silent":     {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Up), false, false},
 	} {
-		if got := known(&c.r, day); got != c.want {
-			t.Errorf("%+v: %t", c.r, got)
+		if got := d.known(&c.r, c.held); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if got := suspects.known(&c.r, c.held); got != c.also {
+			t.Errorf("%s, of one who suspects itself: %t", name, got)
 		}
 	}
+}
+
+// lost is the prober of a director that reaches no node.
+type lost struct {
+	prober
+	suspects atomic.Bool
+}
+
+func (*lost) Reports() []director.Report {
+	return []director.Report{{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Failed, Listeners: -1}}
+}
+
+func (l *lost) Suspicion() string {
+	if l.suspects.Load() {
+		return "all fail"
+	}
+	return ""
+}
+
+// TestSafeByWhoIsLost: a director without a network does not call its nodes empty.
+func TestSafeByWhoIsLost(t *testing.T) {
+	t.Parallel()
+	l := &lost{prober: newProber()}
+	r := fleetProbedBy(t, l, director.Config{Nodes: []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}, Drained: true}}}, Config{})
+	safe := func() bool { return r.nodes()["fra1"].SafeToTerminate }
+	r.eventually("a drained node that is down is safe", safe)
+	l.suspects.Store(true)
+	r.eventually("it is not, while the director suspects itself", func() bool { return !safe() })
 }

@@ -125,11 +125,15 @@ type describer struct {
 	overlay    store.Overlay // in force
 	registered map[director.NodeID]*store.Heard
 	threshold  int
+	suspects   bool // this director does not trust its own probes
 }
 
 func (a *API) describer(view director.View, threshold int) describer {
 	all := a.cfg.Syncer.Registrations()
-	d := describer{view, a.cfg.Syncer.Overlay().InForce(view.Built()), make(map[director.NodeID]*store.Heard, len(all)), threshold}
+	d := describer{
+		View: view, overlay: a.cfg.Syncer.Overlay().InForce(view.Built()), registered: make(map[director.NodeID]*store.Heard, len(all)),
+		threshold: threshold, suspects: a.cfg.Syncer.Status().Suspect != "",
+	}
 	for i := range all {
 		d.registered[all[i].Node] = &all[i]
 	}
@@ -166,7 +170,7 @@ func (d *describer) node(n int) Node {
 	}
 	if st.State == director.Drained {
 		out.Since = made.Began()
-		out.drained(d.threshold, known(r, d.Built()), held)
+		out.drained(d.threshold, d.known(r, held), held)
 	}
 	return out
 }
@@ -180,11 +184,25 @@ func (n *Node) drained(threshold int, known bool, held *store.Heard) {
 	n.Drain = &Drain{Since: n.Since, Left: n.Used, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
 }
 
-// known says whether a report tells how many listen now. A node that is down has
-// none; one that is not probed, or does not count, may have any number.
-func known(r *director.Report, now time.Time) bool {
-	fresh := !r.Taken.IsZero() && now.Sub(r.Taken) <= store.ReportLife
-	return fresh && (r.Listeners >= 0 || r.Health == director.Failed)
+// failedTogether is how long a node must be down until nobody listens there for sure. A
+// director that loses its network sees its nodes fail one after another, and suspects
+// itself only when most have.
+const failedTogether = 30 * time.Second
+
+// known says whether it is known how many listen at a node now. One that is down has
+// none, if its agent says so, or directors have for a while; one that is not probed,
+// does not count, or tells only that it is full, may have any number.
+func (d *describer) known(r *director.Report, held *store.Heard) bool {
+	now := d.Built()
+	switch {
+	case r.Taken.IsZero() || now.Sub(r.Taken) > store.ReportLife || r.Full:
+		return false
+	case r.Listeners >= 0:
+		return true
+	case held != nil && held.Report.Health == director.Failed:
+		return true
+	}
+	return r.Health == director.Failed && !d.suspects && now.Sub(r.Since) >= failedTogether
 }
 
 // carried returns the public names of the mounts that a node reports, as far as

@@ -57,16 +57,25 @@ var fleetTokens = []Token{
 	NewToken("ops", RoleOperate, "o"), NewToken("bert", RoleOperate, "o2"),
 }
 
+func newProber() prober {
+	first := make(chan struct{})
+	close(first)
+	return prober{first}
+}
+
 // fleetOf runs a director on an empty store, and its admin handler.
 func fleetOf(t *testing.T, config director.Config, c Config) *running {
+	t.Helper()
+	return fleetProbedBy(t, newProber(), config, c)
+}
+
+func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Config) *running {
 	t.Helper()
 	s, err := memstore.Open(memstore.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := make(chan struct{})
-	close(first)
-	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: prober{first}, Tick: 20 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +183,9 @@ func TestAnAgentsLife(t *testing.T) {
 	}
 	empty := agent("i1", func(a *Announcement) { a.Drained, a.Report.Listeners = true, 0 })
 	r.eventually("it is safe to terminate", func() bool { return put(empty).SafeToTerminate })
+	full := agent("i1", func(a *Announcement) { a.Report.Full, a.Report.Listeners = true, 0 })
+	r.eventually("who is full is not safe, whatever it counted before", func() bool { return !put(full).SafeToTerminate })
+	r.eventually("it has room again", func() bool { return put(empty).SafeToTerminate })
 	unknown := agent("i1", func(a *Announcement) { a.Report.Listeners = -1 })
 	r.eventually("who does not tell its listeners is not safe", func() bool { return !put(unknown).SafeToTerminate })
 	dead := agent("i1", func(a *Announcement) { a.Report.Health, a.Report.Listeners = director.Failed, -1 })
