@@ -115,8 +115,10 @@ func (m *matrix) forecast() {
 // save saves, and holds what is in the store then against what is wanted.
 func (m *matrix) save(region director.RegionID, want map[director.NodeID]float64) {
 	m.t.Helper()
+	version := fmt.Sprintf(`document.querySelector('#matrix tr[data-region=%s]').dataset.version`, region)
+	seen := browsertest.Eval[string](m.Tab, version)
 	m.Click(`#save [type="submit"]`)
-	m.Await("it is saved", `!document.querySelector('#save')`)
+	m.Await("it is saved", fmt.Sprintf(`!document.querySelector('#save') && %s !== %q`, version, seen))
 	if diff := cmp.Diff(want, m.syncer.Overlay().Rows[region].Weights); diff != "" {
 		m.t.Errorf("%s as saved (-want +got):\n%s", region, diff)
 	}
