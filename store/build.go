@@ -104,7 +104,11 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	l.mu.Lock()
 	d, o := l.declared, l.overlay
 	l.mu.Unlock()
-	for _, id := range l.registry.forget(l.cfg.Now()) {
+	reached := func(id director.NodeID) bool {
+		v, ok := l.verdicts[id]
+		return ok && (v.Health == director.Up || v.Health == director.Failed && now.Sub(v.Since) <= l.cfg.ForgetAfter)
+	}
+	for _, id := range l.registry.forget(l.cfg.Now(), reached) {
 		l.cfg.Log.Info("a registered node is forgotten: its agent has been silent for too long", "node", id)
 		l.forgotten(id)
 	}

@@ -15,11 +15,11 @@ func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[dire
 	all := maps.Clone(verdicts) // directors' verdicts are compared with the next ones
 	for id := range l.joined {
 		delete(all, id)
-		r, ok := l.registry.report(id, l.cfg.Now())
+		r, word, ok := l.registry.report(id, l.cfg.Now())
 		if !ok {
 			continue // it has just deregistered
 		}
-		r = fromOutside(r, verdicts[id])
+		r = fromOutside(r, verdicts[id], word)
 		all[id] = r
 		if l.snapshot == nil {
 			continue
@@ -36,7 +36,8 @@ func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[dire
 // fromOutside is what an agent says of its node, as far as directors can confirm
 // it: an agent sees its server, and not the firewall before it. A node that no
 // director has reached yet is not known, and one that they do not reach is down.
-func fromOutside(r, seen director.Report) director.Report {
+// word is what is known from the agent.
+func fromOutside(r, seen director.Report, word string) director.Report {
 	r.IPv4, r.IPv6 = seen.IPv4, seen.IPv6
 	if r.Health != director.Up {
 		return r
@@ -49,9 +50,9 @@ func fromOutside(r, seen director.Report) director.Report {
 		return r
 	case director.Failed:
 		r.Since = latest(r.Since, seen.Since)
-		r.Detail = "its agent says that it is well, but directors do not reach it at the URL it gave (--url): " + seen.Detail
+		r.Detail = word + ", but directors do not reach it at the URL it gave (--url): " + seen.Detail
 	default:
-		r.Detail = "its agent says that it is well, but no director has reached it yet"
+		r.Detail = word + ", but no director has reached it yet"
 	}
 	r.Health, r.Full = seen.Health, false
 	return r

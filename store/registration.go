@@ -10,9 +10,11 @@ import (
 )
 
 // A Registration is a node that is not declared: an agent beside it says that it
-// is there, and how it is, every second or two. It is soft state. Whichever
-// director the agent talks to offers it to the others; one that has gone quiet is
+// is there, and how it is, every second or two. It is soft state. Each director
+// that the agent talks to offers it to the others; one that has gone quiet is
 // down after [SyncerConfig.DownAfter] and forgotten after [SyncerConfig.ForgetAfter].
+// Where a director cannot know whether it has, because the one that heard it last
+// does not tell any more, it goes by its own probes.
 //
 // All times are the store's clock.
 type Registration struct {
@@ -30,6 +32,7 @@ type Registration struct {
 
 	Since   time.Time `json:"since"`            // when this instance registered
 	Seen    time.Time `json:"seen"`             // when it last called
+	By      string    `json:"by,omitempty"`     // the director that it called then
 	Drained time.Time `json:"drained,omitzero"` // since when it takes no new listeners; zero: it takes them
 	// Returned is when it was heard again after it had been down for its silence; zero: it never was.
 	Returned time.Time `json:"returned,omitzero"`

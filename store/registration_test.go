@@ -507,8 +507,8 @@ func TestRegistrationOutlivesItsDirector(t *testing.T) {
 		pass(2 * store.ReportLife)
 		c := start(t, store.SyncerConfig{Store: join(t, shared), Director: "c", Config: edges(), ForgetAfter: 10 * time.Minute})
 		pass(4 * tick)
-		if got := isAt("edge-1", b, c); got != "down" {
-			t.Errorf("after the director is past its life: %s, want it known and down", got)
+		if got := isAt("edge-1", b, c); got != "fit" {
+			t.Errorf("after the director is past its life: %s, want it known, and as it is reached", got)
 		}
 		register(t, c, edge("edge-1", "i1", 7))
 		pass(3 * tick)

@@ -20,6 +20,7 @@ import (
 // How long a node has been silent is measured on this machine's monotonic clock,
 // so that no step of any clock takes a node down.
 type registry struct {
+	self                   string // this director
 	downAfter, forgetAfter time.Duration
 
 	mu     sync.Mutex
@@ -32,12 +33,13 @@ type registry struct {
 type held struct {
 	Registration
 	heard   time.Time // when Seen was, by our clock
+	told    time.Time // until when By is known to have heard nothing newer, by our clock
 	mine    bool      // we offer it to the others
 	checked int       // the edit of the declared configuration that it was checked with
 }
 
 func newRegistry(c SyncerConfig) *registry {
-	return &registry{downAfter: c.DownAfter, forgetAfter: c.ForgetAfter, held: map[director.NodeID]*held{}}
+	return &registry{self: c.Director, downAfter: c.DownAfter, forgetAfter: c.ForgetAfter, held: map[director.NodeID]*held{}}
 }
 
 // admit says whether a node may be part of the declared fleet.
@@ -108,10 +110,10 @@ func (g *registry) register(now time.Time, r Registration, checked int) (got Reg
 	r.Report.Node, r.Report.By = r.Node, "agent "+r.Instance
 	r.Drained, r.Returned, r.Gone = time.Time{}, time.Time{}, false
 	r.shift(g.offset) // of the report
-	r.Since, r.Seen = seen, seen
+	r.Since, r.Seen, r.By = seen, seen, g.self
 	if h != nil && !h.Gone {
 		r.Returned = h.Returned
-		if !g.alive(h, now) {
+		if g.silent(h, now) {
 			r.Returned = seen
 		}
 		if h.Instance == r.Instance {
@@ -140,7 +142,7 @@ func (g *registry) change(now time.Time, id director.NodeID, instance string, ch
 	next := *h
 	next.mine = true
 	if instance != "" { // an operator's word is not the agent's
-		next.Seen, next.heard = g.storeTime(now), now
+		next.Seen, next.heard, next.By = g.storeTime(now), now, g.self
 	}
 	change(&next.Registration)
 	g.put(&next)
@@ -159,8 +161,20 @@ func (g *registry) put(h *held) {
 	g.held[h.Node] = h
 }
 
+// alive says whether an agent holds its node's id.
 func (g *registry) alive(h *held, now time.Time) bool {
 	return !h.Gone && now.Sub(h.heard) <= g.downAfter
+}
+
+// silent says whether an agent is known to have said nothing for too long. It is
+// not while only a director whose news do not arrive may have heard it: the store
+// is away, for one of the two, or that director is dead.
+func (g *registry) silent(h *held, now time.Time) bool {
+	until := h.told
+	if h.By == g.self {
+		until = now
+	}
+	return until.Sub(h.heard) > g.downAfter
 }
 
 func (g *registry) storeTime(now time.Time) time.Time { return now.Add(g.offset).UTC().Round(0) }
@@ -217,8 +231,15 @@ func (g *registry) adopt(now time.Time, p Picture) {
 			g.put(g.merge(have, h, now))
 		}
 	}
+	told := make(map[string]time.Time, len(p.Directors))
+	for _, d := range p.Directors {
+		told[d.ID] = now.Add(-max(0, p.Now.Sub(d.Seen)))
+	}
 	for id, h := range g.held {
 		h.mine = h.mine || !there[id]
+		if at, ok := told[h.By]; ok {
+			h.told = at
+		}
 	}
 }
 
@@ -236,6 +257,7 @@ func (g *registry) merge(have, came *held, now time.Time) *held {
 	if newer {
 		out = *came
 	}
+	out.Since = earliest(have.Since, came.Since) // directors that both hear it differ by a moment
 	out.Gone = have.Gone || came.Gone
 	out.Drained = earliest(have.Drained, came.Drained)
 	// Our own offer comes back, too; only with what is newer, somebody else offers as much.
@@ -274,12 +296,13 @@ func (g *registry) past(h *held, now time.Time) bool {
 }
 
 // forget drops what has been silent for too long, and returns the ids of what was
-// not deregistered.
-func (g *registry) forget(now time.Time) (ids []director.NodeID) {
+// not deregistered. While its agent may have been heard elsewhere, a node stays that
+// was reached within that time.
+func (g *registry) forget(now time.Time, reached func(director.NodeID) bool) (ids []director.NodeID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for id, h := range g.held {
-		if g.past(h, now) {
+		if g.past(h, now) && (h.Gone || g.silent(h, now) || !reached(id)) {
 			delete(g.held, id)
 			if !h.Gone {
 				g.edit++
@@ -313,28 +336,39 @@ func (g *registry) knows(id director.NodeID) bool {
 }
 
 // report returns the newest report of a registered node, by the store's clock: the
-// agent's, or that it says nothing any more.
-func (g *registry) report(id director.NodeID, now time.Time) (director.Report, bool) {
+// agent's, or that it says nothing any more. word is what that is worth, for an
+// operator. Where the agent may have been heard elsewhere, its last load stands, and
+// the node is as well as directors find it.
+func (g *registry) report(id director.NodeID, now time.Time) (r director.Report, word string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.held[id]
 	if h == nil || h.Gone {
-		return director.Report{}, false
+		return director.Report{}, "", false
 	}
-	r := h.Report
+	r, word = h.Report, "its agent says that it is well"
 	if h.Returned.After(r.Returned) {
 		r.Returned = h.Returned
 	}
-	if silent := now.Sub(h.heard); silent > g.downAfter {
-		since := g.storeTime(h.heard.Add(g.downAfter))
+	if now.Sub(h.heard) <= g.downAfter {
+		return r, word, true
+	}
+	since, heard := g.storeTime(h.heard.Add(g.downAfter)), h.Seen.Format(time.TimeOnly+" MST")
+	if g.silent(h, now) {
 		if r.Health != director.Failed {
 			r.Since = since
 		}
 		r.Health, r.Taken = director.Failed, g.storeTime(now)
-		r.Detail = fmt.Sprintf("its agent has not reported since %s", h.Seen.Format(time.TimeOnly+" MST"))
+		r.Detail = "its agent has not reported since " + heard
 		r.Full, r.Listeners, r.Kbit = false, -1, 0
+		return r, word, true
 	}
-	return r, true
+	word = "its agent last reported at " + heard + " to " + h.By + ", which this director does not hear"
+	if r.Health != director.Up {
+		r.Since, r.Returned = since, since
+	}
+	r.Health, r.Detail, r.Full = director.Up, word, false
+	return r, word, true
 }
 
 // plays returns a path that a registered node says it has, one of the declared

@@ -20,7 +20,7 @@ import (
 )
 
 type agentCmd struct {
-	Director  []string `required:"" env:"SIGNPOST_DIRECTOR" placeholder:"URL" help:"The operators' side of a director, http://director1.example:8001. Given several, the next is asked while one is away."`
+	Director  []string `required:"" env:"SIGNPOST_DIRECTOR" placeholder:"URL" help:"The operators' side of a director, http://director1.example:8001. Name all: each is told, for they may not hear it from each other."`
 	TokenFile string   `env:"SIGNPOST_TOKEN_FILE" placeholder:"FILE" help:"A file with the token to register with."`
 	ID        string   `required:"" env:"SIGNPOST_NODE_ID" help:"The node's id, one of those in the directors' store.registered.ids."`
 	URL       []string `required:"" env:"SIGNPOST_NODE_URL" help:"Base URL that listeners are sent to, at most one a scheme: http://edge1.example:8000."`
@@ -77,15 +77,8 @@ func (c *agentCmd) Run(out *console) error {
 func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	a := &agent{
 		log: log, interval: c.Interval,
-		registrar: registrar{id: c.ID, instance: newInstance(), Directors: client.Directors{Timeout: max(c.Interval, minCallTimeout)}},
+		registrar: registrar{id: c.ID, instance: newInstance()},
 		spec:      admin.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
-	}
-	for _, d := range c.Director {
-		u, err := client.ParseServer(d)
-		if err != nil {
-			return nil, fmt.Errorf("--director %w", err)
-		}
-		a.registrar.URLs = append(a.registrar.URLs, u)
 	}
 	if !slices.Contains(probe.Kinds(), c.Kind) {
 		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
@@ -93,12 +86,19 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	if c.Interval <= 0 || c.DrainTimeout < 0 {
 		return nil, errors.New("--interval must be above 0, and --drain-timeout 0 or more")
 	}
+	token := ""
 	if c.TokenFile != "" {
-		token, err := client.ReadToken(c.TokenFile)
-		if err != nil {
+		var err error
+		if token, err = client.ReadToken(c.TokenFile); err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
-		a.registrar.Token = token
+	}
+	for _, d := range c.Director {
+		u, err := client.ParseServer(d)
+		if err != nil {
+			return nil, fmt.Errorf("--director %w", err)
+		}
+		a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{u}, Token: token, Timeout: max(c.Interval, minCallTimeout)})
 	}
 	place, err := c.place()
 	if err != nil {

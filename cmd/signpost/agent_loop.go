@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
@@ -10,8 +13,8 @@ import (
 	"github.com/signpost-fm/signpost/web/admin"
 )
 
-// minCallTimeout is how long a director may take to answer at least. Two that hang
-// must not use up the 5 s after which a silent node is down.
+// minCallTimeout is how long a director may take to answer at least. One that hangs
+// must not use up the 5 s after which a node is down that is silent to the others.
 const minCallTimeout = 1500 * time.Millisecond
 
 // An agent keeps one node registered. It has one user at a time.
@@ -23,7 +26,7 @@ type agent struct {
 	registrar registrar
 	kept      *instanceFile // nil: the next agent is another instance
 
-	registered bool   // a director knows of us
+	registered bool   // directors know of us
 	trouble    string // the last thing that went wrong, so that it is logged once
 }
 
@@ -82,7 +85,7 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 		case ok:
 			empty = 0
 		case !a.registered:
-			a.log.Warn("stopped: another agent holds the node's id")
+			a.log.Warn("stopped: another agent holds the node's id, or the node was taken out")
 			return
 		}
 		select {
@@ -92,41 +95,66 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 		case <-tick.C:
 		}
 	}
-	last, cancel := context.WithTimeout(ctx, time.Duration(len(a.registrar.URLs)+1)*a.registrar.Timeout)
-	defer cancel()
-	if err := a.registrar.deregister(last); err != nil {
+	if err := a.registrar.deregister(ctx); err != nil {
 		a.log.Warn("stopped, but no director could be told; the node is down for them in a few seconds, and forgotten later", "err", err)
 		return
 	}
 	a.log.Info("stopped: the node is deregistered")
 }
 
-// report tells a director what the prober knows, and returns how the fleet sees
-// the node.
-func (a *agent) report(ctx context.Context, drained bool) (seen admin.Node, ok bool) {
+// report tells the directors what the prober knows, and returns how the fleet sees
+// the node: it is safe to terminate once all say so who answer.
+func (a *agent) report(ctx context.Context, drained bool) (fleet admin.Node, ok bool) {
 	reports := a.prober.Reports()
 	if len(reports) == 0 {
-		return seen, false
+		return fleet, false
 	}
 	body := admin.NewAnnouncement(a.registrar.instance, a.spec, reports[0], time.Now())
 	body.Drained = drained
-	seen, err := a.registrar.announce(ctx, body)
-	switch {
-	case err == nil:
-		if !a.registered || a.trouble != "" {
-			a.log.Info("the node is registered", "director", a.registrar.Current())
+	seen, errs := a.registrar.announce(ctx, body)
+	for i, n := range seen {
+		safe := n.SafeToTerminate && (i == 0 || fleet.SafeToTerminate)
+		if i == 0 || n.Used > fleet.Used {
+			fleet = n
 		}
-		a.registered, a.trouble = true, ""
-		return seen, true
-	case ctx.Err() != nil:
-		return seen, false
+		fleet.SafeToTerminate = safe
 	}
-	if p := client.RefusalOf(err); p != nil && p.HeldBy != nil {
+	a.note(ctx, len(seen), errs)
+	return fleet, len(seen) > 0
+}
+
+// note keeps in mind how a report went, and logs what is news in that.
+func (a *agent) note(ctx context.Context, heard int, errs []error) {
+	was := a.registered
+	switch {
+	case heard > 0:
+		a.registered = true
+	case slices.ContainsFunc(errs, nothingHeld):
 		a.registered = false
 	}
-	if err.Error() != a.trouble {
-		a.trouble = err.Error()
-		a.log.Warn("the node is not registered, or its report did not arrive; it is tried again", "err", err)
+	trouble := ""
+	if err := errors.Join(errs...); err != nil {
+		if ctx.Err() != nil {
+			return // it is our own doing
+		}
+		trouble = err.Error()
 	}
-	return seen, false
+	if heard > 0 && (!was || a.trouble != "" && trouble == "") {
+		a.log.Info("the node is registered", "directors", heard)
+	}
+	if trouble != "" && trouble != a.trouble {
+		what := "the node is not registered, or its report did not arrive; it is tried again"
+		if heard > 0 {
+			what = "a report did not reach all directors; the others hear of it where they share a store"
+		}
+		a.log.Warn(what, "err", trouble)
+	}
+	a.trouble = trouble
+}
+
+// nothingHeld says that a director refuses us for good: another agent holds the id,
+// or the node was taken out.
+func nothingHeld(err error) bool {
+	p := client.RefusalOf(err)
+	return p != nil && (p.HeldBy != nil || p.Status == http.StatusNotFound)
 }

@@ -72,10 +72,14 @@ func (m measured) Reports() []director.Report    { return []director.Report{m.re
 func (measured) First() <-chan struct{}          { c := make(chan struct{}); close(c); return c }
 
 func newAgent(log *bytes.Buffer, directors ...string) *agent {
+	r := registrar{id: "edge-1", instance: "i1"}
+	for _, d := range directors {
+		r.directors = append(r.directors, client.Directors{URLs: []string{d}, Token: "secret", Timeout: patience})
+	}
 	return &agent{
 		log: slog.New(slog.NewTextHandler(log, nil)), interval: time.Millisecond,
 		prober:    measured{director.Report{Taken: time.Now(), Health: director.Up, Listeners: 3}},
-		registrar: registrar{Directors: client.Directors{URLs: directors, Token: "secret", Timeout: patience}, id: "edge-1", instance: "i1"},
+		registrar: r,
 	}
 }
 
@@ -90,40 +94,50 @@ func nowhere(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-func TestAgentAsksTheNextDirector(t *testing.T) {
+// Every director is told with every report, whatever becomes of the others.
+func TestAgentTellsAllDirectors(t *testing.T) {
 	t.Parallel()
 	broken := newFakeDirector(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	moved := newFakeDirector(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, broken.URL+"/stolen", http.StatusTemporaryRedirect)
 	})
-	good := newFakeDirector(t, func(_ int, w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer secret" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		sees(admin.Node{ID: "edge-1", Used: 3})(0, w, r)
-	})
+	good := func(used int, safe bool) *fakeDirector {
+		return newFakeDirector(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer secret" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			sees(admin.Node{ID: "edge-1", Used: used, SafeToTerminate: safe})(0, w, r)
+		})
+	}
+	one, other := good(2, true), good(3, false)
 	var log bytes.Buffer
-	a := newAgent(&log, nowhere(t), broken.URL, moved.URL, good.URL)
+	a := newAgent(&log, nowhere(t), broken.URL, one.URL, moved.URL, other.URL)
 	for range 3 {
-		if seen, ok := a.report(t.Context(), false); !ok || seen.Used != 3 {
-			t.Fatalf("%+v %v\n%s", seen, ok, &log)
+		if seen, ok := a.report(t.Context(), false); !ok || seen.Used != 3 || seen.SafeToTerminate {
+			t.Fatalf("%+v %v, want the more listeners, and what all agree on\n%s", seen, ok, &log)
 		}
 	}
-	atBroken, _ := broken.questions()
-	atGood, bodies := good.questions()
-	if len(atBroken) != 1 || len(atGood) != 3 || atGood[0] != "PUT /api/v1/nodes/edge-1" || strings.Contains(strings.Join(atBroken, " "), "stolen") {
-		t.Errorf("asked: %v, %v; want it to stay with who answers, and to follow nobody", atBroken, atGood)
+	for _, d := range []*fakeDirector{broken, moved, one, other} {
+		asked, bodies := d.questions()
+		if len(asked) != 3 || asked[0] != "PUT /api/v1/nodes/edge-1" || strings.Contains(strings.Join(asked, " "), "stolen") {
+			t.Errorf("asked: %v; want each report, and that nobody is followed", asked)
+		}
+		if b := bodies[0]; b.Instance != "i1" || b.Drained || b.Report.Listeners != 3 || b.Report.Health != director.Up {
+			t.Errorf("told: %+v", b)
+		}
 	}
-	if b := bodies[0]; b.Instance != "i1" || b.Drained || b.Report.Listeners != 3 || b.Report.Health != director.Up {
-		t.Errorf("told: %+v", b)
+	if strings.Count(log.String(), "level=") != 2 || !strings.Contains(log.String(), "directors=2") || !strings.Contains(log.String(), "did not reach all directors") || strings.Contains(log.String(), "secret") {
+		t.Errorf("want one line for each change:\n%s", &log)
 	}
-	if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), good.URL) {
-		t.Errorf("want one line for the change:\n%s", &log)
+	one.Close()
+	other.Close()
+	if _, ok := a.report(t.Context(), false); ok || !a.registered || !strings.Contains(log.String(), "it is tried again") {
+		t.Errorf("nobody answers: %v, registered %v\n%s", ok, a.registered, &log)
 	}
 }
 
-// A refusal is logged once, and tried at the next director with the next report.
+// A refusal is logged once, and tried again with the next report.
 func TestAgentThatIsRefused(t *testing.T) {
 	t.Parallel()
 	strict := newFakeDirector(t, refuses(admin.Problem{Status: 403, Detail: "ask anna for a token"}))
@@ -138,11 +152,9 @@ func TestAgentThatIsRefused(t *testing.T) {
 		t.Errorf("log:\n%s", &log)
 	}
 	good := newFakeDirector(t, sees(admin.Node{ID: "edge-1"}))
-	a.registrar.Directors = client.Directors{URLs: []string{strict.URL, good.URL}, Timeout: patience}
-	_, first := a.report(t.Context(), false)
-	_, second := a.report(t.Context(), false)
-	if first || !second {
-		t.Errorf("at the strict one %v, then at the good one %v", first, second)
+	a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{good.URL}, Timeout: patience})
+	if _, ok := a.report(t.Context(), false); !ok {
+		t.Errorf("refused by one and taken in by another:\n%s", &log)
 	}
 }
 

@@ -113,7 +113,7 @@ type storeSection struct {
 type registeredSection struct {
 	// The ids under which nodes may register: whole ids, or beginnings such as `edge-*`. Rows may name them before they are there. Without any, none may register.
 	IDs []string `yaml:"ids"`
-	// How long an agent may be silent before its node is down.
+	// How long an agent may be silent before its node is down. A director that hears of an agent only through one that does not tell any more goes by its own probes instead.
 	DownAfter time.Duration `yaml:"down_after" default:"5s"`
 	// How long it may be silent before the node is forgotten.
 	ForgetAfter time.Duration `yaml:"forget_after" default:"5m"`

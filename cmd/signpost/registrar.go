@@ -3,39 +3,72 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/web/admin"
 )
 
-// A registrar talks to the directors about one node. It has one user at a time.
+// A registrar tells all directors about one node: they may not hear it from each
+// other. It has one user at a time.
 type registrar struct {
-	client.Directors
+	directors    []client.Directors // each by itself
 	id, instance string
 }
 
-// announce registers the node, or reports how it is.
-func (r *registrar) announce(ctx context.Context, a admin.Announcement) (seen admin.Node, err error) {
-	answer, err := r.Ask(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a})
-	if err != nil {
-		return seen, err
+// announce registers the node, or reports how it is. It returns how those directors
+// see the node that took it in, and what went wrong at the others.
+func (r *registrar) announce(ctx context.Context, a admin.Announcement) (seen []admin.Node, errs []error) {
+	for i, t := range r.tell(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a}) {
+		var n admin.Node
+		err := t.err
+		if err == nil {
+			if err = json.Unmarshal(t.Body, &n); err != nil {
+				err = fmt.Errorf("%s: the answer is not a director's: %w", r.directors[i].Current(), err)
+			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+		} else {
+			seen = append(seen, n)
+		}
 	}
-	if err := json.Unmarshal(answer.Body, &seen); err != nil {
-		return seen, fmt.Errorf("%s: the answer is not a director's: %w", r.Current(), err)
-	}
-	return seen, nil
+	return seen, errs
 }
 
-// deregister takes the node out of the fleet.
+// deregister takes the node out of the fleet. It fails if no director could be told.
 func (r *registrar) deregister(ctx context.Context) error {
-	_, err := r.Ask(ctx, client.Call{Method: http.MethodDelete, Path: r.path() + "?instance=" + url.QueryEscape(r.instance)})
-	if refusal := client.RefusalOf(err); refusal != nil && refusal.Status == http.StatusNotFound {
-		return nil // it is gone already
+	var errs []error
+	for _, t := range r.tell(ctx, client.Call{Method: http.MethodDelete, Path: r.path() + "?instance=" + url.QueryEscape(r.instance)}) {
+		if refusal := client.RefusalOf(t.err); t.err != nil && (refusal == nil || refusal.Status != http.StatusNotFound) {
+			errs = append(errs, t.err)
+		}
 	}
-	return err
+	if len(errs) < len(r.directors) {
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// told is how a call went at one director.
+type told struct {
+	client.Answer
+	err error
+}
+
+// tell makes a call at all directors at once.
+func (r *registrar) tell(ctx context.Context, c client.Call) []told {
+	all := make([]told, len(r.directors))
+	var calls sync.WaitGroup
+	for i := range all {
+		calls.Go(func() { all[i].Answer, all[i].err = r.directors[i].Ask(ctx, c) })
+	}
+	calls.Wait()
+	return all
 }
 
 func (r *registrar) path() string { return "/api/v1/nodes/" + url.PathEscape(r.id) }

@@ -110,6 +110,13 @@ func (s *signpost) node() (n admin.Node, there bool) {
 	return n, false
 }
 
+// fit says whether edge-1 takes listeners.
+func (s *signpost) fit() bool {
+	s.t.Helper()
+	n, there := s.node()
+	return there && n.State == director.Fit
+}
+
 // listen keeps a listener on a node until its cancel is called.
 func listen(t *testing.T, url string) context.CancelFunc {
 	t.Helper()
@@ -186,9 +193,8 @@ func TestAKilledAgent(t *testing.T) {
 	t.Parallel()
 	fleet := nodes(t)[:2]
 	s := guarded(t, fleet)
-	fit := func() bool { n, there := s.node(); return there && n.State == director.Fit }
 	a := agent(t, fleet[1], "let-me-in", s)
-	s.eventually(10*time.Second, "the node registers", fit)
+	s.eventually(10*time.Second, "the node registers", s.fit)
 
 	// Nobody else takes its id, with or without a token.
 	for token, want := range map[string]string{"let-me-out": "admin.tokens_file", "let-me-in": "--id"} {
@@ -201,7 +207,7 @@ func TestAKilledAgent(t *testing.T) {
 	}
 
 	_ = a.Process.Kill()
-	took := s.eventually(silence+3*time.Second, "the silent node is down", func() bool { return !fit() })
+	took := s.eventually(silence+3*time.Second, "the silent node is down", func() bool { return !s.fit() })
 	t.Logf("a node whose agent was killed was down after %v", took.Round(time.Millisecond))
 	if took < silence-500*time.Millisecond {
 		t.Errorf("it was down after %v already", took)
@@ -210,7 +216,7 @@ func TestAKilledAgent(t *testing.T) {
 		t.Errorf("a silent node: %v", to)
 	}
 	agent(t, fleet[1], "let-me-in", s)
-	s.eventually(10*time.Second, "the next agent takes the id over", fit)
+	s.eventually(10*time.Second, "the next agent takes the id over", s.fit)
 }
 
 // An agent that hands over, or is killed, leaves the registration to the next with
@@ -294,21 +300,63 @@ func TestAnAgentBehindAMistake(t *testing.T) {
 		<-a.exited
 	}
 	agentWith(t, []string{"--url", closed.URL, "--internal-url", fleet[1].URL()}, fleet[1], "let-me-in", s)
-	s.eventually(10*time.Second, "by an address that its director reaches it is used", func() bool { n, there := s.node(); return there && n.State == director.Fit })
+	s.eventually(10*time.Second, "by an address that its director reaches it is used", s.fit)
 }
 
-func TestAnAgentGoesToTheNextDirector(t *testing.T) {
+// Directors that share nothing all know the node, and keep it when one of them dies.
+func TestAnAgentReportsToAllDirectors(t *testing.T) {
 	t.Parallel()
 	fleet := nodes(t)[:2]
 	first, second := guarded(t, fleet), guarded(t, fleet)
 	agent(t, fleet[1], "let-me-in", first, second)
-	first.eventually(10*time.Second, "the node registers at the first", func() bool { _, there := first.node(); return there })
-	if _, there := second.node(); there {
-		t.Fatal("the second, which shares nothing with the first, knows it too")
+	for _, s := range []*signpost{first, second} {
+		s.eventually(20*time.Second, "the node registers at both", s.fit)
 	}
 	first.kill()
-	took := second.eventually(silence+3*time.Second, "the node registers at the second", func() bool { n, there := second.node(); return there && n.State == director.Fit })
-	t.Logf("the agent went to the next director after %v", took.Round(time.Millisecond))
+	for deadline := time.Now().Add(2 * silence); time.Now().Before(deadline); {
+		if to := second.sentTo(fleet, 20, 1); to["n1"]+to["n2"] != 20 || !second.fit() {
+			t.Fatalf("the other director loses the node: %v", to)
+		}
+	}
+}
+
+// Registered nodes outlive Redis, also at directors that hear of them through it alone.
+func TestRegisteredNodesOutliveRedis(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"killed", "cut off from one"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fleet := nodes(t)[:2]
+			redis := redistest.Start(t, redistest.Options{})
+			line := redistest.NewLine(t, redis.Addr)
+			first := guarded(t, fleet, "redis: {url: 'redis://"+line.Addr+"'}")
+			second := guarded(t, fleet, "redis: {url: '"+redis.URL()+"'}")
+			agent(t, fleet[1], "let-me-in", first)
+			all := []*signpost{first, second}
+			for _, s := range all {
+				s.eventually(20*time.Second, "the node is known to both", s.fit)
+			}
+			if name == "killed" {
+				redis.Kill()
+			} else {
+				line.Cut()
+			}
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for deadline := time.Now().Add(2*silence + time.Second); time.Now().Before(deadline); <-tick.C {
+				for i, s := range all {
+					if n, there := s.node(); !there || n.State != director.Fit {
+						t.Fatalf("at director %d: %v %q", i, n.State, n.Detail)
+					}
+				}
+			}
+			for i, s := range all {
+				if to := s.sentTo(fleet, 40, i); to["n2"] == 0 {
+					t.Errorf("director %d sends nobody to it: %v", i, to)
+				}
+			}
+		})
+	}
 }
 
 // Through Redis all directors know a node that registered with one of them, and
@@ -319,12 +367,11 @@ func TestARegisteredNodeIsSharedThroughRedis(t *testing.T) {
 	redis := "redis: {url: '" + redistest.Start(t, redistest.Options{}).URL() + "'}"
 	first, second, third := guarded(t, fleet, redis), guarded(t, fleet, redis), guarded(t, fleet, redis)
 	agent(t, fleet[1], "let-me-in", first, second)
-	fit := func() bool { n, there := third.node(); return there && n.State == director.Fit }
-	third.eventually(10*time.Second, "a director that the agent does not know of has the node", fit)
+	third.eventually(10*time.Second, "a director that the agent does not know of has the node", third.fit)
 	first.kill()
 	deadline := time.Now().Add(2 * silence)
 	for time.Now().Before(deadline) {
-		if to := third.sentTo(fleet, 20, 1); to["n1"]+to["n2"] != 20 || !fit() {
+		if to := third.sentTo(fleet, 20, 1); to["n1"]+to["n2"] != 20 || !third.fit() {
 			t.Fatalf("after the agent's director died: %v", to)
 		}
 	}
