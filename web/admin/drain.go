@@ -100,14 +100,18 @@ func (a *API) safeToTerminate(ctx echo.Context) error {
 	if n.SafeToTerminate {
 		status = http.StatusOK
 	}
-	return ctx.JSON(status, Termination{n.SafeToTerminate, n.Drained, n.Used})
+	out := Termination{n.SafeToTerminate, n.Drained, new(n.Used)}
+	if n.Drain != nil {
+		out.Left = n.Drain.Left
+	}
+	return ctx.JSON(status, out)
 }
 
 // Termination says whether a node may be terminated.
 type Termination struct {
 	SafeToTerminate bool `json:"safe_to_terminate"`
 	Drained         bool `json:"drained"`
-	Left            int  `json:"left"` // listeners, those on their way included
+	Left            *int `json:"left,omitempty"` // listeners, those on their way included; nil: nobody counts them, as at a disabled node
 }
 
 func (a *API) getNode(ctx echo.Context) error {

@@ -201,7 +201,7 @@ func TestDrainAndResume(t *testing.T) {
 	r := edited(t)
 	rec := r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"disk","until":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
 	n := decode[Node](t, rec, 200)
-	if !n.Drained || n.SafeToTerminate || n.State != director.Drained || n.Drain == nil || n.Drain.Left != 7 || n.Drain.Threshold != 0 || n.Drain.Since.IsZero() {
+	if !n.Drained || n.SafeToTerminate || n.State != director.Drained || n.Drain == nil || n.Drain.Left == nil || *n.Drain.Left != 7 || n.Drain.Threshold != 0 || n.Drain.Since.IsZero() {
 		t.Errorf("drained: %s", rec.Body)
 	}
 	if o := n.Override; o == nil || o.State != store.NodeDrained || o.By != "ops" || o.Why != "disk" || o.Until.IsZero() || rec.Header().Get(revisionHeader) != "1" {
@@ -221,6 +221,13 @@ func TestDrainAndResume(t *testing.T) {
 		if rec := r.with("v", "GET", c.path, "", ""); rec.Code != c.status || c.status < 400 && !strings.Contains(rec.Body.String(), `"left":7`) {
 			t.Errorf("%s: %d %s", c.path, rec.Code, rec.Body)
 		}
+	}
+	// Nobody probes off1.
+	if got := decode[Termination](t, r.with("v", "GET", "/api/v1/nodes/off1/safe_to_terminate", "", ""), 409); !got.Drained || got.Left != nil {
+		t.Errorf("a node of which nobody knows who listens: %+v", got)
+	}
+	if off := r.nodes()["off1"]; off.Drain == nil || off.Drain.Left != nil {
+		t.Errorf("a node of which nobody knows who listens: %+v", off.Drain)
 	}
 	if m := r.with("v", "GET", "/metrics", "", "").Body.String(); !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"fra1\"} 0\n") || !strings.Contains(m, "signpost_node_safe_to_terminate{node=\"off1\"} 0\n") {
 		t.Errorf("metrics: %s", m)

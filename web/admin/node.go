@@ -54,7 +54,7 @@ type Node struct {
 // Drain is how far a drained node has emptied.
 type Drain struct {
 	Since           time.Time `json:"since,omitzero"` // zero: the file says so, or not known
-	Left            int       `json:"left"`           // listeners, those on their way included
+	Left            *int      `json:"left,omitempty"` // listeners, those on their way included; nil: nobody counts them, as at a disabled node
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Threshold       int       `json:"threshold"` // how many may be left
 }
@@ -111,10 +111,14 @@ func (a *API) Node(id director.NodeID, threshold int) (Node, error) {
 		return d.whole(n), nil
 	}
 	if r := d.registered[id]; r != nil { // in the next snapshot only
-		return Node{
+		out := Node{
 			ID: id, URLs: r.URLs, Site: r.Site, Registered: holder(r), State: director.Unverified,
-			Drained: !r.Drained.IsZero(), Mounts: []string{}, Version: version(nil),
-		}, nil
+			Mounts: []string{}, Version: version(nil),
+		}
+		if !r.Drained.IsZero() {
+			out.drained(threshold, false, r)
+		}
+		return out, nil
 	}
 	return Node{}, problem(http.StatusNotFound, fmt.Sprintf("no node has the id %.80q; GET /api/v1/nodes lists them", id))
 }
@@ -181,7 +185,10 @@ func (n *Node) drained(threshold int, known bool, held *store.Heard) {
 		n.Since = held.Drained
 	}
 	n.Drained, n.SafeToTerminate = true, known && n.Used <= threshold
-	n.Drain = &Drain{Since: n.Since, Left: n.Used, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
+	n.Drain = &Drain{Since: n.Since, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
+	if known {
+		n.Drain.Left = new(n.Used)
+	}
 }
 
 // failedTogether is how long a node must be down until nobody listens there for sure. A

@@ -136,7 +136,7 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (admin.Nod
 	}
 	tick := time.NewTicker(waitInterval)
 	defer tick.Stop()
-	trouble, left, safe := "", -1, 0
+	trouble, told, left, safe := "", "", (*int)(nil), 0
 	for {
 		var n admin.Node
 		answer, err := s.Get(ctx, path, &n)
@@ -152,10 +152,15 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (admin.Nod
 		case !n.Drained:
 			return n, answer, fmt.Errorf("%s is drained no more: somebody has resumed it; `signpost history` says who", c.Node)
 		default:
-			if n.Used != left {
-				fmt.Fprintf(t.Err, "%s: %d left\n", clean(c.Node), n.Used)
+			left = nil
+			if n.Drain != nil { // else this director has only just heard of it
+				left = n.Drain.Left
 			}
-			trouble, left, safe = "", n.Used, safe+1
+			if now := leftText(left); now != told {
+				fmt.Fprintf(t.Err, "%s: %s\n", clean(c.Node), now)
+				told = now
+			}
+			trouble, safe = "", safe+1
 			if !n.SafeToTerminate {
 				safe = 0
 			}
@@ -165,20 +170,20 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (admin.Nod
 		}
 		select {
 		case <-ctx.Done():
-			return n, answer, c.late(left)
+			return n, answer, c.late(told != "", left)
 		case <-tick.C:
 		}
 	}
 }
 
-// late says why the waiting ended; left is how many listen there still, below 0 if
-// no director said.
-func (c *DrainCmd) late(left int) error {
+// late says why the waiting ended: whether a director answered, and how many listen
+// there still, nil if it does not know.
+func (c *DrainCmd) late(answered bool, left *int) error {
 	switch {
-	case left < 0:
+	case !answered:
 		return fmt.Errorf("no director said within %v how many listen at %s; it is drained all the same", c.Timeout, c.Node)
-	case left == 0:
+	case left == nil || *left == 0:
 		return fmt.Errorf("%s is not known to be empty after %v, perhaps because its server does not tell who listens; it stays drained", c.Node, c.Timeout)
 	}
-	return fmt.Errorf("%s still has %d listeners after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, left, c.Timeout, c.Node)
+	return fmt.Errorf("%s still has %d listeners after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, *left, c.Timeout, c.Node)
 }

@@ -142,7 +142,7 @@ func printNode(t *Terminal, n admin.Node) {
 	line("health", n.Health.String()+wrapped(": ", n.Detail)+wrapped(", says ", n.By))
 	line("listeners", fmt.Sprintf("%d, %d of them en route; target %s, limit %s", n.Used, n.EnRoute, orDash(n.Target), orDash(n.Limit)))
 	if n.Drain != nil {
-		line("drain", fmt.Sprintf("%d left%s; %s", n.Drain.Left, wrapped(", for ", t.ago(n.Drain.Since)),
+		line("drain", fmt.Sprintf("%s%s; %s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
 			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate]))
 	}
 	line("sends", fmt.Sprintf("%.1f Mbit/s; gets %.1f listeners a second; room %.2f, warm-up %.2f", n.Kbit/1000, n.SentPerS, n.Room, n.WarmUp))
@@ -151,6 +151,14 @@ func printNode(t *Terminal, n admin.Node) {
 	if n.Registered != nil {
 		line("agent", fmt.Sprintf("%s (token %s), silent for %d ms", n.Registered.Instance, cmp.Or(n.Registered.Token, "-"), n.Registered.SilentMS))
 	}
+}
+
+// leftText says how many listen still; nil: nobody counts them.
+func leftText(left *int) string {
+	if left == nil {
+		return "nobody counts who is left"
+	}
+	return fmt.Sprintf("%d left", *left)
 }
 
 // wrapped puts a word before text, if there is any.

@@ -147,13 +147,14 @@ func wording(n admin.Node) words {
 func (w words) Short() string { return strings.ReplaceAll(w.Shape, "_", " ") }
 
 func (w *words) drained(n *admin.Node) {
-	left := n.Used
-	if n.Drain != nil {
-		left, w.Since = n.Drain.Left, n.Drain.Since
-	}
-	w.Detail = count(left) + " still listen"
-	if n.SafeToTerminate {
+	w.Since = n.Drain.Since
+	switch {
+	case n.SafeToTerminate:
 		w.Detail = "safe to terminate"
+	case n.Drain.Left == nil:
+		w.Detail = "nobody counts who still listens"
+	default:
+		w.Detail = count(*n.Drain.Left) + " still listen"
 	}
 	if n.Override != nil {
 		w.Detail += ", " + said(n.Override)

@@ -12,9 +12,9 @@ export function wording(n) {
   if (o?.state === 'disabled') {
     Object.assign(w, { shape: 'disabled', word: 'disabled', since: o.at, detail: stamp(o) });
   } else if (n.drained) {
-    const left = n.drain?.left ?? n.used;
+    const left = n.drain?.left;
     w.since = n.drain?.since || n.since;
-    w.detail = [n.safe_to_terminate ? 'safe to terminate' : `${count(left)} still listen`, o ? stamp(o) : 'not by an operator'].join(', ');
+    w.detail = [n.safe_to_terminate ? 'safe to terminate' : left == null ? 'nobody counts who still listens' : `${count(left)} still listen`, o ? stamp(o) : 'not by an operator'].join(', ');
   } else if (n.state === 'fit') {
     if (n.full) Object.assign(w, { shape: 'full', word: 'refuses listeners' });
     else if (n.limit && n.used >= n.limit) Object.assign(w, { shape: 'at_limit', word: 'at its limit' });
