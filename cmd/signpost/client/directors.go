@@ -45,9 +45,9 @@ type Answer struct {
 	Revision string
 }
 
-// maxAnswerBytes bounds what is read of an answer: the explanation with 1,000
-// nodes is some 500 KB.
-const maxAnswerBytes = 8 << 20
+// maxAnswerBytes bounds what is read of an answer: the explanation with 1,000 nodes
+// is some 500 KB, and the list of nodes names each one's mounts.
+const maxAnswerBytes = 64 << 20
 
 // httpClient follows no redirect: a token goes to nobody but who it was meant for.
 var httpClient = &http.Client{
@@ -83,11 +83,22 @@ func (d *Directors) Ask(ctx context.Context, c Call) (Answer, error) {
 		err = fmt.Errorf("%s: %w", d.Current(), err)
 		d.at = (d.at + 1) % len(d.URLs)
 		if RefusalOf(err) != nil || ctx.Err() != nil || c.Once && !neverArrived(err) {
-			return Answer{}, err
+			return Answer{}, c.unsure(errs, err)
 		}
 		errs = append(errs, err)
 	}
-	return Answer{}, errors.Join(errs...)
+	return Answer{}, c.unsure(nil, errors.Join(errs...))
+}
+
+// unsure returns the error that a call ends with. If a director said, perhaps
+// before it, that it cannot do it now, it may have been done all the same: the
+// store's answer to that director may have been lost, and nothing else.
+func (c *Call) unsure(before []error, err error) error {
+	all := errors.Join(append(before, err)...)
+	if !c.Once || !errors.As(all, new(*awayError)) {
+		return err
+	}
+	return fmt.Errorf("%w\nthe change may have been made all the same: `signpost history` tells", all)
 }
 
 func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
@@ -109,10 +120,12 @@ func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
 		return Answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	switch {
 	case err != nil:
 		return Answer{}, err
+	case len(body) > maxAnswerBytes:
+		return Answer{}, fmt.Errorf("the answer is larger than the %d MB that are read of one", maxAnswerBytes>>20)
 	case resp.StatusCode < http.StatusMultipleChoices:
 		return Answer{body, resp.Header.Get("Signpost-Revision")}, nil
 	}
@@ -180,7 +193,8 @@ type awayError struct{ answer *Refusal }
 // Error returns the answer's detail.
 func (e *awayError) Error() string { return e.answer.Detail }
 
-// neverArrived says that a call failed before a director did anything about it.
+// neverArrived says that a call failed before a director did anything about it, or
+// that the director is not sure to have done it.
 func neverArrived(err error) bool {
 	var dial *net.OpError
 	var away *awayError

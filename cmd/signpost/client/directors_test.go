@@ -76,6 +76,39 @@ func TestWhoIsAskedNext(t *testing.T) {
 	}
 }
 
+// A director that cannot do it now may have done it all the same, which the next
+// one then refuses to do again.
+func TestDoneAllTheSame(t *testing.T) {
+	t.Parallel()
+	for _, once := range []bool{true, false} {
+		first, _ := answers(t, 503, `{"detail":"the store is away"}`)
+		second, _ := answers(t, 409, `{"detail":"there is one of that id"}`)
+		d := Directors{URLs: []string{first, second}, Token: "secret", Timeout: patience}
+		_, err := d.Ask(t.Context(), Call{Method: http.MethodPost, Path: "/x", Body: 1, IfMatch: "v1", Once: once})
+		if r := RefusalOf(err); r == nil || r.Status != 409 {
+			t.Fatalf("%v is no refusal", err)
+		}
+		for _, want := range []string{first + ": the store is away", "all the same", "signpost history"} {
+			if strings.Contains(err.Error(), want) != once {
+				t.Errorf("once: %t; %q: %v", once, want, err)
+			}
+		}
+	}
+}
+
+// What is cut is not taken for the whole.
+func TestAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]string{maxAnswerBytes: "", maxAnswerBytes + 1: "larger than the 64 MB"} {
+		url, _ := answers(t, 200, strings.Repeat(" ", size))
+		d := Directors{URLs: []string{url}, Token: "secret", Timeout: patience}
+		a, err := d.Ask(t.Context(), Call{Method: http.MethodGet, Path: "/x", Body: 1, IfMatch: "v1"})
+		if want == "" && (err != nil || len(a.Body) != size) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d bytes: %d, %v", size, len(a.Body), err)
+		}
+	}
+}
+
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // which accepts, and says nothing
