@@ -53,6 +53,7 @@ type plain struct {
 	place int      // in members[src]
 	conn  net.Conn // whatever stands for it elsewhere, to be closed with it
 	stray int
+	in    intake
 }
 
 // A task is what others want of a loop.
@@ -179,7 +180,11 @@ func (l *loop) listen(into []task) []task {
 func (l *loop) do(t task, now time.Duration) {
 	switch t.kind {
 	case taskMore:
-		l.each(t.src, func(s *plain) { l.write(s, now) })
+		l.each(t.src, func(s *plain) {
+			if l.look(s, now) {
+				l.write(s, now)
+			}
+		})
 	case taskJoin:
 		l.join(t.who, now)
 	case taskMove:
@@ -210,6 +215,7 @@ func (l *loop) join(s *plain, now time.Duration) {
 		l.byFD = append(l.byFD, nil)
 	}
 	l.byFD[s.fd] = s
+	s.in.looked = now
 	l.p.mu.Lock()
 	s.src = s.src.followed()
 	over := s.src.end
@@ -280,6 +286,17 @@ func (l *loop) read(s *plain) bool {
 	}
 }
 
+// look says whether a listener is still there: one that has taken nothing for
+// StallTimeout is cut.
+func (l *loop) look(s *plain, now time.Duration) bool {
+	stall := l.p.cfg.StallTimeout
+	if now-s.in.looked < min(pace/2, stall/8) || s.in.look(s.fd, now) < stall {
+		return true
+	}
+	l.leave(s, EndListenerStalled, true)
+	return false
+}
+
 // write gives a listener what it has not got yet, as far as it takes it.
 func (l *loop) write(s *plain, now time.Duration) {
 	for {
@@ -290,7 +307,7 @@ func (l *loop) write(s *plain, now time.Duration) {
 		n, err := writeAll(s.fd, pieces)
 		clear(pieces)
 		if n > 0 {
-			s.wrote(n, now)
+			s.wrote(n)
 		}
 		switch {
 		case err == nil, errors.Is(err, unix.EINTR):

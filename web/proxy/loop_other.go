@@ -2,10 +2,7 @@
 
 package proxy
 
-import (
-	"net"
-	"time"
-)
+import "net"
 
 // Loops are only for Linux: elsewhere each listener has goroutines of its own.
 type (
@@ -36,8 +33,10 @@ func newLoops(*Proxy) []*loop { return nil }
 
 func (*loop) post(task) {}
 
-func takeOver(net.Conn, time.Duration) int { return -1 }
+func takeOver(net.Conn) int { return -1 }
 
-// setUserTimeout has no counterpart: the write deadline alone cuts a stalled
-// listener, some seconds later, when the send buffer is full.
-func setUserTimeout(*net.TCPConn, time.Duration) {}
+// canAcknowledge is false: the write deadline alone cuts a stalled listener, some
+// seconds later, when the send buffer is full.
+const canAcknowledge = false
+
+func acknowledged(int) (bytes uint64, left bool) { return 0, false }

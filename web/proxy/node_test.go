@@ -207,6 +207,15 @@ func startFront(t testing.TB, cfg Config, req Request) *front {
 	return f
 }
 
+// start starts a front that listens on TLS or plain TCP.
+func (f *front) start(encrypted bool) {
+	if encrypted {
+		f.StartTLS()
+	} else {
+		f.Start()
+	}
+}
+
 func (f *front) serve(w http.ResponseWriter, r *http.Request, req Request) {
 	req.Metadata, req.UserAgent = r.Header.Get("Icy-MetaData") == "1", r.UserAgent()
 	err := f.proxy.Serve(w, r, req, func(res Result) { f.ended <- ended{res, nil} })

@@ -81,8 +81,10 @@ type Config struct {
 	// here. Another node is looked for much earlier, when half of the burst is
 	// used up. Default 15 s.
 	IdleTimeout time.Duration
-	// StallTimeout is how long a listener may take no audio before it is cut.
-	// It counts from when the network's buffers toward it are full. Default 15 s.
+	// StallTimeout is how long a listener may take no audio before it is cut. It
+	// counts from the last that it acknowledged, and takes up to 3 s more; over HTTP/2, and
+	// on other systems than Linux, it counts from when the network's buffers toward it are full.
+	// Default 15 s.
 	StallTimeout time.Duration
 
 	// Targets returns the nodes that may take over the listeners of one that has

@@ -21,8 +21,7 @@ import (
 // The connection is hijacked where that is possible, and Serve returns as soon as
 // the stream has begun. Over HTTP/2, and through a ResponseWriter that cannot be
 // hijacked, Serve writes and flushes it piece by piece, and returns at its end;
-// the status line and StallTimeout's socket options are then net/http's affair. It
-// panics with http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
+// the status line and the socket are then net/http's affair. It panics with http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
 //
 // r must not be a HEAD.
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done func(Result)) error {
@@ -84,13 +83,13 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 	s.cur = newCursor(at, head, metadata)
 	s.bytes = -int64(len(head))
 	if p.start.Do(func() { p.loops = newLoops(p) }); len(p.loops) > 0 {
-		if fd := takeOver(conn, p.cfg.StallTimeout); fd >= 0 {
+		if fd := takeOver(conn); fd >= 0 {
 			l := p.loops[int(p.turn.Add(1))%len(p.loops)]
 			l.post(task{kind: taskJoin, who: &plain{session: s, fd: fd, conn: conn}})
 			return
 		}
 	}
-	go s.carry(&hijacked{conn: conn, stall: p.cfg.StallTimeout, unwatched: make(chan struct{})}) //nolint:contextcheck // the request is over, the stream is not
+	go s.carry(&hijacked{p: p, conn: conn, unwatched: make(chan struct{})}) //nolint:contextcheck // the request is over, the stream is not
 }
 
 // choose returns the first source that plays, claimed; nil when there is none, or

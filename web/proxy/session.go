@@ -26,13 +26,12 @@ type session struct {
 	src  *source
 	done func(Result)
 
-	cur      cursor
-	bytes    int64         // written, without the answer's head
-	began    time.Duration // by the Proxy's clock, as the next two
-	progress time.Duration // when it last took something
-	skipped  time.Duration // when it last skipped
-	skips    int
-	grace    time.Duration // how old what it began with was
+	cur     cursor
+	bytes   int64         // written, without the answer's head
+	began   time.Duration // by the Proxy's clock
+	skipped time.Duration // when it last skipped, by the Proxy's clock
+	skips   int
+	grace   time.Duration // how old what it began with was
 
 	kbit   int
 	client netip.Addr
@@ -43,36 +42,25 @@ type session struct {
 func (s *source) join() (session, *chunk) {
 	now := s.p.now()
 	at := s.ring.begin(now)
-	return session{p: s.p, src: s, began: now, progress: now, grace: now - at.at}, at
+	return session{p: s.p, src: s, began: now, grace: now - at.at}, at
 }
 
 // wrote moves over n bytes that the network took.
-func (s *session) wrote(n int, now time.Duration) {
+func (s *session) wrote(n int) {
 	s.cur.advance(n)
 	before := max(0, s.bytes)
 	s.bytes += int64(n)
-	s.progress = now
 	s.src.mount.sent.Add(uint64(max(0, s.bytes) - before))
 	if s.src.paced() {
 		s.src.took(s.cur.audio)
 	}
 }
 
-// overdue looks after a listener that does not take what there is. It says why it
-// must be cut; empty: it need not.
+// overdue looks after a listener that takes less than there is: it skips to what is
+// new. overdue says why it must be cut; empty: it need not.
 func (s *session) overdue(now time.Duration) End {
 	due := s.cur.due()
-	if due == nil || s.src.paced() {
-		if due != nil && now-s.progress > s.p.cfg.StallTimeout {
-			return EndListenerStalled
-		}
-		return ""
-	}
-	age := now - due.at - s.grace
-	switch {
-	case now-s.progress > s.p.cfg.StallTimeout:
-		return EndListenerStalled
-	case age <= late:
+	if due == nil || s.src.paced() || now-due.at-s.grace <= late {
 		return ""
 	}
 	to := s.src.ring.latest()
@@ -108,8 +96,8 @@ func (s *session) finish(end End) {
 }
 
 // listenerEnd tells a listener who left from one who takes nothing more: the
-// write deadline passed, or the kernel gave up (ETIMEDOUT, by TCP_USER_TIMEOUT
-// or for want of an answer to keep-alives).
+// write deadline passed, or the kernel gave up (ETIMEDOUT, for want of an answer to
+// keep-alives).
 func listenerEnd(err error) End {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
 		return EndListenerStalled

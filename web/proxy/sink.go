@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -29,11 +31,13 @@ var staging = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 func (s *session) carry(h *hijacked) {
 	if tcp := tcpOf(h.conn); tcp != nil {
 		_ = tcp.SetWriteBuffer(sendBuffer)
-		setUserTimeout(tcp, s.p.cfg.StallTimeout)
+		if canAcknowledge {
+			h.raw, _ = tcp.SyscallConn()
+		}
 	}
 	ctx, cancel := context.WithCancelCause(s.p.cutoff)
 	defer cancel(nil)
-	h.watch(cancel)
+	h.watch(ctx, cancel)
 	interrupted := context.AfterFunc(ctx, h.interrupt)
 	end := s.play(ctx, h)
 	interrupted()
@@ -110,7 +114,7 @@ func (s *session) write(out sink) error {
 	if err := out.write(buf[:n]); err != nil {
 		return err
 	}
-	s.wrote(n, s.p.now())
+	s.wrote(n)
 	return nil
 }
 
@@ -133,29 +137,56 @@ func tcpOf(conn net.Conn) *net.TCPConn {
 
 // hijacked is a connection of our own.
 type hijacked struct {
+	p         *Proxy
 	conn      net.Conn
-	stall     time.Duration
-	unwatched chan struct{} // closed when watch's goroutine has ended
+	raw       syscall.RawConn // its socket, which tells what the listener takes; nil: the write deadline must do
+	unwatched chan struct{}   // closed when watch's goroutine has ended
 }
 
 // watch reads the connection: a listener says nothing more, so that whatever
-// ends the reading is its end. Stray bytes are dropped.
-func (l *hijacked) watch(cancel context.CancelCauseFunc) {
+// ends the reading is its end. Stray bytes are dropped. In between it looks whether
+// the listener takes anything.
+func (l *hijacked) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	go func() {
 		defer close(l.unwatched)
-		var stray [64]byte
-		for {
-			if _, err := l.conn.Read(stray[:]); err != nil {
-				cancel(listenerEnd(err))
-				return
-			}
-		}
+		cancel(l.leaves(ctx))
 	}()
 }
 
+// leaves returns why the listener is gone, or must be.
+func (l *hijacked) leaves(ctx context.Context) End {
+	var stray [64]byte
+	in := intake{looked: l.p.now()}
+	for ctx.Err() == nil {
+		if l.raw != nil {
+			if l.stalled(&in) {
+				return EndListenerStalled
+			}
+			_ = l.conn.SetReadDeadline(time.Now().Add(in.pause(l.p.cfg.StallTimeout)))
+		}
+		_, err := l.conn.Read(stray[:])
+		if l.raw != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue // it is time to look
+		}
+		if err != nil {
+			return listenerEnd(err)
+		}
+	}
+	return EndListenerLeft // somebody else has said otherwise
+}
+
+// stalled says whether the listener has taken nothing for too long.
+func (l *hijacked) stalled(in *intake) bool {
+	var idle time.Duration
+	_ = l.raw.Control(func(fd uintptr) { idle = in.look(int(fd), l.p.now()) })
+	return idle >= l.p.cfg.StallTimeout
+}
+
 func (l *hijacked) write(p []byte) error {
-	if err := l.conn.SetWriteDeadline(time.Now().Add(l.stall)); err != nil {
-		return err
+	if l.raw == nil {
+		if err := l.conn.SetWriteDeadline(time.Now().Add(l.p.cfg.StallTimeout)); err != nil {
+			return err
+		}
 	}
 	_, err := l.conn.Write(p)
 	return err

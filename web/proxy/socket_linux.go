@@ -2,17 +2,15 @@ package proxy
 
 import (
 	"net"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // takeOver makes a connection a loop's own, if it is plain TCP; -1: it is not.
-func takeOver(conn net.Conn, stall time.Duration) int {
+func takeOver(conn net.Conn) int {
 	fd := descriptor(conn)
 	if fd >= 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(stall.Milliseconds()))
 	}
 	return fd
 }
@@ -61,15 +59,19 @@ func detach(conn *net.TCPConn) int {
 	return fd
 }
 
-// setUserTimeout makes the kernel give up a connection whose peer has taken or
-// acknowledged nothing for d. A write deadline alone cuts a stalled listener
-// only when the send buffer is full as well, and none at all while the node is silent.
-func setUserTimeout(conn *net.TCPConn, d time.Duration) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return
+// canAcknowledge says whether acknowledged works.
+const canAcknowledge = true
+
+// acknowledged returns how many bytes the peer of a TCP socket has acknowledged in
+// all, and whether some are left for which it has not. If none are, or the socket is
+// broken, the number is not asked for.
+func acknowledged(fd int) (bytes uint64, left bool) {
+	if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err != nil || n == 0 {
+		return 0, false
 	}
-	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
-	})
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, false
+	}
+	return info.Bytes_acked, true
 }
