@@ -55,7 +55,7 @@ func TestAThousandNodes(t *testing.T) {
 	for i := range 3 {
 		handle := open(t, redisstore.Config{URL: server.URL()})
 		s, err := store.NewSyncer(store.SyncerConfig{
-			Store: handle, Config: config, Prober: newProbers(), Director: fmt.Sprint("director-", i), Log: slog.New(slog.DiscardHandler),
+			Store: handle, Config: config, Prober: newProbers(), Director: fmt.Sprint("director-", i), Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ func syncer(t *testing.T, url string, tick time.Duration) *store.Syncer {
 	p := idle{make(chan struct{})}
 	close(p.first)
 	s, err := store.NewSyncer(store.SyncerConfig{
-		Store: open(t, redisstore.Config{URL: url}), Prober: p, Tick: tick, Log: slog.New(slog.DiscardHandler),
+		Store: open(t, redisstore.Config{URL: url}), Prober: p, Tick: tick, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		Config: director.Config{Nodes: []director.Node{{ID: "n1", URLs: []string{"http://127.0.0.1:1"}}, {ID: "n2", URLs: []string{"http://127.0.0.2:1"}}}},
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Confi
 	if err != nil {
 		t.Fatal(err)
 	}
-	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

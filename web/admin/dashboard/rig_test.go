@@ -48,7 +48,7 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 	first := make(chan struct{})
 	close(first)
 	syncer, err := store.NewSyncer(store.SyncerConfig{
-		Store: kept, Config: config, Prober: prober{first, reports}, Director: "director-a", Tick: 250 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		Store: kept, Config: config, Prober: prober{first, reports}, Director: "director-a", Tick: 250 * time.Millisecond, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
