@@ -36,9 +36,10 @@ type Registration struct {
 	Drained time.Time `json:"drained,omitzero"` // since when it takes no new listeners; zero: it takes them
 	// Returned is when it was heard again after it had been down for its silence; zero: it never was.
 	Returned time.Time `json:"returned,omitzero"`
-	// Gone says that it has deregistered. It is kept for a while, so that older
-	// news of it, on its way through other directors, does not bring it back.
-	Gone bool `json:"gone,omitempty"`
+	// Gone is when it was deregistered, or its agent was last told so; zero: it was
+	// not. That is remembered for a while, so that neither the agent nor older news of
+	// it, on its way through other directors, brings it back.
+	Gone time.Time `json:"gone_at,omitzero"`
 
 	Report director.Report `json:"report"` // the last one
 }
@@ -46,7 +47,7 @@ type Registration struct {
 const (
 	// MaxRegistered bounds how many registered nodes a director knows of.
 	MaxRegistered = 2000
-	// goneLife is how long a node that has deregistered is remembered as gone.
+	// goneLife is how long a node is remembered as gone.
 	goneLife = ReportLife
 
 	defaultDownAfter   = 5 * time.Second
@@ -88,10 +89,21 @@ func (r *Registration) node() director.Node {
 	}
 }
 
+func (r *Registration) gone() bool { return !r.Gone.IsZero() }
+
+// notAfter takes no time of ours for later than it is by the store's clock.
+func (r *Registration) notAfter(now time.Time) {
+	for _, t := range []*time.Time{&r.Seen, &r.Gone} {
+		if t.After(now) {
+			*t = now
+		}
+	}
+}
+
 // shift moves what was said by a clock that was d behind the store's.
 func (r *Registration) shift(d time.Duration) {
 	for _, t := range []*time.Time{
-		&r.Since, &r.Seen, &r.Drained, &r.Returned, &r.Report.Taken, &r.Report.Since, &r.Report.Returned,
+		&r.Since, &r.Seen, &r.Drained, &r.Returned, &r.Gone, &r.Report.Taken, &r.Report.Since, &r.Report.Returned,
 	} {
 		if !t.IsZero() {
 			*t = t.Add(d).UTC().Round(0)
@@ -126,9 +138,9 @@ func (s *Syncer) Register(r Registration) (Registration, error) {
 // is an operator, who may drain any. Errors are as with [Syncer.Register].
 func (s *Syncer) Drain(id director.NodeID, instance string) (Registration, error) {
 	was := false
-	r, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration) {
+	r, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration, now time.Time) {
 		if was = !r.Drained.IsZero(); !was {
-			r.Drained = r.Seen
+			r.Drained = now
 		}
 	})
 	if err == nil && !was {
@@ -142,7 +154,7 @@ func (s *Syncer) Drain(id director.NodeID, instance string) (Registration, error
 // operators made of it. instance is who asks; empty is an operator, who may take
 // out any. Errors are as with [Syncer.Register].
 func (s *Syncer) Deregister(id director.NodeID, instance string) error {
-	_, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration) { r.Gone = true })
+	_, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration, now time.Time) { r.Gone = now })
 	if err == nil {
 		s.mu.Lock()
 		s.left[id] = s.cfg.Now()

@@ -53,7 +53,7 @@ func (g *registry) admit(d declared, r *Registration) error {
 	}
 	g.mu.Lock()
 	h := g.held[r.Node]
-	good := h != nil && h.checked == d.edit && !h.Gone && sameNode(&h.Registration, r)
+	good := h != nil && h.checked == d.edit && !h.gone() && sameNode(&h.Registration, r)
 	g.mu.Unlock()
 	if good {
 		return nil
@@ -100,18 +100,21 @@ func (g *registry) register(now time.Time, r Registration, checked int) (got Reg
 	switch {
 	case h != nil && h.Instance != r.Instance && g.alive(h, now):
 		return Registration{}, false, g.heldBy(h)
-	case h != nil && h.Instance == r.Instance && h.Gone:
-		return Registration{}, false, fmt.Errorf("%w: this agent has deregistered %s; restart it to register the node again", ErrNotRegistered, r.Node)
+	case h != nil && h.Instance == r.Instance && h.gone():
+		told := *h
+		told.Gone, told.mine = g.storeTime(now), true
+		g.put(&told)
+		return Registration{}, false, fmt.Errorf("%w: %s was taken out; restart its agent to register it again", ErrNotRegistered, r.Node)
 	case h == nil && len(g.held) >= MaxRegistered:
 		return Registration{}, false, fmt.Errorf("%w: %d are the most", ErrTooMany, MaxRegistered)
 	}
 	seen := g.storeTime(now)
 	wantsDrain := !r.Drained.IsZero()
 	r.Report.Node, r.Report.By = r.Node, "agent "+r.Instance
-	r.Drained, r.Returned, r.Gone = time.Time{}, time.Time{}, false
+	r.Drained, r.Returned, r.Gone = time.Time{}, time.Time{}, time.Time{}
 	r.shift(g.offset) // of the report
 	r.Since, r.Seen, r.By = seen, seen, g.self
-	if h != nil && !h.Gone {
+	if h != nil && !h.gone() {
 		r.Returned = h.Returned
 		if g.silent(h, now) {
 			r.Returned = seen
@@ -123,18 +126,18 @@ func (g *registry) register(now time.Time, r Registration, checked int) (got Reg
 	if wantsDrain && r.Drained.IsZero() {
 		r.Drained = seen
 	}
-	fresh = h == nil || h.Gone || h.Instance != r.Instance || r.Returned != h.Returned
+	fresh = h == nil || h.gone() || h.Instance != r.Instance || r.Returned != h.Returned
 	g.put(&held{Registration: r, heard: now, mine: true, checked: checked})
 	return r, fresh, nil
 }
 
 // change changes a node for its agent, or for an operator.
-func (g *registry) change(now time.Time, id director.NodeID, instance string, change func(*Registration)) (Registration, error) {
+func (g *registry) change(now time.Time, id director.NodeID, instance string, change func(*Registration, time.Time)) (Registration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.held[id]
 	switch {
-	case h == nil || h.Gone:
+	case h == nil || h.gone():
 		return Registration{}, fmt.Errorf("%w: %s", ErrNotRegistered, id)
 	case instance != "" && instance != h.Instance:
 		return Registration{}, g.heldBy(h)
@@ -144,7 +147,7 @@ func (g *registry) change(now time.Time, id director.NodeID, instance string, ch
 	if instance != "" { // an operator's word is not the agent's
 		next.Seen, next.heard, next.By = g.storeTime(now), now, g.self
 	}
-	change(&next.Registration)
+	change(&next.Registration, g.storeTime(now))
 	g.put(&next)
 	return next.Registration, nil
 }
@@ -155,7 +158,7 @@ func (g *registry) heldBy(h *held) *HeldError {
 
 // put is every change of what is held. g.mu is held.
 func (g *registry) put(h *held) {
-	if was := g.held[h.Node]; was == nil || was.Gone != h.Gone || !reflect.DeepEqual(was.node(), h.node()) {
+	if was := g.held[h.Node]; was == nil || was.gone() != h.gone() || !reflect.DeepEqual(was.node(), h.node()) {
 		g.edit++
 	}
 	g.held[h.Node] = h
@@ -163,7 +166,7 @@ func (g *registry) put(h *held) {
 
 // alive says whether an agent holds its node's id.
 func (g *registry) alive(h *held, now time.Time) bool {
-	return !h.Gone && now.Sub(h.heard) <= g.downAfter
+	return !h.gone() && now.Sub(h.heard) <= g.downAfter
 }
 
 // silent says whether an agent is known to have said nothing for too long. It is
@@ -211,16 +214,12 @@ func (g *registry) adopt(now time.Time, p Picture) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, h := range g.held {
-		if h.Seen.After(p.Now) { // the store's clock was set back
-			h.Seen = p.Now
-		}
+		h.notAfter(p.Now) // the store's clock was set back
 	}
 	there := make(map[director.NodeID]bool, len(p.Registrations))
 	for _, r := range p.Registrations {
 		there[r.Node] = true
-		if r.Seen.After(p.Now) {
-			r.Seen = p.Now
-		}
+		r.notAfter(p.Now)
 		h := &held{Registration: r, heard: now.Add(-p.Now.Sub(r.Seen))}
 		have := g.held[r.Node]
 		switch {
@@ -258,7 +257,7 @@ func (g *registry) merge(have, came *held, now time.Time) *held {
 		out = *came
 	}
 	out.Since = earliest(have.Since, came.Since) // directors that both hear it differ by a moment
-	out.Gone = have.Gone || came.Gone
+	out.Gone = latest(have.Gone, came.Gone)
 	out.Drained = earliest(have.Drained, came.Drained)
 	// Our own offer comes back, too; only with what is newer, somebody else offers as much.
 	out.mine = have.mine && !(newer && reflect.DeepEqual(out.Registration, came.Registration))
@@ -288,11 +287,10 @@ func earliest(a, b time.Time) time.Time {
 
 // past says whether a registration is to be forgotten.
 func (g *registry) past(h *held, now time.Time) bool {
-	life := g.forgetAfter
-	if h.Gone {
-		life = min(life, goneLife)
+	if h.gone() {
+		return g.storeTime(now).Sub(h.Gone) > min(g.forgetAfter, goneLife)
 	}
-	return now.Sub(h.heard) > life
+	return now.Sub(h.heard) > g.forgetAfter
 }
 
 // forget drops what has been silent for too long, and returns the ids of what was
@@ -302,9 +300,9 @@ func (g *registry) forget(now time.Time, reached func(director.NodeID) bool) (id
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for id, h := range g.held {
-		if g.past(h, now) && (h.Gone || g.silent(h, now) || !reached(id)) {
+		if g.past(h, now) && (h.gone() || g.silent(h, now) || !reached(id)) {
 			delete(g.held, id)
-			if !h.Gone {
+			if !h.gone() {
 				g.edit++
 				ids = append(ids, id)
 			}
@@ -320,7 +318,7 @@ func (g *registry) nodes() (nodes []director.Node, edit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(g.held)) {
-		if h := g.held[id]; !h.Gone {
+		if h := g.held[id]; !h.gone() {
 			nodes = append(nodes, h.node())
 		}
 	}
@@ -332,7 +330,7 @@ func (g *registry) knows(id director.NodeID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.held[id]
-	return h != nil && !h.Gone
+	return h != nil && !h.gone()
 }
 
 // report returns the newest report of a registered node, by the store's clock: the
@@ -343,7 +341,7 @@ func (g *registry) report(id director.NodeID, now time.Time) (r director.Report,
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.held[id]
-	if h == nil || h.Gone {
+	if h == nil || h.gone() {
 		return director.Report{}, "", false
 	}
 	r, word = h.Report, "its agent says that it is well"
@@ -396,7 +394,7 @@ func (g *registry) list(now time.Time) []Heard {
 	defer g.mu.Unlock()
 	var all []Heard
 	for _, id := range slices.Sorted(maps.Keys(g.held)) {
-		if h := g.held[id]; !h.Gone {
+		if h := g.held[id]; !h.gone() {
 			all = append(all, Heard{h.Registration, max(0, now.Sub(h.heard))})
 		}
 	}

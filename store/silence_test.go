@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,6 +137,60 @@ func TestUnheardNodeThatWasDown(t *testing.T) {
 		pass(5 * time.Second)
 		if n, _ := b.node("edge-1"); n.State != director.Fit || n.WarmUp >= 1 {
 			t.Errorf("later: %v, warm-up %v", n.State, n.WarmUp)
+		}
+	})
+}
+
+// A node that an operator takes out stays out while its agent goes on, and comes back
+// with the next.
+func TestANodeThatIsTakenOutStaysOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := two(t, store.SyncerConfig{})
+		register(t, a, edge("edge-1", "i1", 7))
+		pass(3 * tick)
+		if err := b.Deregister("edge-1", ""); err != nil {
+			t.Fatal(err)
+		}
+		pass(3 * tick)
+		for range 150 {
+			if _, err := a.Register(edge("edge-1", "i1", 7)); !errors.Is(err, store.ErrNotRegistered) {
+				t.Fatalf("its agent goes on: %v", err)
+			}
+			pass(time.Second)
+			if got := isAt("edge-1", a, b); got != "absent" {
+				t.Fatalf("its agent goes on: %s", got)
+			}
+		}
+		register(t, a, edge("edge-1", "i2", 7))
+		pass(3 * tick)
+		if got := isAt("edge-1", a, b); got != "fit" {
+			t.Errorf("the next agent: %s", got)
+		}
+	})
+}
+
+// A node whose agent has long been silent can be taken out as well.
+func TestASilentNodeIsTakenOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := two(t, store.SyncerConfig{ForgetAfter: 10 * time.Minute})
+		register(t, a, edge("edge-1", "i1", 7))
+		pass(2 * time.Minute)
+		if got := isAt("edge-1", a, b); got != "down" {
+			t.Errorf("before: %s", got)
+		}
+		if err := b.Deregister("edge-1", ""); err != nil {
+			t.Fatal(err)
+		}
+		for range 90 {
+			pass(time.Second)
+			if got := isAt("edge-1", a, b); got != "absent" {
+				t.Fatalf("taken out: %s", got)
+			}
+		}
+		if len(a.Registrations())+len(b.Registrations()) != 0 {
+			t.Error("it is known still")
 		}
 	})
 }

@@ -67,11 +67,7 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 		a.log.Info("stopped; the node was not registered")
 		return
 	}
-	if a.kept != nil {
-		if err := a.kept.clear(); err != nil {
-			a.log.Error("the instance file cannot be emptied: remove it, or the next agent cannot register for a while", "err", err)
-		}
-	}
+	a.part()
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	a.log.Info("draining: no new listeners; a second signal ends this at once", "timeout", timeout)
@@ -129,7 +125,12 @@ func (a *agent) note(ctx context.Context, heard int, errs []error) {
 	switch {
 	case heard > 0:
 		a.registered = true
-	case slices.ContainsFunc(errs, nothingHeld):
+	case slices.ContainsFunc(errs, takenOut):
+		if was {
+			a.part()
+		}
+		a.registered = false
+	case slices.ContainsFunc(errs, heldByAnother):
 		a.registered = false
 	}
 	trouble := ""
@@ -152,9 +153,23 @@ func (a *agent) note(ctx context.Context, heard int, errs []error) {
 	a.trouble = trouble
 }
 
-// nothingHeld says that a director refuses us for good: another agent holds the id,
-// or the node was taken out.
-func nothingHeld(err error) bool {
+// part makes the next agent another one than this, which is not to come back.
+func (a *agent) part() {
+	if a.kept == nil {
+		return
+	}
+	if err := a.kept.clear(); err != nil {
+		a.log.Error("the instance file cannot be emptied: remove it, or the next agent cannot register", "err", err)
+	}
+}
+
+// takenOut says that a director refuses this agent for good, for its node is out.
+func takenOut(err error) bool {
 	p := client.RefusalOf(err)
-	return p != nil && (p.HeldBy != nil || p.Status == http.StatusNotFound)
+	return p != nil && p.Status == http.StatusNotFound
+}
+
+func heldByAnother(err error) bool {
+	p := client.RefusalOf(err)
+	return p != nil && p.HeldBy != nil
 }

@@ -201,6 +201,39 @@ func TestAgentLeavesWhenItsTimeIsUp(t *testing.T) {
 	}
 }
 
+// A node that an operator took out has nothing to drain, and the next agent is
+// another instance.
+func TestAgentWhoseNodeWasTakenOut(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]int{"it was told so": 2, "it learns so": 1} {
+		d := newFakeDirector(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			if n == 1 {
+				sees(admin.Node{ID: "edge-1", Used: 9})(n, w, r)
+				return
+			}
+			refuses(admin.Problem{Status: 404, Detail: "edge-1 was taken out"})(n, w, r)
+		})
+		file := filepath.Join(t.TempDir(), "instance")
+		kept, _, _, err := openInstance(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		a := newAgent(&log, d.URL)
+		a.kept = kept
+		for range before {
+			a.report(t.Context(), false)
+		}
+		a.leave(t.Context(), 10*patience)
+		if asked, _ := d.questions(); strings.Contains(strings.Join(asked, " "), "DELETE") || !strings.Contains(log.String(), "msg=\"stopped") {
+			t.Errorf("%s: asked %v\n%s", name, asked, &log)
+		}
+		if text, err := os.ReadFile(file); err != nil || len(text) > 0 {
+			t.Errorf("%s: %q is left for the next (%v)", name, text, err)
+		}
+	}
+}
+
 // Whoever never registered, or whose id another agent has taken, takes nobody out.
 func TestAgentThatHoldsNothingLeavesAtOnce(t *testing.T) {
 	t.Parallel()

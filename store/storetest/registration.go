@@ -35,7 +35,7 @@ func testRegistrations(t *testing.T, b *backend) {
 	first, second := b.open(t), b.open(t)
 	x, y := offer("x"), offer("y")
 	gone := registration("n3", "three", 9)
-	gone.Gone = true
+	gone.Gone = day
 	x.Registrations = []store.Registration{registration("n1", "one", 1), registration("n2", "two", 5), gone}
 	y.Registrations = []store.Registration{registration("n1", "one", 2), registration("n2", "another", 4)}
 	look := func(why string, p store.Picture, want ...store.Registration) {
