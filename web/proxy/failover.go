@@ -168,7 +168,7 @@ func (s *source) over(end End) {
 func (s *source) handOver(to *source, k *seeking) bool {
 	p := s.p
 	defer p.release(to) // the claim of the search
-	gap := max(0, p.now()-s.parser.last())
+	gap := max(0, s.parser.quiet(p.now()))
 	f := Failover{Time: time.Now(), From: s.node, Cause: k.cause, Gap: gap, GapMs: gap.Milliseconds()}
 	p.mu.Lock()
 	to = to.followed()

@@ -73,7 +73,7 @@ func (l *lookout) tick() {
 // the source is over because it has been for too long.
 func (l *lookout) quiet() bool {
 	now := l.p.now()
-	left := l.p.cfg.IdleTimeout - (now - l.parser.last())
+	left := l.p.cfg.IdleTimeout - l.parser.quiet(now)
 	switch slack := l.parser.slack(now); {
 	case slack > 0: // it has played meanwhile
 		l.silent.Reset(slack)

@@ -44,6 +44,7 @@ type parser struct {
 	// trickles falls behind, and one whose clock is slow does not.
 	until atomic.Int64
 	heard atomic.Int64 // when the last audio came
+	held  atomic.Int64 // since when the node is kept waiting; 0: it is read
 	now   time.Duration
 }
 
@@ -108,11 +109,33 @@ func (p *parser) title(content []byte) {
 
 // slack is how long the node may still be silent. Safe for concurrent use.
 func (p *parser) slack(now time.Duration) time.Duration {
-	return time.Duration(p.until.Load()) - now
+	return time.Duration(p.until.Load()) - p.listening(now)
 }
 
-// last is when the last audio came. Safe for concurrent use.
-func (p *parser) last() time.Duration { return time.Duration(p.heard.Load()) }
+// quiet is how long no audio has come. Safe for concurrent use.
+func (p *parser) quiet(now time.Duration) time.Duration {
+	return p.listening(now) - time.Duration(p.heard.Load())
+}
+
+// listening is when the node was last listened to: now, if it is not kept waiting.
+func (p *parser) listening(now time.Duration) time.Duration {
+	if held := time.Duration(p.held.Load()); held > 0 {
+		return held
+	}
+	return now
+}
+
+// hold keeps the node waiting while wait runs. That it sends nothing meanwhile is no
+// silence of its own.
+func (p *parser) hold(wait func()) {
+	since := p.s.p.now()
+	p.held.Store(int64(since))
+	wait()
+	waited := int64(p.s.p.now() - since)
+	p.until.Add(waited)
+	p.heard.Add(waited)
+	p.held.Store(0)
+}
 
 // read takes what the node sends until it fails.
 func (s *source) read(up *upstream) error {
@@ -134,9 +157,9 @@ func (s *source) read(up *upstream) error {
 				s.publish()
 			}
 			if p.codec == audio.Opaque && p.first > 0 {
-				s.awaitSpace()
+				p.hold(s.awaitSpace)
 			} else if ahead := p.took - (now - p.first); ahead > maxAhead {
-				s.rest(ahead - maxAhead)
+				p.hold(func() { s.rest(ahead - maxAhead) })
 			}
 		}
 		if err != nil {
@@ -150,7 +173,6 @@ func (s *source) read(up *upstream) error {
 
 // rest lets a node wait that sends faster than anybody listens.
 func (s *source) rest(d time.Duration) {
-	s.parser.until.Add(int64(d)) // it is not the node that is silent
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -105,6 +105,26 @@ func TestStallWhileTheNodeIsSilent(t *testing.T) {
 	}
 }
 
+// TestPause has a listener of a format that the node must wait with. It pauses for
+// longer than a node may be silent, and the node is not blamed for that.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.IdleTimeout, cfg.StallTimeout = 2*time.Second, time.Hour
+	cfg.Evidence = func(f Failure) { t.Errorf("evidence %+v", f) }
+	f := startFront(t, cfg, Request{Upstreams: upstreams(startNode(t, floodsUnknown))})
+	conn := f.listen(t, getRequest)
+	_ = conn.SetDeadline(time.Time{})
+	select {
+	case res := <-f.ended:
+		t.Fatalf("result %+v", res)
+	case <-time.After(3 * cfg.IdleTimeout):
+	}
+	if _, err := io.CopyN(io.Discard, conn, 16<<20); err != nil { // more than lay in buffers
+		t.Fatal(err)
+	}
+}
+
 // TestDrainDoesNotWaitForAStall ends a stream whose listener takes nothing, with a
 // write to it on the way.
 func TestDrainDoesNotWaitForAStall(t *testing.T) {
