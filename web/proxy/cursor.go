@@ -1,5 +1,10 @@
 package proxy
 
+import (
+	"bytes"
+	"slices"
+)
+
 // zeroBlock says that the title is still the same.
 var zeroBlock = []byte{0}
 
@@ -148,16 +153,19 @@ func (c *cursor) due() *chunk {
 	return c.at
 }
 
-// skip goes on with another chunk once the frame is over that has begun. What
-// lies between can be freed.
+// skip goes on with another chunk once the frame is over that has begun, and with the
+// header pages of the other if they are new. What lies between can be freed.
 func (c *cursor) skip(to *chunk) {
-	if len(c.lead) == 0 {
+	if len(c.lead) == 0 && c.off > 0 {
 		for _, end := range c.at.ends {
 			if int(end) >= c.off {
 				c.lead = c.at.data[c.off:end]
 				break
 			}
 		}
+	}
+	if !bytes.Equal(c.at.header, to.header) {
+		c.lead = slices.Concat(c.lead, to.header)
 	}
 	c.goTo(to)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +141,42 @@ func TestSlow(t *testing.T) {
 	fill(r, second, second+1)
 	if end := s.overdue(s.skipped + forgiven + time.Duration(second)*time.Second); end != "" {
 		t.Errorf("after a long time: %s", end)
+	}
+}
+
+// TestSkipIntoAnotherLink has a listener of a chained Ogg stream skip, who gets the
+// header pages of the link in which it ends up, if that is another one.
+func TestSkipIntoAnotherLink(t *testing.T) {
+	t.Parallel()
+	ogg := audio.Params{Codec: audio.Ogg}
+	for name, c := range map[string]struct {
+		pages []string // header pages are in capitals
+		taken int
+		want  string
+	}{
+		"same link":             {[]string{"HEAD", "first", "second", "third"}, 6, "rst" + "third"},
+		"another link":          {[]string{"HEAD", "first", "TITLES", "second", "third"}, 6, "rst" + "TITLES" + "third"},
+		"between the pages":     {[]string{"HEAD", "first", "TITLES", "second", "third"}, 9, "TITLES" + "third"},
+		"the header is not all": {[]string{"HEAD", "TITLES", "first", "second"}, 0, "HEADTITLES" + "second"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRing(0, 128, 1)
+			for _, page := range c.pages {
+				header := page == strings.ToUpper(page)
+				r.add(audio.Unit{Data: []byte(page), Params: ogg, Header: header, Start: !header}, 1)
+				if !header {
+					r.publish(1)
+				}
+			}
+			cur := newCursor(r.begin(1), nil, false)
+			cur.advance(c.taken)
+			_ = cur.due()
+			cur.skip(r.latest())
+			if got := string(bytes.Join(cur.gather(make([][]byte, 0, maxMore)), nil)); got != c.want {
+				t.Errorf("after %d bytes it got %q, want %q", c.taken, got, c.want)
+			}
+		})
 	}
 }
 
