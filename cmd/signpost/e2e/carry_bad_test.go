@@ -35,7 +35,7 @@ func TestInlineNodeDoesNotPlay(t *testing.T) {
 		"a metaint that lies":          {ok + mpeg + "icy-metaint: 1000\r\n\r\n" + string(noise), "metadata", "no metadata where"},
 		"gzip":                         {ok + mpeg + "Content-Encoding: gzip\r\n\r\n\x1f\x8b", "not_audio", "gzip"},
 		"a redirect to itself":         {"HTTP/1.0 302 Found\r\nLocation: {self}\r\n\r\n", "redirect", "itself"},
-		"a redirect to another fleet":  {"HTTP/1.0 302 Found\r\nLocation: http://radio.invalid/live.mp3\r\n\r\n", "redirect", "none of the nodes"},
+		"a redirect to another fleet":  {"HTTP/1.0 302 Found\r\nLocation: http://radio.invalid/live.mp3\r\n\r\n", "redirect", "no node of the fleet"},
 		"random bytes":                 {ok + mpeg + "\r\n" + string(noise), "not_audio", "64 KB without a frame"},
 		"random bytes, and no head":    {string(noise), "header", ""},
 		"frames of bitrate 0 (free)":   {ok + mpeg + "\r\n" + strings.Repeat("\xff\xfb\x00\x64"+strings.Repeat("\x00", 413), 200), "not_audio", "64 KB without a frame"},
