@@ -38,6 +38,7 @@ type agentCmd struct {
 	MaxNewPerS int    `name:"max-new-per-s" help:"How many listeners it can be given in one second."`
 
 	Interval     time.Duration `default:"1s" help:"From one report to the next."`
+	Sample       time.Duration `default:"1m" help:"How often each mount is listened to for four seconds, where only that tells whether anything comes in: with --credentials-file, Icecast tells it by itself. 0: never."`
 	InstanceFile string        `env:"SIGNPOST_INSTANCE_FILE" placeholder:"FILE" help:"A file by which an agent that ends on SIGUSR1, or dies, leaves the registration to the next, which goes on with it at once."`
 	DrainTimeout time.Duration `default:"5m" help:"How long listeners may take to leave after SIGTERM, before the node is deregistered all the same."`
 	logFlags
@@ -83,8 +84,8 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	if !slices.Contains(probe.Kinds(), c.Kind) {
 		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
 	}
-	if c.Interval <= 0 || c.DrainTimeout < 0 {
-		return nil, errors.New("--interval must be above 0, and --drain-timeout 0 or more")
+	if c.Interval <= 0 || c.Sample < 0 || c.DrainTimeout < 0 {
+		return nil, errors.New("--interval must be above 0, and --sample and --drain-timeout 0 or more")
 	}
 	token := ""
 	if c.TokenFile != "" {
@@ -110,7 +111,7 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 		return nil, fmt.Errorf("--credentials-file: %w", err)
 	}
 	prober := probe.New(probe.Config{
-		Interval: c.Interval, Timeout: max(c.Interval, time.Second), Recheck: c.Interval / 2, Log: log,
+		Interval: c.Interval, Timeout: max(c.Interval, time.Second), Recheck: c.Interval / 2, Sample: c.Sample, Log: log,
 		Kind:        func(director.NodeID) string { return c.Kind },
 		Credentials: func(director.NodeID) (string, string, bool) { return user, password, given },
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -199,6 +200,42 @@ func TestAgentLeavesWhenItsTimeIsUp(t *testing.T) {
 	if last := asked[len(asked)-1]; !strings.HasPrefix(last, "DELETE ") || !strings.Contains(log.String(), "listeners on it") {
 		t.Errorf("last asked %q, log:\n%s", last, &log)
 	}
+}
+
+// Where the server does not tell how much comes in, the agent listens whether a source hangs.
+func TestAgentListens(t *testing.T) {
+	t.Parallel()
+	listened := make(chan struct{})
+	once := sync.OnceFunc(func() { close(listened) })
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/live.mp3" {
+			once()
+			return
+		}
+		_, _ = io.WriteString(w, `{"icestats":{"server_id":"Icecast 2.4.4","source":{"listenurl":"http://127.0.0.1/live.mp3","listeners":1,"stream_start":"now"}}}`)
+	}))
+	t.Cleanup(server.Close)
+	c := agentCmd{
+		Director: []string{nowhere(t)}, ID: "edge-1", URL: []string{server.URL}, Status: server.URL, Kind: "icecast",
+		Interval: 10 * time.Millisecond, Sample: 10 * time.Millisecond,
+	}
+	a, err := c.agent(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = a.prober.Run(ctx) // it ends with its context
+	}()
+	select {
+	case <-listened:
+	case <-time.After(patience):
+		t.Errorf("nobody listened; reports: %+v", a.prober.Reports())
+	}
+	end()
+	<-ended
 }
 
 // A node that an operator took out has nothing to drain, and the next agent is
