@@ -40,7 +40,7 @@ func TestStoreUnwell(t *testing.T) {
 				}
 				d.View().Live.Count(0)
 				d.prober.report("n1", 7)
-				pass(2 * tick)
+				pass(twoTicks)
 				if n := d.View().Node(0); n.EnRoute != 1 || n.Report.Listeners != 7 {
 					t.Errorf("own count and report are not in the snapshot: %+v", n)
 				}
@@ -54,11 +54,11 @@ func TestStoreUnwell(t *testing.T) {
 				}
 
 				s.set(well)
-				pass(2 * tick)
+				pass(twoTicks)
 				if ailment == hung {
 					pass(time.Second) // until the last exchange that hangs is given up
 				}
-				if st := d.Status(); st.Degraded || st.Error != "" || st.PictureAge > 2*tick {
+				if st := d.Status(); st.Degraded || st.Error != "" || st.PictureAge > twoTicks {
 					t.Errorf("after it is well: %+v", st)
 				}
 				pass(time.Minute)
@@ -159,7 +159,7 @@ func TestStoreForgets(t *testing.T) {
 		if _, err := a.Edit(t.Context(), 0, drain("n1", store.NodeDrained)); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		forgetful.replace(memory(t))
 		for range 10 {
 			pass(tick / 2)
@@ -172,7 +172,7 @@ func TestStoreForgets(t *testing.T) {
 		if _, err := b.Edit(t.Context(), 1, store.Overlay{}); err != nil {
 			t.Errorf("an edit after the store was filled again: %v", err)
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		if got := fmt.Sprint(a.Status().Revision, b.Status().Revision); got != "2 2" {
 			t.Errorf("revisions %s, want 2 2", got)
 		}

@@ -36,14 +36,14 @@ func TestBurstBetweenReports(t *testing.T) {
 				shared := memory(t)
 				a := start(t, store.SyncerConfig{Store: shared, Director: "a", Config: c})
 				b := start(t, store.SyncerConfig{Store: join(t, shared), Director: "b", Config: c})
-				pass(2 * tick)
+				pass(twoTicks)
 				for i, n := range tc.reported {
 					a.prober.report(c.Nodes[i].ID, n)
 					b.prober.report(c.Nodes[i].ID, n)
 				}
-				pass(2 * tick)
+				pass(twoTicks)
 				sent := burst(a, b)
-				pass(2 * tick)
+				pass(twoTicks)
 				for _, d := range []*rig{a, b} {
 					for i := range sent {
 						if n := d.View().Node(i); n.EnRoute != sent[i] || n.Used != tc.reported[i]+sent[i] {

@@ -204,7 +204,7 @@ func TestChangesOfManyAtOnce(t *testing.T) {
 			}
 		}
 		all.Wait()
-		pass(tick * 2)
+		pass(twoTicks)
 		for _, d := range fleet {
 			o := d.Overlay()
 			if got := o.Rows["sum"].Weights["n1"]; got != 3*each || len(o.Notes) != 3*each || len(o.History) != 3*each {
@@ -243,7 +243,7 @@ func TestChangesWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := memory(t)
 		a, b := start(t, store.SyncerConfig{Store: m}), start(t, store.SyncerConfig{Store: join(t, m)})
-		pass(tick * 2)
+		pass(twoTicks)
 		first, second := b.Changes(), b.Changes()
 		pass(10 * time.Second)
 		if isClosed(first) {
@@ -258,7 +258,7 @@ func TestChangesWakes(t *testing.T) {
 		}
 		pass(tick)
 		expiry := b.Changes()
-		pass(time.Minute)
+		pass(time.Minute + tick)
 		if !isClosed(expiry) {
 			t.Error("an expiry is not told")
 		}
@@ -278,24 +278,24 @@ func TestStatusTellsLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUnwell(t, well)
 		a, b := start(t, store.SyncerConfig{Store: join(t, u.Store.(*memstore.Store))}), start(t, store.SyncerConfig{Store: u})
-		pass(2 * tick)
-		if st := a.Status(); st.PeerAge <= 0 || st.PeerAge > 2*tick || st.EditLag != 0 {
+		pass(twoTicks)
+		if st := a.Status(); st.PeerAge <= 0 || st.PeerAge > twoTicks || st.EditLag != 0 {
 			t.Errorf("the other's age is %v, the lag %v", st.PeerAge, st.EditLag)
 		}
 		u.set(away)
 		pass(time.Second)
-		if age := a.Status().PeerAge; age < 500*time.Millisecond || age > time.Second+2*tick {
+		if age := a.Status().PeerAge; age < 500*time.Millisecond || age > time.Second+twoTicks {
 			t.Errorf("the age of one that is away for a second is %v", age)
 		}
 		change(t, a, anna, weigh("world", 2))
 		pass(300 * time.Millisecond)
 		u.set(well)
-		pass(2 * tick)
+		pass(twoTicks)
 		if lag := b.Status().EditLag; lag < 300*time.Millisecond || lag > time.Second {
 			t.Errorf("the lag of an edit that came after 300 ms is %v", lag)
 		}
 		b.stop()
-		pass(store.DirectorLife + 2*tick)
+		pass(store.DirectorLife + twoTicks)
 		if age := a.Status().PeerAge; age != 0 {
 			t.Errorf("the age of nobody is %v", age)
 		}

@@ -33,7 +33,7 @@ func TestDoubtIsShared(t *testing.T) {
 		for _, id := range p.ids[:4] {
 			speak(a, id, 2)
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		for _, d := range p.rigs {
 			if got := d.prober.doubts(); len(got) > 0 {
 				t.Errorf("two networks speak, and %s doubts %v", d.name, got)
@@ -134,7 +134,7 @@ func TestDoubtfulDirectors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := memory(t)
 		a := start(t, store.SyncerConfig{Store: shared, Director: "a"})
-		pass(2 * tick)
+		pass(twoTicks)
 		other := join(t, shared)
 		d := store.Director{ID: "x"}
 		for i := range 10_000 {

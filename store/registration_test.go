@@ -92,7 +92,7 @@ func TestRegisteredNodeIsSeenByAll(t *testing.T) {
 		if got := isAt("edge-1", a); got != "unverified" {
 			t.Errorf("at once, where it registered, while no director has reached it: %s", got)
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		if got := isAt("edge-1", a, b); got != "fit" {
 			t.Errorf("after two ticks: %s", got)
 		}
@@ -138,7 +138,7 @@ func TestSilentNode(t *testing.T) {
 		if got := isAt("edge-1", a, b); got != "fit" {
 			t.Errorf("just before: %s", got)
 		}
-		pass(600 * time.Millisecond)
+		pass(100*time.Millisecond + twoTicks + tick*11/10)
 		if got := isAt("edge-1", a, b); got != "down" {
 			t.Errorf("just after: %s", got)
 		}
@@ -188,7 +188,7 @@ func TestDrainAndDeregister(t *testing.T) {
 		if _, err := a.Drain("edge-1", "i1"); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		if got := isAt("edge-1", a, b); got != "drained" {
 			t.Errorf("drained at a: %s", got)
 		}
@@ -382,7 +382,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		if _, err := shared.Sync(t.Context(), many); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		if n := len(d.Registrations()); n != store.MaxRegistered {
 			t.Errorf("%d are known, want no more than %d", n, store.MaxRegistered)
 		}
@@ -457,7 +457,7 @@ func TestReloadDecidesAboutRegisteredNodes(t *testing.T) {
 			if err := d.SetConfig(c); err != nil {
 				t.Fatal(err)
 			}
-			pass(2 * tick)
+			pass(twoTicks)
 		}
 		register(t, d, edge("edge-1", "i1", 7))
 		register(t, d, edge("edge-2", "i2", 8))

@@ -19,6 +19,10 @@ import (
 
 const tick = 250 * time.Millisecond
 
+// twoTicks is how long one director may take to tell and another to ask, each a tick
+// and its jitter after what happened.
+const twoTicks = 2*tick*11/10 + time.Millisecond
+
 // A rig is a running Syncer with a prober that says what it is told.
 type rig struct {
 	*store.Syncer

@@ -210,16 +210,16 @@ func TestTakeoverDoesNotFlap(t *testing.T) {
 				}
 			}
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		watch(3 * time.Second)
 		running = append(running, join("b"), join("c"))
-		pass(2 * tick)
+		pass(twoTicks)
 		watch(5 * time.Second)
 		running[0].stop()
 		running = running[1:]
 		watch(5 * time.Second)
 		running = append(running, join("d"))
-		pass(2 * tick)
+		pass(twoTicks)
 		watch(5 * time.Second)
 		for len(running) > 1 {
 			running[0].stop()
@@ -403,14 +403,14 @@ func TestClocksApart(t *testing.T) {
 			}
 		}
 		speak(rigs[0], "n1", 5)
-		pass(2 * tick)
+		pass(twoTicks)
 		for _, d := range rigs {
 			if got := d.prober.doubts(); len(got) != 1 {
 				t.Errorf("%s: doubts %v", d.name, got)
 			}
 			d.prober.tell(director.Report{Node: "n1", Health: director.Failed})
 		}
-		pass(2 * tick)
+		pass(twoTicks)
 		all("the node is dead for both", director.Down, "n1")
 	})
 }

@@ -98,7 +98,7 @@ func TestEnRouteIsShared(t *testing.T) {
 					if st.EnRoute != 6 || st.Recent != 6 || st.Used != 106 || d.View().Live.Used(0) != 106 || d.View().Live.Recent(0) != 6 {
 						t.Errorf("%s: en route %d, recent %d, used %d, live %d; want 6, 6, 106, 106", d.name, st.EnRoute, st.Recent, st.Used, d.View().Live.Used(0))
 					}
-					if built := d.View().Built(); built.Sub(time.Now().Add(ahead)).Abs() > 2*tick {
+					if built := d.View().Built(); built.Sub(time.Now().Add(ahead)).Abs() > twoTicks {
 						t.Errorf("%s: built at %v, want the store's clock", d.name, built)
 					}
 				}
@@ -195,7 +195,7 @@ func TestEntryExpires(t *testing.T) {
 		if d.View().Node(0).State != director.Drained {
 			t.Error("it is not drained before it expires")
 		}
-		pass(time.Second + 2*tick)
+		pass(time.Second + twoTicks)
 		if d.View().Node(0).State == director.Drained {
 			t.Error("it is drained after it has expired")
 		}
@@ -344,7 +344,7 @@ func TestStateDir(t *testing.T) {
 
 		// A new run finds the same in the store and in the copy.
 		d = start(t, store.SyncerConfig{Store: first, StateDir: dir})
-		pass(2 * tick)
+		pass(twoTicks)
 		if got := d.log.count("another overlay"); got != 0 || d.Status().Revision != 1 {
 			t.Errorf("the copy and the store are taken for different:\n%s", d.log)
 		}
@@ -362,7 +362,7 @@ func TestStateDir(t *testing.T) {
 		}
 		// The store comes back empty: it is filled again.
 		unwell.set(well)
-		pass(2 * tick)
+		pass(twoTicks)
 		p, err := unwell.Store.Sync(t.Context(), store.Offer{Director: store.Director{ID: "x"}})
 		if err != nil || p.Overlay.Revision != 1 || p.Overlay.Nodes["n1"].State != store.NodeDrained {
 			t.Errorf("the empty store was filled with %+v, %v", p.Overlay, err)
@@ -375,7 +375,7 @@ func TestStateDir(t *testing.T) {
 			t.Fatal(err)
 		}
 		d = start(t, store.SyncerConfig{Store: other, StateDir: dir})
-		pass(2 * tick)
+		pass(twoTicks)
 		if d.View().Node(0).State == director.Drained || d.View().Node(1).State != director.Drained {
 			t.Error("the copy won over the store")
 		}

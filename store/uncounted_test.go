@@ -38,7 +38,7 @@ func TestUncountedAreSummed(t *testing.T) {
 			want("all live", d, 42)
 		}
 		b.stop()
-		pass(store.DirectorLife + 2*tick)
+		pass(store.DirectorLife + twoTicks)
 		want("one is gone", a, 40)
 	})
 }
