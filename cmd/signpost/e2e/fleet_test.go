@@ -271,15 +271,16 @@ func TestRedisIsNotOnTheWay(t *testing.T) {
 		}
 		return n
 	}
-	first := asked()
-	own := asked() - first // commands that asking takes
+	own := math.MaxInt // commands that asking takes
 	for range 10 {
+		first := asked()
 		before := asked()
+		own = min(own, before-first)
 		s.sentTo(fleet, 200, 1)
 		if asked()-before == own {
 			return
 		}
-		// A tick fell between the two.
+		// A tick fell between the two, or what a director does at its start.
 	}
 	t.Error("in none of 10 tries were 200 listeners answered without a call to Redis")
 }
