@@ -45,8 +45,8 @@ func (f *flow) note(bytes int64, now time.Time) (still bool) {
 	return f.changes >= enoughChanges && now.Sub(f.changed) > time.Duration(patient*float64(f.usual))
 }
 
-// pause says that the server stood still itself, or told nothing: it gets time, and what comes then
-// says nothing about its usual pace.
+// pause says that the server stood still itself, or told nothing: it gets time, and
+// what comes then says nothing about its usual pace.
 func (f *flow) pause(bytes int64, now time.Time) {
 	f.changed, f.steady = now, 0
 	f.rate.pause(bytes, now)

@@ -59,8 +59,8 @@ func (a *ask) url() (*url.URL, error) {
 	return u, nil
 }
 
-// blames says whether a failure may be what the listener asked for, and no fault of
-// the node's: a wrong token is answered with 403, as a full node answers.
+// blames says whether a failure counts against the node. What one listener adds to the
+// URL may be to blame instead: a wrong token is answered with 403, as by a full node.
 func (a *ask) blames(w Why) bool {
 	switch w {
 	case WhyFull, WhyStatus, WhyRedirect, WhyNotAudio:
@@ -102,7 +102,8 @@ func refuse(why Why, format string, args ...any) error {
 	return &refusal{why, fmt.Sprintf(format, args...)}
 }
 
-// openOne asks one node and follows one redirect, if it stays within the fleet: where else a node points is not the operator's word.
+// openOne asks one node and follows one redirect, if it stays within the fleet: where
+// else a node points is not the operator's word.
 func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
 	first, err := a.url()
 	if err != nil {

@@ -29,9 +29,9 @@
 // it the record of the session: no goroutine, no buffer, and nothing of what
 // net/http and the runtime's poller hold for a connection. Listeners are written to
 // once a second, which is a sixth as often as audio comes from Icecast. Beside nginx
-// without buffering it takes a tenth to a third of the CPU and a sixth of the memory or less:
-// docs/performance.md has the table. TLS, HTTP/2 and other systems have goroutines
-// for each listener instead.
+// without buffering it takes a tenth to a third of the CPU and a fifth of the memory
+// or less: docs/performance.md has the table. TLS, HTTP/2 and other systems have
+// goroutines for each listener instead.
 //
 // A connection that ends with FIN is ended so whatever the reason: without a
 // length there is nothing else that players understand, and Icecast does the same.
@@ -82,9 +82,9 @@ type Config struct {
 	// used up. Default 15 s.
 	IdleTimeout time.Duration
 	// StallTimeout is how long a listener may take no audio before it is cut. It
-	// counts from the last that it acknowledged, and takes up to 3 s more; over HTTP/2, and
-	// on other systems than Linux, it counts from when the network's buffers toward it are full.
-	// Default 15 s.
+	// counts from the last that it acknowledged, and takes up to 3 s more; over HTTP/2,
+	// and on other systems than Linux, it counts from when the network's buffers toward
+	// it are full. Default 15 s.
 	StallTimeout time.Duration
 
 	// Targets returns the nodes that may take over the listeners of one that has

@@ -21,7 +21,8 @@ import (
 // The connection is hijacked where that is possible, and Serve returns as soon as
 // the stream has begun. Over HTTP/2, and through a ResponseWriter that cannot be
 // hijacked, Serve writes and flushes it piece by piece, and returns at its end;
-// the status line and the socket are then net/http's affair. It panics with http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
+// the status line and the socket are then net/http's affair. It panics with
+// http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
 //
 // r must not be a HEAD.
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done func(Result)) error {
