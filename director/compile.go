@@ -293,12 +293,14 @@ func parseBase(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+func hostPort(u *url.URL) string { return u.Hostname() + ":" + PortOf(u) }
+
+// PortOf returns the port of a URL: its scheme's where it names none.
+func PortOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
 	}
-	return u.Hostname() + ":" + port
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 func (k *compiler) nodeCapacity(n Node, i int) {

@@ -159,11 +159,7 @@ func (s *listenSection) self() []string {
 	var out []string
 	for _, raw := range s.PublicURLs {
 		if u, err := url.Parse(raw); err == nil && u.Host != "" {
-			port := u.Port()
-			if port == "" {
-				port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-			}
-			out = append(out, u.Hostname()+":"+port)
+			out = append(out, u.Hostname()+":"+director.PortOf(u))
 		}
 	}
 	for _, addr := range slices.Concat(s.HTTP, s.HTTPS) {

@@ -100,11 +100,7 @@ func serverOf(raw string) string {
 	if err != nil {
 		return raw
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return strings.ToLower(u.Scheme+"://"+u.Hostname()) + ":" + port + strings.TrimSuffix(u.Path, "/")
+	return strings.ToLower(u.Scheme+"://"+u.Hostname()) + ":" + director.PortOf(u) + strings.TrimSuffix(u.Path, "/")
 }
 
 // forgeryWarnings finds networks of everybody where those of proxies are asked for.

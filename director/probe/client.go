@@ -15,6 +15,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 const (
@@ -65,11 +67,7 @@ func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, err
 }
 
 func (c *client) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	conn, err := c.dial.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	conn, err := c.dial.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), director.PortOf(u)))
 	if err != nil || u.Scheme != "https" {
 		return conn, err
 	}

@@ -194,9 +194,5 @@ func (p *Proxy) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
 }
 
 func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return net.JoinHostPort(u.Hostname(), director.PortOf(u))
 }
