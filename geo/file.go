@@ -70,7 +70,7 @@ func (f *file) load(log *slog.Logger, msg string) error {
 	}
 	before := f.source.Built
 	f.index, f.source = ix, describe(r, Source{Path: f.path})
-	args := []any{"path", f.path, "type", f.source.Type, "built", f.source.Built.Format(time.DateOnly),
+	args := []any{"file", f.path, "type", f.source.Type, "built", f.source.Built.Format(time.DateOnly),
 		"places", len(ix.places) - 1, "kib", ix.bytes() >> 10, "took", time.Since(begun).Round(time.Millisecond)}
 	if !before.IsZero() {
 		args = append(args, "built_before", before.Format(time.DateOnly))

@@ -26,7 +26,7 @@ func (l *Locator) Run(ctx context.Context) error {
 	)
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		l.log.Warn("geo databases are looked at every minute only: no notice of changes", "error", err)
+		l.log.Warn("geo databases are looked at every minute only: no notice of changes", "err", err)
 	} else {
 		defer watcher.Close()
 		events, faults = watcher.Events, watcher.Errors
@@ -44,7 +44,7 @@ func (l *Locator) Run(ctx context.Context) error {
 				quiet.Reset(l.settle)
 			}
 		case err := <-faults:
-			l.log.Warn("some notices of changed files were lost: all geo databases are looked at", "error", err)
+			l.log.Warn("some notices of changed files were lost: all geo databases are looked at", "err", err)
 			quiet.Reset(l.settle)
 		case <-quiet.C:
 			l.watch(watcher)
@@ -94,7 +94,7 @@ func (l *Locator) reload() (complete bool) {
 		case errors.Is(err, errChanging):
 			complete = false
 		default:
-			l.log.Error("geo database refused, the old one stays in use", "error", err,
+			l.log.Error("geo database refused, the old one stays in use", "err", err,
 				"in_use_built", f.source.Built.Format(time.DateOnly))
 		}
 	}

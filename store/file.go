@@ -63,7 +63,7 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 		return Overlay{}, fmt.Errorf("it is damaged (%w) and cannot be set aside: %w; move it away by hand", damage, cause(err))
 	}
 	log.Error("the overlay file cannot be used and was set aside; starting with an empty overlay. Mend it, stop signpost and move it back, or make the changes again",
-		"path", f.path, "set_aside", aside, "err", damage)
+		"file", f.path, "set_aside", aside, "err", damage)
 	return Overlay{}, syncDir(filepath.Dir(f.path))
 }
 

@@ -87,7 +87,7 @@ func (s *Server) refuse(x *exchange, err error) {
 			f = faultNoMount
 		}
 	default:
-		s.cfg.Log.Error("request failed", "error", err, "path", x.r.URL.Path)
+		s.cfg.Log.Error("request failed", "err", err, "path", x.r.URL.Path)
 		f = faultBroken
 	}
 	if x.c.Response().Committed {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
 )
 
@@ -135,7 +136,7 @@ func (c *converter) admin() []admin.Token {
 		} else if len(token) < minSecret {
 			c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good token", c.path(name), minSecret), "admin", "token_file")
 		}
-		tokens = append(tokens, admin.NewToken("admin.token_file", admin.RoleOperate, token))
+		tokens = append(tokens, admin.NewToken("admin.token_file", api.RoleOperate, token))
 	}
 	host, _, err := net.SplitHostPort(c.Admin.Listen)
 	addr, _ := netip.ParseAddr(host) // a name, or all interfaces: invalid

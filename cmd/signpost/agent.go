@@ -16,7 +16,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 type agentCmd struct {
@@ -79,7 +79,7 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	a := &agent{
 		log: log, interval: c.Interval,
 		registrar: registrar{id: c.ID, instance: newInstance()},
-		spec:      admin.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
+		spec:      api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
 	}
 	if !slices.Contains(probe.Kinds(), c.Kind) {
 		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
@@ -127,7 +127,7 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	return a, nil
 }
 
-func (c *agentCmd) place() (*admin.Place, error) {
+func (c *agentCmd) place() (*api.Place, error) {
 	if c.Place == "" {
 		return nil, nil
 	}
@@ -145,7 +145,7 @@ func (c *agentCmd) place() (*admin.Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin.Place{Country: p.Country.String(), Lat: p.Lat, Lon: p.Lon, CountryCentre: p.Point == director.CountryCentre}, nil
+	return &api.Place{Country: p.Country.String(), Lat: p.Lat, Lon: p.Lon, CountryCentre: p.Point == director.CountryCentre}, nil
 }
 
 func (c *agentCmd) credentials() (user, password string, given bool, err error) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // minCallTimeout is how long a director may take to answer at least. One that hangs
@@ -21,7 +21,7 @@ const minCallTimeout = 1500 * time.Millisecond
 type agent struct {
 	log       *slog.Logger
 	interval  time.Duration
-	spec      admin.NodeSpec
+	spec      api.NodeSpec
 	prober    reporter
 	registrar registrar
 	kept      *instanceFile // nil: the next agent is another instance
@@ -100,12 +100,12 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 
 // report tells the directors what the prober knows, and returns how the fleet sees
 // the node: it is safe to terminate once all say so who answer.
-func (a *agent) report(ctx context.Context, drained bool) (fleet admin.Node, ok bool) {
+func (a *agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bool) {
 	reports := a.prober.Reports()
 	if len(reports) == 0 {
 		return fleet, false
 	}
-	body := admin.NewAnnouncement(a.registrar.instance, a.spec, reports[0], time.Now())
+	body := api.NewAnnouncement(a.registrar.instance, a.spec, reports[0], time.Now())
 	body.Drained = drained
 	seen, errs := a.registrar.announce(ctx, body)
 	for i, n := range seen {

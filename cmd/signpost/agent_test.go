@@ -18,7 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A fakeDirector keeps what it is asked, and answers what it is told to.
@@ -26,7 +26,7 @@ type fakeDirector struct {
 	*httptest.Server
 	mu     sync.Mutex
 	asked  []string // "PUT /api/v1/nodes/edge-1"
-	bodies []admin.Announcement
+	bodies []api.Announcement
 	answer func(n int, w http.ResponseWriter, r *http.Request) // to the nth question
 }
 
@@ -34,7 +34,7 @@ func newFakeDirector(t *testing.T, answer func(n int, w http.ResponseWriter, r *
 	t.Helper()
 	d := &fakeDirector{answer: answer}
 	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var a admin.Announcement
+		var a api.Announcement
 		_ = json.NewDecoder(r.Body).Decode(&a) // not every question has a body
 		d.mu.Lock()
 		d.asked = append(d.asked, r.Method+" "+r.URL.RequestURI())
@@ -47,18 +47,18 @@ func newFakeDirector(t *testing.T, answer func(n int, w http.ResponseWriter, r *
 	return d
 }
 
-func (d *fakeDirector) questions() ([]string, []admin.Announcement) {
+func (d *fakeDirector) questions() ([]string, []api.Announcement) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.asked, d.bodies
 }
 
 // sees answers that this is how the fleet sees the node.
-func sees(n admin.Node) func(int, http.ResponseWriter, *http.Request) {
+func sees(n api.Node) func(int, http.ResponseWriter, *http.Request) {
 	return func(_ int, w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(n) }
 }
 
-func refuses(p admin.Problem) func(int, http.ResponseWriter, *http.Request) {
+func refuses(p api.Problem) func(int, http.ResponseWriter, *http.Request) {
 	return func(_ int, w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(p.Status)
 		_ = json.NewEncoder(w).Encode(p)
@@ -108,7 +108,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
-			sees(admin.Node{ID: "edge-1", Used: used, SafeToTerminate: safe})(0, w, r)
+			sees(api.Node{ID: "edge-1", Used: used, SafeToTerminate: safe})(0, w, r)
 		})
 	}
 	one, other := good(2, true), good(3, false)
@@ -141,7 +141,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 // A refusal is logged once, and tried again with the next report.
 func TestAgentThatIsRefused(t *testing.T) {
 	t.Parallel()
-	strict := newFakeDirector(t, refuses(admin.Problem{Status: 403, Detail: "ask anna for a token"}))
+	strict := newFakeDirector(t, refuses(api.Problem{Status: 403, Detail: "ask anna for a token"}))
 	var log bytes.Buffer
 	a := newAgent(&log, strict.URL)
 	for range 5 {
@@ -152,7 +152,7 @@ func TestAgentThatIsRefused(t *testing.T) {
 	if strings.Count(log.String(), "ask anna for a token") != 1 || strings.Contains(log.String(), "secret") {
 		t.Errorf("log:\n%s", &log)
 	}
-	good := newFakeDirector(t, sees(admin.Node{ID: "edge-1"}))
+	good := newFakeDirector(t, sees(api.Node{ID: "edge-1"}))
 	a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{good.URL}, Timeout: patience})
 	if _, ok := a.report(t.Context(), false); !ok {
 		t.Errorf("refused by one and taken in by another:\n%s", &log)
@@ -169,7 +169,7 @@ func TestAgentLeaves(t *testing.T) {
 			return
 		}
 		used := max(0, 4-n)
-		sees(admin.Node{ID: "edge-1", Used: used, Drained: n > 1, SafeToTerminate: n > 1 && used == 0})(n, w, r)
+		sees(api.Node{ID: "edge-1", Used: used, Drained: n > 1, SafeToTerminate: n > 1 && used == 0})(n, w, r)
 	})
 	var log bytes.Buffer
 	a := newAgent(&log, d.URL)
@@ -191,7 +191,7 @@ func TestAgentLeaves(t *testing.T) {
 
 func TestAgentLeavesWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
-	d := newFakeDirector(t, sees(admin.Node{ID: "edge-1", Used: 9, Drained: true}))
+	d := newFakeDirector(t, sees(api.Node{ID: "edge-1", Used: 9, Drained: true}))
 	var log bytes.Buffer
 	a := newAgent(&log, d.URL)
 	a.report(t.Context(), false)
@@ -245,10 +245,10 @@ func TestAgentWhoseNodeWasTakenOut(t *testing.T) {
 	for name, before := range map[string]int{"it was told so": 2, "it learns so": 1} {
 		d := newFakeDirector(t, func(n int, w http.ResponseWriter, r *http.Request) {
 			if n == 1 {
-				sees(admin.Node{ID: "edge-1", Used: 9})(n, w, r)
+				sees(api.Node{ID: "edge-1", Used: 9})(n, w, r)
 				return
 			}
-			refuses(admin.Problem{Status: 404, Detail: "edge-1 was taken out"})(n, w, r)
+			refuses(api.Problem{Status: 404, Detail: "edge-1 was taken out"})(n, w, r)
 		})
 		file := filepath.Join(t.TempDir(), "instance")
 		kept, _, _, err := openInstance(file)
@@ -274,7 +274,7 @@ func TestAgentWhoseNodeWasTakenOut(t *testing.T) {
 // Whoever never registered, or whose id another agent has taken, takes nobody out.
 func TestAgentThatHoldsNothingLeavesAtOnce(t *testing.T) {
 	t.Parallel()
-	held := admin.Problem{Status: 409, Detail: "held", HeldBy: &admin.Holder{Instance: "i2"}}
+	held := api.Problem{Status: 409, Detail: "held", HeldBy: &api.Holder{Instance: "i2"}}
 	d := newFakeDirector(t, refuses(held))
 	var log bytes.Buffer
 	a := newAgent(&log, d.URL)

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -43,10 +44,11 @@ var house = map[string]houseRule{
 	"web/proxy/audio":       {nil, "a parser of what comes from outside is of use, and can be fuzzed, without anything around it"},
 	"web/lazy":              {nil, "a listener of connections is of use to any server"},
 	"web/quick":             {nil, "what answers requests in place of net/http must be comparable with it, with any handler"},
-	"web/admin":             {[]string{"director", "store"}, "the operators' side shows and edits; it opens nothing itself"},
-	"web/admin/dashboard":   {[]string{"director", "store", "web/admin"}, "pages show what the API answers, and change things by it alone"},
+	"web/admin":             {[]string{"director", "store", "web/admin/api"}, "the operators' side shows and edits; it opens nothing itself"},
+	"web/admin/api":         {[]string{"director", "store"}, "what is said over the API is shared by who asks and who answers"},
+	"web/admin/dashboard":   {[]string{"director", "store", "web/admin", "web/admin/api"}, "pages show what the API answers, and change things by it alone"},
 	"cmd/signpost":          {[]string{everything}, "wiring happens in one place"},
-	"cmd/signpost/client":   {[]string{"director", "store", "web/admin", "cmd/signpost/spelling"}, "a command for operators knows of a director what its API tells, and no more"},
+	"cmd/signpost/client":   {[]string{"director", "store", "web/admin/api", "cmd/signpost/spelling"}, "a command for operators knows of a director what its API tells, and no more"},
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},
 	"cmd/bench":             {nil, "a benchmark that shares code with what it measures measures itself"},
 }
@@ -157,6 +159,27 @@ func TestImportsOfLibraries(t *testing.T) {
 				if strings.HasPrefix(i, l.prefix) && !slices.Contains(l.only, of) {
 					t.Errorf("%s imports %s, which only %v may: %s", s.name, i, l.only, l.reason)
 				}
+			}
+		}
+	}
+}
+
+// TestClientLinksNoServer: the command line shares types with the operators' side,
+// and must not link what that answers with.
+func TestClientLinksNoServer(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", module+"/cmd/signpost/client").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"/web/admin/api") {
+		t.Errorf("it does not link web/admin/api: look for what is shared somewhere else")
+	}
+	for _, d := range deps {
+		for _, server := range []string{"github.com/labstack/", "github.com/prometheus/", "github.com/redis/"} {
+			if strings.HasPrefix(d, server) {
+				t.Errorf("it links %s", d)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // ruleUses are the client rules in force, as operators see them.
@@ -18,16 +19,16 @@ func (d *service) ruleUses() []admin.RuleUse {
 }
 
 // clientUses are the clients without a rule, as operators see them.
-func (d *service) clientUses() []admin.Client {
+func (d *service) clientUses() []api.Client {
 	uses := d.web.Clients()
-	out := make([]admin.Client, len(uses))
+	out := make([]api.Client, len(uses))
 	for i, u := range uses {
-		out[i] = admin.Client{
+		out[i] = api.Client{
 			Family: u.Family, Example: u.Example, Suspect: u.Suspect, Why: u.Why,
 			Requests: u.Requests, First: u.First, Again: u.Again, Next: u.Next, Inline: u.Inline, Crowd: u.Crowd,
 		}
 		if u.Suggestion != nil {
-			out[i].Suggestion = &admin.RuleSuggestion{Rule: d.ruleText(*u.Suggestion)}
+			out[i].Suggestion = &api.RuleSuggestion{Rule: d.ruleText(*u.Suggestion)}
 		}
 	}
 	return out

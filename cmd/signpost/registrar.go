@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A registrar tells all directors about one node: they may not hear it from each
@@ -22,9 +22,9 @@ type registrar struct {
 
 // announce registers the node, or reports how it is. It returns how those directors
 // see the node that took it in, and what went wrong at the others.
-func (r *registrar) announce(ctx context.Context, a admin.Announcement) (seen []admin.Node, errs []error) {
+func (r *registrar) announce(ctx context.Context, a api.Announcement) (seen []api.Node, errs []error) {
 	for i, t := range r.tell(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a}) {
-		var n admin.Node
+		var n api.Node
 		err := t.err
 		if err == nil {
 			if err = json.Unmarshal(t.Body, &n); err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // Config is what the operators' side shows and changes.
@@ -45,7 +46,7 @@ type Config struct {
 	// CheckRule says what is wrong with a client rule; nil: nobody knows.
 	CheckRule func(rule json.RawMessage) error
 	// Clients returns the clients for which there is no rule; nil: none.
-	Clients func() []Client
+	Clients func() []api.Client
 	// Traffic returns what this director has done since it started; nil: nothing.
 	Traffic func() Traffic
 	// Mix says from which regions a node's listeners came, in any unit; nil, or an
@@ -148,7 +149,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHT
 
 func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 	e.GET(healthPath, func(ctx echo.Context) error { return ctx.String(http.StatusOK, "ok\n") })
-	view := a.allow(RoleView)
+	view := a.allow(api.RoleView)
 	e.GET("/metrics", echo.WrapHandler(metrics), view)
 	v1 := e.Group("/api/v1")
 	v1.GET("/openapi.json", a.openapi)
@@ -168,7 +169,7 @@ func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 }
 
 func (a *API) fleetRoutes(v1 *echo.Group) {
-	view, agent, either, operate := a.allow(RoleView), a.allow(RoleAgent), a.allow(RoleView, RoleAgent), a.allow(RoleOperate)
+	view, agent, either, operate := a.allow(api.RoleView), a.allow(api.RoleAgent), a.allow(api.RoleView, api.RoleAgent), a.allow(api.RoleOperate)
 	v1.GET("/status", a.getStatus, view)
 	v1.GET("/reserve", a.reserve, view)
 	v1.GET("/mounts", a.getMounts, view)
@@ -221,7 +222,7 @@ func answerVersion(ctx echo.Context, v any, version string, err error) error {
 }
 
 // Explain answers a question that is asked like GET /api/v1/explain. The error is
-// a *[Problem].
+// a *[api.Problem].
 func (a *API) Explain(query url.Values) (any, error) {
 	q, err := question(query)
 	if err != nil {

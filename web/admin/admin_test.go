@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 var asked atomic.Uint32
@@ -34,9 +36,9 @@ func do(h http.Handler, method, url, authorization, body string) *httptest.Respo
 }
 
 // problemIn reads the answer as RFC 9457 has it.
-func problemIn(t *testing.T, rec *httptest.ResponseRecorder) Problem {
+func problemIn(t *testing.T, rec *httptest.ResponseRecorder) api.Problem {
 	t.Helper()
-	var p Problem
+	var p api.Problem
 	if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || rec.Header().Get("Content-Type") != "application/problem+json" ||
 		p.Status != rec.Code || p.Title != http.StatusText(rec.Code) || p.Detail == "" {
 		t.Errorf("no problem: %d %v %s", rec.Code, rec.Header(), rec.Body)

@@ -11,60 +11,11 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
-
-// An Announcement is what an agent says of the node that it stands beside: the
-// body of PUT /api/v1/nodes/{id}. It has ages and no times, so that the clocks of
-// agents do not matter. Fields that are not known here are passed over, for
-// agents may be newer than directors.
-type Announcement struct {
-	Instance string   `json:"instance"` // the agent, and those after it that go on with its registration
-	Node     NodeSpec `json:"node"`
-	Drained  bool     `json:"drained,omitempty"` // it takes no new listeners; this is never taken back
-	Report   Measured `json:"report"`
-}
-
-// NodeSpec is what an agent may say of a node for good. The fields mean what
-// those of [director.Node] do.
-type NodeSpec struct {
-	URLs        []string `json:"urls"`
-	InternalURL string   `json:"internal_url,omitempty"`
-	Site        string   `json:"site,omitempty"`
-	Place       *Place   `json:"place,omitempty"`
-	Target      int      `json:"target,omitempty"`
-	Limit       int      `json:"limit,omitempty"`
-	MaxNewPerS  int      `json:"max_new_per_s,omitempty"`
-}
-
-// Place is where a node stands.
-type Place struct {
-	Country       string  `json:"country,omitempty"`
-	Lat           float32 `json:"lat"` // degrees, as those of [director.Place]
-	Lon           float32 `json:"lon"`
-	CountryCentre bool    `json:"country_centre,omitempty"` // that is what Lat and Lon are of
-}
-
-// Measured is a [director.Report] with ages for times.
-type Measured struct {
-	AgeMS         int64           `json:"age_ms"`
-	Health        director.Health `json:"health"`
-	SinceAgeMS    int64           `json:"since_age_ms"`              // of the last change of Health
-	ReturnedAgeMS *int64          `json:"returned_age_ms,omitempty"` // nil: it was never down
-	Detail        string          `json:"detail,omitempty"`
-
-	Full      bool    `json:"full,omitempty"`
-	Listeners int     `json:"listeners"`
-	Limit     int     `json:"limit,omitempty"`
-	Kbit      float64 `json:"kbit,omitempty"`
-	Server    string  `json:"server,omitempty"`
-
-	Mounts   []director.MountReport `json:"mounts,omitempty"`
-	AnyMount bool                   `json:"any_mount,omitempty"`
-}
 
 const (
 	maxName      = 64         // bytes
-	maxText      = 300        // bytes of what a server says of itself
 	maxURLs      = 2          // one a scheme
 	maxMounts    = 2000       // of one node
 	maxListeners = 10_000_000 // at one node; wrapped counters are far above
@@ -73,31 +24,9 @@ const (
 	maxStateAge  = 10 * 365 * 24 * time.Hour
 )
 
-// NewAnnouncement makes one of a report whose times are by the clock of now.
-func NewAnnouncement(instance string, spec NodeSpec, r director.Report, now time.Time) Announcement {
-	age := func(t time.Time) int64 { return max(0, now.Sub(t).Milliseconds()) }
-	a := Announcement{Instance: instance, Node: spec, Report: Measured{
-		AgeMS: age(r.Taken), Health: r.Health, SinceAgeMS: age(r.Since), Detail: clip(r.Detail),
-		Full: r.Full, Listeners: r.Listeners, Limit: r.Limit, Kbit: r.Kbit, Server: clip(r.Server),
-		Mounts: r.Mounts, AnyMount: r.AnyMount,
-	}}
-	if !r.Returned.IsZero() {
-		returned := age(r.Returned)
-		a.Report.ReturnedAgeMS = &returned
-	}
-	return a
-}
-
-func clip(s string) string {
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "")
-	}
-	return s
-}
-
 // registration is what the store is told, with times by the clock of now. The
 // error says everything that cannot be true.
-func (a *Announcement) registration(id, token string, now time.Time) (store.Registration, error) {
+func registration(a *api.Announcement, id, token string, now time.Time) (store.Registration, error) {
 	c := checker{}
 	c.name("the node's id", id)
 	c.name("instance", a.Instance)
@@ -106,7 +35,7 @@ func (a *Announcement) registration(id, token string, now time.Time) (store.Regi
 	r := store.Registration{
 		Node: director.NodeID(id), URLs: a.Node.URLs, InternalURL: a.Node.InternalURL, Site: a.Node.Site, Place: c.place(a.Node.Place),
 		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS,
-		Instance: a.Instance, Token: token, Report: a.Report.report(now),
+		Instance: a.Instance, Token: token, Report: reportOf(&a.Report, now),
 	}
 	if a.Drained {
 		r.Drained = now
@@ -114,7 +43,7 @@ func (a *Announcement) registration(id, token string, now time.Time) (store.Regi
 	return r, c.err()
 }
 
-func (m *Measured) report(now time.Time) director.Report {
+func reportOf(m *api.Measured, now time.Time) director.Report {
 	before := func(ms int64) time.Time { return now.Add(-time.Duration(ms) * time.Millisecond) }
 	r := director.Report{
 		Taken: before(m.AgeMS), Health: m.Health, Since: before(m.SinceAgeMS), Detail: m.Detail,
@@ -173,7 +102,7 @@ func (c *checker) text(field, s string, most int) {
 	}
 }
 
-func (c *checker) spec(n *NodeSpec) {
+func (c *checker) spec(n *api.NodeSpec) {
 	if len(n.URLs) > maxURLs {
 		c.fail("node.urls", "a node has one URL a scheme, not %d", len(n.URLs))
 	}
@@ -189,7 +118,7 @@ func (c *checker) spec(n *NodeSpec) {
 	c.count("node.max_new_per_s", n.MaxNewPerS, 0)
 }
 
-func (c *checker) place(p *Place) (out director.Place) {
+func (c *checker) place(p *api.Place) (out director.Place) {
 	if p == nil {
 		return out
 	}
@@ -210,7 +139,7 @@ func (c *checker) place(p *Place) (out director.Place) {
 	return out
 }
 
-func (c *checker) measured(m *Measured) {
+func (c *checker) measured(m *api.Measured) {
 	c.age("report.age_ms", m.AgeMS, maxAge)
 	c.age("report.since_age_ms", m.SinceAgeMS, maxStateAge)
 	if m.ReturnedAgeMS != nil {
@@ -224,8 +153,8 @@ func (c *checker) measured(m *Measured) {
 	if !(m.Kbit >= 0 && m.Kbit <= maxKbit) || math.IsNaN(m.Kbit) {
 		c.fail("report.kbit", "%g cannot be true; it is a number from 0 to %g", m.Kbit, float64(maxKbit))
 	}
-	c.text("report.detail", m.Detail, maxText)
-	c.text("report.server", m.Server, maxText)
+	c.text("report.detail", m.Detail, api.MaxText)
+	c.text("report.server", m.Server, api.MaxText)
 	if len(m.Mounts) > maxMounts {
 		c.fail("report.mounts", "%d are more than the %d of the largest server", len(m.Mounts), maxMounts)
 		return
@@ -243,6 +172,6 @@ func (c *checker) mount(field string, m *director.MountReport) {
 	c.count(field+".peak", m.Peak, 0)
 	c.count(field+".limit", m.Limit, 0)
 	for name, text := range map[string]string{"type": m.Type, "name": m.Name, "title": m.Title} {
-		c.text(field+"."+name, text, maxText)
+		c.text(field+"."+name, text, api.MaxText)
 	}
 }

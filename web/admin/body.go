@@ -8,6 +8,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -49,7 +51,7 @@ func readJSON(ctx echo.Context, v any, most int64, strict bool) error {
 	case errors.As(err, &large):
 		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than the %d KB that are taken here", most>>10))
 	case err != nil:
-		return problem(http.StatusBadRequest, "the body is not the JSON that belongs here: "+clip(err.Error()))
+		return problem(http.StatusBadRequest, "the body is not the JSON that belongs here: "+api.Clip(err.Error()))
 	}
 	return nil
 }

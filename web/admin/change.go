@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -34,9 +35,9 @@ func (s stale) Error() string { return s.entry + " was changed meanwhile" }
 // change edits the overlay for who asks. edit gets a clone of the newest overlay
 // to change, and the time; it may be called several times, and may refuse with a
 // *Problem or with stale. When change returns, the snapshot obeys it.
-func (a *API) change(ctx echo.Context, e *Edit, edit func(o *store.Overlay, now time.Time) error) error {
+func (a *API) change(ctx echo.Context, e *api.Edit, edit func(o *store.Overlay, now time.Time) error) error {
 	now := a.cfg.Syncer.Now()
-	until, err := e.until(now)
+	until, err := untilOf(e, now)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (a *API) revise(ctx echo.Context, make func(context.Context) (store.Change,
 
 // refusedEdit tells refusals by the overlay's own rules from faults.
 func refusedEdit(err error) error {
-	var p *Problem
+	var p *api.Problem
 	var s stale
 	var old *store.StaleError
 	switch {

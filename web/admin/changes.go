@@ -12,23 +12,24 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // History returns what operators changed, the newest first, as far back as the
 // overlay keeps it.
-func (a *API) History() (HistoryAnswer, error) {
+func (a *API) History() (api.HistoryAnswer, error) {
 	o := a.cfg.Syncer.Overlay()
-	out := HistoryAnswer{Revision: o.Revision, Changes: make([]Change, 0, len(o.History))}
+	out := api.HistoryAnswer{Revision: o.Revision, Changes: make([]api.Change, 0, len(o.History))}
 	for _, c := range slices.Backward(o.History) {
 		out.Changes = append(out.Changes, describeChange(o, c))
 	}
 	return out, nil
 }
 
-func describeChange(o store.Overlay, c store.Change) Change {
-	out := Change{Revision: c.Revision, By: c.By, At: c.At, Why: c.Why, Undoes: c.Undoes, Entries: []EntryChange{}, Undoable: true}
+func describeChange(o store.Overlay, c store.Change) api.Change {
+	out := api.Change{Revision: c.Revision, By: c.By, At: c.At, Why: c.Why, Undoes: c.Undoes, Entries: []api.EntryChange{}, Undoable: true}
 	for _, e := range c.Entries {
-		out.Entries = append(out.Entries, EntryChange{e.Entry, e.Before, e.After})
+		out.Entries = append(out.Entries, api.EntryChange{Entry: e.Entry, Before: e.Before, After: e.After})
 	}
 	if err := o.CanUndo(c.Revision); err != nil {
 		out.Undoable, out.WhyNot = false, err.Error()
@@ -43,7 +44,7 @@ func (a *API) getHistory(ctx echo.Context) error {
 
 // undo takes a change back, unless somebody has changed the same entries since.
 func (a *API) undo(ctx echo.Context) error {
-	var e UndoEdit
+	var e api.UndoEdit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
@@ -51,8 +52,8 @@ func (a *API) undo(ctx echo.Context) error {
 	if err != nil {
 		return problem(http.StatusNotFound, fmt.Sprintf("%.40q is no revision; GET /api/v1/history lists them", ctx.Param("revision")))
 	}
-	edit := Edit{Why: e.Why}
-	if _, err := edit.until(a.cfg.Syncer.Now()); err != nil {
+	edit := api.Edit{Why: e.Why}
+	if _, err := untilOf(&edit, a.cfg.Syncer.Now()); err != nil {
 		return err
 	}
 	var made store.Change
@@ -75,15 +76,9 @@ func (a *API) undo(ctx echo.Context) error {
 	return answer(ctx, describeChange(a.cfg.Syncer.Overlay(), made), nil)
 }
 
-// OverlayAnswer is everything that operators changed, and what became of it.
-type OverlayAnswer struct {
-	Overlay store.Overlay  `json:"overlay"`
-	Effects []store.Effect `json:"effects"`
-}
-
 // Overlay returns everything that operators changed.
-func (a *API) Overlay() (OverlayAnswer, error) {
-	return OverlayAnswer{a.cfg.Syncer.Overlay(), append([]store.Effect{}, a.cfg.Syncer.Status().Effects...)}, nil
+func (a *API) Overlay() (api.OverlayAnswer, error) {
+	return api.OverlayAnswer{Overlay: a.cfg.Syncer.Overlay(), Effects: append([]store.Effect{}, a.cfg.Syncer.Status().Effects...)}, nil
 }
 
 func (a *API) getOverlay(ctx echo.Context) error {
@@ -94,7 +89,7 @@ func (a *API) getOverlay(ctx echo.Context) error {
 const maxNotes = 200
 
 func (a *API) putNote(ctx echo.Context) error {
-	var e NoteEdit
+	var e api.NoteEdit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
@@ -124,7 +119,7 @@ func (a *API) putNote(ctx echo.Context) error {
 }
 
 func (a *API) deleteNote(ctx echo.Context) error {
-	var e Edit
+	var e api.Edit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
@@ -138,7 +133,7 @@ func (a *API) deleteNote(ctx echo.Context) error {
 }
 
 // changeNote changes a note that stands at a place; below 0: it is a new one.
-func (a *API) changeNote(ctx echo.Context, e *Edit, id string, change func(o *store.Overlay, at int) error) error {
+func (a *API) changeNote(ctx echo.Context, e *api.Edit, id string, change func(o *store.Overlay, at int) error) error {
 	saw, err := ifMatch(ctx, false)
 	if err != nil {
 		return err

@@ -9,12 +9,13 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // drain takes no new listeners to a node: its agent says so for good, an operator
 // until it is taken back.
 func (a *API) drain(ctx echo.Context) error {
-	if asking(ctx).Role == RoleAgent {
+	if asking(ctx).Role == api.RoleAgent {
 		return a.drainOwn(ctx)
 	}
 	return a.setNode(ctx, store.NodeDrained)
@@ -26,7 +27,7 @@ func (a *API) resume(ctx echo.Context) error { return a.setNode(ctx, "") }
 
 // setNode makes something of a node, or with an empty state takes back what was made of it.
 func (a *API) setNode(ctx echo.Context, state store.NodeState) error {
-	var e NodeEdit
+	var e api.NodeEdit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func (a *API) setNode(ctx echo.Context, state store.NodeState) error {
 		switch {
 		case state == "":
 			delete(o.Nodes, id)
-		case there && held.State == state && held.Until.IsZero() && e.Edit == (Edit{}):
+		case there && held.State == state && held.Until.IsZero() && e.Edit == (api.Edit{}):
 			// Said twice: who said so first, and when, stays.
 		default:
 			if o.Nodes == nil {
@@ -100,18 +101,11 @@ func (a *API) safeToTerminate(ctx echo.Context) error {
 	if n.SafeToTerminate {
 		status = http.StatusOK
 	}
-	out := Termination{n.SafeToTerminate, n.Drained, new(n.Used)}
+	out := api.Termination{SafeToTerminate: n.SafeToTerminate, Drained: n.Drained, Left: new(n.Used)}
 	if n.Drain != nil {
 		out.Left = n.Drain.Left
 	}
 	return ctx.JSON(status, out)
-}
-
-// Termination says whether a node may be terminated.
-type Termination struct {
-	SafeToTerminate bool `json:"safe_to_terminate"`
-	Drained         bool `json:"drained"`
-	Left            *int `json:"left,omitempty"` // listeners, those on their way included; nil: nobody counts them, as at a disabled node
 }
 
 func (a *API) getNode(ctx echo.Context) error {
@@ -120,18 +114,18 @@ func (a *API) getNode(ctx echo.Context) error {
 }
 
 // oneNode returns the node that is asked for; an agent sees its own only.
-func (a *API) oneNode(ctx echo.Context) (Node, error) {
+func (a *API) oneNode(ctx echo.Context) (api.Node, error) {
 	threshold := a.cfg.SafeBelow()
 	if s := ctx.QueryParam("threshold"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 0 || n > maxListeners {
-			return Node{}, problem(http.StatusBadRequest, "threshold: give how many listeners may be left on a node that is safe to terminate")
+			return api.Node{}, problem(http.StatusBadRequest, "threshold: give how many listeners may be left on a node that is safe to terminate")
 		}
 		threshold = n
 	}
 	id := director.NodeID(ctx.Param("id"))
 	if err := a.owns(ctx, id, ""); err != nil {
-		return Node{}, err
+		return api.Node{}, err
 	}
 	return a.Node(id, threshold)
 }

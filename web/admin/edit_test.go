@@ -18,6 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // edited has two nodes, of which the prober knows fra1, and two regions.
@@ -40,7 +41,7 @@ func edited(t *testing.T) *running {
 		}
 		return anyJSON(b)
 	}, Rules: func() []RuleUse {
-		return []RuleUse{{ID: "kitchen", Hits: 7}, {Rule: json.RawMessage(`{"name":"shipped"}`), Origin: OriginShipped, Hits: 3}}
+		return []RuleUse{{ID: "kitchen", Hits: 7}, {Rule: json.RawMessage(`{"name":"shipped"}`), Origin: api.OriginShipped, Hits: 3}}
 	}})
 }
 
@@ -65,24 +66,24 @@ func decode[T any](t *testing.T, rec *httptest.ResponseRecorder, status int) (v 
 	return v
 }
 
-func (r *running) region(id string) Region {
+func (r *running) region(id string) api.Region {
 	r.t.Helper()
-	return decode[Region](r.t, r.with("v", "GET", "/api/v1/regions/"+id, "", ""), 200)
+	return decode[api.Region](r.t, r.with("v", "GET", "/api/v1/regions/"+id, "", ""), 200)
 }
 
 func TestRegions(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
 	de := r.region("de")
-	want := Region{
-		ID: "de", Match: "DE AT", Row: []Weight{{"fra1", 3}, {"ams1", 1}}, Declared: []Weight{{"fra1", 3}, {"ams1", 1}},
+	want := api.Region{
+		ID: "de", Match: "DE AT", Row: []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}, Declared: []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}},
 		Overflow: []director.RegionID{}, Deny: []string{"*"}, Shares: de.Shares, Version: de.Version,
 	}
 	if diff := cmp.Diff(want, de); diff != "" || de.Version == "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	rest := r.region("rest")
-	if rest.Match != "continent:NA default" || !rest.ByLoad || rest.Overflow[0] != "de" || rest.Row[0] != (Weight{"ams1", 1}) {
+	if rest.Match != "continent:NA default" || !rest.ByLoad || rest.Overflow[0] != "de" || rest.Row[0] != (api.Weight{Node: "ams1", Weight: 1}) {
 		t.Errorf("rest: %+v", rest)
 	}
 	if p := problemIn(t, r.with("v", "GET", "/api/v1/regions/nowhere", "", "")); p.Status != 404 {
@@ -95,8 +96,8 @@ func TestWeightsAndBack(t *testing.T) {
 	r := edited(t)
 	before := r.region("de")
 	rec := r.with("o", "PUT", "/api/v1/regions/de/weights", before.Version, `{"weights":{"fra1":1,"ams1":0,"edge-1":2},"why":"more","for":"2h"}`)
-	got := decode[Region](t, rec, 200)
-	if diff := cmp.Diff([]Weight{{"ams1", 0}, {"edge-1", 2}, {"fra1", 1}}, got.Row); diff != "" {
+	got := decode[api.Region](t, rec, 200)
+	if diff := cmp.Diff([]api.Weight{{Node: "ams1", Weight: 0}, {Node: "edge-1", Weight: 2}, {Node: "fra1", Weight: 1}}, got.Row); diff != "" {
 		t.Errorf("in force (-want +got):\n%s", diff)
 	}
 	o := got.Override
@@ -109,7 +110,7 @@ func TestWeightsAndBack(t *testing.T) {
 	if diff := cmp.Diff(before.Declared, got.Declared); diff != "" {
 		t.Errorf("the file's row:\n%s", diff)
 	}
-	back := decode[Region](t, r.with("o", "DELETE", "/api/v1/regions/de/weights", got.Version, `{"why":"enough"}`), 200)
+	back := decode[api.Region](t, r.with("o", "DELETE", "/api/v1/regions/de/weights", got.Version, `{"why":"enough"}`), 200)
 	if diff := cmp.Diff(before, back); diff != "" {
 		t.Errorf("taken back (-before +after):\n%s", diff)
 	}
@@ -120,7 +121,7 @@ func TestStaleEdits(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
 	seen := r.region("de").Version
-	first := decode[Region](t, r.with("o", "PUT", "/api/v1/regions/de/weights", seen, `{"weights":{"fra1":5}}`), 200)
+	first := decode[api.Region](t, r.with("o", "PUT", "/api/v1/regions/de/weights", seen, `{"weights":{"fra1":5}}`), 200)
 	for _, c := range []struct{ method, path, seen, body string }{
 		{"PUT", "/api/v1/regions/de/weights", seen, `{"weights":{"ams1":5}}`},
 		{"DELETE", "/api/v1/regions/de/weights", seen, ""},
@@ -128,11 +129,11 @@ func TestStaleEdits(t *testing.T) {
 	} {
 		rec := r.with("o2", c.method, c.path, c.seen, c.body)
 		p := decode[struct {
-			Now Region
+			Now api.Region
 			By  string
 			At  time.Time
 		}](t, rec, 412)
-		if p.By != "ops" || p.At.IsZero() || p.Now.Version != first.Version || cmp.Diff(p.Now.Row, []Weight{{"fra1", 5}}) != "" {
+		if p.By != "ops" || p.At.IsZero() || p.Now.Version != first.Version || cmp.Diff(p.Now.Row, []api.Weight{{Node: "fra1", Weight: 5}}) != "" {
 			t.Errorf("%s %s: %s", c.method, c.path, rec.Body)
 		}
 	}
@@ -151,7 +152,7 @@ func TestStaleEdits(t *testing.T) {
 		}
 	}
 	// Told, the second repeats the edit over what stands there now.
-	decode[Region](t, r.with("o2", "PUT", "/api/v1/regions/de/weights", first.Version, `{"weights":{"ams1":5}}`), 200)
+	decode[api.Region](t, r.with("o2", "PUT", "/api/v1/regions/de/weights", first.Version, `{"weights":{"ams1":5}}`), 200)
 	for _, c := range []struct {
 		seen   string
 		status int
@@ -200,7 +201,7 @@ func TestDrainAndResume(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
 	rec := r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"disk","until":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
-	n := decode[Node](t, rec, 200)
+	n := decode[api.Node](t, rec, 200)
 	if !n.Drained || n.SafeToTerminate || n.State != director.Drained || n.Drain == nil || n.Drain.Left == nil || *n.Drain.Left != 7 || n.Drain.Threshold != 0 || n.Drain.Since.IsZero() {
 		t.Errorf("drained: %s", rec.Body)
 	}
@@ -223,7 +224,7 @@ func TestDrainAndResume(t *testing.T) {
 		}
 	}
 	// Nobody probes off1.
-	if got := decode[Termination](t, r.with("v", "GET", "/api/v1/nodes/off1/safe_to_terminate", "", ""), 409); !got.Drained || got.Left != nil {
+	if got := decode[api.Termination](t, r.with("v", "GET", "/api/v1/nodes/off1/safe_to_terminate", "", ""), 409); !got.Drained || got.Left != nil {
 		t.Errorf("a node of which nobody knows who listens: %+v", got)
 	}
 	if off := r.nodes()["off1"]; off.Drain == nil || off.Drain.Left != nil {
@@ -233,30 +234,30 @@ func TestDrainAndResume(t *testing.T) {
 		t.Errorf("metrics: %s", m)
 	}
 	began := n.Drain.Since
-	n = decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
+	n = decode[api.Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
 	if !n.Override.Until.IsZero() || n.Override.By != "bert" || !n.Drain.Since.Equal(began) {
 		t.Errorf("drained for good, after it was for an hour: %+v, since %v and not %v", n.Override, n.Drain.Since, began)
 	}
 	rec = r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", "")
-	again := decode[Node](t, rec, 200)
+	again := decode[api.Node](t, rec, 200)
 	if rev := rec.Header().Get(revisionHeader); rev != "" {
 		t.Errorf("nothing was changed, and revision %s is told", rev)
 	}
 	if again.Override.By != "bert" || again.Version != n.Version {
 		t.Errorf("drained twice: %+v", again.Override)
 	}
-	n = decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"disks"}`), 200)
+	n = decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"disks"}`), 200)
 	if n.Override.Why != "disks" || !n.Drain.Since.Equal(began) || !n.Since.Equal(began) {
 		t.Errorf("with another reason: %+v, since %v and not %v", n.Override, n.Drain.Since, began)
 	}
-	disabled := decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/disable", n.Version, ""), 200)
+	disabled := decode[api.Node](t, r.with("o2", "POST", "/api/v1/nodes/fra1/disable", n.Version, ""), 200)
 	if disabled.Override.State != store.NodeDisabled || disabled.Override.By != "bert" || !disabled.Drained || !disabled.Since.Equal(began) {
 		t.Errorf("disabled: %+v, since %v", disabled.Override, disabled.Since)
 	}
 	if p := problemIn(t, r.with("o", "POST", "/api/v1/nodes/fra1/resume", n.Version, "")); p.Status != 412 || p.By != "bert" || p.Now == nil {
 		t.Errorf("resumed by who has not seen that it is disabled: %+v", p)
 	}
-	if n := decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/resume", "", ""), 200); n.Drained || n.Override != nil || n.Drain != nil {
+	if n := decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/resume", "", ""), 200); n.Drained || n.Override != nil || n.Drain != nil {
 		t.Errorf("resumed: %+v", n)
 	}
 	for id, status := range map[string]int{"off1": 409, "none": 404} {
@@ -274,7 +275,7 @@ func TestDrainGoesWithARegisteredNode(t *testing.T) {
 	t.Parallel()
 	r := fleet(t)
 	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil))
-	decode[Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/drain", "", ""), 200)
+	decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/drain", "", ""), 200)
 	if rec := r.with("o", "DELETE", "/api/v1/nodes/edge-1", "", ""); rec.Code != 204 {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
 	}
@@ -288,10 +289,10 @@ func TestDrainOfARegisteredNode(t *testing.T) {
 	r := fleet(t)
 	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil))
 	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
-	if n := decode[Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/drain", "", ""), 200); !n.Drained || n.Override == nil {
+	if n := decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/drain", "", ""), 200); !n.Drained || n.Override == nil {
 		t.Errorf("drained: %+v", n)
 	}
-	if n := decode[Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/resume", "", ""), 200); n.Drained {
+	if n := decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/edge-1/resume", "", ""), 200); n.Drained {
 		t.Errorf("resumed: %+v", n)
 	}
 	do(r.h, "POST", "/api/v1/nodes/edge-1/drain", "Bearer a", `{"instance":"i1"}`)
@@ -305,13 +306,13 @@ func TestRulesAtRunTime(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
 	rec := r.with("o", "POST", "/api/v1/rules", "", `{"id":"kitchen","rule":{"user_agent":"Kitchen*"},"why":"old radio"}`)
-	kitchen := decode[Rule](t, rec, 201)
-	if rec.Header().Get("Location") != "/api/v1/rules/kitchen" || kitchen.Hits != 7 || kitchen.Origin != OriginOverlay || kitchen.By != "ops" || kitchen.Effect != "" {
+	kitchen := decode[api.Rule](t, rec, 201)
+	if rec.Header().Get("Location") != "/api/v1/rules/kitchen" || kitchen.Hits != 7 || kitchen.Origin != api.OriginOverlay || kitchen.By != "ops" || kitchen.Effect != "" {
 		t.Errorf("made: %v %s", rec.Header(), rec.Body)
 	}
-	first := decode[Rule](t, r.with("o", "POST", "/api/v1/rules", "", `{"rule":{"user_agent":"Bath*"},"before":"kitchen","for":"1h"}`), 201)
+	first := decode[api.Rule](t, r.with("o", "POST", "/api/v1/rules", "", `{"rule":{"user_agent":"Bath*"},"before":"kitchen","for":"1h"}`), 201)
 	ids := func() (ids []string) {
-		for _, rule := range decode[RulesAnswer](t, r.with("v", "GET", "/api/v1/rules", "", ""), 200).Rules {
+		for _, rule := range decode[api.RulesAnswer](t, r.with("v", "GET", "/api/v1/rules", "", ""), 200).Rules {
 			ids = append(ids, rule.Origin+" "+rule.ID)
 		}
 		return ids
@@ -319,7 +320,7 @@ func TestRulesAtRunTime(t *testing.T) {
 	if diff := cmp.Diff([]string{"overlay " + first.ID, "overlay kitchen", "shipped "}, ids()); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
-	moved := decode[Rule](t, r.with("o", "PUT", "/api/v1/rules/kitchen", kitchen.Version, `{"rule":{"user_agent":"Kitchen/2*"},"before":"`+first.ID+`"}`), 200)
+	moved := decode[api.Rule](t, r.with("o", "PUT", "/api/v1/rules/kitchen", kitchen.Version, `{"rule":{"user_agent":"Kitchen/2*"},"before":"`+first.ID+`"}`), 200)
 	if diff := cmp.Diff([]string{"overlay kitchen", "overlay " + first.ID, "shipped "}, ids()); diff != "" || !strings.Contains(string(moved.Rule), "Kitchen/2") {
 		t.Errorf("%s; order (-want +got):\n%s", moved.Rule, diff)
 	}
@@ -372,14 +373,14 @@ func TestHistoryAndUndo(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
 	before := r.region("de")
-	row := decode[Region](t, r.with("o", "PUT", "/api/v1/regions/de/weights", before.Version, `{"weights":{"fra1":5},"why":"more"}`), 200)
-	decode[Node](t, r.with("o2", "POST", "/api/v1/nodes/ams1/drain", "", ""), 200)
-	h := decode[HistoryAnswer](t, r.with("v", "GET", "/api/v1/history", "", ""), 200)
+	row := decode[api.Region](t, r.with("o", "PUT", "/api/v1/regions/de/weights", before.Version, `{"weights":{"fra1":5},"why":"more"}`), 200)
+	decode[api.Node](t, r.with("o2", "POST", "/api/v1/nodes/ams1/drain", "", ""), 200)
+	h := decode[api.HistoryAnswer](t, r.with("v", "GET", "/api/v1/history", "", ""), 200)
 	if len(h.Changes) != 2 || h.Revision != 2 || h.Changes[0].By != "bert" || h.Changes[1].Why != "more" || h.Changes[1].Entries[0].Entry != "rows/de" || !h.Changes[1].Undoable {
 		t.Fatalf("%+v", h)
 	}
 	rec := r.with("o2", "POST", "/api/v1/history/1/undo", "", `{"why":"too much"}`)
-	c := decode[Change](t, rec, 200)
+	c := decode[api.Change](t, rec, 200)
 	if c.Undoes != 1 || c.By != "bert" || c.Why != "too much" || !c.Undoable || rec.Header().Get(revisionHeader) != "3" {
 		t.Errorf("undo: %s", rec.Body)
 	}
@@ -389,7 +390,7 @@ func TestHistoryAndUndo(t *testing.T) {
 	if p := problemIn(t, r.with("o", "POST", "/api/v1/history/1/undo", "", "")); p.Status != 409 || p.By != "bert" {
 		t.Errorf("undone twice: %+v", p)
 	}
-	decode[Change](t, r.with("o", "POST", "/api/v1/history/3/undo", "", ""), 200)
+	decode[api.Change](t, r.with("o", "POST", "/api/v1/history/3/undo", "", ""), 200)
 	if got := r.region("de"); cmp.Diff(row.Row, got.Row) != "" || got.Override.By != "ops" {
 		t.Errorf("the undo was taken back: %+v", got)
 	}
@@ -424,9 +425,9 @@ func TestWeightsOfALargeFleet(t *testing.T) {
 	r := fleetOf(t, c, Config{})
 	save := func(weight float64, more int) *httptest.ResponseRecorder {
 		t.Helper()
-		edit := RowsEdit{Rows: map[director.RegionID]RowVersion{}}
-		question := WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{}}
-		for _, region := range decode[RegionsAnswer](t, r.with("v", "GET", "/api/v1/regions", "", ""), 200).Regions {
+		edit := api.RowsEdit{Rows: map[director.RegionID]api.RowVersion{}}
+		question := api.WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{}}
+		for _, region := range decode[api.RegionsAnswer](t, r.with("v", "GET", "/api/v1/regions", "", ""), 200).Regions {
 			row := map[director.NodeID]float64{}
 			for _, n := range c.Nodes {
 				row[n.ID] = weight
@@ -434,7 +435,7 @@ func TestWeightsOfALargeFleet(t *testing.T) {
 			for n := range more {
 				row[director.NodeID(fmt.Sprintf("spare-%03d.example", n))] = weight
 			}
-			edit.Rows[region.ID], question.Rows[region.ID] = RowVersion{region.Version, row}, row
+			edit.Rows[region.ID], question.Rows[region.ID] = api.RowVersion{Version: region.Version, Weights: row}, row
 		}
 		if rec := r.with("v", "POST", "/api/v1/whatif", "", string(encoded(t, question))); rec.Code != 200 {
 			t.Errorf("what if: %d %.200s", rec.Code, rec.Body)
@@ -508,7 +509,7 @@ func TestEditsThatAreRefused(t *testing.T) {
 		{"huge", "POST", "/api/v1/nodes/fra1/drain", `{"why":"` + strings.Repeat("x", maxEdit) + `"}`, 413, "64 KB"},
 		{"a huge row", "PUT", "/api/v1/regions/de/weights", `{"why":"` + strings.Repeat("x", maxBody) + `"}`, 413, "1024 KB"},
 		{"deep", "PUT", "/api/v1/regions/de/weights", strings.Repeat(`[`, 20000), 400, "not the JSON"},
-		{"a long reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":"` + strings.Repeat("x", maxText+1) + `"}`, 422, "why: "},
+		{"a long reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":"` + strings.Repeat("x", api.MaxText+1) + `"}`, 422, "why: "},
 		{"both ends", "POST", "/api/v1/nodes/fra1/drain", `{"for":"1h","until":"2100-01-01T00:00:00Z"}`, 422, "not both"},
 		{"a time for a time span", "POST", "/api/v1/nodes/fra1/drain", `{"for":"tomorrow"}`, 422, "for: "},
 		{"a negative time", "POST", "/api/v1/nodes/fra1/drain", `{"for":"-1h"}`, 422, "for: "},
@@ -545,7 +546,7 @@ func TestEditsWithoutTheStore(t *testing.T) {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	r.eventually("it says so", func() bool {
-		st := decode[StatusAnswer](t, r.with("v", "GET", "/api/v1/status", "", ""), 200)
+		st := decode[api.StatusAnswer](t, r.with("v", "GET", "/api/v1/status", "", ""), 200)
 		return st.Degraded && strings.Contains(st.Reason, "edits are refused") && len(st.Problems) > 0
 	})
 }
@@ -553,16 +554,16 @@ func TestEditsWithoutTheStore(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	r := edited(t)
-	decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
-	var st StatusAnswer
+	decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", ""), 200)
+	var st api.StatusAnswer
 	r.eventually("it knows itself", func() bool {
-		st = decode[StatusAnswer](t, r.with("v", "GET", "/api/v1/status", "", ""), 200)
+		st = decode[api.StatusAnswer](t, r.with("v", "GET", "/api/v1/status", "", ""), 200)
 		return len(st.Directors) == 1
 	})
 	if st.Director != st.Directors[0].ID || !st.Directors[0].SameConfig || st.Revision != 1 || len(st.Effects) != 1 || st.Effects[0].Kind != store.Masks || st.Degraded {
 		t.Errorf("%+v", st)
 	}
-	mounts := decode[MountsAnswer](t, r.with("v", "GET", "/api/v1/mounts", "", ""), 200)
+	mounts := decode[api.MountsAnswer](t, r.with("v", "GET", "/api/v1/mounts", "", ""), 200)
 	if mounts.Mounts == nil {
 		t.Errorf("%+v", mounts)
 	}
@@ -572,7 +573,7 @@ func TestStatus(t *testing.T) {
 func TestFaultsAreLogged(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	api, err := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Explain: func(Question) any { return func() {} }})
+	handler, err := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Explain: func(Question) any { return func() {} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -581,11 +582,11 @@ func TestFaultsAreLogged(t *testing.T) {
 	cancel()
 	req := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
 	req.Host = "127.0.0.1"
-	api.ServeHTTP(httptest.NewRecorder(), req)
+	handler.ServeHTTP(httptest.NewRecorder(), req)
 	if log.Len() > 0 {
 		t.Errorf("somebody has left: %s", &log)
 	}
-	ask(api, "GET", path, "")
+	ask(handler, "GET", path, "")
 	if !strings.Contains(log.String(), "admin request failed") {
 		t.Errorf("a fault: %q", &log)
 	}

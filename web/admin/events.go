@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -75,10 +77,10 @@ func (a *API) tellAll() {
 
 // hello is the first event of each connection.
 type hello struct {
-	Director string    `json:"director"`
-	Version  string    `json:"version"`
-	Now      time.Time `json:"now"` // by the store's clock, as all times
-	Identity Identity  `json:"identity"`
+	Director string       `json:"director"`
+	Version  string       `json:"version"`
+	Now      time.Time    `json:"now"` // by the store's clock, as all times
+	Identity api.Identity `json:"identity"`
 }
 
 // events tells who asks what happens, until they leave, do not keep up, or are
@@ -131,7 +133,7 @@ func (a *API) follow(ctx echo.Context, s *subscriber, write func([]byte) error) 
 		case <-ping.C:
 			next = []byte(": still here\n\n")
 		}
-		if id, err := a.identify(ctx.Request()); err != nil || !id.Role.May(RoleView) {
+		if id, err := a.identify(ctx.Request()); err != nil || !id.Role.May(api.RoleView) {
 			return
 		}
 		if write(next) != nil {

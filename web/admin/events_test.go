@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A stream is one connection to the events.
@@ -94,22 +95,22 @@ func TestEvents(t *testing.T) {
 	}})
 	url := r.serve()
 	s := follow(t, url, "v")
-	if h := next(s, "hello", is[hello]); h.Identity.Name != "anna" || h.Identity.Role != RoleView || h.Version != "v1" || h.Director == "" || time.Since(h.Now).Abs() > time.Minute {
+	if h := next(s, "hello", is[hello]); h.Identity.Name != "anna" || h.Identity.Role != api.RoleView || h.Version != "v1" || h.Director == "" || time.Since(h.Now).Abs() > time.Minute {
 		t.Errorf("hello: %+v", h)
 	}
 	type nodes struct {
-		Nodes []Node
+		Nodes []api.Node
 		Gone  []director.NodeID
 	}
 	if n := next(s, "nodes", is[nodes]); len(n.Nodes) != 1 || n.Nodes[0].ID != "fra1" {
 		t.Errorf("nodes: %+v", n)
 	}
-	next(s, "status", is[StatusAnswer])
-	next(s, "mounts", is[MountsAnswer])
+	next(s, "status", is[api.StatusAnswer])
+	next(s, "mounts", is[api.MountsAnswer])
 	if o := next(s, "overlay", is[overlayEvent]); o.Revision != 0 || o.Last != nil {
 		t.Errorf("overlay: %+v", o)
 	}
-	traffic := next(s, "traffic", is[Rates])
+	traffic := next(s, "traffic", is[api.Rates])
 	if per := traffic.Answers["redirect"]; per < 5 || per > 15 || len(traffic.Answers) != 1 || traffic.Nodes["fra1"] != per || traffic.Regions["de"] != per {
 		t.Errorf("traffic: %+v", traffic)
 	}
@@ -118,7 +119,7 @@ func TestEvents(t *testing.T) {
 	}
 
 	began := time.Now()
-	decode[Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"<script>"}`), 200)
+	decode[api.Node](t, r.with("o", "POST", "/api/v1/nodes/fra1/drain", "", `{"why":"<script>"}`), 200)
 	o := next(s, "overlay", func(o overlayEvent) bool { return o.Revision == 1 })
 	if took := time.Since(began); took > 900*time.Millisecond { // well below the second after which everything is told
 		t.Errorf("an edit was told after %v", took)
@@ -128,11 +129,11 @@ func TestEvents(t *testing.T) {
 	}
 	next(s, "nodes", func(n nodes) bool { return len(n.Nodes) == 1 && n.Nodes[0].Drained })
 
-	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", func(a *Announcement) { a.Report.Mounts[0].Title = "</script><b>" }))
+	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", func(a *api.Announcement) { a.Report.Mounts[0].Title = "</script><b>" }))
 	next(s, "nodes", func(n nodes) bool {
-		return slices.ContainsFunc(n.Nodes, func(n Node) bool { return n.ID == "edge-1" })
+		return slices.ContainsFunc(n.Nodes, func(n api.Node) bool { return n.ID == "edge-1" })
 	})
-	next(s, "mounts", func(m MountsAnswer) bool { return len(m.Mounts) == 1 && m.Mounts[0].Playing == "</script><b>" })
+	next(s, "mounts", func(m api.MountsAnswer) bool { return len(m.Mounts) == 1 && m.Mounts[0].Playing == "</script><b>" })
 	r.with("o", "DELETE", "/api/v1/nodes/edge-1", "", "")
 	next(s, "nodes", func(n nodes) bool { return len(n.Gone) == 1 && n.Gone[0] == "edge-1" })
 
@@ -228,7 +229,7 @@ func TestEventsWithABlockedConnection(t *testing.T) {
 	s := follow(t, url, "v")
 	next(s, "overlay", is[overlayEvent])
 	for i := range 3 {
-		decode[Node](t, r.with("o", "POST", fmt.Sprintf("/api/v1/nodes/n%d/drain", i), "", ""), 200)
+		decode[api.Node](t, r.with("o", "POST", fmt.Sprintf("/api/v1/nodes/n%d/drain", i), "", ""), 200)
 		next(s, "overlay", func(o overlayEvent) bool { return int(o.Revision) == i+1 })
 	}
 }

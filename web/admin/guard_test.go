@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // ask sends a request as a browser or a program does.
@@ -98,7 +99,7 @@ func TestHostWithoutTokens(t *testing.T) {
 	if rec := ask(edited(t).h, "GET", "/api/v1/nodes", "", "Host", "signpost.example", "Authorization", "Bearer v"); rec.Code != 200 {
 		t.Errorf("by name, with a token: %d", rec.Code)
 	}
-	who := decode[Identity](t, ask(r.h, "GET", "/api/v1/session", ""), 200)
+	who := decode[api.Identity](t, ask(r.h, "GET", "/api/v1/session", ""), 200)
 	if who != anybody {
 		t.Errorf("nobody needs a token: %+v", who)
 	}
@@ -128,22 +129,22 @@ func TestSessions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tokens := fleetTokens
-		api, err := New(Config{Tokens: func() []Token { return tokens }, Explain: func(Question) any { return nil }})
+		handler, err := New(Config{Tokens: func() []Token { return tokens }, Explain: func(Question) any { return nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		whoIs := func(cookie string) (Identity, int) {
-			rec := ask(api, "GET", "/api/v1/session", "", "Cookie", cookie)
+		whoIs := func(cookie string) (api.Identity, int) {
+			rec := ask(handler, "GET", "/api/v1/session", "", "Cookie", cookie)
 			if rec.Code != 200 {
-				return Identity{}, rec.Code
+				return api.Identity{}, rec.Code
 			}
-			return decode[Identity](t, rec, 200), 200
+			return decode[api.Identity](t, rec, 200), 200
 		}
-		anna, ops := login(t, api, "v"), login(t, api, "o", "X-Forwarded-Proto", "https")
-		if id, _ := whoIs(anna); id != (Identity{"anna", RoleView, true}) {
+		anna, ops := login(t, handler, "v"), login(t, handler, "o", "X-Forwarded-Proto", "https")
+		if id, _ := whoIs(anna); id != (api.Identity{Name: "anna", Role: api.RoleView, Session: true}) {
 			t.Errorf("%+v", id)
 		}
-		if id, _ := whoIs(ops); id.Role != RoleOperate || anna == ops {
+		if id, _ := whoIs(ops); id.Role != api.RoleOperate || anna == ops {
 			t.Errorf("%+v", id)
 		}
 		for _, bad := range []string{sessionCookie + "=x", sessionCookie + "=", "other=" + anna, anna + "x"} {
@@ -161,11 +162,11 @@ func TestSessions(t *testing.T) {
 			t.Error("who was not idle is out")
 		}
 
-		tokens = []Token{NewToken("anna", RoleOperate, "v")} // another role for the same token
-		if id, _ := whoIs(anna); id.Role != RoleOperate {
+		tokens = []Token{NewToken("anna", api.RoleOperate, "v")} // another role for the same token
+		if id, _ := whoIs(anna); id.Role != api.RoleOperate {
 			t.Errorf("%+v", id)
 		}
-		tokens = []Token{NewToken("ops", RoleOperate, "o")}
+		tokens = []Token{NewToken("ops", api.RoleOperate, "o")}
 		if _, status := whoIs(anna); status != 401 {
 			t.Error("a session outlived its token")
 		}
@@ -174,13 +175,13 @@ func TestSessions(t *testing.T) {
 			t.Error("a session came back with its token")
 		}
 
-		out := login(t, api, "v")
-		rec := ask(api, "DELETE", "/api/v1/session", "", "Cookie", out)
+		out := login(t, handler, "v")
+		rec := ask(handler, "DELETE", "/api/v1/session", "", "Cookie", out)
 		if _, status := whoIs(out); rec.Code != 204 || status != 401 || !strings.Contains(rec.Header().Get("Set-Cookie"), "Max-Age=0") {
 			t.Errorf("logged out: %d %v, and then %d", rec.Code, rec.Header(), status)
 		}
 		for body, status := range map[string]int{`{"token":"wrong"}`: 401, `{"token":"a"}`: 403, `{}`: 401, `{"tokn":"v"}`: 400, `x`: 400} {
-			if rec := ask(api, "POST", "/api/v1/session", body); rec.Code != status || rec.Header().Get("Set-Cookie") != "" {
+			if rec := ask(handler, "POST", "/api/v1/session", body); rec.Code != status || rec.Header().Get("Set-Cookie") != "" {
 				t.Errorf("%s: %d %v", body, rec.Code, rec.Header())
 			}
 		}
@@ -189,12 +190,12 @@ func TestSessions(t *testing.T) {
 
 func TestCookieIsSecureUnderTLS(t *testing.T) {
 	t.Parallel()
-	api, err := New(Config{Tokens: func() []Token { return fleetTokens }})
+	handler, err := New(Config{Tokens: func() []Token { return fleetTokens }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for url, secure := range map[string]bool{"http://127.0.0.1": false, "https://127.0.0.1": true} {
-		rec := ask(api, "POST", url+"/api/v1/session", `{"token":"v"}`)
+		rec := ask(handler, "POST", url+"/api/v1/session", `{"token":"v"}`)
 		if set := rec.Header().Get("Set-Cookie"); strings.Contains(set, "Secure") != secure {
 			t.Errorf("%s: %q", url, set)
 		}
@@ -219,7 +220,7 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestWrongTokensAreSlowedDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		api, err := New(Config{Tokens: func() []Token { return fleetTokens }})
+		handler, err := New(Config{Tokens: func() []Token { return fleetTokens }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +229,7 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 			r.RemoteAddr = addr
 			r.Header.Set("Authorization", "Bearer "+token)
 			rec := httptest.NewRecorder()
-			api.ServeHTTP(rec, r)
+			handler.ServeHTTP(rec, r)
 			return rec
 		}
 		const here = "203.0.113.7:4711"
@@ -244,7 +245,7 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 		if p := problemIn(t, rec); p.Status != 429 || rec.Header().Get("Retry-After") != "3" {
 			t.Errorf("%+v, after %q s", p, rec.Header().Get("Retry-After"))
 		}
-		if rec := ask(api, "POST", "/api/v1/session", `{"token":"guess"}`); rec.Code != 401 {
+		if rec := ask(handler, "POST", "/api/v1/session", `{"token":"guess"}`); rec.Code != 401 {
 			t.Errorf("elsewhere: %d", rec.Code)
 		}
 		if from(here, "v").Code != 200 {
@@ -289,7 +290,7 @@ func TestThrottleIsBounded(t *testing.T) {
 
 func TestPagesNeedASession(t *testing.T) {
 	t.Parallel()
-	api, err := New(Config{Tokens: func() []Token { return fleetTokens }, Dashboard: func(*API) http.Handler {
+	handler, err := New(Config{Tokens: func() []Token { return fleetTokens }, Dashboard: func(*API) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, _ := IdentityOf(r)
 			fmt.Fprintf(w, "page for %s", id.Name)
@@ -313,7 +314,7 @@ func TestPagesNeedASession(t *testing.T) {
 		{"GET", "/api/v1/none", "v", 404, "no such page"},
 		{"GET", "/api/", "", 404, "no such page"},
 	} {
-		rec := do(api, c.method, c.path, map[bool]string{true: "Bearer " + c.token}[c.token != ""], "")
+		rec := do(handler, c.method, c.path, map[bool]string{true: "Bearer " + c.token}[c.token != ""], "")
 		if rec.Code != c.status || !strings.Contains(rec.Header().Get("Location")+rec.Body.String(), c.want) {
 			t.Errorf("%s %s as %q: %d %v %s", c.method, c.path, c.token, rec.Code, rec.Header(), rec.Body)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -39,8 +40,8 @@ type hub struct {
 	nodes    map[director.NodeID][]byte
 	built    time.Time
 	revision store.Revision
-	status   StatusAnswer
-	mounts   MountsAnswer
+	status   api.StatusAnswer
+	mounts   api.MountsAnswer
 	playing  string    // what of mounts is worth an event
 	toldAt   time.Time // of mounts
 }
@@ -146,7 +147,7 @@ func (h *hub) lookAtNodes(a *API) (changed nodesEvent, some bool) {
 // overlayEvent is the newest change by an operator.
 type overlayEvent struct {
 	Revision store.Revision `json:"revision"`
-	Last     *Change        `json:"last,omitempty"` // nil: nobody has changed anything yet
+	Last     *api.Change    `json:"last,omitempty"` // nil: nobody has changed anything yet
 }
 
 func (h *hub) lastChange(a *API) overlayEvent {
@@ -168,7 +169,7 @@ func (h *hub) lookAtOverlay(a *API) bool {
 
 // lookAtStatus says whether the director does otherwise than before. h.mu is held.
 func (h *hub) lookAtStatus(a *API) bool {
-	lasting := func(s StatusAnswer) string {
+	lasting := func(s api.StatusAnswer) string {
 		s.UptimeS, s.SnapshotAgeMS, s.PictureAgeMS = 0, 0, 0
 		return string(encode(s))
 	}

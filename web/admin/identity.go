@@ -12,46 +12,30 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-)
 
-// Identity is who asks.
-type Identity struct {
-	Name    string `json:"name"` // of the token; "local" where no token is set
-	Role    Role   `json:"role"`
-	Session bool   `json:"session"` // by a browser's cookie, and not by a token
-}
+	"github.com/signpost-fm/signpost/web/admin/api"
+)
 
 type identityKey struct{}
 
 // IdentityOf returns who asks. It is known to what stands behind [API], such as
 // the dashboard.
-func IdentityOf(r *http.Request) (Identity, bool) {
-	id, ok := r.Context().Value(identityKey{}).(Identity)
+func IdentityOf(r *http.Request) (api.Identity, bool) {
+	id, ok := r.Context().Value(identityKey{}).(api.Identity)
 	return id, ok
 }
 
 // asking is who asks; allow has let them in.
-func asking(ctx echo.Context) Identity {
+func asking(ctx echo.Context) api.Identity {
 	id, _ := IdentityOf(ctx.Request())
 	return id
 }
 
 // anybody asks where no token is set: only this machine can.
-var anybody = Identity{Name: "local", Role: RoleOperate}
-
-// May says whether somebody of this role may do what needs one of roles. An
-// operator may do everything.
-func (r Role) May(roles ...Role) bool {
-	for _, needed := range roles {
-		if r == needed {
-			return true
-		}
-	}
-	return r == RoleOperate
-}
+var anybody = api.Identity{Name: "local", Role: api.RoleOperate}
 
 // allow lets through who has one of the roles.
-func (a *API) allow(roles ...Role) echo.MiddlewareFunc {
+func (a *API) allow(roles ...api.Role) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ctx echo.Context) error {
 			id, err := a.identify(ctx.Request())
@@ -68,10 +52,10 @@ func (a *API) allow(roles ...Role) echo.MiddlewareFunc {
 }
 
 // orOperate lists roles with that of operators, who may do everything.
-func orOperate(roles []Role) string {
-	names := []string{string(RoleOperate)}
+func orOperate(roles []api.Role) string {
+	names := []string{string(api.RoleOperate)}
 	for _, r := range roles {
-		if r != RoleOperate {
+		if r != api.RoleOperate {
 			names = append(names, string(r))
 		}
 	}
@@ -81,7 +65,7 @@ func orOperate(roles []Role) string {
 // allowPages lets through who may look at the dashboard, and sends everybody else
 // to its page for logging in.
 func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
-	allowed := a.allow(RoleView)(next)
+	allowed := a.allow(api.RoleView)(next)
 	return func(ctx echo.Context) error {
 		r := ctx.Request()
 		if r.URL.Path == loginPath || strings.HasPrefix(r.URL.Path, "/assets/") {
@@ -91,7 +75,7 @@ func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
 			return echo.ErrNotFound
 		}
 		err := allowed(ctx)
-		var p *Problem
+		var p *api.Problem
 		if errors.As(err, &p) && p.Status == http.StatusUnauthorized && r.Method == http.MethodGet {
 			return ctx.Redirect(http.StatusSeeOther, loginPath+"?next="+url.QueryEscape("/"+strings.TrimLeft(r.URL.RequestURI(), "/")))
 		}
@@ -102,7 +86,7 @@ func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
 const loginPath = "/login"
 
 // identify says who asks: by a token, or by the cookie that one was given for.
-func (a *API) identify(r *http.Request) (Identity, error) {
+func (a *API) identify(r *http.Request) (api.Identity, error) {
 	tokens := a.cfg.Tokens()
 	if len(tokens) == 0 {
 		return anybody, nil
@@ -113,17 +97,17 @@ func (a *API) identify(r *http.Request) (Identity, error) {
 			token = "" // which is nobody's
 		}
 		t, err := a.check(r, tokens, token)
-		return Identity{Name: t.Name, Role: t.Role}, err
+		return api.Identity{Name: t.Name, Role: t.Role}, err
 	}
 	if c, err := r.Cookie(sessionCookie); err == nil {
 		if hash, ok := a.sessions.use(c.Value, a.cfg.Now()); ok {
 			if t, ok := find(tokens, hash); ok {
-				return Identity{Name: t.Name, Role: t.Role, Session: true}, nil
+				return api.Identity{Name: t.Name, Role: t.Role, Session: true}, nil
 			}
 			a.sessions.close(c.Value)
 		}
 	}
-	return Identity{}, unknownToken()
+	return api.Identity{}, unknownToken()
 }
 
 // check looks a token up. Who has shown many that are unknown must wait.
@@ -131,7 +115,7 @@ func (a *API) check(r *http.Request, tokens []Token, token string) (Token, error
 	hash, from, now := sha256.Sum256([]byte(token)), addressOf(r.RemoteAddr), a.cfg.Now()
 	if wait := a.throttle.wait(from, hash, now); wait > 0 {
 		p := problem(http.StatusTooManyRequests, "too many unknown tokens came from this address; wait, and look at who sends them")
-		p.retryAfter = time.Duration(math.Ceil(wait.Seconds())) * time.Second
+		p.RetryAfter = time.Duration(math.Ceil(wait.Seconds())) * time.Second
 		return Token{}, p
 	}
 	t, ok := find(tokens, hash)
@@ -143,6 +127,6 @@ func (a *API) check(r *http.Request, tokens []Token, token string) (Token, error
 	return t, nil
 }
 
-func unknownToken() *Problem {
+func unknownToken() *api.Problem {
 	return problem(http.StatusUnauthorized, "give a token that is known here as Authorization: Bearer; it is one of the directors' admin.tokens_file, or that of admin.token_file")
 }

@@ -7,7 +7,7 @@ import (
 var descSafe = prometheus.NewDesc("signpost_node_safe_to_terminate",
 	"1 if the node is drained and no more than admin.safe_below listen or are on their way, else 0.", []string{"node"}, nil)
 
-// nodeMetrics tells of nodes what [Node] reckons. There is one series a node.
+// nodeMetrics tells of nodes what [api.Node] reckons. There is one series a node.
 type nodeMetrics struct{ *API }
 
 // Describe implements [prometheus.Collector].

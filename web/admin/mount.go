@@ -6,39 +6,21 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Mount is one mount of the fleet.
-type Mount struct {
-	Name  string `json:"name"`  // "/live.mp3"
-	Title string `json:"title"` // as declared, or the station's name; empty: neither
-	Type  string `json:"type"`  // media type; empty: not known
-	Kbit  int    `json:"kbit,omitempty"`
-
-	Listeners int               `json:"listeners"` // at all nodes that tell, relays included, and those whom directors carry
-	Nodes     []director.NodeID `json:"nodes"`     // that carry it now
-	Down      []director.NodeID `json:"down"`      // the others
-	Playing   string            `json:"playing,omitempty"`
-	URL       string            `json:"url,omitempty"` // where listeners hear it; empty: the file does not tell public URLs
-}
-
-// MountsAnswer is all mounts, by name or in the file's order.
-type MountsAnswer struct {
-	Mounts []Mount `json:"mounts"`
-}
-
 // Mounts returns all mounts.
-func (a *API) Mounts() (MountsAnswer, error) {
+func (a *API) Mounts() (api.MountsAnswer, error) {
 	view, err := a.view()
 	if err != nil {
-		return MountsAnswer{}, err
+		return api.MountsAnswer{}, err
 	}
 	nodes := make([]carrier, view.Nodes())
 	for n := range nodes {
 		nodes[n] = carrierOf(view.Node(n))
 	}
 	base := a.cfg.PublicURL()
-	out := MountsAnswer{Mounts: make([]Mount, 0, len(view.Mounts()))}
+	out := api.MountsAnswer{Mounts: make([]api.Mount, 0, len(view.Mounts()))}
 	for i := range view.Mounts() {
 		m := describeMount(&view.Mounts()[i], nodes)
 		m.Listeners = max(0, m.Listeners+view.Uncounted(i))
@@ -52,8 +34,8 @@ func (a *API) Mounts() (MountsAnswer, error) {
 
 // describeMount sums what nodes say of a mount. What plays is told by the node
 // where most listen.
-func describeMount(m *director.Mount, nodes []carrier) Mount {
-	out := Mount{Name: m.Name, Title: m.Title, Type: m.Type, Kbit: m.Kbit, Nodes: []director.NodeID{}, Down: []director.NodeID{}}
+func describeMount(m *director.Mount, nodes []carrier) api.Mount {
+	out := api.Mount{Name: m.Name, Title: m.Title, Type: m.Type, Kbit: m.Kbit, Nodes: []director.NodeID{}, Down: []director.NodeID{}}
 	most := -2
 	name := ""
 	for n := range nodes {

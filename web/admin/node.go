@@ -9,69 +9,8 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
-
-// Node is what is known of a node, declared or registered. Times are by the
-// store's clock.
-type Node struct {
-	ID         director.NodeID `json:"id"`
-	URLs       []string        `json:"urls"`
-	Site       string          `json:"site,omitempty"`
-	Registered *Holder         `json:"registered,omitempty"` // who registered it; nil: it is declared
-
-	State  director.Reason `json:"state"`            // fit, drained, down or unverified
-	Health director.Health `json:"health"`           // which a drained node has, too
-	Detail string          `json:"detail,omitempty"` // why, in the prober's or the agent's words
-	By     string          `json:"by,omitempty"`     // the director or agent that saw it so
-	Server string          `json:"server,omitempty"` // what the server says that it is
-	Since  time.Time       `json:"since,omitzero"`   // since when it is in that state; zero: not known
-	Full   bool            `json:"full,omitempty"`   // the server itself refuses listeners
-
-	Used    int `json:"used"`     // listeners, those on their way included
-	EnRoute int `json:"en_route"` // listeners on their way
-	Target  int `json:"target,omitempty"`
-	Limit   int `json:"limit,omitempty"`
-
-	Kbit       float64 `json:"kbit"` // kbit/s sent to listeners now; 0: not told
-	MbitTarget float64 `json:"mbit_target,omitempty"`
-	MbitLimit  float64 `json:"mbit_limit,omitempty"`
-	SentPerS   float64 `json:"sent_per_s"` // listeners that all directors sent there within the last second
-	Room       float64 `json:"room"`       // 0..1
-	WarmUp     float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
-
-	Mounts []string `json:"mounts"` // public names of those that it carries now
-
-	Drained bool `json:"drained"`
-	// SafeToTerminate says that it is drained and that no more listen, or are on
-	// the way, than the threshold. It is false where nobody knows how many listen.
-	SafeToTerminate bool      `json:"safe_to_terminate"`
-	Drain           *Drain    `json:"drain,omitempty"`    // nil: it is not drained
-	Override        *Override `json:"override,omitempty"` // what operators made of it; nil: nothing
-
-	Version string `json:"version"` // of Override, for If-Match
-}
-
-// Drain is how far a drained node has emptied.
-type Drain struct {
-	Since           time.Time `json:"since,omitzero"` // zero: the file says so, or not known
-	Left            *int      `json:"left,omitempty"` // listeners, those on their way included; nil: nobody counts them, as at a disabled node
-	SafeToTerminate bool      `json:"safe_to_terminate"`
-	Threshold       int       `json:"threshold"` // how many may be left
-}
-
-// Holder is the agent that holds a node's id.
-type Holder struct {
-	Instance string    `json:"instance"`
-	Token    string    `json:"token,omitempty"`
-	Until    time.Time `json:"until,omitzero"`      // for how long, if it does not report again
-	SilentMS int64     `json:"silent_ms,omitempty"` // for how long it has not reported
-}
-
-// NodesAnswer is all nodes, declared and registered, at one moment.
-type NodesAnswer struct {
-	Built time.Time `json:"snapshot_built"`
-	Nodes []Node    `json:"nodes"`
-}
 
 const starting = "the director is starting and has no snapshot yet; try again soon"
 
@@ -84,15 +23,15 @@ func (a *API) view() (director.View, error) {
 	return v, nil
 }
 
-// Nodes returns all nodes. The error is a *[Problem], as are those of the other
+// Nodes returns all nodes. The error is a *[api.Problem], as are those of the other
 // answers.
-func (a *API) Nodes() (NodesAnswer, error) {
+func (a *API) Nodes() (api.NodesAnswer, error) {
 	view, err := a.view()
 	if err != nil {
-		return NodesAnswer{}, err
+		return api.NodesAnswer{}, err
 	}
 	d := a.describer(view, a.cfg.SafeBelow())
-	out := NodesAnswer{Built: view.Built(), Nodes: make([]Node, 0, view.Nodes())}
+	out := api.NodesAnswer{Built: view.Built(), Nodes: make([]api.Node, 0, view.Nodes())}
 	for n := range view.Nodes() {
 		out.Nodes = append(out.Nodes, d.whole(n))
 	}
@@ -101,26 +40,26 @@ func (a *API) Nodes() (NodesAnswer, error) {
 
 // Node returns one node; threshold is how many listeners may be left on one that
 // is safe to terminate.
-func (a *API) Node(id director.NodeID, threshold int) (Node, error) {
+func (a *API) Node(id director.NodeID, threshold int) (api.Node, error) {
 	view, err := a.view()
 	if err != nil {
-		return Node{}, err
+		return api.Node{}, err
 	}
 	d := a.describer(view, threshold)
 	if n, ok := view.FindNode(id); ok {
 		return d.whole(n), nil
 	}
 	if r := d.registered[id]; r != nil { // in the next snapshot only
-		out := Node{
+		out := api.Node{
 			ID: id, URLs: r.URLs, Site: r.Site, Registered: holder(r), State: director.Unverified,
 			Mounts: []string{}, Version: version(nil),
 		}
 		if !r.Drained.IsZero() {
-			out.drained(threshold, false, r)
+			setDrained(&out, threshold, false, r)
 		}
 		return out, nil
 	}
-	return Node{}, problem(http.StatusNotFound, fmt.Sprintf("no node has the id %.80q; GET /api/v1/nodes lists them", id))
+	return api.Node{}, problem(http.StatusNotFound, fmt.Sprintf("no node has the id %.80q; GET /api/v1/nodes lists them", id))
 }
 
 // A describer says what is known of a snapshot's nodes.
@@ -145,17 +84,17 @@ func (a *API) describer(view director.View, threshold int) describer {
 }
 
 // whole says all of a node.
-func (d *describer) whole(n int) Node {
+func (d *describer) whole(n int) api.Node {
 	out := d.node(n)
 	out.Mounts = d.carried(n)
 	return out
 }
 
 // node says all of a node but what it carries, which takes longer.
-func (d *describer) node(n int) Node {
+func (d *describer) node(n int) api.Node {
 	st := d.Node(n)
 	r := &st.Report
-	out := Node{
+	out := api.Node{
 		ID: st.ID, URLs: st.URLs, Site: st.Site,
 		State: st.State, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
 		Used: d.Live.Used(n), EnRoute: st.EnRoute, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
@@ -174,18 +113,18 @@ func (d *describer) node(n int) Node {
 	}
 	if st.State == director.Drained {
 		out.Since = made.Began()
-		out.drained(d.threshold, d.known(r, held), held)
+		setDrained(&out, d.threshold, d.known(r, held), held)
 	}
 	return out
 }
 
-// drained fills in how far n has emptied, since an operator's word or its agent's.
-func (n *Node) drained(threshold int, known bool, held *store.Heard) {
+// setDrained says how far n has emptied, since an operator's word or its agent's.
+func setDrained(n *api.Node, threshold int, known bool, held *store.Heard) {
 	if held != nil && !held.Drained.IsZero() && (n.Since.IsZero() || held.Drained.Before(n.Since)) {
 		n.Since = held.Drained
 	}
 	n.Drained, n.SafeToTerminate = true, known && n.Used <= threshold
-	n.Drain = &Drain{Since: n.Since, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
+	n.Drain = &api.Drain{Since: n.Since, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
 	if known {
 		n.Drain.Left = new(n.Used)
 	}
@@ -260,8 +199,8 @@ func (c *carrier) carries(m *director.Mount) *director.MountReport {
 	return told
 }
 
-func holder(r *store.Heard) *Holder {
-	return &Holder{Instance: r.Instance, Token: r.Token, SilentMS: r.Silent.Milliseconds()}
+func holder(r *store.Heard) *api.Holder {
+	return &api.Holder{Instance: r.Instance, Token: r.Token, SilentMS: r.Silent.Milliseconds()}
 }
 
 func (a *API) getNodes(ctx echo.Context) error {

@@ -9,17 +9,18 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // announce takes in what an agent says of its node, and tells it how the fleet
 // sees that node.
 func (a *API) announce(ctx echo.Context) error {
-	var said Announcement
+	var said api.Announcement
 	if err := read(ctx, &said); err != nil {
 		return err
 	}
 	who := asking(ctx)
-	r, err := said.registration(ctx.Param("id"), who.Name, a.cfg.Now())
+	r, err := registration(&said, ctx.Param("id"), who.Name, a.cfg.Now())
 	if err != nil {
 		return problem(http.StatusUnprocessableEntity, err.Error())
 	}
@@ -79,7 +80,7 @@ func (a *API) deregister(ctx echo.Context) error {
 // operator any that is registered.
 func (a *API) mayLeave(ctx echo.Context, instance string) (director.NodeID, error) {
 	id := director.NodeID(ctx.Param("id"))
-	if instance == "" && asking(ctx).Role == RoleAgent {
+	if instance == "" && asking(ctx).Role == api.RoleAgent {
 		return id, problem(http.StatusBadRequest, "instance: an agent says which run of it this is, as when it registered")
 	}
 	if err := a.owns(ctx, id, instance); err != nil {
@@ -101,7 +102,7 @@ func (a *API) mayLeave(ctx echo.Context, instance string) (director.NodeID, erro
 // says to be another run is the registry's affair.
 func (a *API) owns(ctx echo.Context, id director.NodeID, instance string) error {
 	who := asking(ctx)
-	if who.Role != RoleAgent {
+	if who.Role != api.RoleAgent {
 		return nil
 	}
 	all := a.cfg.Syncer.Registrations()

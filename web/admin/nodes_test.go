@@ -15,6 +15,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/store/memstore"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // prober says that fra1 is up with 7 listeners, and that it reaches edge-1.
@@ -53,8 +54,8 @@ func fleet(t *testing.T) *running {
 }
 
 var fleetTokens = []Token{
-	NewToken("agents", RoleAgent, "a"), NewToken("others", RoleAgent, "a2"), NewToken("anna", RoleView, "v"),
-	NewToken("ops", RoleOperate, "o"), NewToken("bert", RoleOperate, "o2"),
+	NewToken("agents", api.RoleAgent, "a"), NewToken("others", api.RoleAgent, "a2"), NewToken("anna", api.RoleView, "v"),
+	NewToken("ops", api.RoleOperate, "o"), NewToken("bert", api.RoleOperate, "o2"),
 }
 
 func newProber() prober {
@@ -96,9 +97,9 @@ func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Confi
 }
 
 // agent makes an announcement of 5 listeners; change may alter it.
-func agent(instance string, change func(*Announcement)) string {
+func agent(instance string, change func(*api.Announcement)) string {
 	r := director.Report{Taken: time.Now(), Since: time.Now().Add(-time.Hour), Health: director.Up, Listeners: 5, Mounts: []director.MountReport{{Path: "/live.mp3", Listeners: 5}}}
-	a := NewAnnouncement(instance, NodeSpec{URLs: []string{"http://edge.example:8000"}, Target: 50}, r, time.Now())
+	a := api.NewAnnouncement(instance, api.NodeSpec{URLs: []string{"http://edge.example:8000"}, Target: 50}, r, time.Now())
 	if change != nil {
 		change(&a)
 	}
@@ -110,14 +111,14 @@ func agent(instance string, change func(*Announcement)) string {
 }
 
 // nodes lists all nodes.
-func (r *running) nodes() map[director.NodeID]Node {
+func (r *running) nodes() map[director.NodeID]api.Node {
 	r.t.Helper()
 	rec := get(r.h, "/api/v1/nodes", "Bearer o")
-	var a NodesAnswer
+	var a api.NodesAnswer
 	if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil || rec.Code != 200 || a.Built.IsZero() {
 		r.t.Fatalf("%d %v %s", rec.Code, err, rec.Body)
 	}
-	byID := map[director.NodeID]Node{}
+	byID := map[director.NodeID]api.Node{}
 	for _, n := range a.Nodes {
 		byID[n.ID] = n
 	}
@@ -141,10 +142,10 @@ func (r *running) eventually(what string, holds func() bool) {
 func TestAnAgentsLife(t *testing.T) {
 	t.Parallel()
 	r := fleet(t)
-	put := func(body string) Node {
+	put := func(body string) api.Node {
 		t.Helper()
 		rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", body)
-		var n Node
+		var n api.Node
 		if err := json.Unmarshal(rec.Body.Bytes(), &n); rec.Code != 200 || err != nil {
 			t.Fatalf("PUT: %d %s", rec.Code, rec.Body)
 		}
@@ -154,13 +155,13 @@ func TestAnAgentsLife(t *testing.T) {
 		t.Errorf("just registered: %+v", n)
 	}
 	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
-	want := map[director.NodeID]Node{
+	want := map[director.NodeID]api.Node{
 		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Target: 100, Limit: 150,
 			Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
-		"edge-1": {ID: "edge-1", URLs: []string{"http://edge.example:8000"}, Registered: &Holder{Instance: "i1", Token: "agents"},
+		"edge-1": {ID: "edge-1", URLs: []string{"http://edge.example:8000"}, Registered: &api.Holder{Instance: "i1", Token: "agents"},
 			Health: director.Up, Used: 5, Target: 50, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 	}
-	ignored := cmp.Options{cmpopts.IgnoreFields(Holder{}, "SilentMS"), cmpopts.IgnoreFields(Node{}, "By")}
+	ignored := cmp.Options{cmpopts.IgnoreFields(api.Holder{}, "SilentMS"), cmpopts.IgnoreFields(api.Node{}, "By")}
 	got := r.nodes()
 	edge := got["edge-1"]
 	if age := time.Since(edge.Since); age < 59*time.Minute || age > 61*time.Minute {
@@ -181,14 +182,14 @@ func TestAnAgentsLife(t *testing.T) {
 	if n.State != director.Drained || n.SafeToTerminate || time.Since(n.Since).Abs() > time.Minute || n.Health != director.Up {
 		t.Errorf("drained with listeners: %+v", n)
 	}
-	empty := agent("i1", func(a *Announcement) { a.Drained, a.Report.Listeners = true, 0 })
+	empty := agent("i1", func(a *api.Announcement) { a.Drained, a.Report.Listeners = true, 0 })
 	r.eventually("it is safe to terminate", func() bool { return put(empty).SafeToTerminate })
-	full := agent("i1", func(a *Announcement) { a.Report.Full, a.Report.Listeners = true, 0 })
+	full := agent("i1", func(a *api.Announcement) { a.Report.Full, a.Report.Listeners = true, 0 })
 	r.eventually("who is full is not safe, whatever it counted before", func() bool { return !put(full).SafeToTerminate })
 	r.eventually("it has room again", func() bool { return put(empty).SafeToTerminate })
-	unknown := agent("i1", func(a *Announcement) { a.Report.Listeners = -1 })
+	unknown := agent("i1", func(a *api.Announcement) { a.Report.Listeners = -1 })
 	r.eventually("who does not tell its listeners is not safe", func() bool { return !put(unknown).SafeToTerminate })
-	dead := agent("i1", func(a *Announcement) { a.Report.Health, a.Report.Listeners = director.Failed, -1 })
+	dead := agent("i1", func(a *api.Announcement) { a.Report.Health, a.Report.Listeners = director.Failed, -1 })
 	r.eventually("who is down and drained is safe", func() bool { return put(dead).SafeToTerminate })
 
 	if rec := do(r.h, "DELETE", "/api/v1/nodes/edge-1?instance=i1", "Bearer a", ""); rec.Code != 204 || rec.Body.Len() != 0 {
@@ -208,7 +209,7 @@ func TestTwoAgentsWithOneID(t *testing.T) {
 	}
 	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
 	for _, c := range []struct{ method, path, body string }{
-		{"PUT", "/api/v1/nodes/edge-1", agent("i2", func(a *Announcement) { a.Node.URLs = []string{"http://evil.example"} })},
+		{"PUT", "/api/v1/nodes/edge-1", agent("i2", func(a *api.Announcement) { a.Node.URLs = []string{"http://evil.example"} })},
 		{"POST", "/api/v1/nodes/edge-1/drain", `{"instance":"i2"}`},
 		{"DELETE", "/api/v1/nodes/edge-1?instance=i2", ""},
 	} {
@@ -250,7 +251,7 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		name   string
 		id     string // empty: edge-1
 		body   string // instead of change
-		change func(*Announcement)
+		change func(*api.Announcement)
 		status int
 		want   string
 	}{
@@ -265,30 +266,30 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "an id of other letters", id: "edge-%C3%BC", status: 422, want: "the node's id: "},
 		{name: "an id with a slash", id: "edge-%2F..", status: 422, want: "the node's id: "},
 		{name: "a long id", id: "edge-" + strings.Repeat("x", 60), status: 422, want: "the node's id: "},
-		{name: "no instance", change: func(a *Announcement) { a.Instance = "" }, status: 422, want: "instance: "},
-		{name: "script for an instance", change: func(a *Announcement) { a.Instance = "<script>" }, status: 422, want: "instance: "},
-		{name: "no URL", change: func(a *Announcement) { a.Node.URLs = nil }, status: 422, want: "urls: no URL"},
-		{name: "many URLs", change: func(a *Announcement) { a.Node.URLs = make([]string, 3) }, status: 422, want: "node.urls: "},
-		{name: "the director itself", change: func(a *Announcement) { a.Node.URLs = []string{"http://radio.example"} }, status: 422, want: "points back at a director"},
-		{name: "a password in the URL", change: func(a *Announcement) { a.Node.URLs = []string{"http://u:p@edge.example"} }, status: 422, want: "shown to every listener"},
-		{name: "an internal URL without a scheme", change: func(a *Announcement) { a.Node.InternalURL = "10.0.0.7:8000" }, status: 422, want: "internal_url: "},
-		{name: "script for a site", change: func(a *Announcement) { a.Node.Site = "<b>" }, status: 422, want: "node.site: "},
-		{name: "a negative target", change: func(a *Announcement) { a.Node.Target = -1 }, status: 422, want: "node.target: -1"},
-		{name: "an absurd limit", change: func(a *Announcement) { a.Node.Limit = maxListeners + 1 }, status: 422, want: "node.limit: "},
-		{name: "nowhere on Earth", change: func(a *Announcement) { a.Node.Place = &Place{Lat: 91} }, status: 422, want: "not on Earth"},
-		{name: "no country", change: func(a *Announcement) { a.Node.Place = &Place{Country: "Deutschland"} }, status: 422, want: "node.place.country: "},
-		{name: "from the future", change: func(a *Announcement) { a.Report.AgeMS = -1 }, status: 422, want: "report.age_ms: "},
-		{name: "an old report", change: func(a *Announcement) { a.Report.AgeMS = 3_600_000 }, status: 422, want: "report.age_ms: "},
-		{name: "an age that overflows", change: func(a *Announcement) { a.Report.SinceAgeMS = 1 << 62 }, status: 422, want: "report.since_age_ms: "},
-		{name: "no health", change: func(a *Announcement) { a.Report.Health = director.HealthUnknown }, status: 422, want: "report.health: "},
-		{name: "negative listeners", change: func(a *Announcement) { a.Report.Listeners = -2 }, status: 422, want: "report.listeners: -2 cannot be true"},
-		{name: "a wrapped counter", change: func(a *Announcement) { a.Report.Listeners = 1 << 60 }, status: 422, want: "report.listeners: "},
-		{name: "a negative bitrate", change: func(a *Announcement) { a.Report.Kbit = -1 }, status: 422, want: "report.kbit: "},
-		{name: "many mounts", change: func(a *Announcement) { a.Report.Mounts = make([]director.MountReport, maxMounts+1) }, status: 422, want: "report.mounts: "},
-		{name: "no path", change: func(a *Announcement) { a.Report.Mounts[0].Path = "live" }, status: 422, want: "report.mounts[0].path: "},
-		{name: "a path of two lines", change: func(a *Announcement) { a.Report.Mounts[0].Path = "/a\nb" }, status: 422, want: "report.mounts[0].path: "},
-		{name: "a mount with negative listeners", change: func(a *Announcement) { a.Report.Mounts[0].Listeners = -9 }, status: 422, want: "report.mounts[0].listeners: "},
-		{name: "a novel for a title", change: func(a *Announcement) { a.Report.Mounts[0].Title = strings.Repeat("x", 1000) }, status: 422, want: "report.mounts[0].title: "},
+		{name: "no instance", change: func(a *api.Announcement) { a.Instance = "" }, status: 422, want: "instance: "},
+		{name: "script for an instance", change: func(a *api.Announcement) { a.Instance = "<script>" }, status: 422, want: "instance: "},
+		{name: "no URL", change: func(a *api.Announcement) { a.Node.URLs = nil }, status: 422, want: "urls: no URL"},
+		{name: "many URLs", change: func(a *api.Announcement) { a.Node.URLs = make([]string, 3) }, status: 422, want: "node.urls: "},
+		{name: "the director itself", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://radio.example"} }, status: 422, want: "points back at a director"},
+		{name: "a password in the URL", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://u:p@edge.example"} }, status: 422, want: "shown to every listener"},
+		{name: "an internal URL without a scheme", change: func(a *api.Announcement) { a.Node.InternalURL = "10.0.0.7:8000" }, status: 422, want: "internal_url: "},
+		{name: "script for a site", change: func(a *api.Announcement) { a.Node.Site = "<b>" }, status: 422, want: "node.site: "},
+		{name: "a negative target", change: func(a *api.Announcement) { a.Node.Target = -1 }, status: 422, want: "node.target: -1"},
+		{name: "an absurd limit", change: func(a *api.Announcement) { a.Node.Limit = maxListeners + 1 }, status: 422, want: "node.limit: "},
+		{name: "nowhere on Earth", change: func(a *api.Announcement) { a.Node.Place = &api.Place{Lat: 91} }, status: 422, want: "not on Earth"},
+		{name: "no country", change: func(a *api.Announcement) { a.Node.Place = &api.Place{Country: "Deutschland"} }, status: 422, want: "node.place.country: "},
+		{name: "from the future", change: func(a *api.Announcement) { a.Report.AgeMS = -1 }, status: 422, want: "report.age_ms: "},
+		{name: "an old report", change: func(a *api.Announcement) { a.Report.AgeMS = 3_600_000 }, status: 422, want: "report.age_ms: "},
+		{name: "an age that overflows", change: func(a *api.Announcement) { a.Report.SinceAgeMS = 1 << 62 }, status: 422, want: "report.since_age_ms: "},
+		{name: "no health", change: func(a *api.Announcement) { a.Report.Health = director.HealthUnknown }, status: 422, want: "report.health: "},
+		{name: "negative listeners", change: func(a *api.Announcement) { a.Report.Listeners = -2 }, status: 422, want: "report.listeners: -2 cannot be true"},
+		{name: "a wrapped counter", change: func(a *api.Announcement) { a.Report.Listeners = 1 << 60 }, status: 422, want: "report.listeners: "},
+		{name: "a negative bitrate", change: func(a *api.Announcement) { a.Report.Kbit = -1 }, status: 422, want: "report.kbit: "},
+		{name: "many mounts", change: func(a *api.Announcement) { a.Report.Mounts = make([]director.MountReport, maxMounts+1) }, status: 422, want: "report.mounts: "},
+		{name: "no path", change: func(a *api.Announcement) { a.Report.Mounts[0].Path = "live" }, status: 422, want: "report.mounts[0].path: "},
+		{name: "a path of two lines", change: func(a *api.Announcement) { a.Report.Mounts[0].Path = "/a\nb" }, status: 422, want: "report.mounts[0].path: "},
+		{name: "a mount with negative listeners", change: func(a *api.Announcement) { a.Report.Mounts[0].Listeners = -9 }, status: 422, want: "report.mounts[0].listeners: "},
+		{name: "a novel for a title", change: func(a *api.Announcement) { a.Report.Mounts[0].Title = strings.Repeat("x", 1000) }, status: 422, want: "report.mounts[0].title: "},
 	} {
 		body := c.body
 		if body == "" {
@@ -316,16 +317,16 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 		Detail: "gone", Full: true, Listeners: 7, Limit: 9, Kbit: 1.5, Server: "Icecast 2.4.4", AnyMount: true,
 		Mounts: []director.MountReport{{Path: "/ü.mp3", Listeners: 7, Peak: 8, Limit: 9, Type: "audio/mpeg", Name: "n", Title: "t", Started: day}},
 	}
-	spec := NodeSpec{URLs: []string{"http://e.example"}, Site: "fra", Place: &Place{Country: "de", Lat: 50, Lon: 8}, Target: 1, Limit: 2, MaxNewPerS: 3}
-	b, err := json.Marshal(NewAnnouncement("i1", spec, r, theirs))
+	spec := api.NodeSpec{URLs: []string{"http://e.example"}, Site: "fra", Place: &api.Place{Country: "de", Lat: 50, Lon: 8}, Target: 1, Limit: 2, MaxNewPerS: 3}
+	b, err := json.Marshal(api.NewAnnouncement("i1", spec, r, theirs))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var a Announcement
+	var a api.Announcement
 	if err := json.Unmarshal(b, &a); err != nil {
 		t.Fatal(err)
 	}
-	got, err := a.registration("edge-1", "agents", ours)
+	got, err := registration(&a, "edge-1", "agents", ours)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,13 +343,13 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 
 func FuzzAnnouncement(f *testing.F) {
 	f.Add(agent("i1", nil))
-	f.Add(agent("i1", func(a *Announcement) { a.Node.Place = &Place{Country: "DE", Lat: 1}; a.Drained = true }))
+	f.Add(agent("i1", func(a *api.Announcement) { a.Node.Place = &api.Place{Country: "DE", Lat: 1}; a.Drained = true }))
 	f.Fuzz(func(t *testing.T, body string) {
-		var a Announcement
+		var a api.Announcement
 		if json.Unmarshal([]byte(body), &a) != nil {
 			return
 		}
-		r, err := a.registration("edge-1", "agents", day)
+		r, err := registration(&a, "edge-1", "agents", day)
 		if err != nil {
 			if len(err.Error()) > 4000 {
 				t.Errorf("an error that nobody reads: %v", err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 var update = flag.Bool("update", false, "write openapi.json anew")
@@ -46,44 +47,44 @@ const (
 // operations is every operation of the API.
 var operations = []operation{
 	{path: "GET /openapi.json", summary: "This document.", answer: map[string]any{}, codes: []int{200}},
-	{path: "POST /session", summary: "Log a browser in: a cookie for a token.", body: Login{}, codes: []int{204, 400, 401, 403, 413, 429}},
+	{path: "POST /session", summary: "Log a browser in: a cookie for a token.", body: api.Login{}, codes: []int{204, 400, 401, 403, 413, 429}},
 	{path: "DELETE /session", summary: "Log a browser out.", codes: []int{204}},
-	{path: "GET /session", summary: "Who asks.", roles: "view", answer: Identity{}, codes: []int{200}},
+	{path: "GET /session", summary: "Who asks.", roles: "view", answer: api.Identity{}, codes: []int{200}},
 	{path: "GET /explain", summary: "Where a listener would be sent, and why, with every node's numbers.", roles: "view", query: explainParams, answer: map[string]any{}, codes: []int{200, 400}},
 	{path: "GET /streams", summary: "The streams that this director carries inline.", roles: "view", answer: map[string]any{}, codes: []int{200}},
-	{path: "GET /status", summary: "How this director is doing.", roles: "view", answer: StatusAnswer{}, codes: []int{200}},
-	{path: "GET /reserve", summary: "How many listeners would find no seat if a node or a site died now.", roles: "view", answer: ReserveAnswer{}, codes: []int{200, 503}},
-	{path: "GET /mounts", summary: "All mounts, with what plays.", roles: "view", answer: MountsAnswer{}, codes: []int{200, 503}},
+	{path: "GET /status", summary: "How this director is doing.", roles: "view", answer: api.StatusAnswer{}, codes: []int{200}},
+	{path: "GET /reserve", summary: "How many listeners would find no seat if a node or a site died now.", roles: "view", answer: api.ReserveAnswer{}, codes: []int{200, 503}},
+	{path: "GET /mounts", summary: "All mounts, with what plays.", roles: "view", answer: api.MountsAnswer{}, codes: []int{200, 503}},
 	{path: "GET /events", summary: "What happens, as server-sent events: hello, nodes, status, mounts and overlay at once, and from then on what has changed; traffic every second.", roles: "view", answer: "", type_: "text/event-stream", codes: []int{200, 503}},
 
-	{path: "GET /nodes", summary: "All nodes, declared and registered.", roles: "view", answer: NodesAnswer{}, codes: []int{200, 503}},
-	{path: "GET /nodes/{id}", summary: "One node; an agent sees its own.", roles: "view agent", query: thresholdParam, answer: Node{}, codes: []int{200, 400, 404, 503}},
-	{path: "GET /nodes/{id}/safe_to_terminate", summary: "Whether a node may be terminated: 200 if it is drained and empty, 409 if not.", roles: "view agent", query: thresholdParam, answer: Termination{}, also: Termination{}, codes: []int{200, 400, 404, 409, 503}},
-	{path: "PUT /nodes/{id}", summary: "Register a node, or report how it is; for agents.", roles: "agent", body: Announcement{}, loose: true, answer: Node{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
+	{path: "GET /nodes", summary: "All nodes, declared and registered.", roles: "view", answer: api.NodesAnswer{}, codes: []int{200, 503}},
+	{path: "GET /nodes/{id}", summary: "One node; an agent sees its own.", roles: "view agent", query: thresholdParam, answer: api.Node{}, codes: []int{200, 400, 404, 503}},
+	{path: "GET /nodes/{id}/safe_to_terminate", summary: "Whether a node may be terminated: 200 if it is drained and empty, 409 if not.", roles: "view agent", query: thresholdParam, answer: api.Termination{}, also: api.Termination{}, codes: []int{200, 400, 404, 409, 503}},
+	{path: "PUT /nodes/{id}", summary: "Register a node, or report how it is; for agents.", roles: "agent", body: api.Announcement{}, loose: true, answer: api.Node{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
 	{path: "DELETE /nodes/{id}", summary: "Take a registered node out.", roles: "agent", query: instanceParam, codes: []int{204, 400, 404, 409}},
-	{path: "POST /nodes/{id}/drain", summary: "Take no new listeners to a node. An agent does so for good, with its instance; an operator until it is resumed, or for a time.", roles: "agent", match: "may", body: NodeEdit{}, answer: Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
-	{path: "POST /nodes/{id}/disable", summary: "Take no new listeners to a node, and do not probe it.", roles: "operate", match: "may", body: NodeEdit{}, answer: Node{}, codes: []int{200, 400, 404, 412, 413, 422, 503}},
-	{path: "POST /nodes/{id}/resume", summary: "Take back what operators made of a node.", roles: "operate", match: "may", body: NodeEdit{}, answer: Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
+	{path: "POST /nodes/{id}/drain", summary: "Take no new listeners to a node. An agent does so for good, with its instance; an operator until it is resumed, or for a time.", roles: "agent", match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
+	{path: "POST /nodes/{id}/disable", summary: "Take no new listeners to a node, and do not probe it.", roles: "operate", match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 412, 413, 422, 503}},
+	{path: "POST /nodes/{id}/resume", summary: "Take back what operators made of a node.", roles: "operate", match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
 
-	{path: "GET /regions", summary: "All regions, with their rows of weights.", roles: "view", answer: RegionsAnswer{}, codes: []int{200, 503}},
-	{path: "GET /regions/{id}", summary: "One region.", roles: "view", answer: Region{}, codes: []int{200, 404, 503}},
-	{path: "PUT /regions/{id}/weights", summary: "Replace a region's row of weights.", roles: "operate", match: "must", body: RowEdit{}, answer: Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
-	{path: "DELETE /regions/{id}/weights", summary: "Go back to the file's row.", roles: "operate", match: "must", body: Edit{}, answer: Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
-	{path: "PUT /weights", summary: "Replace several rows in one revision: all of them, or none.", roles: "operate", body: RowsEdit{}, answer: RegionsAnswer{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
-	{path: "POST /whatif", summary: "What would become of the listeners that are there now; nothing is changed.", roles: "view", body: WhatIfQuestion{}, answer: WhatIfAnswer{}, codes: []int{200, 400, 413, 422, 503}},
+	{path: "GET /regions", summary: "All regions, with their rows of weights.", roles: "view", answer: api.RegionsAnswer{}, codes: []int{200, 503}},
+	{path: "GET /regions/{id}", summary: "One region.", roles: "view", answer: api.Region{}, codes: []int{200, 404, 503}},
+	{path: "PUT /regions/{id}/weights", summary: "Replace a region's row of weights.", roles: "operate", match: "must", body: api.RowEdit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "DELETE /regions/{id}/weights", summary: "Go back to the file's row.", roles: "operate", match: "must", body: api.Edit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "PUT /weights", summary: "Replace several rows in one revision: all of them, or none.", roles: "operate", body: api.RowsEdit{}, answer: api.RegionsAnswer{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "POST /whatif", summary: "What would become of the listeners that are there now; nothing is changed.", roles: "view", body: api.WhatIfQuestion{}, answer: api.WhatIfAnswer{}, codes: []int{200, 400, 413, 422, 503}},
 
-	{path: "GET /rules", summary: "All client rules in order of precedence, with how often each held.", roles: "view", answer: RulesAnswer{}, codes: []int{200}},
-	{path: "POST /rules", summary: "Make a client rule.", roles: "operate", body: RuleEdit{}, answer: Rule{}, codes: []int{201, 400, 409, 413, 422, 503}},
-	{path: "GET /rules/{id}", summary: "One operator's rule.", roles: "view", answer: Rule{}, codes: []int{200, 404}},
-	{path: "PUT /rules/{id}", summary: "Change an operator's rule, or with before move it.", roles: "operate", match: "must", body: RuleEdit{}, answer: Rule{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
-	{path: "DELETE /rules/{id}", summary: "Take an operator's rule out.", roles: "operate", match: "must", body: Edit{}, codes: []int{204, 400, 404, 412, 413, 422, 428, 503}},
-	{path: "GET /clients", summary: "Clients for which there is no rule, and whether they seem unable to follow redirects.", roles: "view", answer: ClientsAnswer{}, codes: []int{200}},
+	{path: "GET /rules", summary: "All client rules in order of precedence, with how often each held.", roles: "view", answer: api.RulesAnswer{}, codes: []int{200}},
+	{path: "POST /rules", summary: "Make a client rule.", roles: "operate", body: api.RuleEdit{}, answer: api.Rule{}, codes: []int{201, 400, 409, 413, 422, 503}},
+	{path: "GET /rules/{id}", summary: "One operator's rule.", roles: "view", answer: api.Rule{}, codes: []int{200, 404}},
+	{path: "PUT /rules/{id}", summary: "Change an operator's rule, or with before move it.", roles: "operate", match: "must", body: api.RuleEdit{}, answer: api.Rule{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "DELETE /rules/{id}", summary: "Take an operator's rule out.", roles: "operate", match: "must", body: api.Edit{}, codes: []int{204, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "GET /clients", summary: "Clients for which there is no rule, and whether they seem unable to follow redirects.", roles: "view", answer: api.ClientsAnswer{}, codes: []int{200}},
 
-	{path: "GET /overlay", summary: "Everything that operators changed, as directors share it, and what became of it.", roles: "view", answer: OverlayAnswer{}, codes: []int{200}},
-	{path: "GET /history", summary: "What operators changed, the newest first.", roles: "view", answer: HistoryAnswer{}, codes: []int{200}},
-	{path: "POST /history/{revision}/undo", summary: "Take a change back.", roles: "operate", body: UndoEdit{}, answer: Change{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
-	{path: "PUT /notes/{id}", summary: "Write a note for other operators.", roles: "operate", match: "may", body: NoteEdit{}, answer: store.Note{}, codes: []int{200, 400, 409, 412, 413, 422, 503}},
-	{path: "DELETE /notes/{id}", summary: "Take a note out.", roles: "operate", match: "may", body: Edit{}, codes: []int{204, 400, 404, 412, 413, 422, 503}},
+	{path: "GET /overlay", summary: "Everything that operators changed, as directors share it, and what became of it.", roles: "view", answer: api.OverlayAnswer{}, codes: []int{200}},
+	{path: "GET /history", summary: "What operators changed, the newest first.", roles: "view", answer: api.HistoryAnswer{}, codes: []int{200}},
+	{path: "POST /history/{revision}/undo", summary: "Take a change back.", roles: "operate", body: api.UndoEdit{}, answer: api.Change{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
+	{path: "PUT /notes/{id}", summary: "Write a note for other operators.", roles: "operate", match: "may", body: api.NoteEdit{}, answer: store.Note{}, codes: []int{200, 400, 409, 412, 413, 422, 503}},
+	{path: "DELETE /notes/{id}", summary: "Take a note out.", roles: "operate", match: "may", body: api.Edit{}, codes: []int{204, 400, 404, 412, 413, 422, 503}},
 }
 
 // object is a JSON object; encoding/json sorts its keys.
@@ -112,7 +113,7 @@ func TestOpenAPIDocument(t *testing.T) {
 
 func describeAPI(t *testing.T) object {
 	s := &schemas{comments: comments(t), all: object{}}
-	problem := object{"description": "What is wrong, as RFC 9457 has it.", "content": object{"application/problem+json": object{"schema": s.of(reflect.TypeFor[Problem]())}}}
+	problem := object{"description": "What is wrong, as RFC 9457 has it.", "content": object{"application/problem+json": object{"schema": s.of(reflect.TypeFor[api.Problem]())}}}
 	paths := object{}
 	for _, op := range operations {
 		method, path, _ := strings.Cut(op.path, " ")
@@ -168,8 +169,8 @@ func (op *operation) describe(s *schemas) object {
 	if op.roles != "" {
 		out["security"] = []any{object{"token": []any{}}, object{"session": []any{}}}
 		roles := strings.Fields(op.roles)
-		if !slices.Contains(roles, string(RoleOperate)) {
-			roles = append(roles, string(RoleOperate))
+		if !slices.Contains(roles, string(api.RoleOperate)) {
+			roles = append(roles, string(api.RoleOperate))
 		}
 		out["x-roles"] = roles
 		codes = append(codes[:len(codes):len(codes)], 401, 403, 429)
@@ -211,7 +212,7 @@ func content(op *operation, schema any) object {
 
 // knownWords are the closed sets of words.
 var knownWords = map[reflect.Type][]string{
-	reflect.TypeFor[Role]():             {string(RoleAgent), string(RoleView), string(RoleOperate)},
+	reflect.TypeFor[api.Role]():         {string(api.RoleAgent), string(api.RoleView), string(api.RoleOperate)},
 	reflect.TypeFor[director.Health]():  {"unknown", "up", "down"},
 	reflect.TypeFor[store.EffectKind](): {string(store.Masks), string(store.Dormant), string(store.Skipped)},
 }

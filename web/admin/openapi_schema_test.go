@@ -70,7 +70,7 @@ func (s *schemas) of(t reflect.Type) object {
 // named makes a schema with a name, once, and returns where it is.
 func (s *schemas) named(t reflect.Type) object {
 	name := t.Name()
-	if path.Base(t.PkgPath()) != "admin" {
+	if path.Base(t.PkgPath()) != "api" {
 		name = strings.ToUpper(path.Base(t.PkgPath())[:1]) + path.Base(t.PkgPath())[1:] + name
 	}
 	ref := object{"$ref": "#/components/schemas/" + name}
@@ -107,7 +107,7 @@ func (s *schemas) named(t reflect.Type) object {
 
 // nullable says where null has a meaning of its own: the file's row.
 func nullable(t reflect.Type, key string) bool {
-	return t.Kind() == reflect.Map && key == "admin.RowVersion.Weights"
+	return t.Kind() == reflect.Map && key == "api.RowVersion.Weights"
 }
 
 func clone(o object) object {
@@ -158,7 +158,7 @@ func key(t reflect.Type) string { return path.Base(t.PkgPath()) + "." + t.Name()
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for pkg, dir := range map[string]string{"admin": ".", "store": "../../store", "director": "../../director"} {
+	for pkg, dir := range map[string]string{"api": "api", "store": "../../store", "director": "../../director"} {
 		parsed, err := parser.ParseDir(token.NewFileSet(), dir, nil, parser.ParseComments) //nolint:staticcheck // files are enough, no packages are needed
 		if err != nil {
 			t.Fatal(err)

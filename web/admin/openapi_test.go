@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 func loadDocument(t *testing.T) *openapi3.T {
@@ -98,10 +99,10 @@ func everything(t *testing.T) *running {
 		Explain: func(Question) any { return map[string]any{"answer": "redirect"} },
 		Streams: func() any { return map[string]any{"streams": []any{}} },
 		Rules: func() []RuleUse {
-			return []RuleUse{{Rule: []byte(`{"answer":"proxy"}`), Origin: OriginShipped, Hits: 1}}
+			return []RuleUse{{Rule: []byte(`{"answer":"proxy"}`), Origin: api.OriginShipped, Hits: 1}}
 		},
-		Clients: func() []Client {
-			return []Client{{Family: "Radio", Example: "Radio/1", Requests: 3, Suspect: true, Why: "comes back", Suggestion: &RuleSuggestion{Rule: []byte(`{"answer":"proxy"}`)}}}
+		Clients: func() []api.Client {
+			return []api.Client{{Family: "Radio", Example: "Radio/1", Requests: 3, Suspect: true, Why: "comes back", Suggestion: &api.RuleSuggestion{Rule: []byte(`{"answer":"proxy"}`)}}}
 		},
 	})
 }
@@ -116,12 +117,12 @@ func TestOpenAPIRoles(t *testing.T) {
 				continue // which does not end; TestEvents has its roles
 			}
 			named, _ := op.Extensions["x-roles"].([]any)
-			for role, token := range map[Role]string{RoleAgent: "a", RoleView: "v", RoleOperate: "o", "": ""} {
+			for role, token := range map[api.Role]string{api.RoleAgent: "a", api.RoleView: "v", api.RoleOperate: "o", "": ""} {
 				may := len(named) == 0 || slices.Contains(named, any(string(role)))
 				url := strings.NewReplacer("{id}", "none", "{revision}", "99").Replace("/api/v1" + path)
 				rec := do(r.h, method, url, map[bool]string{true: "Bearer " + token}[token != ""], "{}")
 				got := rec.Code
-				own := role == RoleAgent && got == http.StatusForbidden && strings.Contains(rec.Body.String(), "its own node only")
+				own := role == api.RoleAgent && got == http.StatusForbidden && strings.Contains(rec.Body.String(), "its own node only")
 				refused := got == http.StatusUnauthorized || got == http.StatusForbidden && !own
 				if path == "/session" && method == http.MethodPost {
 					refused = false // by the token in the body, and none is there

@@ -4,23 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"time"
 
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Override is who changed something at run time, over what the file declares.
-type Override struct {
-	State    store.NodeState `json:"state,omitempty"` // of a node
-	By       string          `json:"by"`
-	At       time.Time       `json:"at"`
-	Why      string          `json:"why,omitempty"`
-	Until    time.Time       `json:"until,omitzero"` // zero: until it is taken back
-	Revision store.Revision  `json:"revision,omitempty"`
-}
-
-func overrideOf(s store.Stamp) *Override {
-	return &Override{By: s.By, At: s.At, Why: s.Why, Until: s.Until, Revision: s.Revision}
+func overrideOf(s store.Stamp) *api.Override {
+	return &api.Override{By: s.By, At: s.At, Why: s.Why, Until: s.Until, Revision: s.Revision}
 }
 
 // version names the state of something that can be edited, which is made of

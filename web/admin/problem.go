@@ -7,35 +7,15 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Problem is an error as RFC 9457 has it, "application/problem+json".
-type Problem struct {
-	Title  string `json:"title"` // of the status
-	Status int    `json:"status"`
-	Detail string `json:"detail"` // what is wrong, and the remedy
-
-	HeldBy *Holder `json:"held_by,omitempty"` // with 409, who has the id
-
-	// With a stale edit: what stands there now, as its GET gives it, who made that,
-	// and when.
-	Now any       `json:"now,omitempty"`
-	By  string    `json:"by,omitempty"`
-	At  time.Time `json:"at,omitzero"`
-
-	retryAfter time.Duration // of that header; 0: none
-}
-
-// Error returns the detail.
-func (p *Problem) Error() string { return p.Detail }
-
-func problem(status int, detail string) *Problem {
-	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail}
+func problem(status int, detail string) *api.Problem {
+	return &api.Problem{Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
 // statuses are the store's errors and what they are in HTTP.
@@ -54,7 +34,7 @@ var statuses = []struct {
 }
 
 // problemOf makes a Problem of any error.
-func problemOf(err error) (p *Problem, fault bool) {
+func problemOf(err error) (p *api.Problem, fault bool) {
 	var held *store.HeldError
 	var router *echo.HTTPError
 	switch {
@@ -62,7 +42,7 @@ func problemOf(err error) (p *Problem, fault bool) {
 		return p, false
 	case errors.As(err, &held):
 		p = problem(http.StatusConflict, err.Error())
-		p.HeldBy = &Holder{Instance: held.Instance, Token: held.Token, Until: held.Until}
+		p.HeldBy = &api.Holder{Instance: held.Instance, Token: held.Token, Until: held.Until}
 		return p, false
 	case errors.As(err, &router) && router.Code < http.StatusInternalServerError:
 		return problem(router.Code, "there is no such page, or it does not take this method"), false
@@ -79,7 +59,7 @@ func problemOf(err error) (p *Problem, fault bool) {
 func refuse(log *slog.Logger, err error, ctx echo.Context) {
 	p, fault := problemOf(err)
 	if fault && !gone(err, ctx) {
-		log.Error("admin request failed", "error", err, "path", ctx.Request().URL.Path)
+		log.Error("admin request failed", "err", err, "path", ctx.Request().URL.Path)
 	}
 	if !ctx.Response().Committed {
 		h := ctx.Response().Header()
@@ -87,8 +67,8 @@ func refuse(log *slog.Logger, err error, ctx echo.Context) {
 		if p.Status == http.StatusUnauthorized {
 			h.Set("WWW-Authenticate", `Bearer realm="signpost"`)
 		}
-		if p.retryAfter > 0 {
-			h.Set("Retry-After", strconv.Itoa(int(p.retryAfter.Seconds())))
+		if p.RetryAfter > 0 {
+			h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
 		}
 		_ = ctx.JSON(p.Status, p) // who asked may be gone
 	}

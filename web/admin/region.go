@@ -9,48 +9,18 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Region is a region with its row of weights.
-type Region struct {
-	ID    director.RegionID `json:"id"`
-	Match string            `json:"match"` // as "DE-BY AT AS3320"; empty: it only names nodes
-
-	Row      []Weight  `json:"row"`                // in force; empty: by distance
-	Declared []Weight  `json:"declared"`           // as the file has it
-	ByLoad   bool      `json:"by_load"`            // the row in force only lists nodes: each takes by its free capacity
-	Override *Override `json:"override,omitempty"` // who replaced the file's row; nil: nobody
-
-	Overflow []director.RegionID `json:"overflow"` // whose rows come next
-	Deny     []string            `json:"deny"`     // mounts that its listeners may not hear; "*": all
-
-	Shares   []director.NodeShare `json:"shares"`     // where a listener who comes now is sent, the largest first
-	SentPerS float64              `json:"sent_per_s"` // listeners that this director sends somewhere from it
-
-	Version string `json:"version"` // of the row, for If-Match
-}
-
-// Weight is a node's weight in a row; 1 where the row only lists nodes.
-type Weight struct {
-	Node   director.NodeID `json:"node"`
-	Weight float64         `json:"weight"`
-}
-
-// RegionsAnswer is all regions, in the file's order.
-type RegionsAnswer struct {
-	Revision store.Revision `json:"revision"` // of the overlay
-	Regions  []Region       `json:"regions"`
-}
-
 // Regions returns all regions.
-func (a *API) Regions() (RegionsAnswer, error) {
+func (a *API) Regions() (api.RegionsAnswer, error) {
 	view, err := a.view()
 	if err != nil {
-		return RegionsAnswer{}, err
+		return api.RegionsAnswer{}, err
 	}
 	declared, inForce := a.cfg.Syncer.Config()
 	overlay := a.cfg.Syncer.Overlay()
-	out := RegionsAnswer{Revision: overlay.Revision, Regions: make([]Region, 0, len(declared.Regions))}
+	out := api.RegionsAnswer{Revision: overlay.Revision, Regions: make([]api.Region, 0, len(declared.Regions))}
 	overlay = overlay.InForce(view.Built())
 	shares := map[director.RegionID][]director.NodeShare{}
 	for _, f := range view.Forecast(nil).Regions {
@@ -72,25 +42,25 @@ func (a *API) Regions() (RegionsAnswer, error) {
 }
 
 // Region returns one region.
-func (a *API) Region(id director.RegionID) (Region, error) {
+func (a *API) Region(id director.RegionID) (api.Region, error) {
 	all, err := a.Regions()
 	if err != nil {
-		return Region{}, err
+		return api.Region{}, err
 	}
 	for _, r := range all.Regions {
 		if r.ID == id {
 			return r, nil
 		}
 	}
-	return Region{}, noRegion(id)
+	return api.Region{}, noRegion(id)
 }
 
-func noRegion(id director.RegionID) *Problem {
+func noRegion(id director.RegionID) *api.Problem {
 	return problem(http.StatusNotFound, fmt.Sprintf("no region has the id %.80q; GET /api/v1/regions lists them", id))
 }
 
-func describeRegion(r director.Region, row []director.Weight, overlay store.Overlay) Region {
-	out := Region{
+func describeRegion(r director.Region, row []director.Weight, overlay store.Overlay) api.Region {
+	out := api.Region{
 		ID: r.ID, Match: matchText(&r.Match), Row: weights(row), Declared: weights(r.Row),
 		ByLoad: len(row) > 0 && !row[0].Given, Overflow: append([]director.RegionID{}, r.Overflow...),
 		Deny: append([]string{}, r.Deny...), Shares: []director.NodeShare{}, Version: rowVersion(&r, overlay),
@@ -110,13 +80,13 @@ func rowVersion(declared *director.Region, inForce store.Overlay) string {
 	return version(declared.Row, entry)
 }
 
-func weights(row []director.Weight) []Weight {
-	out := make([]Weight, 0, len(row))
+func weights(row []director.Weight) []api.Weight {
+	out := make([]api.Weight, 0, len(row))
 	for _, w := range row {
 		if !w.Given {
 			w.Weight = 1
 		}
-		out = append(out, Weight{w.Node, w.Weight})
+		out = append(out, api.Weight{Node: w.Node, Weight: w.Weight})
 	}
 	return out
 }

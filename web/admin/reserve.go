@@ -5,22 +5,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// ReserveAnswer is what is left when a node or a site dies.
-type ReserveAnswer struct {
-	Nodes []director.Loss `json:"nodes"`
-	Sites []director.Loss `json:"sites"`
-}
-
 // Reserve reckons what is left when a node or a site dies.
-func (a *API) Reserve() (ReserveAnswer, error) {
+func (a *API) Reserve() (api.ReserveAnswer, error) {
 	view, err := a.view()
 	if err != nil {
-		return ReserveAnswer{}, err
+		return api.ReserveAnswer{}, err
 	}
 	r := view.Reserve()
-	return ReserveAnswer{append([]director.Loss{}, r.Nodes...), append([]director.Loss{}, r.Sites...)}, nil
+	return api.ReserveAnswer{Nodes: append([]director.Loss{}, r.Nodes...), Sites: append([]director.Loss{}, r.Sites...)}, nil
 }
 
 func (a *API) reserve(ctx echo.Context) error {

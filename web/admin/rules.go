@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -19,20 +20,28 @@ const (
 	maxRuleBytes = 4 << 10 // of one
 )
 
+// RuleUse is how often a rule was the first that held, at this director since it started.
+type RuleUse struct {
+	ID     string // of an operator's rule
+	Rule   json.RawMessage
+	Origin string
+	Hits   uint64
+}
+
 // Rules returns all client rules, operators' before the file's and the shipped
 // ones, with those that are not in force.
-func (a *API) Rules() (RulesAnswer, error) {
+func (a *API) Rules() (api.RulesAnswer, error) {
 	o := a.cfg.Syncer.Overlay()
 	uses := a.cfg.Rules()
-	out := RulesAnswer{Revision: o.Revision, Rules: []Rule{}}
+	out := api.RulesAnswer{Revision: o.Revision, Rules: []api.Rule{}}
 	now := a.cfg.Syncer.Now()
 	for _, e := range o.Rules {
-		r := Rule{ID: e.ID, Version: version(e), Rule: e.Rule, Origin: OriginOverlay, By: e.By, At: e.At, Why: e.Why, Until: e.Until}
+		r := api.Rule{ID: e.ID, Version: version(e), Rule: e.Rule, Origin: api.OriginOverlay, By: e.By, At: e.At, Why: e.Why, Until: e.Until}
 		if i := slices.IndexFunc(uses, func(u RuleUse) bool { return u.ID == e.ID }); i >= 0 {
 			r.Hits = uses[i].Hits
 		}
 		if err := a.cfg.CheckRule(e.Rule); err != nil {
-			r.Effect = clip(err.Error())
+			r.Effect = api.Clip(err.Error())
 		}
 		if !e.Until.IsZero() && !e.Until.After(now) {
 			r.Effect = "it has expired"
@@ -41,27 +50,27 @@ func (a *API) Rules() (RulesAnswer, error) {
 	}
 	for _, u := range uses {
 		if u.ID == "" {
-			out.Rules = append(out.Rules, Rule{Rule: u.Rule, Origin: u.Origin, Hits: u.Hits})
+			out.Rules = append(out.Rules, api.Rule{Rule: u.Rule, Origin: u.Origin, Hits: u.Hits})
 		}
 	}
 	return out, nil
 }
 
 // rule returns an operator's rule.
-func (a *API) rule(id string) (Rule, error) {
+func (a *API) rule(id string) (api.Rule, error) {
 	all, err := a.Rules()
 	if err != nil {
-		return Rule{}, err
+		return api.Rule{}, err
 	}
 	for _, r := range all.Rules {
 		if r.ID == id && id != "" {
 			return r, nil
 		}
 	}
-	return Rule{}, noRule(id)
+	return api.Rule{}, noRule(id)
 }
 
-func noRule(id string) *Problem {
+func noRule(id string) *api.Problem {
 	return problem(http.StatusNotFound, fmt.Sprintf("no operator's rule has the id %.80q; GET /api/v1/rules lists them, and those of the file are edited there", id))
 }
 
@@ -76,8 +85,8 @@ func (a *API) getRule(ctx echo.Context) error {
 }
 
 // Clients returns the clients for which there is no rule.
-func (a *API) Clients() (ClientsAnswer, error) {
-	return ClientsAnswer{append([]Client{}, a.cfg.Clients()...)}, nil
+func (a *API) Clients() (api.ClientsAnswer, error) {
+	return api.ClientsAnswer{Clients: append([]api.Client{}, a.cfg.Clients()...)}, nil
 }
 
 func (a *API) getClients(ctx echo.Context) error {
@@ -86,7 +95,7 @@ func (a *API) getClients(ctx echo.Context) error {
 }
 
 // readRule reads a rule, and says what is wrong with it.
-func (a *API) readRule(ctx echo.Context) (e RuleEdit, err error) {
+func (a *API) readRule(ctx echo.Context) (e api.RuleEdit, err error) {
 	if err := readEdit(ctx, &e); err != nil {
 		return e, err
 	}
@@ -99,7 +108,7 @@ func (a *API) readRule(ctx echo.Context) (e RuleEdit, err error) {
 		c.fail("rule", "it is larger than %d KB", maxRuleBytes>>10)
 	default:
 		if err := a.cfg.CheckRule(e.Rule); err != nil {
-			c.fail("rule", "%s", clip(err.Error()))
+			c.fail("rule", "%s", api.Clip(err.Error()))
 		}
 	}
 	if err := c.err(); err != nil {
@@ -159,7 +168,7 @@ func (a *API) putRule(ctx echo.Context) error {
 }
 
 func (a *API) deleteRule(ctx echo.Context) error {
-	var e Edit
+	var e api.Edit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
@@ -173,7 +182,7 @@ func (a *API) deleteRule(ctx echo.Context) error {
 }
 
 // changeRule changes an operator's rule that stands at a place.
-func (a *API) changeRule(ctx echo.Context, e *Edit, id string, change func(o *store.Overlay, at int) error) error {
+func (a *API) changeRule(ctx echo.Context, e *api.Edit, id string, change func(o *store.Overlay, at int) error) error {
 	saw, err := ifMatch(ctx, true)
 	if err != nil {
 		return err

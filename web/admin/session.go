@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -83,13 +85,8 @@ func (s *sessions) close(secret string) {
 	delete(s.all, sha256.Sum256([]byte(secret)))
 }
 
-// Login is the body of POST /api/v1/session.
-type Login struct {
-	Token string `json:"token"`
-}
-
 func (a *API) login(ctx echo.Context) error {
-	var l Login
+	var l api.Login
 	if err := readEdit(ctx, &l); err != nil {
 		return err
 	}
@@ -101,8 +98,8 @@ func (a *API) login(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if !t.Role.May(RoleView) {
-		return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, which has nothing to look at; log in with one of the role %s or %s", t.Name, t.Role, RoleView, RoleOperate))
+	if !t.Role.May(api.RoleView) {
+		return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, which has nothing to look at; log in with one of the role %s or %s", t.Name, t.Role, api.RoleView, api.RoleOperate))
 	}
 	ctx.SetCookie(cookie(ctx, a.sessions.open(t.Hash, a.cfg.Now()), 0))
 	return ctx.NoContent(http.StatusNoContent)

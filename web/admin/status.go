@@ -7,44 +7,16 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// StatusAnswer is how this director is doing.
-type StatusAnswer struct {
-	Director string `json:"director"`
-	Site     string `json:"site,omitempty"`
-	Version  string `json:"version"`
-	UptimeS  int64  `json:"uptime_s"`
-
-	Degraded bool   `json:"degraded"`
-	Reason   string `json:"reason,omitempty"` // why
-
-	SnapshotAgeMS int64          `json:"snapshot_age_ms"`
-	PictureAgeMS  int64          `json:"picture_age_ms"` // since the store answered
-	Revision      store.Revision `json:"revision"`       // of the overlay that is in force
-
-	Directors []Director     `json:"directors"` // that live, this one among them
-	Effects   []store.Effect `json:"effects"`   // what became of the overlay's entries
-	Problems  []string       `json:"problems"`  // what somebody should look at
-	Store     string         `json:"store"`     // memory or redis
-}
-
-// Director is one director as others see it.
-type Director struct {
-	ID         string `json:"id"`
-	Site       string `json:"site,omitempty"`
-	Config     string `json:"config"`            // a hash of its file
-	SameConfig bool   `json:"same_config"`       // as this director's
-	Suspect    string `json:"suspect,omitempty"` // why it does not trust its own probes
-}
-
 // Status returns how this director is doing.
-func (a *API) Status() (StatusAnswer, error) {
+func (a *API) Status() (api.StatusAnswer, error) {
 	st := a.cfg.Syncer.Status()
-	out := StatusAnswer{
+	out := api.StatusAnswer{
 		Director: st.Director.ID, Site: st.Director.Site, Version: a.cfg.Version, UptimeS: int64(a.cfg.Now().Sub(a.started).Seconds()),
 		Degraded: st.Degraded || st.Suspect != "", SnapshotAgeMS: st.SnapshotAge.Milliseconds(), PictureAgeMS: st.PictureAge.Milliseconds(),
-		Revision: st.Revision, Directors: []Director{}, Effects: append([]store.Effect{}, st.Effects...), Problems: []string{}, Store: a.cfg.Store,
+		Revision: st.Revision, Directors: []api.Director{}, Effects: append([]store.Effect{}, st.Effects...), Problems: []string{}, Store: a.cfg.Store,
 	}
 	trouble := func(is bool, format string, args ...any) {
 		if is {
@@ -61,7 +33,7 @@ func (a *API) Status() (StatusAnswer, error) {
 	trouble(st.CopyFail != "", "the copy of the overlay cannot be written: %s", st.CopyFail)
 	for _, d := range st.Directors {
 		same := d.Config == st.Director.Config
-		out.Directors = append(out.Directors, Director{d.ID, d.Site, d.Config, same, d.Suspect})
+		out.Directors = append(out.Directors, api.Director{ID: d.ID, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect})
 		trouble(!same, "director %s has another configuration file", d.ID)
 		trouble(d.Suspect != "" && d.ID != st.Director.ID, "director %s suspects its own network: %s", d.ID, d.Suspect)
 	}

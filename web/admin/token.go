@@ -8,27 +8,19 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-)
 
-// A Role is what a token may do.
-type Role string
-
-// The roles.
-const (
-	RoleAgent   Role = "agent"   // register, drain and deregister the node that the agent stands beside
-	RoleView    Role = "view"    // read everything
-	RoleOperate Role = "operate" // everything
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A Token lets its bearer in. Only its hash is known.
 type Token struct {
 	Name string // who it was given to, for logs; no secret
-	Role Role
+	Role api.Role
 	Hash [sha256.Size]byte // SHA-256 of the token
 }
 
 // NewToken hashes a token.
-func NewToken(name string, role Role, token string) Token {
+func NewToken(name string, role api.Role, token string) Token {
 	return Token{name, role, sha256.Sum256([]byte(token))}
 }
 
@@ -77,12 +69,12 @@ func parseToken(fields []string) (Token, error) {
 	if len(fields) != 3 {
 		return Token{}, errors.New("write a name, a role and the token's SHA-256; `printf %s TOKEN | sha256sum` prints it")
 	}
-	t := Token{Name: fields[0], Role: Role(fields[1])}
+	t := Token{Name: fields[0], Role: api.Role(fields[1])}
 	if len(t.Name) > maxName || !utf8.ValidString(t.Name) {
 		return Token{}, fmt.Errorf("the name is longer than %d bytes, or not UTF-8", maxName)
 	}
-	if t.Role != RoleAgent && t.Role != RoleView && t.Role != RoleOperate {
-		return Token{}, fmt.Errorf("the second word is no role; write %s, %s or %s", RoleAgent, RoleView, RoleOperate)
+	if t.Role != api.RoleAgent && t.Role != api.RoleView && t.Role != api.RoleOperate {
+		return Token{}, fmt.Errorf("the second word is no role; write %s, %s or %s", api.RoleAgent, api.RoleView, api.RoleOperate)
 	}
 	hash, err := hex.DecodeString(fields[2])
 	if err != nil || len(hash) != len(t.Hash) {

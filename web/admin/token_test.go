@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 func hashed(token string) string {
@@ -15,7 +17,7 @@ func hashed(token string) string {
 
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	tokens := []Token{NewToken("edge", RoleAgent, "agent's"), NewToken("anna", RoleView, "viewer's"), NewToken("bert", RoleOperate, "operator's")}
+	tokens := []Token{NewToken("edge", api.RoleAgent, "agent's"), NewToken("anna", api.RoleView, "viewer's"), NewToken("bert", api.RoleOperate, "operator's")}
 	h, err := New(Config{Tokens: func() []Token { return tokens }, Explain: func(Question) any { return "because" }, Syncer: fleet(t).Syncer})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +66,7 @@ func TestParseTokens(t *testing.T) {
 	a, b := hashed("a"), hashed("b")
 	good := "# who may what\n\nedge agent " + a + "\r\n  anna\tview\t" + strings.ToUpper(b) + "\nbert operate " + hashed("c")
 	tokens, err := ParseTokens(good)
-	if err != nil || len(tokens) != 3 || tokens[0] != NewToken("edge", RoleAgent, "a") || tokens[1] != NewToken("anna", RoleView, "b") || tokens[2].Role != RoleOperate {
+	if err != nil || len(tokens) != 3 || tokens[0] != NewToken("edge", api.RoleAgent, "a") || tokens[1] != NewToken("anna", api.RoleView, "b") || tokens[2].Role != api.RoleOperate {
 		t.Errorf("%+v, %v", tokens, err)
 	}
 	if tokens, err := ParseTokens("# nothing"); len(tokens) != 0 || err != nil {
@@ -100,7 +102,7 @@ func FuzzParseTokens(f *testing.F) {
 			t.Error("tokens of a bad file")
 		}
 		for _, k := range tokens {
-			if k.Name == "" || k.Role != RoleAgent && k.Role != RoleView && k.Role != RoleOperate {
+			if k.Name == "" || k.Role != api.RoleAgent && k.Role != api.RoleView && k.Role != api.RoleOperate {
 				t.Errorf("%+v", k)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // Traffic is what this director has done since it started.
@@ -14,25 +15,16 @@ type Traffic struct {
 	Nodes   map[director.NodeID]uint64   // the same, by where they were sent
 }
 
-// Rates is what this director does in a second. What does nothing is left out.
-type Rates struct {
-	At      time.Time                     `json:"at"`
-	Seconds float64                       `json:"seconds"` // over which they were measured
-	Answers map[string]float64            `json:"answers"`
-	Regions map[director.RegionID]float64 `json:"regions"`
-	Nodes   map[director.NodeID]float64   `json:"nodes"`
-}
-
 // A meter makes rates of counts. One goroutine measures; rates is for all.
 type meter struct {
 	last  Traffic
 	at    time.Time // when last was; zero: there is none
-	rates atomic.Pointer[Rates]
+	rates atomic.Pointer[api.Rates]
 }
 
 func (m *meter) measure(t Traffic, now time.Time) {
 	if s := now.Sub(m.at).Seconds(); !m.at.IsZero() && s > 0 {
-		m.rates.Store(&Rates{
+		m.rates.Store(&api.Rates{
 			At: now.UTC(), Seconds: s, Answers: rates(m.last.Answers, t.Answers, s),
 			Regions: rates(m.last.Regions, t.Regions, s), Nodes: rates(m.last.Nodes, t.Nodes, s),
 		})

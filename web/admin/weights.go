@@ -11,6 +11,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 
 // putWeights replaces a region's row.
 func (a *API) putWeights(ctx echo.Context) error {
-	var e RowEdit
+	var e api.RowEdit
 	if err := readRows(ctx, &e); err != nil {
 		return err
 	}
@@ -32,14 +33,14 @@ func (a *API) putWeights(ctx echo.Context) error {
 
 // deleteWeights goes back to the file's row.
 func (a *API) deleteWeights(ctx echo.Context) error {
-	var e Edit
+	var e api.Edit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
 	return a.putRow(ctx, &e, nil)
 }
 
-func (a *API) putRow(ctx echo.Context, e *Edit, row map[director.NodeID]float64) error {
+func (a *API) putRow(ctx echo.Context, e *api.Edit, row map[director.NodeID]float64) error {
 	saw, err := ifMatch(ctx, true)
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func (a *API) putRow(ctx echo.Context, e *Edit, row map[director.NodeID]float64)
 
 // putAllWeights replaces several rows at once, or none.
 func (a *API) putAllWeights(ctx echo.Context) error {
-	var e RowsEdit
+	var e api.RowsEdit
 	if err := readRows(ctx, &e); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ type newRow struct {
 }
 
 // putRows replaces rows, all or none.
-func (a *API) putRows(ctx echo.Context, e *Edit, rows map[director.RegionID]newRow) error {
+func (a *API) putRows(ctx echo.Context, e *api.Edit, rows map[director.RegionID]newRow) error {
 	declared, inForce := a.cfg.Syncer.Config()
 	known := make(map[director.RegionID]*director.Region, len(declared.Regions))
 	for i := range declared.Regions {

@@ -6,19 +6,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// WhatIfAnswer is what becomes of the listeners that are there now: as things
-// are, and as they would be.
-type WhatIfAnswer struct {
-	Now  director.Forecast `json:"now"`
-	Then director.Forecast `json:"then"`
-}
-
 // WhatIf forecasts what a change would do. Nothing is changed.
-func (a *API) WhatIf(q WhatIfQuestion) (out WhatIfAnswer, err error) {
+func (a *API) WhatIf(q api.WhatIfQuestion) (out api.WhatIfAnswer, err error) {
 	p := store.Proposal{Rows: q.Rows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
 	out.Now, out.Then, err = a.cfg.Syncer.WhatIf(p, a.cfg.Mix)
 	switch {
@@ -31,7 +24,7 @@ func (a *API) WhatIf(q WhatIfQuestion) (out WhatIfAnswer, err error) {
 }
 
 func (a *API) whatIf(ctx echo.Context) error {
-	var q WhatIfQuestion
+	var q api.WhatIfQuestion
 	if err := readRows(ctx, &q); err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 //go:embed shell
@@ -181,13 +181,13 @@ func (l *line) names(ctx context.Context, t *Terminal, kind string) (all []candi
 	}
 	switch kind {
 	case "regions":
-		var a admin.RegionsAnswer
+		var a api.RegionsAnswer
 		_, _ = s.Get(ctx, "/api/v1/regions", &a) // else there are none to name
 		for _, r := range a.Regions {
 			all = append(all, candidate{string(r.ID), r.Match})
 		}
 	case "rules":
-		var a admin.RulesAnswer
+		var a api.RulesAnswer
 		_, _ = s.Get(ctx, rulesPath, &a) // else there are none to name
 		for _, r := range a.Rules {
 			if r.ID != "" {
@@ -195,7 +195,7 @@ func (l *line) names(ctx context.Context, t *Terminal, kind string) (all []candi
 			}
 		}
 	default: // nodes, weights
-		var a admin.NodesAnswer
+		var a api.NodesAnswer
 		_, _ = s.Get(ctx, "/api/v1/nodes", &a) // else there are none to name
 		suffix := map[string]string{"weights": "="}[kind]
 		for _, n := range a.Nodes {

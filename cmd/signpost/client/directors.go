@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // Directors are the operators' sides of directors that agree with each other: the
@@ -163,7 +163,7 @@ func (d *Directors) request(ctx context.Context, c Call) (*http.Request, error) 
 
 // A Refusal is a director's answer that it will not do what was asked.
 type Refusal struct {
-	admin.Problem
+	api.Problem
 	Director string          `json:"-"`   // who refused
 	Now      json.RawMessage `json:"now"` // with 412 and 409: the thing as it is now
 }

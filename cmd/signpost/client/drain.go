@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // Reason is what everybody who changes something may say of it.
@@ -20,8 +20,8 @@ type Term struct {
 	For time.Duration `placeholder:"DURATION" help:"Take it back by itself after so long, such as 2h."`
 }
 
-func editOf(r Reason, t Term) (admin.Edit, error) {
-	e := admin.Edit{Why: r.Why}
+func editOf(r Reason, t Term) (api.Edit, error) {
+	e := api.Edit{Why: r.Why}
 	switch {
 	case t.For < 0:
 		return e, fmt.Errorf("--for %v: give a time above 0, such as 2h", t.For)
@@ -100,20 +100,20 @@ func change(ctx context.Context, t *Terminal, q Query, node, verb string, r Reas
 	return showNode(t, q, n, answer)
 }
 
-func setNode(ctx context.Context, s *Session, node, verb string, r Reason, term Term) (n admin.Node, a Answer, err error) {
+func setNode(ctx context.Context, s *Session, node, verb string, r Reason, term Term) (n api.Node, a Answer, err error) {
 	e, err := editOf(r, term)
 	if err != nil {
 		return n, a, err
 	}
-	a, err = s.Do(ctx, Call{Method: http.MethodPost, Path: nodePath(node) + "/" + verb, Body: admin.NodeEdit{Edit: e}}, &n)
+	a, err = s.Do(ctx, Call{Method: http.MethodPost, Path: nodePath(node) + "/" + verb, Body: api.NodeEdit{Edit: e}}, &n)
 	return n, a, s.whichNode(ctx, err, node)
 }
 
-func showNode(t *Terminal, q Query, n admin.Node, a Answer) error {
+func showNode(t *Terminal, q Query, n api.Node, a Answer) error {
 	if q.JSON {
 		return t.JSON(a.Body)
 	}
-	printNodes(t, []admin.Node{n})
+	printNodes(t, []api.Node{n})
 	t.changed(a)
 	return nil
 }
@@ -127,7 +127,7 @@ const (
 
 // wait asks until the node is safe to terminate. A director that is away for a
 // while does not end it.
-func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (admin.Node, Answer, error) {
+func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node, Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	path := nodePath(c.Node)
@@ -138,7 +138,7 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (admin.Nod
 	defer tick.Stop()
 	trouble, told, left, safe := "", "", (*int)(nil), 0
 	for {
-		var n admin.Node
+		var n api.Node
 		answer, err := s.Get(ctx, path, &n)
 		switch {
 		case RefusalOf(err) != nil:

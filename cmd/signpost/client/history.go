@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // HistoryCmd lists what operators changed.
@@ -25,7 +25,7 @@ func (c *HistoryCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var a admin.HistoryAnswer
+	var a api.HistoryAnswer
 	answer, err := s.Get(ctx, "/api/v1/history", &a)
 	switch {
 	case err != nil:
@@ -38,7 +38,7 @@ func (c *HistoryCmd) Run(ctx context.Context, t *Terminal) error {
 }
 
 // printHistory shows the newest changes; with a limit of 0, all.
-func printHistory(t *Terminal, all []admin.Change, limit int) {
+func printHistory(t *Terminal, all []api.Change, limit int) {
 	if len(all) == 0 {
 		t.say("nothing was changed yet: the file is in force as it is")
 		return
@@ -71,7 +71,7 @@ func printHistory(t *Terminal, all []admin.Change, limit int) {
 }
 
 // entryText says what became of an entry: "rows/de fra1=3 -> fra1=1".
-func entryText(e admin.EntryChange) string {
+func entryText(e api.EntryChange) string {
 	kind, _, _ := strings.Cut(e.Entry, "/")
 	nothing := map[string]string{"rows": "the file's", "nodes": "in use"}[kind]
 	return fmt.Sprintf("%s: %s -> %s", e.Entry, cmp.Or(valueText(e.Before), nothing, "none"), cmp.Or(valueText(e.After), nothing, "none"))
@@ -120,9 +120,9 @@ func (c *UndoCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var done admin.Change
+	var done api.Change
 	answer, err := s.Do(ctx, Call{
-		Method: http.MethodPost, Path: fmt.Sprintf("/api/v1/history/%d/undo", c.Revision), Body: admin.UndoEdit{Why: c.Why}, Once: true,
+		Method: http.MethodPost, Path: fmt.Sprintf("/api/v1/history/%d/undo", c.Revision), Body: api.UndoEdit{Why: c.Why}, Once: true,
 	}, &done)
 	switch {
 	case err != nil:

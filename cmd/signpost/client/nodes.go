@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // Query is what all commands that ask have in common.
@@ -32,7 +32,7 @@ func (c *NodesCmd) Run(ctx context.Context, t *Terminal) error {
 	if c.Node != "" {
 		return c.one(ctx, t, s)
 	}
-	var a admin.NodesAnswer
+	var a api.NodesAnswer
 	answer, err := s.Get(ctx, "/api/v1/nodes", &a)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (c *NodesCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-func printNodes(t *Terminal, nodes []admin.Node) {
+func printNodes(t *Terminal, nodes []api.Node) {
 	out := newTable("NODE", "STATE", ">SINCE", ">LISTENERS", ">EN ROUTE", ">TARGET", ">LIMIT", ">MBIT/S", "DETAIL")
 	for _, n := range nodes {
 		mbit := ""
@@ -64,7 +64,7 @@ func orNothing(n int) string {
 }
 
 // stateOf is one word for how a node is.
-func stateOf(n admin.Node) cell {
+func stateOf(n api.Node) cell {
 	switch {
 	case n.Override != nil && n.Override.State == "disabled":
 		return cell{"disabled", yellow}
@@ -79,7 +79,7 @@ func stateOf(n admin.Node) cell {
 }
 
 // detailOf says what there is to know besides the numbers, the weightiest first.
-func detailOf(t *Terminal, n admin.Node) string {
+func detailOf(t *Terminal, n api.Node) string {
 	var all []string
 	if n.Override != nil {
 		all = append(all, byWhom(t, n.Override))
@@ -98,7 +98,7 @@ func detailOf(t *Terminal, n admin.Node) string {
 }
 
 // byWhom says who made something so, why, and until when: "by anna: new disks, for 2h more".
-func byWhom(t *Terminal, o *admin.Override) string {
+func byWhom(t *Terminal, o *api.Override) string {
 	out := "by " + o.By
 	if o.Why != "" {
 		out += ": " + o.Why
@@ -110,7 +110,7 @@ func byWhom(t *Terminal, o *admin.Override) string {
 }
 
 func (c *NodesCmd) one(ctx context.Context, t *Terminal, s *Session) error {
-	var n admin.Node
+	var n api.Node
 	answer, err := s.Get(ctx, nodePath(c.Node), &n)
 	if err != nil {
 		return s.whichNode(ctx, err, c.Node)
@@ -122,7 +122,7 @@ func (c *NodesCmd) one(ctx context.Context, t *Terminal, s *Session) error {
 	return nil
 }
 
-func printNode(t *Terminal, n admin.Node) {
+func printNode(t *Terminal, n api.Node) {
 	line := func(name, text string) {
 		if text != "" {
 			t.say("%-10s %s", name, text)

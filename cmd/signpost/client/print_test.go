@@ -13,7 +13,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -26,22 +26,22 @@ func raw(s string) json.RawMessage { return json.RawMessage(s) }
 
 // What a director may tell, with words in it such as may come.
 var (
-	anna    = &admin.Override{By: "anna", At: before(3 * time.Hour), Why: "match night", Until: noon.Add(100 * time.Minute), Revision: 12}
-	drained = &admin.Override{State: store.NodeDrained, By: "bert", At: before(4 * time.Minute), Why: "new \x1b[31mdisks\x1b[0m\nnext line"}
-	nodes   = []admin.Node{
+	anna    = &api.Override{By: "anna", At: before(3 * time.Hour), Why: "match night", Until: noon.Add(100 * time.Minute), Revision: 12}
+	drained = &api.Override{State: store.NodeDrained, By: "bert", At: before(4 * time.Minute), Why: "new \x1b[31mdisks\x1b[0m\nnext line"}
+	nodes   = []api.Node{
 		{ID: "fra1", URLs: []string{"http://fra1.example:8000", "https://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", By: "d1", Server: "Icecast 2.4.4",
 			Since: before(9 * 24 * time.Hour), Used: 6120, EnRoute: 12, Target: 10000, Limit: 15000, Kbit: 783_360, SentPerS: 2.5, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3", "/live.aac"}},
 		{ID: "ams1", State: director.Drained, Health: director.Up, Since: drained.At, Used: 130, Target: 10000, Limit: 15000, Drained: true, WarmUp: 1, Override: drained,
-			Drain: &admin.Drain{Since: drained.At, Left: new(130)}},
+			Drain: &api.Drain{Since: drained.At, Left: new(130)}},
 		{ID: "nyc1", State: director.Down, Health: director.Failed, Detail: "GET /: connection refused (5 in a row)", Since: before(40 * time.Second), Target: 5000, Limit: 7500, WarmUp: 1},
-		{ID: "edge-1", Registered: &admin.Holder{Instance: "host-1", Token: "edges", SilentMS: 300}, Health: director.Up, Used: 10, WarmUp: 0.4},
-		{ID: "edge-2", State: director.Drained, Health: director.Up, Drained: true, SafeToTerminate: true, WarmUp: 1, Override: &admin.Override{State: store.NodeDisabled, By: "anna", At: before(time.Hour)}},
+		{ID: "edge-1", Registered: &api.Holder{Instance: "host-1", Token: "edges", SilentMS: 300}, Health: director.Up, Used: 10, WarmUp: 0.4},
+		{ID: "edge-2", State: director.Drained, Health: director.Up, Drained: true, SafeToTerminate: true, WarmUp: 1, Override: &api.Override{State: store.NodeDisabled, By: "anna", At: before(time.Hour)}},
 	}
-	weights = []admin.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}
-	europe  = admin.Region{ID: "europe", Match: "continent:EU", Row: weights, Declared: []admin.Weight{{Node: "fra1", Weight: 1}, {Node: "nyc1", Weight: 1}},
+	weights = []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}
+	europe  = api.Region{ID: "europe", Match: "continent:EU", Row: weights, Declared: []api.Weight{{Node: "fra1", Weight: 1}, {Node: "nyc1", Weight: 1}},
 		Override: anna, Overflow: []director.RegionID{"world"}, Shares: []director.NodeShare{{Node: "fra1", Share: 0.75}, {Node: "ams1", Share: 0.25}}}
-	regions = []admin.Region{europe,
-		{ID: "world", Match: "default", Row: []admin.Weight{{Node: "nyc1", Weight: 1}, {Node: "fra1", Weight: 1}}, ByLoad: true},
+	regions = []api.Region{europe,
+		{ID: "world", Match: "default", Row: []api.Weight{{Node: "nyc1", Weight: 1}, {Node: "fra1", Weight: 1}}, ByLoad: true},
 		{ID: "many", Match: "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ"},
 	}
 	whatIf = forecasts{
@@ -61,32 +61,32 @@ var (
 			{Node: "ams1", Share: 0.75, Listeners: 10120, Target: 10000, Limit: 15000},
 		}},
 	}
-	rules = []admin.Rule{
+	rules = []api.Rule{
 		{ID: "kitchen", Rule: json.RawMessage(`{"name":"kitchen","user_agent":"Kitchen/*","answer":"proxy","or_redirect":true}`), Origin: "overlay", Hits: 12, By: "anna", Why: "no redirects", At: before(time.Hour)},
 		{ID: "broken", Rule: json.RawMessage(`{"name":"broken","new_key":1}`), Origin: "overlay", By: "bert", Effect: "unknown key new_key"},
 		{Rule: json.RawMessage(`{"name":"frame","headers":[{"name":"X-Device","glob":"frame*"},{"name":"Accept","absent":true},{"name":"Icy-MetaData"}],"http":"1.0","answer":"deny"}`), Origin: "file"},
 		{Rule: json.RawMessage(`{"name":"cmus","user_agent":"cmus/*","http_only":true}`), Origin: "shipped", Hits: 3},
 	}
-	clients = []admin.Client{
-		{Family: "Kitchen", Requests: 60, Again: 20, Next: 15, Inline: 5, Suspect: true, Why: "60 requests, 40 of them at once after a redirect", Suggestion: &admin.RuleSuggestion{
+	clients = []api.Client{
+		{Family: "Kitchen", Requests: 60, Again: 20, Next: 15, Inline: 5, Suspect: true, Why: "60 requests, 40 of them at once after a redirect", Suggestion: &api.RuleSuggestion{
 			Rule: raw(`{"name":"Kitchen Radio","user_agent":"Kitchen/*","headers":[{"name":"Accept","absent":true}],"answer":"proxy","or_redirect":true,"reason":"it can't follow"}`)}},
-		{Family: "$(reboot)'", Requests: 9, Suspect: true, Suggestion: &admin.RuleSuggestion{Rule: raw(`{"name":"$(reboot)'","user_agent":"$(reboot)'*","answer":"m3u"}`)}},
+		{Family: "$(reboot)'", Requests: 9, Suspect: true, Suggestion: &api.RuleSuggestion{Rule: raw(`{"name":"$(reboot)'","user_agent":"$(reboot)'*","answer":"m3u"}`)}},
 		{Family: "VLC", Requests: 900, First: 900},
 	}
-	changes = []admin.Change{
-		{Revision: 13, By: "anna", At: before(90 * time.Second), Undoes: 11, Why: "too early", Undoable: true, Entries: []admin.EntryChange{{Entry: "nodes/ams1", Before: raw(`{"state":"drained"}`)}}},
-		{Revision: 12, By: "anna", At: before(3 * time.Hour), Why: "match night", Undoable: true, Entries: []admin.EntryChange{
+	changes = []api.Change{
+		{Revision: 13, By: "anna", At: before(90 * time.Second), Undoes: 11, Why: "too early", Undoable: true, Entries: []api.EntryChange{{Entry: "nodes/ams1", Before: raw(`{"state":"drained"}`)}}},
+		{Revision: 12, By: "anna", At: before(3 * time.Hour), Why: "match night", Undoable: true, Entries: []api.EntryChange{
 			{Entry: "rows/europe", After: raw(`{"weights":{"fra1":3,"ams1":1},"by":"anna"}`)},
 			{Entry: "rows/world", Before: raw(`{"weights":{"fra1":2}}`), After: raw(`{"weights":{"fra1":1}}`)}}},
-		{Revision: 11, By: "bert", At: before(50 * time.Hour), Entries: []admin.EntryChange{{Entry: "nodes/ams1", After: raw(`{"state":"drained"}`)}}},
-		{Revision: 10, By: "bert", At: before(51 * time.Hour), Undoable: true, Entries: []admin.EntryChange{
+		{Revision: 11, By: "bert", At: before(50 * time.Hour), Entries: []api.EntryChange{{Entry: "nodes/ams1", After: raw(`{"state":"drained"}`)}}},
+		{Revision: 10, By: "bert", At: before(51 * time.Hour), Undoable: true, Entries: []api.EntryChange{
 			{Entry: "rules/kitchen", After: raw(`{"id":"kitchen","rule":{"user_agent":"Kitchen/*","answer":"proxy"}}`)},
 			{Entry: "notes/x", After: raw(`{"id":"x","text":"ask anna before you touch the Frankfurt nodes tonight"}`)},
 			{Entry: "rules", Before: raw(`["a","kitchen"]`), After: raw(`["kitchen","a"]`)}}},
 	}
-	status = admin.StatusAnswer{Director: "d1", Site: "fra", Version: "v1.2.3", UptimeS: 7300, Degraded: true, SnapshotAgeMS: 120, PictureAgeMS: 5230, Revision: 13, Store: "redis",
+	status = api.StatusAnswer{Director: "d1", Site: "fra", Version: "v1.2.3", UptimeS: 7300, Degraded: true, SnapshotAgeMS: 120, PictureAgeMS: 5230, Revision: 13, Store: "redis",
 		Problems:  []string{"edits are refused: dial tcp: connection refused", "director d2 has another configuration file"},
-		Directors: []admin.Director{{ID: "d1", Site: "fra", SameConfig: true}, {ID: "d2", Site: "ams", Suspect: "6 of 7 nodes failed at once"}},
+		Directors: []api.Director{{ID: "d1", Site: "fra", SameConfig: true}, {ID: "d2", Site: "ams", Suspect: "6 of 7 nodes failed at once"}},
 		Effects:   []store.Effect{{Entry: "rows/europe", Kind: store.Masks, Detail: "fra1=3 instead of fra1=1"}}}
 )
 

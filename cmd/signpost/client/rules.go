@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/spelling"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // RulesCmd is about client rules.
@@ -101,7 +101,7 @@ func (c *rulesListCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var a admin.RulesAnswer
+	var a api.RulesAnswer
 	answer, err := s.Get(ctx, rulesPath, &a)
 	switch {
 	case err != nil:
@@ -113,7 +113,7 @@ func (c *rulesListCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-func printRules(t *Terminal, rules []admin.Rule, all bool) {
+func printRules(t *Terminal, rules []api.Rule, all bool) {
 	out := newTable("ID", "RULE", "FROM", "CLIENTS", "ANSWER", ">HITS", "")
 	shipped := 0
 	for _, r := range rules {
@@ -127,7 +127,7 @@ func printRules(t *Terminal, rules []admin.Rule, all bool) {
 		}
 		detail := cell{r.Effect, yellow}
 		if r.Effect == "" && r.By != "" {
-			detail = cell{byWhom(t, &admin.Override{By: r.By, Why: r.Why, Until: r.Until}), plain}
+			detail = cell{byWhom(t, &api.Override{By: r.By, Why: r.Why, Until: r.Until}), plain}
 		}
 		if rule.Name == r.ID {
 			rule.Name = ""
@@ -182,9 +182,9 @@ func (c *rulesAddCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var r admin.Rule
+	var r api.Rule
 	answer, err := s.Do(ctx, Call{
-		Method: http.MethodPost, Path: rulesPath, Once: true, Body: admin.RuleEdit{Edit: e, ID: c.ID, Rule: text, Before: c.Before},
+		Method: http.MethodPost, Path: rulesPath, Once: true, Body: api.RuleEdit{Edit: e, ID: c.ID, Rule: text, Before: c.Before},
 	}, &r)
 	switch {
 	case err != nil:
@@ -212,7 +212,7 @@ func (c *rulesRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var a admin.RulesAnswer
+	var a api.RulesAnswer
 	if _, err := s.Get(ctx, rulesPath, &a); err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (c *rulesRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	answer, err := s.Do(ctx, Call{
-		Method: http.MethodDelete, Path: rulesPath + "/" + url.PathEscape(c.ID), IfMatch: version, Body: admin.Edit{Why: c.Why},
+		Method: http.MethodDelete, Path: rulesPath + "/" + url.PathEscape(c.ID), IfMatch: version, Body: api.Edit{Why: c.Why},
 	}, nil)
 	if err != nil || c.JSON { // there is no JSON in the answer
 		return err
@@ -232,7 +232,7 @@ func (c *rulesRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 }
 
 // versionOf finds an operator's rule.
-func versionOf(all []admin.Rule, id string) (string, error) {
+func versionOf(all []api.Rule, id string) (string, error) {
 	var ids []string
 	for _, r := range all {
 		var rule clientRule

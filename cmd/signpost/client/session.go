@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/spelling"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A Session is one command's talk with the directors. Its errors say where server
@@ -66,7 +66,7 @@ func regionPath(id string) string { return "/api/v1/regions/" + url.PathEscape(i
 // whichNode says which node was probably meant, where a refusal is about nodes and
 // one of those named is not there. Else it returns the refusal.
 func (s *Session) whichNode(ctx context.Context, refusal error, named ...string) error {
-	var a admin.NodesAnswer
+	var a api.NodesAnswer
 	return s.which(ctx, refusal, "node", named, &a, func() (ids []string) {
 		for _, n := range a.Nodes {
 			ids = append(ids, string(n.ID))
@@ -77,7 +77,7 @@ func (s *Session) whichNode(ctx context.Context, refusal error, named ...string)
 
 // whichRegion does the same for regions.
 func (s *Session) whichRegion(ctx context.Context, refusal error, named ...string) error {
-	var a admin.RegionsAnswer
+	var a api.RegionsAnswer
 	return s.which(ctx, refusal, "region", named, &a, func() (ids []string) {
 		for _, r := range a.Regions {
 			ids = append(ids, string(r.ID))

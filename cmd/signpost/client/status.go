@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // StatusCmd says how the directors are.
@@ -18,7 +18,7 @@ func (c *StatusCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var a admin.StatusAnswer
+	var a api.StatusAnswer
 	answer, err := s.Get(ctx, "/api/v1/status", &a)
 	switch {
 	case err != nil:
@@ -30,7 +30,7 @@ func (c *StatusCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-func printStatus(t *Terminal, a admin.StatusAnswer) {
+func printStatus(t *Terminal, a api.StatusAnswer) {
 	t.say("director %s, version %s, up %s; store: %s; overlay: revision %d",
 		a.Director, cmp.Or(a.Version, "unknown"), brief(time.Duration(a.UptimeS)*time.Second), cmp.Or(a.Store, "unknown"), a.Revision)
 	t.say("snapshot %s old, store heard %s ago", milliseconds(a.SnapshotAgeMS), milliseconds(a.PictureAgeMS))

@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 type rulesSuggestCmd struct {
@@ -21,7 +21,7 @@ func (c *rulesSuggestCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var a admin.ClientsAnswer
+	var a api.ClientsAnswer
 	answer, err := s.Get(ctx, "/api/v1/clients", &a)
 	switch {
 	case err != nil:
@@ -33,7 +33,7 @@ func (c *rulesSuggestCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-func printClients(t *Terminal, all []admin.Client, everybody bool) {
+func printClients(t *Terminal, all []api.Client, everybody bool) {
 	out := newTable("PLAYERS", ">REQUESTS", ">CAME BACK", ">NEXT NODE", ">INLINE", "WHY")
 	var commands []string
 	for _, c := range all {

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // WeightsCmd is about the regions' rows of weights.
@@ -34,7 +34,7 @@ func (c *weightsGetCmd) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	if c.Region != "" {
-		var r admin.Region
+		var r api.Region
 		answer, err := s.Get(ctx, regionPath(c.Region), &r)
 		switch {
 		case err != nil:
@@ -45,7 +45,7 @@ func (c *weightsGetCmd) Run(ctx context.Context, t *Terminal) error {
 		printRegion(t, r)
 		return nil
 	}
-	var a admin.RegionsAnswer
+	var a api.RegionsAnswer
 	answer, err := s.Get(ctx, "/api/v1/regions", &a)
 	switch {
 	case err != nil:
@@ -57,7 +57,7 @@ func (c *weightsGetCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-func printRegions(t *Terminal, regions []admin.Region) {
+func printRegions(t *Terminal, regions []api.Region) {
 	out := newTable("REGION", "MATCH", "WEIGHTS", "OVERFLOW", "CHANGED")
 	for _, r := range regions {
 		changed := ""
@@ -86,7 +86,7 @@ func join[T ~string](all []T) string {
 }
 
 // rowText writes a row as weights set takes it.
-func rowText(row []admin.Weight, byLoad bool) string {
+func rowText(row []api.Weight, byLoad bool) string {
 	if len(row) == 0 {
 		return "by distance"
 	}
@@ -103,7 +103,7 @@ func rowText(row []admin.Weight, byLoad bool) string {
 	return strings.Join(words, " ")
 }
 
-func printRegion(t *Terminal, r admin.Region) {
+func printRegion(t *Terminal, r api.Region) {
 	t.say("%s matches %s; overflow: %s", r.ID, cmp.Or(r.Match, "nobody by itself"), cmp.Or(join(r.Overflow), "none"))
 	if r.Override != nil {
 		t.say("changed %s ago %s", t.ago(r.Override.At), byWhom(t, r.Override))
@@ -178,7 +178,7 @@ func (c *weightsSetCmd) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	r := rowEdit{Query: c.Query, region: c.Region, row: row, preview: c.Preview, version: c.IfMatch}
-	r.call = Call{Method: http.MethodPut, Body: admin.RowEdit{Edit: e, Weights: row}}
+	r.call = Call{Method: http.MethodPut, Body: api.RowEdit{Edit: e, Weights: row}}
 	return r.run(ctx, t)
 }
 
@@ -192,7 +192,7 @@ type weightsResetCmd struct {
 // Run shows the present listeners before and after, and takes the row back.
 func (c *weightsResetCmd) Run(ctx context.Context, t *Terminal) error {
 	r := rowEdit{Query: c.Query, region: c.Region, preview: c.Preview}
-	r.call = Call{Method: http.MethodDelete, Body: admin.Edit{Why: c.Why}}
+	r.call = Call{Method: http.MethodDelete, Body: api.Edit{Why: c.Why}}
 	return r.run(ctx, t)
 }
 
@@ -211,12 +211,12 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	var seen admin.Region
+	var seen api.Region
 	if _, err := s.Get(ctx, regionPath(e.region), &seen); err != nil {
 		return s.whichRegion(ctx, err, e.region)
 	}
 	var f forecasts
-	answer, err := f.ask(ctx, s, admin.WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{director.RegionID(e.region): e.row}})
+	answer, err := f.ask(ctx, s, api.WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{director.RegionID(e.region): e.row}})
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 		return nil
 	}
 	e.call.Path, e.call.IfMatch = regionPath(e.region)+"/weights", cmp.Or(e.version, seen.Version)
-	var r admin.Region
+	var r api.Region
 	answer, err = s.Do(ctx, e.call, &r)
 	switch {
 	case err != nil:
@@ -252,7 +252,7 @@ func (e *rowEdit) stale(t *Terminal, err error) error {
 	if refusal == nil || refusal.Status != http.StatusPreconditionFailed {
 		return err
 	}
-	var now admin.Region
+	var now api.Region
 	if json.Unmarshal(refusal.Now, &now) != nil || now.ID == "" {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 func TestRowsOnTheCommandLine(t *testing.T) {
@@ -43,7 +43,7 @@ func TestProposals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := admin.WhatIfQuestion{
+	want := api.WhatIfQuestion{
 		Rows:  map[director.RegionID]map[director.NodeID]float64{"de": {"a": 1}, "at": nil},
 		Nodes: map[director.NodeID]store.NodeState{"a": "drained", "b": "", "c": "disabled"}, LostSites: []string{"fra"},
 	}

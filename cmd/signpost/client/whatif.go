@@ -12,7 +12,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // WhatIfCmd shows what would become of the present listeners.
@@ -52,7 +52,7 @@ func (p *Proposed) UnmarshalText(b []byte) error {
 }
 
 // named lists the nodes that a question is about.
-func named(q admin.WhatIfQuestion) (all []string) {
+func named(q api.WhatIfQuestion) (all []string) {
 	for _, n := range q.LostNodes {
 		all = append(all, string(n))
 	}
@@ -90,8 +90,8 @@ func (c *WhatIfCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-func (c *WhatIfCmd) question() (admin.WhatIfQuestion, error) {
-	q := admin.WhatIfQuestion{
+func (c *WhatIfCmd) question() (api.WhatIfQuestion, error) {
+	q := api.WhatIfQuestion{
 		Rows:  map[director.RegionID]map[director.NodeID]float64{},
 		Nodes: map[director.NodeID]store.NodeState{}, LostNodes: c.LostNode, LostSites: c.LostSite,
 	}
@@ -118,13 +118,9 @@ func (c *WhatIfCmd) question() (admin.WhatIfQuestion, error) {
 	return q, nil
 }
 
-// forecasts are the answer of /api/v1/whatif.
-type forecasts struct {
-	Now  director.Forecast `json:"now"`
-	Then director.Forecast `json:"then"`
-}
+type forecasts api.WhatIfAnswer
 
-func (f *forecasts) ask(ctx context.Context, s *Session, q admin.WhatIfQuestion) (Answer, error) {
+func (f *forecasts) ask(ctx context.Context, s *Session, q api.WhatIfQuestion) (Answer, error) {
 	answer, err := s.Do(ctx, Call{Method: http.MethodPost, Path: "/api/v1/whatif", Body: q}, f)
 	if err != nil {
 		err = s.whichNode(ctx, err, named(q)...)

@@ -19,7 +19,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe/probetest"
 	"github.com/signpost-fm/signpost/store/redisstore/redistest"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // silence is after how long the directors of these tests take a silent node for down.
@@ -86,7 +86,7 @@ func agentWith(t *testing.T, where []string, node *probetest.Node, token string,
 }
 
 // node asks the operators' side for edge-1.
-func (s *signpost) node() (n admin.Node, there bool) {
+func (s *signpost) node() (n api.Node, there bool) {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.admin+"/api/v1/nodes", nil)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *signpost) node() (n admin.Node, there bool) {
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var all struct{ Nodes []admin.Node }
+	var all struct{ Nodes []api.Node }
 	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
 		s.t.Fatalf("%s: %v", resp.Status, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // clientsPage is who comes without a rule, and the rules.
@@ -17,16 +17,16 @@ type clientsPage struct {
 }
 
 type client struct {
-	admin.Client
+	api.Client
 	Proposal string // the suggested rule as JSON; empty: none
 }
 
 type rule struct {
-	admin.Rule
+	api.Rule
 	Name, Answer, Reason string
 	Conditions, Options  []string
 	From                 string
-	Stamp                *admin.Override // who made it; nil: the file, or Signpost
+	Stamp                *api.Override // who made it; nil: the file, or Signpost
 }
 
 // ruleText is a rule as the API has it: with the keys of the configuration file.
@@ -80,7 +80,7 @@ func (d *dashboard) clients(*http.Request) (any, error) {
 	return p, nil
 }
 
-func describeRule(r admin.Rule) rule {
+func describeRule(r api.Rule) rule {
 	var t ruleText
 	out := rule{Rule: r, From: map[string]string{"overlay": "operators", "file": "the file", "shipped": "Signpost"}[r.Origin]}
 	if err := json.Unmarshal(r.Rule, &t); err != nil {
@@ -109,7 +109,7 @@ func describeRule(r admin.Rule) rule {
 		}
 	}
 	if r.By != "" {
-		out.Stamp = &admin.Override{By: r.By, At: r.At, Why: r.Why, Until: r.Until}
+		out.Stamp = &api.Override{By: r.By, At: r.At, Why: r.Why, Until: r.Until}
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A dashboard serves the pages. It is safe for concurrent use.
@@ -57,7 +58,7 @@ type view struct {
 	Page, Title string
 	Pages       []pageLink
 	Who         string
-	Role        admin.Role
+	Role        api.Role
 	Session     bool   // there is something to log out of
 	Operate     bool   // who looks may change things
 	Theme       string // light or dark; empty: as the system has it
@@ -75,7 +76,7 @@ func (d *dashboard) page(name, title string, data func(*http.Request) (any, erro
 		var err error
 		if v.Data, err = data(r); err != nil {
 			status, said := http.StatusInternalServerError, "This page cannot be shown; the log has more."
-			if p := (*admin.Problem)(nil); errors.As(err, &p) {
+			if p := (*api.Problem)(nil); errors.As(err, &p) {
 				status, said = p.Status, p.Detail
 			} else {
 				slog.Error("dashboard page failed", "page", name, "err", err)
@@ -94,7 +95,7 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 		v.Theme = c.Value
 	}
 	if who, ok := admin.IdentityOf(r); ok {
-		v.Who, v.Role, v.Session, v.Operate = who.Name, who.Role, who.Session, who.Role.May(admin.RoleOperate)
+		v.Who, v.Role, v.Session, v.Operate = who.Name, who.Role, who.Session, who.Role.May(api.RoleOperate)
 		v.Bands = d.bands()
 	}
 	var out bytes.Buffer

@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // explainPage is a question, and what would become of such a request.
@@ -63,7 +63,7 @@ func (d *dashboard) explain(r *http.Request) (any, error) {
 	}
 	q.Set("mount", p.Mount)
 	answer, err := d.api.Explain(q)
-	if wrong := (*admin.Problem)(nil); errors.As(err, &wrong) {
+	if wrong := (*api.Problem)(nil); errors.As(err, &wrong) {
 		p.Mistake = wrong.Detail
 		return p, nil
 	}

@@ -10,12 +10,12 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // fleetPage is the fleet at a glance.
 type fleetPage struct {
-	Nodes                 []admin.Node
+	Nodes                 []api.Node
 	Director              string
 	Used, EnRoute, Target int
 	Kbit                  float64
@@ -45,7 +45,7 @@ func (d *dashboard) fleet(*http.Request) (any, error) {
 		return nil, err
 	}
 	p := fleetPage{Nodes: nodes.Nodes, Director: status.Director, Reserve: worst(losses.Nodes)}
-	slices.SortFunc(p.Nodes, func(a, b admin.Node) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(p.Nodes, func(a, b api.Node) int { return cmp.Compare(a.ID, b.ID) })
 	unfit, limit := map[string]int{}, 0
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
@@ -91,7 +91,7 @@ func worst(losses []director.Loss) reserve {
 	return r
 }
 
-func needsAttention(n *admin.Node) bool {
+func needsAttention(n *api.Node) bool {
 	return n.State != director.Fit || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
 }
 
@@ -104,7 +104,7 @@ type words struct {
 	Actions             []string
 }
 
-func wording(n admin.Node) words {
+func wording(n api.Node) words {
 	w := words{Shape: n.State.String(), Word: n.State.String(), Detail: n.Detail, Since: n.Since, Actions: []string{"drain", "disable"}}
 	switch {
 	case n.Target > 0 && n.Limit > 0:
@@ -146,7 +146,7 @@ func wording(n admin.Node) words {
 // Short is a word that a narrow column has room for.
 func (w words) Short() string { return strings.ReplaceAll(w.Shape, "_", " ") }
 
-func (w *words) drained(n *admin.Node) {
+func (w *words) drained(n *api.Node) {
 	w.Since = n.Drain.Since
 	switch {
 	case n.SafeToTerminate:
@@ -163,11 +163,11 @@ func (w *words) drained(n *admin.Node) {
 	}
 }
 
-func said(o *admin.Override) string {
+func said(o *api.Override) string {
 	if o.Why == "" {
 		return "by " + o.By
 	}
 	return "by " + o.By + ": " + o.Why
 }
 
-func nodeBar(n admin.Node) bar { return newBar(n.Used, n.EnRoute, n.Target, n.Limit) }
+func nodeBar(n api.Node) bar { return newBar(n.Used, n.EnRoute, n.Target, n.Limit) }

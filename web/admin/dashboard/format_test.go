@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // NumbersAsWritten is a sample of how the server writes numbers, for the test that
@@ -44,13 +44,13 @@ func TestSketch(t *testing.T) {
 
 func TestDescribeRule(t *testing.T) {
 	t.Parallel()
-	got := describeRule(admin.Rule{ID: "r1", Origin: "overlay", Rule: json.RawMessage(
+	got := describeRule(api.Rule{ID: "r1", Origin: "overlay", Rule: json.RawMessage(
 		`{"user_agent_regexp":"^x","headers":[{"name":"Icy-Metadata","absent":true},{"name":"Range"},{"name":"Via","glob":"*edge*"}],"answer":"redirect","http_only":true,"same_scheme":true}`)})
 	want := []string{"/^x/", "no Icy-Metadata", "with Range", "Via: *edge*"}
 	if diff := cmp.Diff(want, got.Conditions); diff != "" || got.Name != "r1" || got.From != "operators" || len(got.Options) != 2 || got.Stamp != nil {
 		t.Errorf("%+v\n(-want +got):\n%s", got, diff)
 	}
-	if got := describeRule(admin.Rule{Rule: json.RawMessage("7")}); got.Name == "" {
+	if got := describeRule(api.Rule{Rule: json.RawMessage("7")}); got.Name == "" {
 		t.Error("a rule that cannot be read has no name")
 	}
 }

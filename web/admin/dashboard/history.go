@@ -8,14 +8,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // historyPage is what operators changed.
 type historyPage struct{ Changes []change }
 
 type change struct {
-	admin.Change
+	api.Change
 	Lines []difference
 }
 
@@ -65,7 +65,7 @@ func sketch(entry string, value json.RawMessage) string {
 	case kind == "rules" && len(e.Rule) > 0:
 		var t ruleText
 		if json.Unmarshal(e.Rule, &t) == nil {
-			return clip(fmt.Sprintf("%s for %s", t.Answer, strings.Join(describeRule(admin.Rule{Rule: e.Rule}).Conditions, ", ")))
+			return clip(fmt.Sprintf("%s for %s", t.Answer, strings.Join(describeRule(api.Rule{Rule: e.Rule}).Conditions, ", ")))
 		}
 	case kind == "notes":
 		return clip(e.Text)

@@ -16,6 +16,7 @@ import (
 	"github.com/signpost-fm/signpost/store/memstore"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
 )
 
@@ -64,13 +65,13 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 		Rules:   rules, Clients: clients, Traffic: traffic(time.Now()),
 		Dashboard: dashboard.New,
 	}
-	api, err := admin.New(c)
+	handler, err := admin.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- api.Run(ctx) }()
-	s := httptest.NewServer(api)
+	go func() { served <- handler.Run(ctx) }()
+	s := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
@@ -229,13 +230,13 @@ func rules() []admin.RuleUse {
 	}
 }
 
-func clients() []admin.Client {
-	return []admin.Client{
+func clients() []api.Client {
+	return []api.Client{
 		{Family: "KitchenRadio", Example: "KitchenRadio/1.2 (<script>document.title='owned'</script>)", Requests: 2140, First: 120, Again: 1800, Next: 110, Inline: 90, Crowd: 20,
 			Suspect: true, Why: "1,800 of 2,140 requests came straight back after a redirect",
-			Suggestion: &admin.RuleSuggestion{Rule: json.RawMessage(`{"name":"KitchenRadio","user_agent":"KitchenRadio*","answer":"proxy","or_redirect":true}`)}},
+			Suggestion: &api.RuleSuggestion{Rule: json.RawMessage(`{"name":"KitchenRadio","user_agent":"KitchenRadio*","answer":"proxy","or_redirect":true}`)}},
 		{Family: "VLC", Example: "VLC/3.0.18 LibVLC/3.0.18", Requests: 18230, First: 18000, Again: 200, Next: 20,
-			Suggestion: &admin.RuleSuggestion{Rule: json.RawMessage(`{"name":"VLC","user_agent":"VLC*","answer":"proxy","or_redirect":true}`)}},
+			Suggestion: &api.RuleSuggestion{Rule: json.RawMessage(`{"name":"VLC","user_agent":"VLC*","answer":"proxy","or_redirect":true}`)}},
 	}
 }
 

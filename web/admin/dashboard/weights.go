@@ -7,17 +7,17 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // weightsPage is the matrix of regions and nodes.
 type weightsPage struct {
-	Nodes []admin.Node
+	Nodes []api.Node
 	Rows  []matrixRow
 }
 
 type matrixRow struct {
-	admin.Region
+	api.Region
 	Cells []cell // by node
 }
 
@@ -43,7 +43,7 @@ func (d *dashboard) weights(*http.Request) (any, error) {
 	}
 	p := weightsPage{Nodes: nodes.Nodes}
 	// Nodes of one site stand together.
-	slices.SortFunc(p.Nodes, func(a, b admin.Node) int { return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(p.Nodes, func(a, b api.Node) int { return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.ID, b.ID)) })
 	column := make(map[director.NodeID]int, len(p.Nodes))
 	for i := range p.Nodes {
 		column[p.Nodes[i].ID] = i

@@ -1,4 +1,4 @@
-package admin
+package api
 
 import (
 	"encoding/json"
@@ -28,6 +28,13 @@ type Rule struct {
 	Effect string    `json:"effect,omitempty"` // why it has none; empty: it is in force
 }
 
+// Where a rule stands.
+const (
+	OriginOverlay = "overlay" // an operator made it at run time
+	OriginFile    = "file"
+	OriginShipped = "shipped" // it comes with the program
+)
+
 // ClientsAnswer is the clients for which there is no rule.
 type ClientsAnswer struct {
 	Clients []Client `json:"clients"`
@@ -54,19 +61,4 @@ type Client struct {
 // RuleSuggestion is a rule that would help.
 type RuleSuggestion struct {
 	Rule json.RawMessage `json:"rule"`
-}
-
-// Where a rule stands.
-const (
-	OriginOverlay = "overlay" // an operator made it at run time
-	OriginFile    = "file"
-	OriginShipped = "shipped" // it comes with the program
-)
-
-// RuleUse is how often a rule was the first that held, at this director since it started.
-type RuleUse struct {
-	ID     string // of an operator's rule
-	Rule   json.RawMessage
-	Origin string
-	Hits   uint64
 }

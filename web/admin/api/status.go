@@ -1,0 +1,78 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// StatusAnswer is how this director is doing.
+type StatusAnswer struct {
+	Director string `json:"director"`
+	Site     string `json:"site,omitempty"`
+	Version  string `json:"version"`
+	UptimeS  int64  `json:"uptime_s"`
+
+	Degraded bool   `json:"degraded"`
+	Reason   string `json:"reason,omitempty"` // why
+
+	SnapshotAgeMS int64          `json:"snapshot_age_ms"`
+	PictureAgeMS  int64          `json:"picture_age_ms"` // since the store answered
+	Revision      store.Revision `json:"revision"`       // of the overlay that is in force
+
+	Directors []Director     `json:"directors"` // that live, this one among them
+	Effects   []store.Effect `json:"effects"`   // what became of the overlay's entries
+	Problems  []string       `json:"problems"`  // what somebody should look at
+	Store     string         `json:"store"`     // memory or redis
+}
+
+// Director is one director as others see it.
+type Director struct {
+	ID         string `json:"id"`
+	Site       string `json:"site,omitempty"`
+	Config     string `json:"config"`            // a hash of its file
+	SameConfig bool   `json:"same_config"`       // as this director's
+	Suspect    string `json:"suspect,omitempty"` // why it does not trust its own probes
+}
+
+// Rates is what this director does in a second. What does nothing is left out.
+type Rates struct {
+	At      time.Time                     `json:"at"`
+	Seconds float64                       `json:"seconds"` // over which they were measured
+	Answers map[string]float64            `json:"answers"`
+	Regions map[director.RegionID]float64 `json:"regions"`
+	Nodes   map[director.NodeID]float64   `json:"nodes"`
+}
+
+// HistoryAnswer is what operators changed, the newest first.
+type HistoryAnswer struct {
+	Revision store.Revision `json:"revision"` // of the overlay
+	Changes  []Change       `json:"changes"`
+}
+
+// Change is one edit by an operator.
+type Change struct {
+	Revision store.Revision `json:"revision"` // of the overlay that it made
+	By       string         `json:"by"`
+	At       time.Time      `json:"at"`
+	Why      string         `json:"why,omitempty"`
+	Undoes   store.Revision `json:"undoes,omitempty"` // the change that it took back
+	Entries  []EntryChange  `json:"entries"`
+	Undoable bool           `json:"undoable"`
+	WhyNot   string         `json:"why_not,omitempty"` // where it cannot be undone
+}
+
+// EntryChange is what a change did to one entry of the overlay.
+type EntryChange struct {
+	Entry  string          `json:"entry"`            // "rows/de", "nodes/fra1", "rules/kitchen", "notes/x"
+	Before json.RawMessage `json:"before,omitempty"` // nil: there was none
+	After  json.RawMessage `json:"after,omitempty"`  // nil: there is none
+}
+
+// OverlayAnswer is everything that operators changed, and what became of it.
+type OverlayAnswer struct {
+	Overlay store.Overlay  `json:"overlay"`
+	Effects []store.Effect `json:"effects"`
+}
