@@ -65,24 +65,16 @@ type Carried struct {
 	End   string          // why it ended, such as "listener_left"
 }
 
-const (
-	// carryTries is how many nodes are tried for one inline stream.
-	carryTries = 3
-	// defaultKbit is reckoned for a mount that does not tell its bitrate.
-	defaultKbit = 128
-)
-
-// carry answers with the stream itself, or with what the plan falls back to.
+// carry answers with the stream itself, or with what is planned for when it cannot.
 func (s *Server) carry(x *exchange) error {
-	mount, kbit := x.view.Mount(x.d.Mount), x.kbit()
-	if !s.room(x) || !s.beginCarrying() {
+	if !s.beginCarrying() {
 		s.stats.noRoom.Add(1)
-		return s.instead(x, faultNoRoom)
+		return s.notCarried(x, faultNoRoom)
 	}
 	x.streamHeaders()
 	stream := Stream{
-		Upstreams: x.upstreams(), Mount: mount.Name, Kbit: kbit, Query: x.r.URL.RawQuery,
-		Client: x.client.addr, ICYLine: x.rule != nil && x.rule.ICY, Type: x.mediaType(),
+		Upstreams: x.to.upstreams(&x.request), Mount: x.to.listener.Mount, Kbit: x.plan.kbit, Query: x.r.URL.RawQuery,
+		Client: x.client.addr, ICYLine: x.rule != nil && x.rule.ICY, Type: x.to.mediaType(&x.request),
 	}
 	if x.r.Method == http.MethodHead {
 		// What the node would say is known only by taking a seat there.
@@ -93,7 +85,7 @@ func (s *Server) carry(x *exchange) error {
 	}
 	// The node will count connections, not listeners, and only the Carrier knows when
 	// it opens one.
-	s.sent(x)
+	x.counts = s.sent(x)
 	x.inline = true
 	err := s.cfg.Carrier.Carry(x.w, x.r, stream, s.carried(x))
 	if err == nil {
@@ -103,10 +95,20 @@ func (s *Server) carry(x *exchange) error {
 	x.inline = false
 	if errors.Is(err, ErrNoRoom) {
 		s.stats.noRoom.Add(1)
-		return s.instead(x, faultNoRoom)
+		return s.notCarried(x, faultNoRoom)
 	}
 	s.stats.noUpstream.Add(1)
-	return s.instead(x, faultNoUpstream)
+	return s.notCarried(x, faultNoUpstream)
+}
+
+// notCarried answers a listener whose stream could not be carried inline: with the
+// redirect that was planned for that, or with f.
+func (s *Server) notCarried(x *exchange, f *fault) error {
+	if x.plan.otherwise == nil {
+		return f
+	}
+	x.answer, x.to = Redirect, x.plan.otherwise
+	return s.redirect(x)
 }
 
 // carried returns what is to be done when the stream has ended. The exchange is
@@ -124,55 +126,4 @@ func (s *Server) carried(x *exchange) func(Carried) {
 			s.cfg.Record(rec)
 		}
 	}
-}
-
-// kbit is what a stream of the mount takes of the inline budget.
-func (x *exchange) kbit() int {
-	kbit := x.view.Mount(x.d.Mount).Kbit
-	orDefault(&kbit, defaultKbit)
-	return kbit
-}
-
-// room says whether the inline budget has room for the listener.
-func (s *Server) room(x *exchange) bool {
-	return s.cfg.Carrier != nil && s.cfg.Carrier.Room(x.kbit())
-}
-
-// instead answers a listener whose stream could not be carried inline: with a
-// redirect where one may work for it.
-func (s *Server) instead(x *exchange, f *fault) error {
-	if err := s.fallBack(x, f); err != nil {
-		return err
-	}
-	return s.redirect(x)
-}
-
-// fallBack plans a redirect for a listener whose stream cannot be carried inline.
-func (s *Server) fallBack(x *exchange, f *fault) error {
-	if !x.orRedirect {
-		return f
-	}
-	x.answer, x.orRedirect, x.noRoom = Redirect, false, true
-	if x.rule != nil && x.rule.Answer == Proxy {
-		// The nodes were ranked for carrying, in any scheme.
-		x.listener.Scheme = x.ownScheme()
-		if err := s.decide(x); err != nil {
-			return err
-		}
-		if x.answer == Proxy { // no node speaks its scheme
-			return f
-		}
-	}
-	return nil
-}
-
-// upstreams are the ranked nodes' URLs. It is not the redirects' way: it allocates.
-func (x *exchange) upstreams() []Upstream {
-	ups := make([]Upstream, 0, len(x.d.Ranked))
-	for _, c := range x.d.Ranked {
-		if base, path := x.view.Upstream(c.Node, x.d.Mount); base != "" {
-			ups = append(ups, Upstream{Node: x.view.NodeID(c.Node), URL: base + path})
-		}
-	}
-	return ups
 }

@@ -3,65 +3,38 @@ package web
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"runtime/debug"
-	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/signpost-fm/signpost/director"
+
+	"github.com/signpost-fm/signpost/web/quick"
 )
 
-// exchange is one request on its way, and the memory that its way needs. It is
-// pooled, empty but for that memory: nothing of it outlives the request.
+// exchange is one request and its response, and the memory that both need. It is
+// pooled: nothing of it outlives the request.
 type exchange struct {
-	c   echo.Context
-	w   http.ResponseWriter
-	r   *http.Request
-	p   *policy
-	now time.Time
-	at  time.Duration // now, since the server began; never 0
+	c echo.Context
+	w http.ResponseWriter
+	request
+	plan Plan
 
-	// Found by identify.
-	view   director.View
-	client client
-	target target
-	agent  *agent
-	rule   *compiledRule // nil: none holds
-	key    uint64
-	looks  bool // only looks: HEAD, a probe, or explain; nothing is counted
-	again  bool // package quick has passed it on
+	// What was answered: as planned, or what came instead. The record is made of it.
+	answer Answer
+	to     *destination // nil: the request did not come to a plan
+	fault  *fault       // nil: none
 
-	// Found by plan.
-	place      director.Place
-	listener   director.Listener
-	d          director.Decision
-	decided    bool
-	visit      visitStep
-	answer     Answer
-	entries    Entries
-	mismatch   bool   // no node speaks the listener's scheme
-	orRedirect bool   // if the stream cannot be carried, a redirect is better than nothing
-	noRoom     bool   // the stream was to be carried, and could not be
-	overflow   string // where everybody goes when all nodes are full
-
-	fault  *fault // what the answer was instead
-	inline bool   // a stream was begun, whose record comes at its end
-	passed bool   // it was left to net/http, and is over when that has answered
-	rec    Record
-	body   []byte // of playlists
+	inline   bool // a stream was begun: its record comes when it ends
+	counts   bool // its listener counts as one more, wherever it goes in the end
+	handedOn bool // net/http answers it
+	rec      Record
+	body     []byte // of playlists
 }
 
-// rankedCap is more than a playlist lists, so that deciding does not allocate.
-const rankedCap = 32
-
-func newExchange() *exchange {
-	return &exchange{d: director.Decision{Ranked: make([]director.Candidate, 0, rankedCap)}}
-}
+func newExchange() *exchange { return &exchange{plan: newPlan()} }
 
 func (x *exchange) header() http.Header { return x.w.Header() }
 
-// run gives a request its exchange, and answers whatever comes back from h.
+// run gives a request its exchange, and answers with the error that h returns.
 func (s *Server) run(c echo.Context, h func(*exchange) error) error {
 	x := s.begin(c)
 	defer s.end(x)
@@ -73,11 +46,15 @@ func (s *Server) run(c echo.Context, h func(*exchange) error) error {
 
 func (s *Server) begin(c echo.Context) *exchange {
 	x := s.pool.Get().(*exchange)
-	x.c, x.w, x.r, x.p = c, c.Response(), c.Request(), s.policy.Load()
-	x.now = s.cfg.Now()
-	x.at = s.since(x.now)
-	x.answer = NoAnswer
+	x.c, x.w, x.answer = c, c.Response(), NoAnswer
+	s.receive(&x.request, c.Request())
 	return x
+}
+
+// receive begins a request.
+func (s *Server) receive(q *request, r *http.Request) {
+	q.r, q.policy, q.now = r, s.policy.Load(), s.cfg.Now()
+	q.at = s.since(q.now)
 }
 
 // end is deferred by run: it catches panics, counts, records, and frees.
@@ -90,110 +67,78 @@ func (s *Server) end(x *exchange) {
 		s.cfg.Log.Error("request panicked", "panic", p, "path", x.r.URL.Path, "stack", string(debug.Stack()))
 		s.refuse(x, faultBroken)
 	}
-	if !x.passed {
+	if !x.handedOn {
 		s.record(x)
 	}
-	*x = exchange{d: director.Decision{Ranked: x.d.Ranked}, body: x.body}
+	ranked, body := x.plan.to.d.Ranked, x.body
+	*x = exchange{}
+	x.plan.to.d.Ranked, x.body = ranked, body
 	s.pool.Put(x)
 	if aborted {
 		panic(p) // net/http's way to cut a connection
 	}
 }
 
-// ownScheme is what a URL must be for this listener to be redirected to it.
-func (x *exchange) ownScheme() director.Scheme {
-	if x.client.https && (x.rule == nil || !x.rule.HTTPOnly) {
-		return director.HTTPS
+// stream answers a request for a mount or for a playlist of it. It is planned once,
+// also if package quick plans it and net/http answers it.
+func (s *Server) stream(x *exchange) error {
+	if p, ok := quick.Note(x.r.Context()).(*planned); ok {
+		x.takeOver(p)
+	} else {
+		if err := s.identify(&x.request); err != nil {
+			return err
+		}
+		if err := s.admit(&x.request); err != nil {
+			return err
+		}
+		s.arrive(&x.request)
+		s.plan(&x.request, &x.plan)
+		if x.plan.Answer == Proxy && x.plan.fault == nil && x.handOn() {
+			return nil
+		}
 	}
-	return director.HTTP
+	return s.carryOut(x)
 }
 
-// nodeURL is where a node serves the mount, with the listener's query as it came.
-func (x *exchange) nodeURL(node int, scheme director.Scheme) string {
-	base, path := x.view.URL(node, x.d.Mount, scheme)
-	if base == "" {
-		return ""
+// carryOut answers as planned.
+func (s *Server) carryOut(x *exchange) error {
+	p := &x.plan
+	x.answer, x.to = p.Answer, &p.to
+	if p.noRoom {
+		s.stats.noRoom.Add(1)
 	}
-	if x.r.URL.RawQuery == "" {
-		return base + path
-	}
-	return base + path + querySeparator(path) + x.r.URL.RawQuery
-}
-
-// withQuery appends the listener's query to a URL.
-func (x *exchange) withQuery(u string) string {
-	if x.r.URL.RawQuery == "" {
-		return u
-	}
-	return u + querySeparator(u) + x.r.URL.RawQuery
-}
-
-func querySeparator(u string) string {
-	if strings.IndexByte(u, '?') >= 0 {
-		return "&"
-	}
-	return "?"
-}
-
-// directorURL is the stream's URL at this director; empty if the request does not
-// tell how the director is reached.
-func (x *exchange) directorURL() string {
-	base := x.directorBase()
-	if base == "" {
-		return ""
-	}
-	return x.withQuery(base + (&url.URL{Path: x.target.path}).EscapedPath())
-}
-
-// directorBase is this director's base URL; empty if the request does not tell it.
-func (x *exchange) directorBase() string {
 	switch {
-	case x.p.PublicURL != "":
-		return x.p.PublicURL
-	case !saneHost(x.r.Host):
-		return ""
-	case x.client.https:
-		return "https://" + x.r.Host
+	case p.fault != nil:
+		return p.fault
+	case p.Answer == Redirect:
+		return s.redirect(x)
+	case p.Answer == Proxy:
+		return s.carry(x)
+	default:
+		return s.playlist(x)
 	}
-	return "http://" + x.r.Host
 }
 
-// saneHost accepts names, addresses and ports, and nothing that could break out
-// of a URL: the Host header is the client's own claim.
-func saneHost(h string) bool {
-	if h == "" || len(h) > 261 { // a name's 255 and a port
-		return false
-	}
-	for i := range len(h) {
-		c := lower(h[i])
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && strings.IndexByte("-._:[]", c) < 0 {
-			return false
-		}
-	}
-	return true
+// planned is what net/http takes over from package quick with a request.
+type planned struct {
+	request
+	plan Plan
 }
 
-// mediaType is the mount's type as declared, else as the first node reports it.
-func (x *exchange) mediaType() string {
-	m := x.view.Mount(x.d.Mount)
-	if m.Type != "" || len(x.d.Ranked) == 0 {
-		return orMPEG(m.Type)
+// handOn leaves a request that takes time to answer to net/http, if it is not there
+// already. Its plan goes with it.
+func (x *exchange) handOn() bool {
+	var p quick.Passer
+	if p, x.handedOn = x.c.Response().Writer.(quick.Passer); x.handedOn {
+		p.PassOn(&planned{x.request, x.plan})
+		x.plan = newPlan() // its memory went with the other
 	}
-	node := x.d.Ranked[0].Node
-	_, escaped := x.view.URL(node, x.d.Mount, director.AnyScheme)
-	path, _ := url.PathUnescape(escaped)
-	for _, r := range x.view.Node(node).Report.Mounts {
-		if r.Path == path {
-			return orMPEG(r.Type)
-		}
-	}
-	return orMPEG("")
+	return x.handedOn
 }
 
-// orMPEG falls back to what most stations send.
-func orMPEG(t string) string {
-	if t == "" {
-		return "audio/mpeg"
-	}
-	return t
+// takeOver is handOn's other end.
+func (x *exchange) takeOver(p *planned) {
+	r := x.r // as net/http read it: quick's is in use for another by now
+	x.request, x.plan = p.request, p.plan
+	x.r = r
 }

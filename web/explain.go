@@ -65,56 +65,55 @@ type InlineExplanation struct {
 	Failing []Trouble `json:"failing,omitempty"`
 }
 
-// Explain goes the way of a request without counting it, or sending anybody anywhere.
-func (s *Server) Explain(q Question) Explanation {
-	x := newExchange()
-	x.p, x.now = s.policy.Load(), s.cfg.Now()
-	x.at = s.since(x.now)
-	x.r = q.request()
-	x.answer = NoAnswer
-	err := s.identify(x)
-	x.looks = true
+// Explain plans a request without counting it, and says what the plan is.
+func (s *Server) Explain(asked Question) Explanation {
+	q, p := request{dryRun: true}, newPlan()
+	s.receive(&q, asked.request())
+	err := s.identify(&q)
 	if err == nil {
-		err = s.plan(x)
-	}
-	var inline *InlineExplanation
-	if err == nil && x.answer == Proxy {
-		inline = &InlineExplanation{Kbit: x.kbit(), Room: s.room(x)}
-		if s.cfg.Carrier != nil {
-			inline.Failing = s.cfg.Carrier.Failing(x.view.Mount(x.d.Mount).Name)
-		}
-		if !inline.Room {
-			err = s.fallBack(x, faultNoRoom)
+		s.arrive(&q)
+		s.plan(&q, &p)
+		if p.fault != nil {
+			err = p.fault
 		}
 	}
+	return s.explain(&q, &p, err)
+}
+
+// explain puts a plan, or the error that came before there was one, into words.
+func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 	e := Explanation{
-		Inline: inline,
 		Client: ClientExplanation{
-			Addr: x.client.addr.String(), Peer: x.client.peer.String(), Taken: x.client.end.String(),
-			Hops: x.client.hops, Scheme: "http", Place: s.cfg.Locate(x.client.addr).String(),
+			Addr: q.client.addr.String(), Peer: q.client.peer.String(), Taken: q.client.end.String(),
+			Hops: q.client.hops, Scheme: "http", Place: s.cfg.Locate(q.client.addr).String(),
 		},
-		Escalate: x.explainEscalate(), Answer: x.answer,
+		Escalate: q.explainEscalate(), Answer: p.Answer,
 	}
-	if x.client.https {
+	if q.client.https {
 		e.Client.Scheme = "https"
 	}
-	if r := x.rule; r != nil {
+	if r := q.rule; r != nil {
 		e.Rule = &RuleExplanation{Name: r.name, Number: r.number, Origin: r.origin, Answer: r.Answer, Reason: r.Reason}
 	}
-	if x.decided {
-		e.Mount = x.target.path
-		if x.target.mount >= 0 {
-			e.Mount = x.view.Mount(x.target.mount).Name
+	if p.inline {
+		e.Inline = &InlineExplanation{Kbit: p.kbit, Room: !p.noRoom}
+		if s.cfg.Carrier != nil {
+			e.Inline.Failing = s.cfg.Carrier.Failing(p.to.listener.Mount)
 		}
-		l := x.listener
-		l.Mount = e.Mount
-		e.Decision = x.view.Explain(l, x.view.Live)
 	}
-	e.Status, e.Why = x.explainAnswer(err)
+	if p.to.decided {
+		l := p.to.listener
+		if l.Mount == "" { // there is none
+			l.Mount = q.target.path
+		}
+		e.Mount = l.Mount
+		e.Decision = q.view.Explain(l, q.view.Live)
+	}
+	e.Status, e.Why = p.explainAnswer(q, err)
 	if err != nil {
 		e.Answer = NoAnswer
-	} else if x.answer == Redirect {
-		e.Location = x.location()
+	} else if p.Answer == Redirect {
+		e.Location = p.to.location(q)
 	}
 	return e
 }
@@ -137,40 +136,40 @@ func (q Question) request() *http.Request {
 	return r
 }
 
-func (x *exchange) explainEscalate() string {
+func (q *request) explainEscalate() string {
 	switch {
-	case x.p.Escalate == EscalateOff:
+	case q.policy.Escalate == EscalateOff:
 		return "off"
-	case x.rule != nil:
+	case q.rule != nil:
 		return "not for clients with a rule"
 	default:
-		return string(x.p.Escalate) + ": " + x.visit.step.String()
+		return string(q.policy.Escalate) + ": " + q.visit.step.String()
 	}
 }
 
 // explainAnswer says what the listener gets and why, in a sentence.
-func (x *exchange) explainAnswer(err error) (status int, why string) {
+func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 	var f *fault
 	if errors.As(err, &f) {
 		return f.status, f.text
 	}
 	by := "no rule holds: the default"
-	if x.rule != nil {
-		by = fmt.Sprintf("rule %q", x.rule.name)
+	if q.rule != nil {
+		by = fmt.Sprintf("rule %q", q.rule.name)
 	}
 	switch {
-	case x.target.format != Redirect:
+	case q.target.format != Redirect:
 		by = "the URL is a playlist's"
-	case x.mismatch && x.answer == Proxy:
+	case p.mismatch && p.Answer == Proxy:
 		by = "no node serves this mount in the listener's scheme"
-	case x.visit.inline && x.answer == Proxy:
+	case q.visit.inline && p.Answer == Proxy:
 		by = "the client came back twice: redirects seem not to work for it"
-	case x.overflow != "":
+	case p.to.overflow != "":
 		by = "all nodes are full: the overflow"
-	case x.noRoom:
+	case p.noRoom:
 		by = "there is no room to carry the stream inline: a redirect instead"
 	}
-	if x.answer == Redirect {
+	if p.Answer == Redirect {
 		return http.StatusFound, by
 	}
 	return http.StatusOK, by

@@ -30,6 +30,9 @@ func newFault(status int, retry bool, text string) *fault {
 
 func (f *fault) Error() string { return f.text }
 
+// mayPassByScheme says whether a node of another scheme could serve the listener all the same.
+func (f *fault) mayPassByScheme() bool { return f == faultFull || f == faultNobody }
+
 var (
 	faultBadPath     = newFault(http.StatusBadRequest, false, "the request has control characters in its path or query")
 	faultRuleDenies  = newFault(http.StatusForbidden, false, "this player is not served here")
@@ -106,7 +109,7 @@ func (s *Server) refuse(x *exchange, err error) {
 	if f.retry {
 		h["Retry-After"] = retryAfter[rand.IntN(len(retryAfter))]
 	}
-	x.p.connection(h)
+	x.policy.connection(h)
 	switch f.status {
 	case http.StatusMethodNotAllowed:
 		h["Allow"] = allowMethods

@@ -56,13 +56,13 @@ type fleetPage struct {
 
 // fleetStatus tells the whole fleet's statistics as if it were one Icecast.
 func (s *Server) fleetStatus(x *exchange) error {
-	if err := s.identify(x); err != nil {
+	if err := s.identify(&x.request); err != nil {
 		return err
 	}
-	if x.p.NoStatus {
+	if x.policy.NoStatus {
 		return faultNoMount
 	}
-	if err := s.admit(x); err != nil {
+	if err := s.admit(&x.request); err != nil {
 		return err
 	}
 	body, err := s.fleetBody(x)
@@ -122,11 +122,11 @@ func (s *Server) icestats(base string, sources []fleetSource) ([]byte, error) {
 
 // ownBase is the director's URL as the listener knows it, or at least the address
 // that it came to: tools read the mount's name out of its URL.
-func (x *exchange) ownBase() string {
-	if base := x.directorBase(); base != "" {
+func (q *request) ownBase() string {
+	if base := q.directorBase(); base != "" {
 		return base
 	}
-	if a, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+	if a, ok := q.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		return "http://" + a.String()
 	}
 	return "http://localhost"

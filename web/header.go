@@ -42,7 +42,7 @@ func (x *exchange) streamHeaders() {
 	h := x.header()
 	h["Cache-Control"] = noStore
 	cors(h)
-	x.p.connection(h)
+	x.policy.connection(h)
 }
 
 // options answers preflights, for any path: a 405 would be the end of them.

@@ -57,6 +57,10 @@ func TestMetrics(t *testing.T) {
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
+	w.get("/nothing")
+	if r := w.lastRecord(); r.Mount != "" || r.Outcome != director.NoMount || !r.Decided {
+		t.Errorf("of a stream that there is not: %+v", r)
+	}
 	w.do(ask{url: "/live", header: map[string]string{"User-Agent": "VLC/3"}})
 	got := w.lastRecord()
 	want := Record{

@@ -1,267 +1,257 @@
 package web
 
 import (
-	"net/http"
+	"net/url"
 
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/web/quick"
 )
 
-// stream answers a request for a mount or for a playlist of it.
-func (s *Server) stream(x *exchange) error {
-	if err := s.identify(x); err != nil {
-		return err
+// A Plan says everything that the answer to a request needs. [Server.plan] makes it,
+// and then it is only read: by who answers, and by [Server.Explain].
+type Plan struct {
+	Answer Answer // the form
+	fault  *fault // what is answered instead; nil: nothing
+
+	to       destination // where the listener goes, or the stream comes from
+	entries  Entries     // what a playlist leads to
+	mismatch bool        // no node has a URL of the listener's own scheme
+
+	// Of a stream that is to be carried inline.
+	inline    bool
+	kbit      int          // what it takes of the inline budget
+	noRoom    bool         // the budget has no room: otherwise is the answer, or a fault
+	otherwise *destination // of a redirect, if it cannot be carried; nil: none
+}
+
+// destination is where a listener is sent.
+type destination struct {
+	listener director.Listener // as the core was asked
+	decided  bool              // it was asked, or had no need to be
+	d        director.Decision // what it said
+	overflow string            // where everybody goes when all nodes are full; empty: to the nodes
+}
+
+const (
+	// rankedCap is more than a playlist lists, so that deciding does not allocate.
+	rankedCap = 32
+	// carryTries is how many nodes are tried for one inline stream.
+	carryTries = 3
+	// defaultKbit is reckoned for a mount that does not tell its bitrate.
+	defaultKbit = 128
+)
+
+func newPlan() Plan {
+	return Plan{to: destination{d: director.Decision{Ranked: make([]director.Candidate, 0, rankedCap)}}}
+}
+
+// plan decides about the form of the answer and about the nodes. It changes nothing
+// but p, which is a new one.
+func (s *Server) plan(q *request, p *Plan) {
+	to := &p.to
+	if q.target.mount < 0 {
+		to.d.Outcome, to.d.Mount, to.decided = director.NoMount, -1, true
+		p.fault = faultNoMount
+		return
 	}
-	if visit, ok := quick.Note(x.r.Context()).(visitStep); ok {
-		x.visit, x.again = visit, true
-	} else if err := s.admit(x); err != nil {
-		return err
+	to.listener = director.Listener{
+		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.key,
+		Mount: q.view.Mount(q.target.mount).Name, Scheme: q.ownScheme(), Avoid: q.visit.avoid,
 	}
-	if err := s.plan(x); err != nil {
-		return err
-	}
-	switch x.answer {
-	case Redirect:
-		return s.redirect(x)
+	p.Answer, p.entries = q.form(), q.entries()
+	switch p.Answer {
+	case Deny:
+		p.fault = faultRuleDenies
 	case Proxy:
-		if x.passOn() {
-			return nil
-		}
-		return s.carry(x)
+		s.planInline(q, p)
 	default:
-		return s.playlist(x)
+		s.planSent(q, p)
 	}
 }
 
-// passOn leaves a request that is not answered at once to net/http, where it comes
-// again: then it has been admitted, and its visit noted.
-func (x *exchange) passOn() bool {
-	var p quick.Passer
-	if p, x.passed = x.c.Response().Writer.(quick.Passer); x.passed {
-		p.PassOn(x.visit)
+// form is what the URL, the client's rule, or its coming back asks for.
+func (q *request) form() Answer {
+	switch {
+	case q.rule != nil && q.rule.Answer == Deny:
+		return Deny
+	case q.target.format != Redirect:
+		return q.target.format
+	case q.rule != nil:
+		return q.rule.Answer
+	case q.visit.inline:
+		return Proxy
 	}
-	return x.passed
+	return Redirect
 }
 
-// identify finds out who asks for what.
-func (s *Server) identify(x *exchange) error {
-	u := x.r.URL
-	if len(u.Path) > maxPath || len(u.RawPath) > maxPath || len(u.RawQuery) > maxQuery {
-		return faultTooLong
+// entries is what a playlist for this client leads to.
+func (q *request) entries() Entries {
+	switch {
+	case q.inlineByRule():
+		return EntriesDirector // to a node it cannot go
+	case q.rule != nil && q.target.format == Redirect:
+		return EntriesNodes // the director would only give the playlist again
 	}
-	if hasControl(u.Path) || hasEncodedControl(u.RawQuery) {
-		return faultBadPath
+	return q.policy.Entries
+}
+
+// planSent plans a redirect or a playlist: the listener goes to a node by itself.
+func (s *Server) planSent(q *request, p *Plan) {
+	to := &p.to
+	if q.inlineByRule() {
+		to.listener.Scheme = director.AnyScheme
 	}
-	x.client = x.p.trust.clientOf(x.r)
-	x.agent = x.p.rules.agent(firstHeader(x.r, "User-Agent"), &s.stats.families)
-	x.rule = x.p.rules.match(x.agent, x.r)
-	x.looks = x.r.Method == http.MethodHead || firstHeader(x.r, "Range") == "bytes=0-1"
-	x.view = s.cfg.View()
-	if x.view.Snapshot == nil {
-		return faultStarting
+	to.d.Want = 1
+	if p.Answer.playlist() {
+		to.d.Want = q.policy.PlaylistLength
 	}
-	x.target = x.p.findTarget(x.view.Snapshot, u.Path)
-	name := x.target.path
-	if x.target.mount >= 0 {
-		name = x.view.Mount(x.target.mount).Name
+	if p.fault = q.choose(to); !p.fault.mayPassByScheme() || !q.chooseAnyScheme(to) {
+		return
 	}
-	x.key = s.keys.placement(x.client.addr, x.agent.hash, name)
+	p.fault, p.mismatch = nil, true
+	switch {
+	case q.policy.SchemeMismatch == MismatchDeny:
+		p.fault = faultScheme
+	case q.policy.SchemeMismatch == MismatchRedirect && !q.strictScheme():
+	case p.Answer.playlist():
+		p.entries = EntriesDirector
+	default:
+		p.Answer = Proxy
+		s.planInline(q, p)
+	}
+}
+
+// planInline plans a stream that is carried inline, from nodes of any scheme, and
+// what is answered if it cannot be.
+func (s *Server) planInline(q *request, p *Plan) {
+	to := &p.to
+	p.inline = true
+	if p.kbit = q.view.Mount(q.target.mount).Kbit; p.kbit == 0 {
+		p.kbit = defaultKbit
+	}
+	to.listener.Scheme = director.AnyScheme
+	to.d.Want = carryTries
+	room := false
+	if c := s.cfg.Carrier; c != nil {
+		to.listener.Joins = c.Playing(to.listener.Mount)
+		room = c.Room(p.kbit)
+	}
+	if p.fault = q.choose(to); p.fault != nil {
+		return
+	}
+	if to.overflow != "" {
+		p.Answer, p.inline = Redirect, false
+		return
+	}
+	if q.followsRedirects() {
+		p.otherwise = q.otherwise(to)
+	}
+	if room {
+		return
+	}
+	p.noRoom = true
+	if p.otherwise == nil {
+		p.fault = faultNoRoom
+		return
+	}
+	p.Answer, p.to = Redirect, *p.otherwise
+}
+
+// otherwise plans the redirect of a listener whose stream cannot be carried inline;
+// nil: there is none. From https to http nobody is sent unasked: what the listener
+// meant to hide would be open.
+func (q *request) otherwise(inline *destination) *destination {
+	to := &destination{listener: inline.listener}
+	to.listener.Scheme, to.listener.Joins = q.ownScheme(), nil
+	crosses := !q.strictScheme() && (q.policy.SchemeMismatch == MismatchRedirect ||
+		q.policy.SchemeMismatch == MismatchProxy && to.listener.Scheme == director.HTTP)
+	f := q.choose(to)
+	if f == nil || crosses && f.mayPassByScheme() && q.chooseAnyScheme(to) {
+		return to
+	}
 	return nil
 }
 
-// firstHeader returns a header by its canonical name.
-func firstHeader(r *http.Request, name string) string {
-	if v := r.Header[name]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
+// strictScheme says that the client is known to refuse nodes of the other scheme.
+func (q *request) strictScheme() bool {
+	return q.rule != nil && (q.rule.SameScheme || q.rule.HTTPOnly)
 }
 
-// admit applies the rate limits. Trusted proxies that ask for themselves, and
-// listeners whose address is not known, are not one client.
-func (s *Server) admit(x *exchange) error {
-	if x.client.proxy || !x.client.addr.IsValid() {
+// choose asks the core for the listener's nodes, and says why there are none. Where
+// all are full, the mount's overflow URL is as good as one.
+func (q *request) choose(to *destination) *fault {
+	q.view.Decide(&to.d, to.listener, q.view.Live)
+	to.decided = true
+	if len(to.d.Ranked) > 0 {
 		return nil
 	}
-	r, mu := s.addresses.acquire(s.keys.network(x.client.addr), x.at)
-	ok := r.allow(x.at, x.p.PerAddress)
-	mu.Unlock()
-	if !ok {
-		s.stats.limited[limitAddress].Add(1)
-		return faultAddressRate
-	}
-	v, mu := s.visits.acquire(x.key, x.at)
-	ok = v.rate.allow(x.at, x.p.PerKey)
-	mu.Unlock()
-	if !ok {
-		s.stats.limited[limitKey].Add(1)
-		return faultKeyRate
-	}
-	return nil
-}
-
-// plan decides about the node and the form of the answer.
-func (s *Server) plan(x *exchange) error {
-	if x.target.mount < 0 {
-		x.d.Outcome, x.decided = director.NoMount, true
-		return faultNoMount
-	}
-	x.place = s.cfg.Locate(x.client.addr)
-	x.entries = x.p.Entries
-	x.answer = x.target.format
-	x.listener = director.Listener{
-		Addr: x.client.addr, Place: x.place, Key: x.key,
-		Mount: x.view.Mount(x.target.mount).Name, Scheme: x.ownScheme(),
-	}
-	if x.rule != nil {
-		if err := x.applyRule(); err != nil {
-			return err
-		}
-		if x.answer == Redirect {
-			s.note(x)
-		}
-	} else if x.answer == Redirect {
-		s.escalate(x)
-	}
-	return s.decide(x)
-}
-
-func (x *exchange) applyRule() error {
-	if !x.looks {
-		x.rule.hits.Add(1)
-	}
-	switch {
-	case x.rule.Answer == Deny:
-		return faultRuleDenies
-	case x.rule.Answer == Proxy:
-		x.listener.Scheme = director.AnyScheme
-		x.entries = EntriesDirector // to a node it cannot go
-		x.orRedirect = x.rule.OrRedirect
-	case x.answer == Redirect:
-		x.entries = EntriesNodes // the director would only give the playlist again
-	}
-	if x.answer == Redirect {
-		x.answer = x.rule.Answer
-	}
-	return nil
-}
-
-// escalate looks whether the client has been here a moment ago.
-func (s *Server) escalate(x *exchange) {
-	if x.p.Escalate == EscalateOff {
-		return
-	}
-	inline := x.p.Escalate == EscalateInline
-	switch {
-	case x.again:
-	case x.looks:
-		v := s.visits.peek(x.key)
-		x.visit, _ = v.judge(x.at, inline)
-	default:
-		x.visit = s.arrive(x, inline)
-		x.agent.family.count(x.visit.step, x.agent)
-	}
-	if x.p.Escalate == EscalateObserve {
-		return
-	}
-	x.listener.Avoid = x.visit.avoid
-	if x.visit.inline {
-		x.answer, x.orRedirect = Proxy, true
-	}
-}
-
-// note looks whether a client that a rule redirects has been here a moment ago. Its
-// answer stays the rule's, and the node's, for that is what the rule is for.
-func (s *Server) note(x *exchange) {
-	if x.p.Escalate != EscalateOff && !x.again && !x.looks {
-		s.arrive(x, false)
-	}
-}
-
-// arrive notes a visit, and tells of the node from which it comes back.
-func (s *Server) arrive(x *exchange, inline bool) visitStep {
-	v, mu := s.visits.acquire(x.key, x.at)
-	step := v.arrive(x.at, inline)
-	mu.Unlock()
-	s.tell(x, step.from)
-	return step
-}
-
-// tell says that a node let the listener down. A double open counts too: a player
-// that is refused by a dead node is back as fast. One that opens every stream twice
-// does its node no harm but to be asked how it is.
-func (s *Server) tell(x *exchange, node director.NodeID) {
-	if s.cfg.Evidence == nil || node == "" || x.client.proxy || !x.client.addr.IsValid() {
-		return
-	}
-	s.cfg.Evidence(node, s.keys.wide(x.client.addr))
-}
-
-// decide asks the core, and says what becomes of a listener for whom there is nobody.
-func (s *Server) decide(x *exchange) error {
-	x.d.Want, x.listener.Joins = 1, nil
-	switch {
-	case x.answer == Proxy:
-		x.d.Want = carryTries
-		if s.cfg.Carrier != nil {
-			x.listener.Joins = s.cfg.Carrier.Playing(x.listener.Mount)
-		}
-	case x.answer.playlist():
-		x.d.Want = x.p.PlaylistLength
-	}
-	x.view.Decide(&x.d, x.listener, x.view.Live)
-	x.decided = true
-	if len(x.d.Ranked) > 0 {
-		return nil
-	}
-	if x.d.Outcome == director.Full && x.takesRedirect() {
-		if x.overflow = x.view.OverflowURL(x.d.Mount); x.overflow != "" {
-			if x.answer == Proxy {
-				x.answer = Redirect
-			}
+	if to.d.Outcome == director.Full && q.followsRedirects() {
+		if to.overflow = q.view.OverflowURL(to.d.Mount); to.overflow != "" {
 			return nil
 		}
 	}
-	if x.d.Outcome == director.Full || x.d.Outcome == director.Nobody {
-		return s.otherScheme(x)
-	}
-	return faultOf(x.d.Outcome)
+	return faultOf(to.d.Outcome)
 }
 
-// takesRedirect says whether the listener can be sent elsewhere at all.
-func (x *exchange) takesRedirect() bool {
-	return x.rule == nil || x.rule.Answer != Proxy || x.rule.OrRedirect
+// chooseAnyScheme asks again, for nodes of either scheme, and says whether there are
+// any. If not, it stays what was said of the listener's own.
+func (q *request) chooseAnyScheme(to *destination) bool {
+	own, outcome := to.listener.Scheme, to.d.Outcome
+	if own == director.AnyScheme {
+		return false
+	}
+	to.listener.Scheme = director.AnyScheme
+	q.view.Decide(&to.d, to.listener, q.view.Live)
+	if len(to.d.Ranked) > 0 {
+		return true
+	}
+	to.listener.Scheme, to.d.Outcome = own, outcome
+	return false
 }
 
-// otherScheme decides again for a listener whose own scheme no node can serve.
-func (s *Server) otherScheme(x *exchange) error {
-	outcome := x.d.Outcome
-	if x.listener.Scheme == director.AnyScheme {
-		return faultOf(outcome)
+// url is where the i-th node serves the mount, with the listener's query as it came.
+func (to *destination) url(q *request, i int) string {
+	base, path := q.view.URL(to.d.Ranked[i].Node, to.d.Mount, to.listener.Scheme)
+	if base == "" {
+		return ""
 	}
-	own := x.listener.Scheme
-	x.listener.Scheme = director.AnyScheme
-	if x.answer == Redirect {
-		x.d.Want = carryTries
+	if q.r.URL.RawQuery == "" {
+		return base + path
 	}
-	x.view.Decide(&x.d, x.listener, x.view.Live)
-	if len(x.d.Ranked) == 0 {
-		x.d.Outcome = outcome
-		return faultOf(outcome)
+	return base + path + querySeparator(path) + q.r.URL.RawQuery
+}
+
+// upstreams are the nodes' own URLs, in order.
+func (to *destination) upstreams(q *request) []Upstream {
+	ups := make([]Upstream, 0, len(to.d.Ranked))
+	for _, c := range to.d.Ranked {
+		if base, path := q.view.Upstream(c.Node, to.d.Mount); base != "" {
+			ups = append(ups, Upstream{Node: q.view.NodeID(c.Node), URL: base + path})
+		}
 	}
-	x.mismatch = true
-	strict := x.rule != nil && (x.rule.SameScheme || x.rule.HTTPOnly)
-	switch {
-	case x.p.SchemeMismatch == MismatchDeny:
-		return faultScheme
-	case x.p.SchemeMismatch == MismatchRedirect && !strict:
-		return nil
-	case x.answer.playlist():
-		x.entries = EntriesDirector
-	default:
-		// From https to http nobody is sent unasked: what the listener meant to hide
-		// would be open.
-		x.answer, x.orRedirect = Proxy, own == director.HTTP && !strict
+	return ups
+}
+
+// mediaType is the mount's type as declared, else as the first node reports it.
+func (to *destination) mediaType(q *request) string {
+	m := q.view.Mount(to.d.Mount)
+	if m.Type != "" || len(to.d.Ranked) == 0 {
+		return orMPEG(m.Type)
 	}
-	return nil
+	node := to.d.Ranked[0].Node
+	_, escaped := q.view.URL(node, to.d.Mount, director.AnyScheme)
+	path, _ := url.PathUnescape(escaped)
+	for _, r := range q.view.Node(node).Report.Mounts {
+		if r.Path == path {
+			return orMPEG(r.Type)
+		}
+	}
+	return orMPEG("")
+}
+
+// orMPEG falls back to what most stations send.
+func orMPEG(t string) string {
+	if t == "" {
+		return "audio/mpeg"
+	}
+	return t
 }

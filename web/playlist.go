@@ -67,8 +67,8 @@ var formats = [numAnswers]struct {
 
 // playlist answers with a document that leads to the stream.
 func (s *Server) playlist(x *exchange) error {
-	doc := x.document()
-	f := &formats[x.answer]
+	doc := x.plan.document(&x.request)
+	f := &formats[x.plan.Answer]
 	x.body = f.write(x.body[:0], &doc)
 	if doc.entries[0].node != "" {
 		s.count(x) // who reads the node's URL goes there
@@ -84,18 +84,19 @@ func (s *Server) playlist(x *exchange) error {
 	return nil
 }
 
-func (x *exchange) document() document {
-	m := x.view.Mount(x.d.Mount)
+// document is what a planned playlist says.
+func (p *Plan) document(q *request) document {
+	m := q.view.Mount(p.to.d.Mount)
 	doc := document{title: m.Title}
 	if doc.title == "" {
 		doc.title = m.Name
 	}
-	doc.entries = x.listEntries(doc.title)
+	doc.entries = p.listEntries(q, doc.title)
 	doc.resolve = resolve{
-		Mount: m.Name, Title: cleanText(doc.title), Type: x.mediaType(),
-		Region: x.d.Region, Outcome: x.d.Outcome, KeepS: keepOther,
+		Mount: m.Name, Title: cleanText(doc.title), Type: p.to.mediaType(q),
+		Region: p.to.d.Region, Outcome: p.to.d.Outcome, KeepS: keepOther,
 	}
-	if x.d.Outcome == director.Placed {
+	if p.to.d.Outcome == director.Placed {
 		doc.resolve.KeepS = keepPlaced
 	}
 	return doc
@@ -103,21 +104,19 @@ func (x *exchange) document() document {
 
 // listEntries returns at least one entry. An app that asks for JSON wants nodes,
 // unless it could not be sent to one.
-func (x *exchange) listEntries(title string) []entry {
-	if x.overflow != "" {
-		return []entry{{url: x.withQuery(x.overflow), title: title}}
+func (p *Plan) listEntries(q *request, title string) []entry {
+	if p.to.overflow != "" {
+		return []entry{{url: q.withQuery(p.to.overflow), title: title}}
 	}
-	carried := x.mismatch || x.rule != nil && x.rule.Answer == Proxy
-	if x.entries == EntriesDirector && (x.answer != JSON || carried) {
-		if own := x.directorURL(); own != "" {
+	carried := p.mismatch || q.inlineByRule()
+	if p.entries == EntriesDirector && (p.Answer != JSON || carried) {
+		if own := q.directorURL(); own != "" {
 			return []entry{{url: own, title: title}}
 		}
 	}
-	entries := make([]entry, 0, len(x.d.Ranked))
-	for _, c := range x.d.Ranked {
-		entries = append(entries, entry{
-			node: x.view.NodeID(c.Node), url: x.nodeURL(c.Node, x.listener.Scheme), title: title,
-		})
+	entries := make([]entry, 0, len(p.to.d.Ranked))
+	for i, c := range p.to.d.Ranked {
+		entries = append(entries, entry{node: q.view.NodeID(c.Node), url: p.to.url(q, i), title: title})
 	}
 	return entries
 }

@@ -45,8 +45,8 @@ func (s *Server) record(x *exchange) {
 	if status >= 0 && status < len(s.stats.codes) {
 		s.stats.codes[status].Add(1)
 	}
-	if x.decided {
-		s.stats.decided(&x.d, x.answer)
+	if x.to != nil && x.to.decided {
+		s.stats.decided(&x.to.d, x.answer)
 	}
 	if x.inline {
 		return
@@ -64,15 +64,17 @@ func (s *Server) record(x *exchange) {
 func (s *Server) fill(r *Record, x *exchange) {
 	*r = Record{
 		Time: x.now, Method: x.r.Method, Status: x.c.Response().Status,
-		Answer: x.answer, Outcome: x.d.Outcome, Decided: x.decided,
-		Country: x.place.Country, HTTPS: x.client.https,
+		Answer: x.answer, HTTPS: x.client.https,
 		Path: clip(x.r.URL.Path), UserAgent: clip(firstHeader(x.r, "User-Agent")),
 	}
 	if x.fault != nil {
 		r.Fault = x.fault.text
 	}
-	if x.decided {
-		s.fillDecision(r, x)
+	if x.to != nil {
+		r.Country = x.to.listener.Place.Country
+		if x.to.decided {
+			s.fillDecision(r, x)
+		}
 	}
 	if x.rule != nil {
 		r.Rule = x.rule.name
@@ -81,7 +83,7 @@ func (s *Server) fill(r *Record, x *exchange) {
 	}
 	if a := x.client.addr; a.IsValid() {
 		r.Client = masked(a)
-		if x.p.FullAddresses {
+		if x.policy.FullAddresses {
 			r.Client = netip.PrefixFrom(a, a.BitLen())
 		}
 		r.Listener = s.keys.listener(x.now, a, x.agent.hash)
@@ -89,11 +91,12 @@ func (s *Server) fill(r *Record, x *exchange) {
 }
 
 func (s *Server) fillDecision(r *Record, x *exchange) {
-	r.Region = x.d.Region
-	if x.d.Mount >= 0 {
-		r.Mount = x.view.Mount(x.d.Mount).Name
+	d := &x.to.d
+	r.Decided, r.Outcome, r.Region = true, d.Outcome, d.Region
+	if d.Mount >= 0 {
+		r.Mount = x.view.Mount(d.Mount).Name
 	}
-	if x.fault == nil && len(x.d.Ranked) > 0 {
-		r.Node = x.view.NodeID(x.d.Ranked[0].Node)
+	if x.fault == nil && len(d.Ranked) > 0 {
+		r.Node = x.view.NodeID(d.Ranked[0].Node)
 	}
 }

@@ -4,43 +4,44 @@ import "net/http"
 
 // redirect answers 302, the only code that every player follows.
 func (s *Server) redirect(x *exchange) error {
-	if x.overflow == "" {
+	if x.to.overflow == "" {
 		s.count(x)
 	}
 	h := x.header()
 	x.streamHeaders()
-	h["Location"] = []string{x.location()}
+	h["Location"] = []string{x.to.location(&x.request)}
 	h["Content-Length"] = empty // net/http says it for GET only, and HEAD gets the same headers
 	x.w.WriteHeader(http.StatusFound)
 	return nil
 }
 
-func (x *exchange) location() string {
-	if x.overflow != "" {
-		return x.withQuery(x.overflow)
+// location is where the listener is sent.
+func (to *destination) location(q *request) string {
+	if to.overflow != "" {
+		return q.withQuery(to.overflow)
 	}
-	return x.nodeURL(x.d.Ranked[0].Node, x.listener.Scheme)
+	return to.url(q, 0)
 }
 
 // count notes that a listener is on its way to the first node.
 func (s *Server) count(x *exchange) {
-	if s.sent(x) && x.view.Live != nil {
-		x.view.Live.Count(x.d.Ranked[0].Node)
+	if (s.sent(x) || x.counts) && x.view.Live != nil {
+		x.view.Live.Count(x.to.d.Ranked[0].Node)
 	}
 }
 
 // sent notes where a listener is sent, and says whether that is one more: it is once
-// for what one listener asks within a second, and never for who only looks.
+// for what one listener asks within a second, and never in a dry run.
 func (s *Server) sent(x *exchange) bool {
-	if x.looks {
+	if x.dryRun {
 		return false
 	}
-	id := x.view.NodeID(x.d.Ranked[0].Node)
+	id := x.view.NodeID(x.to.d.Ranked[0].Node)
 	v, mu := s.visits.acquire(x.key, x.at)
 	counts := v.send(x.at, id)
 	mu.Unlock()
 	if counts {
-		s.stats.sent.add(x.d.Region, id)
+		s.stats.sent.add(x.to.d.Region, id)
 	}
 	return counts
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // request has the headers given, all others absent.
-func request(proto string, headers ...string) *http.Request {
+func requestOf(proto string, headers ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/live.mp3", nil)
 	if proto == "1.0" {
 		r.ProtoMinor = 0
@@ -42,29 +42,29 @@ func TestShippedRules(t *testing.T) {
 		want    string
 		request *http.Request
 	}{
-		{"esp8266 radio", request("1.1", esp...)},
-		{"", request("1.0", esp...)},
-		{"", request("1.1", append(esp, "Accept", "*/*")...)},
-		{"", request("1.1", append(esp, "User-Agent", "x")...)},
-		{"", request("1.1", "Connection", "close")},
-		{"", request("1.1")},
-		{"mpg321", request("1.0", "User-Agent", "xmms/1.2.7")},
-		{"cmus", request("1.0", "User-Agent", "cmus/v2.10.0")},
-		{"streamripper", request("1.1", "User-Agent", "Streamripper/1.x")},
-		{"icecast relay", request("1.0", "User-Agent", "Icecast 2.4.4")},
-		{"xine", request("1.0", "User-Agent", "xine/1.2.13")},
-		{"exoplayer", request("1.1", "User-Agent", "Radio/1.0 (Linux;Android 11) ExoPlayerLib/2.11.7")},
-		{"media3", request("1.1", "User-Agent", "app/1 (Linux;Android 14) AndroidXMedia3/1.4.1")},
-		{"applecoremedia", request("1.1", "User-Agent", "AppleCoreMedia/1.0.0.20G75 (iPhone; U; CPU OS 16_6)")},
-		{"squeezebox", request("1.0", "User-Agent", "iTunes/4.7.1 (Linux; N; Debian; i686-linux; EN; utf8) SqueezeCenter, Squeezebox Server/7.9")},
-		{"", request("1.0", "User-Agent", "iTunes/4.7.1 (Macintosh)")},
-		{"esp32 audio", request("1.1", "User-Agent", "VLC/3.0.21 LibVLC/3.0.21 AppleWebKit/537.36 (KHTML, like Gecko)")},
-		{"", request("1.1", "User-Agent", "VLC/3.0.21 LibVLC/3.0.21")},
-		{"nsplayer", request("1.0", "User-Agent", "NSPlayer/4.1.0.3856")},
-		{"windows media player", request("1.1", "User-Agent", "Windows-Media-Player/12.0")},
-		{"shoutcastsource", request("1.0", "User-Agent", "shoutcastsource/1.4.20")},
-		{"", request("1.1", "User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")},
-		{"", request("1.1", "User-Agent", "Lavf/59.27.100")},
+		{"esp8266 radio", requestOf("1.1", esp...)},
+		{"", requestOf("1.0", esp...)},
+		{"", requestOf("1.1", append(esp, "Accept", "*/*")...)},
+		{"", requestOf("1.1", append(esp, "User-Agent", "x")...)},
+		{"", requestOf("1.1", "Connection", "close")},
+		{"", requestOf("1.1")},
+		{"mpg321", requestOf("1.0", "User-Agent", "xmms/1.2.7")},
+		{"cmus", requestOf("1.0", "User-Agent", "cmus/v2.10.0")},
+		{"streamripper", requestOf("1.1", "User-Agent", "Streamripper/1.x")},
+		{"icecast relay", requestOf("1.0", "User-Agent", "Icecast 2.4.4")},
+		{"xine", requestOf("1.0", "User-Agent", "xine/1.2.13")},
+		{"exoplayer", requestOf("1.1", "User-Agent", "Radio/1.0 (Linux;Android 11) ExoPlayerLib/2.11.7")},
+		{"media3", requestOf("1.1", "User-Agent", "app/1 (Linux;Android 14) AndroidXMedia3/1.4.1")},
+		{"applecoremedia", requestOf("1.1", "User-Agent", "AppleCoreMedia/1.0.0.20G75 (iPhone; U; CPU OS 16_6)")},
+		{"squeezebox", requestOf("1.0", "User-Agent", "iTunes/4.7.1 (Linux; N; Debian; i686-linux; EN; utf8) SqueezeCenter, Squeezebox Server/7.9")},
+		{"", requestOf("1.0", "User-Agent", "iTunes/4.7.1 (Macintosh)")},
+		{"esp32 audio", requestOf("1.1", "User-Agent", "VLC/3.0.21 LibVLC/3.0.21 AppleWebKit/537.36 (KHTML, like Gecko)")},
+		{"", requestOf("1.1", "User-Agent", "VLC/3.0.21 LibVLC/3.0.21")},
+		{"nsplayer", requestOf("1.0", "User-Agent", "NSPlayer/4.1.0.3856")},
+		{"windows media player", requestOf("1.1", "User-Agent", "Windows-Media-Player/12.0")},
+		{"shoutcastsource", requestOf("1.0", "User-Agent", "shoutcastsource/1.4.20")},
+		{"", requestOf("1.1", "User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")},
+		{"", requestOf("1.1", "User-Agent", "Lavf/59.27.100")},
 	} {
 		if got := ruleFor(t, nil, c.request); got != c.want {
 			t.Errorf("%v: rule %q, want %q", c.request.Header, got, c.want)
@@ -91,19 +91,19 @@ func TestFirstRuleWins(t *testing.T) {
 		want    string
 		request *http.Request
 	}{
-		{"old", request("1.0", "User-Agent", "Sonos/57", "Icy-MetaData", "1")},
-		{"metadata", request("1.1", "User-Agent", "sonos/57", "Icy-MetaData", "1")},
-		{"regexp", request("1.1", "User-Agent", "Sonos/57", "Icy-MetaData", "0")},
-		{"regexp", request("1.1", "User-Agent", "Roku/DVP")},
-		{"short", request("1.1", "User-Agent", "SmartTv")},
-		{"cmus here", request("1.0", "User-Agent", "cmus/v2.10.0")}, // before the shipped one
-		{"xine", request("1.0", "User-Agent", "xine/1.2.13")},
+		{"old", requestOf("1.0", "User-Agent", "Sonos/57", "Icy-MetaData", "1")},
+		{"metadata", requestOf("1.1", "User-Agent", "sonos/57", "Icy-MetaData", "1")},
+		{"regexp", requestOf("1.1", "User-Agent", "Sonos/57", "Icy-MetaData", "0")},
+		{"regexp", requestOf("1.1", "User-Agent", "Roku/DVP")},
+		{"short", requestOf("1.1", "User-Agent", "SmartTv")},
+		{"cmus here", requestOf("1.0", "User-Agent", "cmus/v2.10.0")}, // before the shipped one
+		{"xine", requestOf("1.0", "User-Agent", "xine/1.2.13")},
 	} {
 		if got := ruleFor(t, own, c.request); got != c.want {
 			t.Errorf("%v: rule %q, want %q", c.request.Header, got, c.want)
 		}
 	}
-	if got := ruleFor(t, []Rule{{Name: "all"}}, request("1.1")); got != "all" {
+	if got := ruleFor(t, []Rule{{Name: "all"}}, requestOf("1.1")); got != "all" {
 		t.Errorf("a rule without conditions: %q", got)
 	}
 }
@@ -208,7 +208,7 @@ func FuzzRules(f *testing.F) {
 			}
 			rules = append(rules, c)
 		}
-		r := request("1.1")
+		r := requestOf("1.1")
 		want := -1
 		for i := range rules {
 			if rules[i].matchesAgent(clip(ua)) && rules[i].matchesRest(r) {
@@ -278,7 +278,7 @@ func BenchmarkRules(b *testing.B) {
 	for _, n := range []int{10, 100, 1_000, 10_000} {
 		set := manyRules(b, n)
 		fams := &families{}
-		r := request("1.1", "User-Agent", ua)
+		r := requestOf("1.1", "User-Agent", ua)
 		b.Run(fmt.Sprintf("known/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -92,6 +92,26 @@ func hitsOf(s *Server) string {
 	return strings.Join(out, ", ")
 }
 
+// TestARuleHoldsOnce: a stream is planned in package quick and carried in net/http, and
+// its rule has held once.
+func TestARuleHoldsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		c.Carrier = &fakeCarrier{room: true}
+		c.Policy.Rules = []Rule{{Name: "deaf", UserAgent: "Deaf/*", Answer: Proxy}}
+	})
+	addr := w.serve()
+	for range 3 {
+		w.tick(time.Minute)
+		if got := raw(t, addr, "GET /live.mp3 HTTP/1.1\r\nHost: x\r\nUser-Agent: Deaf/1\r\nConnection: close\r\n\r\n"); !strings.Contains(got, "audio") {
+			t.Errorf("not carried: %q", got)
+		}
+	}
+	if diff := cmp.Diff("file deaf 3", hitsOf(w.Server)); diff != "" {
+		t.Errorf("hits (-want +got):\n%s", diff)
+	}
+}
+
 func TestRuleHits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
