@@ -94,12 +94,13 @@ type compiled struct {
 	edit    int // declared.edit
 	joined  int // registry.edit
 	overlay Overlay
+	at      time.Time // when, by the store's clock
 	until   time.Time // when an entry will expire; zero: none will
 }
 
 // compile brings the fleet up to date with the declared configuration and the
-// overlay, and says whether it is another. Nothing is done while both are the same
-// and no entry has expired.
+// overlay, and says whether it is another. Nothing is done while both are the same,
+// no entry has expired, and none has come back that had, by a clock since set back.
 func (l *loop) compile(now time.Time) (anew bool) {
 	l.mu.Lock()
 	d, o := l.declared, l.overlay
@@ -114,13 +115,13 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	}
 	joining, edit := l.registry.nodes()
 	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && c.joined == edit && reflect.DeepEqual(c.overlay, o) &&
-		(c.until.IsZero() || now.Before(c.until)) {
+		!now.Before(c.at) && (c.until.IsZero() || now.Before(c.until)) {
 		c.overlay = o // the very same is quicker to compare, with its history
 		return false
 	}
 	joined := l.join(d.config, joining)
 	fleet, applied, effects, err := compile(joined, o, now)
-	l.compiled = compiled{d.edit, edit, o, o.NextExpiry(now)}
+	l.compiled = compiled{d.edit, edit, o, now, o.NextExpiry(now)}
 	if err != nil { // not to be expected: d compiled before
 		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
 		return false

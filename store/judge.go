@@ -145,13 +145,11 @@ func (j *judges) remember(r *director.Report, opinions []opinion) {
 }
 
 // byNode sorts reports by node, one of each director: the first that is given.
-// One from the future, as after a step of the clock, is as new as now.
+// Times in them that lie in the future, as after a step of the clock, are now.
 func byNode(now time.Time, own string, mine, others []director.Report) map[director.NodeID][]director.Report {
 	out := make(map[director.NodeID][]director.Report, len(mine))
 	add := func(r director.Report) {
-		if r.Taken.After(now) {
-			r.Taken = now
-		}
+		notAfter(now, timesOf(&r)...)
 		out[r.Node] = append(out[r.Node], r)
 	}
 	for _, r := range mine {

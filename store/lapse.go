@@ -35,6 +35,12 @@ func (l *loop) lapse(ctx context.Context, began time.Time) {
 	}()
 }
 
+// A departure is when a registered node left.
+type departure struct {
+	at       time.Time // by our clock
+	revision Revision  // of the overlay that was known then: its entries were made before, whatever clock stamped them
+}
+
 // lapsed returns the stamps of those entries of the overlay whose node has
 // deregistered here since they were made, or is one that registers and has been
 // unknown for as long as a silent one is remembered.
@@ -46,7 +52,7 @@ func (l *loop) lapsed(began time.Time) map[director.NodeID]Stamp {
 		left, has := l.left[id]
 		switch {
 		case slices.ContainsFunc(l.declared.config.Nodes, func(n director.Node) bool { return n.ID == id }):
-		case has && left.Before(began) && !e.At.After(left.Add(l.offset)):
+		case has && left.at.Before(began) && (e.Revision <= left.revision || !e.At.After(left.at.Add(l.offset))):
 			lapsed[id] = e.Stamp
 		case l.registry.knows(id) || !l.declared.config.Admits(id):
 		default:
@@ -61,7 +67,7 @@ func (l *loop) lapsed(began time.Time) map[director.NodeID]Stamp {
 	}
 	l.absent = absent
 	for id, left := range l.left {
-		if _, again := lapsed[id]; !again && left.Before(began) {
+		if _, again := lapsed[id]; !again && left.at.Before(began) {
 			delete(l.left, id)
 		}
 	}

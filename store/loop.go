@@ -190,12 +190,8 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.away(r.err)
 		clear(l.absent) // others may have heard meanwhile
 	default:
-		offset := nextOffset(l.offset, r.began, r.ended, r.picture.Now)
-		l.ledgers.shift(offset - l.offset)
-		l.offset = offset
-		l.ahead.Store(int64(offset))
+		l.setClock(r)
 		l.picture = r.picture
-		l.registry.setOffset(offset)
 		l.registry.adopt(l.cfg.Now(), r.picture)
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
@@ -209,31 +205,15 @@ func (l *loop) receive(ctx context.Context, r result) {
 	}
 }
 
-// nextOffset measures how far the store's clock, read as at between began and
-// ended, is ahead of ours. While the offset that was known is within the error
-// of the measurement it stays, so that times do not waver.
-func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
-	half := ended.Sub(began) / 2
-	measured := at.Sub(began.Add(half))
-	if (measured - known).Abs() <= half+time.Millisecond {
-		return known
-	}
-	return measured
-}
-
 // reports returns the prober's reports by the store's clock, under this director's name.
 func (l *loop) reports() []director.Report {
 	reports := slices.Clone(l.cfg.Prober.Reports())
+	now := l.cfg.Now()
 	for i := range reports {
 		r := &reports[i]
 		r.By = l.cfg.Director
-		if l.offset == 0 {
-			continue
-		}
-		for _, t := range []*time.Time{&r.Taken, &r.Since, &r.Returned} {
-			if !t.IsZero() {
-				*t = t.Add(l.offset).UTC().Round(0)
-			}
+		for _, t := range timesOf(r) {
+			*t = byStore(*t, now, l.offset)
 		}
 	}
 	return reports

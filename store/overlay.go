@@ -33,6 +33,9 @@ type Overlay struct {
 	History  []Change                        `json:"history,omitempty"` // the newest changes, the oldest of them first
 
 	Unknown map[string]json.RawMessage `json:"-"`
+	// Ends are when entries end whose Until was reckoned from a time that had not come
+	// yet, by name. A Syncer finds them: they are no part of the document.
+	Ends map[string]time.Time `json:"-"`
 }
 
 // Stamp is what every entry carries: who, when, why, and until when.
@@ -111,10 +114,16 @@ func (o Overlay) Clone() Overlay {
 // InForce returns o without the entries that have expired at now.
 func (o Overlay) InForce(now time.Time) Overlay {
 	o = o.Clone()
-	maps.DeleteFunc(o.Rows, func(_ director.RegionID, e Row) bool { return e.expired(now) })
-	maps.DeleteFunc(o.Nodes, func(_ director.NodeID, e NodeSetting) bool { return e.expired(now) })
-	o.Rules = slices.DeleteFunc(o.Rules, func(e Rule) bool { return e.expired(now) })
-	o.Notes = slices.DeleteFunc(o.Notes, func(e Note) bool { return e.expired(now) })
+	over := map[string]bool{}
+	o.each(func(name string, _ any, s *Stamp) bool {
+		end := o.end(name, s)
+		over[name] = !end.IsZero() && !end.After(now)
+		return false
+	})
+	maps.DeleteFunc(o.Rows, func(id director.RegionID, _ Row) bool { return over["rows/"+string(id)] })
+	maps.DeleteFunc(o.Nodes, func(id director.NodeID, _ NodeSetting) bool { return over["nodes/"+string(id)] })
+	o.Rules = slices.DeleteFunc(o.Rules, func(e Rule) bool { return over[ruleEntry(e.ID)] })
+	o.Notes = slices.DeleteFunc(o.Notes, func(e Note) bool { return over["notes/"+e.ID] })
 	return o
 }
 
@@ -122,15 +131,29 @@ func (o Overlay) InForce(now time.Time) Overlay {
 // or the zero Time if none will.
 func (o Overlay) NextExpiry(now time.Time) time.Time {
 	var next time.Time
-	for _, s := range o.stamps() {
-		if s.Until.After(now) && (next.IsZero() || s.Until.Before(next)) {
-			next = s.Until
+	for name, s := range o.stamps() {
+		if end := o.end(name, &s); end.After(now) && (next.IsZero() || end.Before(next)) {
+			next = end
 		}
 	}
 	return next
 }
 
-func (s Stamp) expired(now time.Time) bool { return !s.Until.IsZero() && !s.Until.After(now) }
+// Told returns the stamp of an entry as people should read it at now, by the store's
+// clock: it was made no later than that, and Until is when it ends.
+func (o Overlay) Told(name string, s Stamp, now time.Time) Stamp {
+	s.Until = o.end(name, &s)
+	notAfter(now, &s.At)
+	return s
+}
+
+// end returns when an entry ends; zero: never.
+func (o Overlay) end(name string, s *Stamp) time.Time {
+	if end, ok := o.Ends[name]; ok {
+		return end
+	}
+	return s.Until
+}
 
 // Validate says what is wrong with o in itself, whatever the fleet is: the
 // errors of all entries, joined, each with the entry's name. It lets pass what

@@ -91,24 +91,9 @@ func (r *Registration) node() director.Node {
 
 func (r *Registration) gone() bool { return !r.Gone.IsZero() }
 
-// notAfter takes no time of ours for later than it is by the store's clock.
-func (r *Registration) notAfter(now time.Time) {
-	for _, t := range []*time.Time{&r.Seen, &r.Gone} {
-		if t.After(now) {
-			*t = now
-		}
-	}
-}
-
-// shift moves what was said by a clock that was d behind the store's.
-func (r *Registration) shift(d time.Duration) {
-	for _, t := range []*time.Time{
-		&r.Since, &r.Seen, &r.Drained, &r.Returned, &r.Gone, &r.Report.Taken, &r.Report.Since, &r.Report.Returned,
-	} {
-		if !t.IsZero() {
-			*t = t.Add(d).UTC().Round(0)
-		}
-	}
+// times are all that stand in it.
+func (r *Registration) times() []*time.Time {
+	return append(timesOf(&r.Report), &r.Since, &r.Seen, &r.Drained, &r.Returned, &r.Gone)
 }
 
 // Register takes in what an agent says of its node: r.Instance registers it, or
@@ -157,7 +142,7 @@ func (s *Syncer) Deregister(id director.NodeID, instance string) error {
 	_, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration, now time.Time) { r.Gone = now })
 	if err == nil {
 		s.mu.Lock()
-		s.left[id] = s.cfg.Now()
+		s.left[id] = departure{at: s.cfg.Now(), revision: s.overlay.Revision}
 		s.mu.Unlock()
 		s.cfg.Log.Info("a node has deregistered", "node", id, "by", cmp.Or(instance, "an operator"))
 		s.wake()

@@ -26,7 +26,6 @@ type registry struct {
 	mu     sync.Mutex
 	held   map[director.NodeID]*held
 	offset time.Duration // store's clock minus ours
-	known  bool          // offset is
 	edit   int           // how often what the fleet is made of has changed
 }
 
@@ -34,6 +33,7 @@ type held struct {
 	Registration
 	heard   time.Time // when Seen was, by our clock
 	told    time.Time // until when By is known to have heard nothing newer, by our clock
+	clipped bool      // it came with times in the future: by a clock that has been set back since
 	mine    bool      // we offer it to the others
 	checked int       // the edit of the declared configuration that it was checked with
 }
@@ -112,7 +112,9 @@ func (g *registry) register(now time.Time, r Registration, checked int) (got Reg
 	wantsDrain := !r.Drained.IsZero()
 	r.Report.Node, r.Report.By = r.Node, "agent "+r.Instance
 	r.Drained, r.Returned, r.Gone = time.Time{}, time.Time{}, time.Time{}
-	r.shift(g.offset) // of the report
+	for _, t := range timesOf(&r.Report) {
+		*t = byStore(*t, now, g.offset)
+	}
 	r.Since, r.Seen, r.By = seen, seen, g.self
 	if h != nil && !h.gone() {
 		r.Returned = h.Returned
@@ -182,17 +184,19 @@ func (g *registry) silent(h *held, now time.Time) bool {
 
 func (g *registry) storeTime(now time.Time) time.Time { return now.Add(g.offset).UTC().Round(0) }
 
-// setOffset notes how far the store's clock is ahead of ours. What was said before
-// that was known was said by ours.
+// setOffset notes how far the store's clock is ahead of ours. All times that are
+// held go with it: what was said before was said by our clock, or by the store's as
+// it was set then.
 func (g *registry) setOffset(offset time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.known {
-		for _, h := range g.held {
-			h.shift(offset - g.offset)
-		}
+	if offset == g.offset {
+		return
 	}
-	g.offset, g.known = offset, true
+	for _, h := range g.held {
+		shift(offset-g.offset, h.times()...)
+	}
+	g.offset = offset
 }
 
 // offers returns what this director is to tell the others.
@@ -214,13 +218,13 @@ func (g *registry) adopt(now time.Time, p Picture) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, h := range g.held {
-		h.notAfter(p.Now) // the store's clock was set back
+		notAfter(p.Now, h.times()...)
 	}
 	there := make(map[director.NodeID]bool, len(p.Registrations))
 	for _, r := range p.Registrations {
 		there[r.Node] = true
-		r.notAfter(p.Now)
-		h := &held{Registration: r, heard: now.Add(-p.Now.Sub(r.Seen))}
+		clipped := notAfter(p.Now, r.times()...)
+		h := &held{Registration: r, heard: now.Add(-p.Now.Sub(r.Seen)), clipped: clipped > clockError}
 		have := g.held[r.Node]
 		switch {
 		case g.past(h, now) || r.Node == "" || have == nil && len(g.held) >= MaxRegistered:
@@ -252,7 +256,7 @@ func (g *registry) merge(have, came *held, now time.Time) *held {
 		return have
 	}
 	out := *have
-	newer := came.Seen.After(have.Seen)
+	newer := came.Seen.After(have.Seen) && (have.clipped || !came.clipped)
 	if newer {
 		out = *came
 	}

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -12,6 +15,9 @@ type Status struct {
 	SnapshotAge time.Duration // since it was built; 0 before the first
 	BuildTime   time.Duration // how long building it took
 	PictureAge  time.Duration // since the store last answered; 0 before that
+	// ClockAhead is how far the store's clock was ahead of this machine's when the store
+	// last answered. Below 0: behind.
+	ClockAhead time.Duration
 
 	// Degraded says that the store does not answer: the snapshots are made of
 	// what this director itself knows, and of the last Picture.
@@ -57,7 +63,27 @@ func (s *Syncer) Status() Status {
 			st.Problems = append(st.Problems, p.Key+": "+p.Detail)
 		}
 	}
+	if st.ClockAhead.Abs() > clockTold {
+		st.Problems = append(st.Problems, fmt.Sprintf("the store's clock is %s this machine's: set the one that is wrong, for changes and drains are told and ended by the store's",
+			aheadOf(st.ClockAhead)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.overlay.Ends)) {
+		st.Problems = append(st.Problems, fmt.Sprintf("%s was made in the future, by a clock that has been set back since: it ends at %s, after the time that was meant, unless it is changed",
+			name, s.overlay.Ends[name].UTC().Format(time.RFC3339)))
+	}
 	return st
+}
+
+// clockTold is from which difference between the store's clock and this machine's
+// operators are told: what they read is off by as much.
+const clockTold = 5 * time.Second
+
+// aheadOf says in words how far a clock is ahead of another.
+func aheadOf(d time.Duration) string {
+	if d < 0 {
+		return (-d).Round(time.Second).String() + " behind"
+	}
+	return d.Round(time.Second).String() + " ahead of"
 }
 
 // self describes this director. s.mu is held.

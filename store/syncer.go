@@ -61,11 +61,11 @@ type SyncerConfig struct {
 	// ForgetAfter how long before it is forgotten. Defaults 5 s and 5 min.
 	DownAfter, ForgetAfter time.Duration
 
-	Tick    time.Duration // between two snapshots, give or take a tenth; default 250 ms
-	Settle  time.Duration // see DefaultSettle, which is the default
-	Stale   time.Duration // how old a report may be whose word about health counts; default 15 s
-	Timeout time.Duration // of one Sync; default 1 s
-	Now     func() time.Time
+	Tick    time.Duration    // between two snapshots, give or take a tenth; default 250 ms
+	Settle  time.Duration    // see DefaultSettle, which is the default
+	Stale   time.Duration    // how old a report may be whose word about health counts; default 15 s
+	Timeout time.Duration    // of one Sync; default 1 s
+	Now     func() time.Time // this machine's clock; nil: time.Now
 	Log     *slog.Logger
 }
 
@@ -74,7 +74,8 @@ type SyncerConfig struct {
 // one it always has one, whatever becomes of the store. Its methods are safe for
 // concurrent use.
 type Syncer struct {
-	cfg   SyncerConfig
+	cfg   SyncerConfig     // its Now is steady: see steady
+	wall  func() time.Time // this machine's clock, with its steps
 	view  atomic.Pointer[director.View]
 	ready chan struct{}
 	kick  chan struct{} // something changed here: do not wait for the tick
@@ -94,7 +95,7 @@ type Syncer struct {
 	applied  director.Config // what the fleet is made of
 	overlay  Overlay
 	doubts   []Doubt                       // this director's own
-	left     map[director.NodeID]time.Time // registered nodes that have deregistered here of late, and when by our clock
+	left     map[director.NodeID]departure // registered nodes that have deregistered here of late
 	status   Status
 	built    time.Time // when the newest snapshot was; zero: there is none
 	synced   time.Time // when the store last answered; zero: it never has
@@ -120,6 +121,8 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	wall := c.Now
+	c.Now = steady(wall)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -127,7 +130,10 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		host, _ := os.Hostname() // without one, chance alone makes it unique
 		c.Director = host + "-" + rand.Text()[:8]
 	}
-	s := &Syncer{cfg: c, ready: make(chan struct{}), kick: make(chan struct{}, 1), evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c), left: map[director.NodeID]time.Time{}}
+	s := &Syncer{
+		cfg: c, wall: wall, ready: make(chan struct{}), kick: make(chan struct{}, 1),
+		evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c), left: map[director.NodeID]departure{},
+	}
 	if err := s.SetConfig(c.Config); err != nil {
 		return nil, err
 	}
@@ -241,6 +247,7 @@ func (s *Syncer) edit(ctx context.Context, at Revision, o Overlay) (Revision, er
 func (s *Syncer) adopt(o Overlay) {
 	s.mu.Lock()
 	held := s.overlay
+	o.Ends = o.ends(held, s.Now(), s.wall())
 	if o.Revision >= held.Revision {
 		s.overlay = o
 		s.noteLag(held, o)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -10,13 +11,15 @@ import (
 type Readiness struct {
 	Degraded bool   // it answers, but something is not as it should be
 	Reason   string // what that is
+	// SnapshotAge is how old the snapshot in force is. Its own time is by another clock.
+	SnapshotAge time.Duration
 }
 
 type readyAnswer struct {
-	Ready        bool    `json:"ready"`
-	Degraded     bool    `json:"degraded"`
-	Reason       string  `json:"reason,omitempty"`
-	SnapshotAgeS float64 `json:"snapshot_age_s,omitempty"` // seconds
+	Ready        bool     `json:"ready"`
+	Degraded     bool     `json:"degraded"`
+	Reason       string   `json:"reason,omitempty"`
+	SnapshotAgeS *float64 `json:"snapshot_age_s,omitempty"` // seconds; nil: there is none
 }
 
 // healthz says that the process serves.
@@ -29,14 +32,15 @@ func (s *Server) healthz(c echo.Context) error {
 // readyz says whether listeners should be sent here.
 func (s *Server) readyz(c echo.Context) error {
 	a := readyAnswer{Ready: true}
+	var r Readiness
 	if s.cfg.Ready != nil {
-		r := s.cfg.Ready()
+		r = s.cfg.Ready()
 		a.Degraded, a.Reason = r.Degraded, r.Reason
 	}
-	if view := s.cfg.View(); view.Snapshot == nil {
+	if s.cfg.View().Snapshot == nil {
 		a.Ready, a.Reason = false, "no snapshot yet"
 	} else {
-		a.SnapshotAgeS = max(0, s.cfg.Now().Sub(view.Built()).Seconds())
+		a.SnapshotAgeS = new(r.SnapshotAge.Seconds())
 	}
 	if s.draining.Load() {
 		a.Ready, a.Reason = false, "draining"

@@ -248,7 +248,7 @@ func readiness(st store.Status, troubles []string) web.Readiness {
 		reasons = append(reasons, "this director suspects its own network: "+st.Suspect)
 	}
 	reasons = append(reasons, troubles...)
-	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; ")}
+	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; "), SnapshotAge: st.SnapshotAge}
 }
 
 // openPublic opens the public listeners, which answer 503 until the first snapshot.

@@ -19,9 +19,14 @@ import (
 // overlay keeps it.
 func (a *API) History() (api.HistoryAnswer, error) {
 	o := a.cfg.Syncer.Overlay()
+	now := a.cfg.Syncer.Now()
 	out := api.HistoryAnswer{Revision: o.Revision, Changes: make([]api.Change, 0, len(o.History))}
 	for _, c := range slices.Backward(o.History) {
-		out.Changes = append(out.Changes, describeChange(o, c))
+		one := describeChange(o, c)
+		if one.At.After(now) { // by a clock that was wrong
+			one.At = now
+		}
+		out.Changes = append(out.Changes, one)
 	}
 	return out, nil
 }

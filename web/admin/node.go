@@ -104,7 +104,7 @@ func (d *describer) node(n int) api.Node {
 	out.EnRoute += out.Used - st.Used
 	made, ok := d.overlay.Nodes[st.ID]
 	if ok {
-		out.Override, out.Version = overrideOf(made.Stamp), version(made)
+		out.Override, out.Version = overrideOf(d.overlay, "nodes/"+string(st.ID), made.Stamp, d.Built()), version(made)
 		out.Override.State = made.State
 	}
 	held := d.registered[st.ID]
@@ -112,7 +112,9 @@ func (d *describer) node(n int) api.Node {
 		out.Registered = holder(held)
 	}
 	if st.State == director.Drained {
-		out.Since = made.Began()
+		if out.Since = made.Began(); out.Since.After(d.Built()) { // by a clock that was wrong
+			out.Since = d.Built()
+		}
 		setDrained(&out, d.threshold, d.known(r, held), held)
 	}
 	return out

@@ -4,12 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-func overrideOf(s store.Stamp) *api.Override {
+// overrideOf tells who made an entry of o, at now.
+func overrideOf(o store.Overlay, entry string, s store.Stamp, now time.Time) *api.Override {
+	s = o.Told(entry, s, now)
 	return &api.Override{By: s.By, At: s.At, Why: s.Why, Until: s.Until, Revision: s.Revision}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,7 +32,7 @@ func (a *API) Regions() (api.RegionsAnswer, error) {
 		if i < len(inForce.Regions) && inForce.Regions[i].ID == r.ID {
 			row = inForce.Regions[i].Row
 		}
-		one := describeRegion(r, row, overlay)
+		one := describeRegion(r, row, overlay, view.Built())
 		one.SentPerS = a.meter.from(r.ID)
 		if s := shares[r.ID]; s != nil {
 			one.Shares = s
@@ -59,14 +60,14 @@ func noRegion(id director.RegionID) *api.Problem {
 	return problem(http.StatusNotFound, fmt.Sprintf("no region has the id %.80q; GET /api/v1/regions lists them", id))
 }
 
-func describeRegion(r director.Region, row []director.Weight, overlay store.Overlay) api.Region {
+func describeRegion(r director.Region, row []director.Weight, overlay store.Overlay, now time.Time) api.Region {
 	out := api.Region{
 		ID: r.ID, Match: matchText(&r.Match), Row: weights(row), Declared: weights(r.Row),
 		ByLoad: len(row) > 0 && !row[0].Given, Overflow: append([]director.RegionID{}, r.Overflow...),
 		Deny: append([]string{}, r.Deny...), Shares: []director.NodeShare{}, Version: rowVersion(&r, overlay),
 	}
 	if e, ok := overlay.Rows[r.ID]; ok {
-		out.Override = overrideOf(e.Stamp)
+		out.Override = overrideOf(overlay, "rows/"+string(r.ID), e.Stamp, now)
 	}
 	return out
 }

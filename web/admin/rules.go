@@ -36,14 +36,15 @@ func (a *API) Rules() (api.RulesAnswer, error) {
 	out := api.RulesAnswer{Revision: o.Revision, Rules: []api.Rule{}}
 	now := a.cfg.Syncer.Now()
 	for _, e := range o.Rules {
-		r := api.Rule{ID: e.ID, Version: version(e), Rule: e.Rule, Origin: api.OriginOverlay, By: e.By, At: e.At, Why: e.Why, Until: e.Until}
+		told := o.Told("rules/"+e.ID, e.Stamp, now)
+		r := api.Rule{ID: e.ID, Version: version(e), Rule: e.Rule, Origin: api.OriginOverlay, By: e.By, At: told.At, Why: e.Why, Until: told.Until}
 		if i := slices.IndexFunc(uses, func(u RuleUse) bool { return u.ID == e.ID }); i >= 0 {
 			r.Hits = uses[i].Hits
 		}
 		if err := a.cfg.CheckRule(e.Rule); err != nil {
 			r.Effect = api.Clip(err.Error())
 		}
-		if !e.Until.IsZero() && !e.Until.After(now) {
+		if !told.Until.IsZero() && !told.Until.After(now) {
 			r.Effect = "it has expired"
 		}
 		out.Rules = append(out.Rules, r)

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// clockError is how far in the future a stamp may lie without its clock having been
+// set: directors know the store's clock to half a round trip.
+const clockError = time.Second
+
+// steady returns a clock that begins as wall does and goes on by its monotonic
+// reading, so that nothing here moves when somebody sets this machine's clock.
+func steady(wall func() time.Time) func() time.Time {
+	began := wall()
+	return func() time.Time { return began.Add(wall().Sub(began)) }
+}
+
+// byStore returns the store's time of t, which this machine's clock told before now.
+// Zero stays zero.
+func byStore(t, now time.Time, offset time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return now.Add(t.Sub(now) + offset).UTC().Round(0)
+}
+
+// shift moves times by d, except those that are zero.
+func shift(d time.Duration, times ...*time.Time) {
+	for _, t := range times {
+		if !t.IsZero() {
+			*t = t.Add(d).UTC().Round(0)
+		}
+	}
+}
+
+// notAfter makes now of times that lie in the future, and returns how far the
+// furthest did.
+func notAfter(now time.Time, times ...*time.Time) (furthest time.Duration) {
+	for _, t := range times {
+		if ahead := t.Sub(now); ahead > 0 {
+			*t, furthest = now, max(furthest, ahead)
+		}
+	}
+	return furthest
+}
+
+// timesOf are all that stand in a report.
+func timesOf(r *director.Report) []*time.Time { return []*time.Time{&r.Taken, &r.Since, &r.Returned} }
+
+// setClock takes in what an exchange tells of the store's clock. Ours is steady, so
+// that what has changed between them is the store's doing: what is held by its clock
+// is moved along, and keeps its age.
+func (l *loop) setClock(r result) {
+	offset := nextOffset(l.offset, r.began, r.ended, r.picture.Now)
+	step := offset - l.offset
+	if step != 0 {
+		l.ledgers.shift(step)
+		for id, v := range l.verdicts {
+			shift(step, timesOf(&v)...)
+			l.verdicts[id] = v
+		}
+		l.registry.setOffset(offset)
+		l.offset = offset
+		l.ahead.Store(int64(offset))
+	}
+	first := l.picture.Now.IsZero()
+	ahead := r.picture.Now.Sub(l.wall().Add(-r.ended.Sub(r.began) / 2).Round(0))
+	l.update(func(st *Status) {
+		st.ClockAhead = ahead
+		l.doubts = slices.Clone(l.doubts)
+		for i := range l.doubts {
+			shift(step, &l.doubts[i].At)
+		}
+		l.overlay.Ends = maps.Clone(l.overlay.Ends)
+		for name, end := range l.overlay.Ends {
+			l.overlay.Ends[name] = end.Add(step)
+		}
+	})
+	if !first && step.Abs() > clockError {
+		l.cfg.Log.Warn("the store's clock was set; times that directors hold move along", "by", step, "ahead_of_this_machine", ahead)
+	}
+}
+
+// nextOffset measures how far the store's clock, read as at between began and
+// ended, is ahead of ours. While the offset that was known is within the error
+// of the measurement it stays, so that times do not waver.
+func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
+	half := ended.Sub(began) / 2
+	measured := at.Sub(began.Add(half))
+	if (measured - known).Abs() <= half+time.Millisecond {
+		return known
+	}
+	return measured
+}
+
+// ends returns the Ends of o, which follows held. An entry whose stamp lies in the
+// future by the store's clock and by this machine's was made by a clock that was wrong:
+// it holds for as long as it was meant to, from now on.
+func (o Overlay) ends(held Overlay, now, wall time.Time) map[string]time.Time {
+	ends := map[string]time.Time{}
+	var stamps map[string]Stamp
+	if len(held.Ends) > 0 {
+		stamps = held.stamps()
+	}
+	o.each(func(name string, _ any, s *Stamp) bool {
+		end, known := held.Ends[name]
+		known = known && stamps[name].At.Equal(s.At) && stamps[name].Until.Equal(s.Until)
+		switch {
+		case s.Until.IsZero():
+		case known:
+			ends[name] = end
+		case s.At.Sub(now) > clockError && s.At.Sub(wall) > clockError:
+			ends[name] = now.Add(s.Until.Sub(s.At))
+		}
+		return false
+	})
+	if len(ends) == 0 {
+		return nil
+	}
+	return ends
+}
