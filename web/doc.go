@@ -2,9 +2,10 @@
 // which mount, lets [director.Snapshot.Decide] choose, and answers in the form
 // that this listener can use: a redirect, a playlist, or the stream carried inline.
 //
-//	request -> client address -> mount and format -> rate limits -> client rule -> Decide -> answer
+//	accept -> request -> Plan -> answer
 //
-// Nothing on this way waits for anything outside the process, but for carrying a
-// stream. Handlers return errors, and one place turns them into answers.
-// [Server.Explain] goes the same way without counting.
+// A request is planned once, into a [Plan], and then answered; answering only reads the
+// plan. Nothing waits for anything outside the process, except carrying a stream.
+// Handlers return errors, and one place ([Server.refuse]) turns them into answers.
+// [Server.Explain] makes the same plan in a dry run and puts it into words.
 package web

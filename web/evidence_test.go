@@ -47,7 +47,7 @@ func TestEvidence(t *testing.T) {
 	w.tick(100 * time.Millisecond)
 	w.do(ask{method: http.MethodHead, url: "/live.mp3"})
 	w.do(ask{url: "/live.mp3", header: map[string]string{"Range": "bytes=0-1"}})
-	want("who only looks", "")
+	want("a dry run", "")
 	w.get("/live.mp3")
 	want("back at once", first+" by 1")
 	w.tick(4 * time.Second)

@@ -114,7 +114,7 @@ func (s *Server) refuse(x *exchange, err error) {
 	case http.StatusMethodNotAllowed:
 		h["Allow"] = allowMethods
 	case http.StatusTooManyRequests:
-		h["Connection"] = closeConnection // it is to cost a loop as much as possible, and us little
+		h["Connection"] = closeConnection // a client in a loop pays for a new connection each time
 	}
 	x.w.WriteHeader(f.status)
 	if x.r.Method != http.MethodHead {

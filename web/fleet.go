@@ -16,8 +16,7 @@ import (
 const statusPath = "/status-json.xsl"
 
 // icestats is the page's content, with the keys that Icecast 2.4 and 2.5 share.
-// Those of which a fleet has nothing to tell are empty and not missing, for tools
-// that insist on them.
+// Keys for which a fleet has no value are empty, not missing: some tools insist on them.
 type icestats struct {
 	Admin       string `json:"admin"`
 	Host        string `json:"host"`
@@ -46,8 +45,7 @@ type fleetSource struct {
 	most    int // listeners at the node that told Name, Type and Title
 }
 
-// fleetPage is a page that was made from a snapshot, to be given again as long as
-// that snapshot stands.
+// fleetPage is a page made from a snapshot. It is used as long as the snapshot is in force.
 type fleetPage struct {
 	snapshot *director.Snapshot
 	base     string // the director's own URL, as the listener knows it
@@ -80,8 +78,8 @@ func (s *Server) fleetStatus(x *exchange) error {
 	return nil
 }
 
-// fleetBody returns the page. Whoever asks for all mounts gets one that was made
-// before, so that it is made once a tick however many ask.
+// fleetBody returns the page. The one with all mounts is kept, so that it is made once
+// for a snapshot however many ask.
 func (s *Server) fleetBody(x *exchange) ([]byte, error) {
 	base := x.ownBase()
 	only := x.r.URL.Query().Get("mount")

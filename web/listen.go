@@ -10,7 +10,7 @@ import (
 )
 
 // Listener prepares a listening socket for [Server.Serve]. It closes connections
-// beyond [Config.MaxConnections] at once: a player that is refused tries elsewhere,
+// beyond [Config.MaxConnections] at once: a player that is refused tries elsewhere, and
 // one that waits in a queue does not. Connections from the networks in proxies may
 // begin with a PROXY header, version 1 or 2, that tells the client's address; from
 // elsewhere such a header is garbage. TLS goes on top of it.
@@ -75,11 +75,11 @@ type countedConn struct {
 	once sync.Once
 }
 
-// NetConn returns the connection under it, for who sets a socket's options.
+// NetConn returns the connection under it, for callers that set socket options.
 func (c *countedConn) NetConn() net.Conn { return c.Conn }
 
-// CloseWrite lets net/http say its last word to a client that is still sending, and
-// wait a moment: a connection that is closed with something unread is reset.
+// CloseWrite lets net/http end the answer to a client that is still sending, and wait
+// a moment: a connection that is closed with unread data is reset.
 func (c *countedConn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()

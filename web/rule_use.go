@@ -20,7 +20,7 @@ const (
 type RuleUse struct {
 	Rule
 	Origin Origin
-	Hits   uint64 // requests since the server began, or since there is the rule; without those that only look
+	Hits   uint64 // requests since the server began, or since there is the rule; without dry runs
 }
 
 // RuleUses returns the rules in force in order of precedence.

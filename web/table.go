@@ -12,8 +12,7 @@ const (
 
 // table remembers a value for each of the keys it saw last. Its size is fixed: a
 // new key takes the place of the one in its set that was used the longest ago, so
-// whatever arrives, memory stays bounded and nothing is allocated. Times are
-// passed in. Safe for concurrent use.
+// memory stays bounded whatever arrives, and nothing is allocated. Times are passed in. Safe for concurrent use.
 type table[V any] struct {
 	shards [tableShards]shard[V]
 	sets   uint64 // in a shard, a power of two

@@ -9,15 +9,14 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// wayLife is how long the counts of a node that is there no more are kept: one that
-// is started anew soon goes on with them. Nodes that register themselves may have a
+// wayLife is how long the counts of a node that is gone are kept: a node that is
+// restarted goes on with them. Nodes that register themselves may have a
 // new id each time, so what is counted by node must end.
 const wayLife = time.Hour
 
 // Traffic is what the server has done since it began. All numbers only rise, until
-// [Server.Sent] forgets a node's; rates are for the reader to make. Who looks only, and
-// what one listener asks again within a second, is in Answers and Outcomes and not in
-// the others.
+// [Server.Sent] forgets a node's; rates are for the reader to make. Dry runs, and
+// what one listener asks again within a second, are in Answers and Outcomes only.
 type Traffic struct {
 	Answers  map[string]uint64 // requests for a mount, by the answer's name
 	Outcomes map[string]uint64 // the same, by the outcome's name
@@ -117,7 +116,7 @@ func (m wayMap) with(region director.RegionID, nodes map[director.NodeID]*atomic
 }
 
 // forget drops the ways to nodes that were not in a snapshot for longer than wayLife.
-// Who is sent on one in that moment may be lost from the count.
+// A listener who is sent there in that moment may be lost from the count.
 func (c *ways) forget(snapshot *director.Snapshot, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

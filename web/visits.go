@@ -19,16 +19,16 @@ const (
 )
 
 const (
-	// doubleOpen is within what a player opens the same stream twice: xine, cmus
-	// and Safari do. It must get the same node.
+	// doubleOpen is the time within which a player opens the same stream twice: xine,
+	// cmus and Safari do. It must get the same node.
 	doubleOpen = 3 * time.Second
-	// comesBack is within what a client that failed tries again.
+	// comesBack is the time within which a client that failed tries again.
 	comesBack = 15 * time.Second
-	// crowdWindow and crowdSize tell a device that fails from many devices behind
-	// one address, or one in a loop: more than crowdSize requests in the window.
+	// More than crowdSize requests within crowdWindow are not one device that fails: they
+	// are many devices behind one address, or one in a loop.
 	crowdWindow = 10 * time.Second
 	crowdSize   = 3
-	// countedOnce is within what requests of one Key are one listener on its way.
+	// countedOnce is the time within which requests of one Key are one listener.
 	countedOnce = time.Second
 )
 

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaveCheck is how long a server that waits for its client to leave is let
-// wait without asking the kernel. Whoever answers within it never has to.
+// leaveCheck is how long a server waits for its client to leave before it asks the
+// kernel. A server that answers sooner never asks.
 const leaveCheck = 50 * time.Millisecond
 
 // A conn is a descriptor at first, and a *net.TCPConn from when it must wait.
@@ -28,7 +28,7 @@ type conn struct {
 	held   bool // what was written last waits for the end
 	// What the deadlines are, for when the connection becomes a TCPConn.
 	readBy, writeBy time.Time
-	// parked is closed to wake a read that waits for nothing but the client's leaving.
+	// parked is closed to wake a read that only waits for the client to leave.
 	parked chan struct{}
 }
 
@@ -277,8 +277,8 @@ func (c *conn) Close() error {
 	return os.NewSyscallError("close", closeSocket(c.fd))
 }
 
-// CloseWrite says the last word, as net/http does before it lets a client go
-// that may still be sending.
+// CloseWrite ends the sending side, as net/http does before it closes the connection
+// of a client that may still be sending.
 func (c *conn) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -296,8 +296,8 @@ func (c *conn) closeWrite() error {
 	return os.NewSyscallError("shutdown", shutdownWrite(c.fd))
 }
 
-// Detach hands over the descriptor, and the connection is closed without it: for
-// who means to stay, and to wait in his own way. The descriptor does not block.
+// Detach hands over the descriptor, which does not block, and closes the connection
+// without it. It is for callers that keep the connection and poll it themselves.
 func (c *conn) Detach() (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -326,8 +326,8 @@ func detach(tcp *net.TCPConn) (fd int, err error) {
 	return fd, tcp.Close()
 }
 
-// NetConn makes the connection an ordinary one and returns it: for who means to
-// stay. It returns nil if the connection is closed.
+// NetConn makes the connection a *net.TCPConn and returns it, for callers that keep
+// it. It returns nil if the connection is closed.
 func (c *conn) NetConn() net.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -363,7 +363,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	if c.parked != nil {
-		c.wake() // it looks at the new deadline itself
+		c.wake() // it reads the new deadline itself
 	}
 	return nil
 }

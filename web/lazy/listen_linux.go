@@ -12,12 +12,11 @@ import (
 )
 
 const (
-	// deferSeconds is how long the kernel holds back a connection whose client has
-	// not said anything yet; after it, the connection is accepted all the same.
+	// deferSeconds is how long the kernel holds back a connection on which nothing has
+	// arrived. After that it is accepted all the same.
 	deferSeconds = 2
-	// A connection that stays, as under an inline stream, is asked after this time
-	// of silence whether its peer still lives. The kernel hands both on from the
-	// listening socket to those it accepts.
+	// keepAliveIdle is the silence after which the kernel asks whether the peer is still
+	// there. Accepted sockets inherit it from the listening one.
 	keepAliveIdle = 15 * time.Second
 )
 

@@ -1,5 +1,5 @@
-// Package quick answers requests that arrived with their connection, and leaves all
-// others to net/http.
+// Package quick answers requests that arrive with their connection, and hands all
+// others on to net/http.
 //
 // Most of what a redirect costs a net/http server is not the redirect: a goroutine
 // for the connection, its buffers, a watch over the client while the handler runs,
@@ -10,7 +10,7 @@
 //
 // The handler is an ordinary [http.Handler]. Whatever is not plain (another method,
 // a body, an encoded path, a header with a meaning for the connection, a line that
-// ends unusually, a client that is slow) is handed to net/http as it was read. What
-// is answered here, net/http would have answered the same way, but for the order
-// of the headers; tests and a fuzz target hold the two side by side.
+// ends unusually, a client that is slow) is handed on to net/http as it was read.
+// net/http would answer the same requests the same way, except for the order of the
+// headers; tests and a fuzz target compare the two.
 package quick

@@ -15,8 +15,8 @@ import (
 // Server answers what it can on the connections of its listeners. Its fields are
 // set before the first of them. Safe for concurrent use.
 type Server struct {
-	// Handler must not wait for anything. One that finds that it would have to leaves
-	// the request to net/http, see [Passer].
+	// Handler must not wait for anything. If it would have to, it hands the request on
+	// to net/http; see [Passer].
 	Handler http.Handler
 	// Context is the requests'; nil: [context.Background]. A client that leaves does
 	// not end it.
@@ -35,8 +35,8 @@ type Server struct {
 
 // An Immediate connection can be read and written without waiting. ReadNow returns 0
 // and no error if nothing is there, and WriteNow less than all if no more fits; what
-// is the last before Close may be kept back until then. A connection that only wraps
-// such a one tells it by a method NetConn.
+// is the last before Close may be kept back until then. A connection that wraps
+// another one has a method NetConn that returns it.
 type Immediate interface {
 	ReadNow(b []byte) (int, error)
 	WriteNow(b []byte, last bool) (int, error)
@@ -97,7 +97,7 @@ func (s *Server) Close() {
 	}
 }
 
-// passage is what is left of a listener.
+// passage is the listener that net/http gets: its connections are those that are left.
 type passage struct {
 	net.Listener
 	s      *Server
@@ -127,8 +127,8 @@ func (p *passage) Close() error {
 	return p.Listener.Close()
 }
 
-// leave gives net/http a connection, or an error of Accept's: it knows which of
-// them pass, and lets some time go by.
+// leave gives net/http a connection, or an error of Accept: net/http knows which
+// errors are temporary, and waits.
 func (p *passage) leave(a arrival) {
 	select {
 	case p.left <- a:

@@ -5,15 +5,15 @@ import (
 	"net"
 )
 
-// A Passer is a ResponseWriter of this package's. PassOn leaves the request to
-// net/http, whose handler gets it anew: the handler returns, what it has written is
-// forgotten, and [Note] tells the other the note.
+// A Passer is a ResponseWriter of this package. PassOn hands the request on to
+// net/http: the handler returns, what it has written is dropped, and the handler is
+// called again by net/http. There [Note] returns the note.
 type Passer interface{ PassOn(note any) }
 
-// passed is a connection of which something has been read.
+// passed is a connection from which something has been read.
 type passed struct {
 	net.Conn
-	read []byte // no longer than net/http's buffer: it is gone with the first Read
+	read []byte // at most as long as net/http's buffer, which takes all of it with one Read
 	note any
 }
 
@@ -27,10 +27,10 @@ func (c *passed) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// NetConn returns the connection under it, for who sets a socket's options.
+// NetConn returns the connection under it, for callers that set socket options.
 func (c *passed) NetConn() net.Conn { return c.Conn }
 
-// CloseWrite is for net/http's last word to a client that is still sending.
+// CloseWrite lets net/http end the answer to a client that is still sending.
 func (c *passed) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -40,7 +40,7 @@ func (c *passed) CloseWrite() error {
 
 type noteKey struct{}
 
-// ConnContext is for [http.Server.ConnContext]: it brings notes along.
+// ConnContext carries the notes; it is for [http.Server.ConnContext].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if p, ok := c.(*passed); ok && p.note != nil {
 		return context.WithValue(ctx, noteKey{}, p)
@@ -48,8 +48,8 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Note returns the note that was passed on with a request, to the first who asks
-// with that request's context; nil: there is none.
+// Note returns the note that was passed on with the request of a context, once; nil:
+// there is none.
 func Note(ctx context.Context) any {
 	p, _ := ctx.Value(noteKey{}).(*passed)
 	if p == nil {

@@ -33,7 +33,7 @@ func (d *reader) init(base *http.Request) {
 var endOfHead = []byte("\r\n\r\n")
 
 // read reads the request at the beginning of b and returns its length. With 0, b
-// is for net/http to judge: it is not complete, not plain, or not a request.
+// is for net/http: it is not complete, not plain, or not a request.
 func (d *reader) read(b []byte) int {
 	if len(b) < 4 || string(b[:4]) != "GET " {
 		return 0

@@ -61,7 +61,7 @@ func (x *session) serve() bool {
 	n, err := x.now.ReadNow(x.buf[:])
 	switch {
 	case err != nil:
-		x.next = end // what else would there be to say
+		x.next = end
 	case n == 0:
 		x.next = pass // it may never come
 	default:
