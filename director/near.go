@@ -1,26 +1,47 @@
 package director
 
 import (
+	"maps"
 	"math"
 	"sync/atomic"
 )
 
 // nearness keeps the ladders of listeners whom no region's row places. They
-// depend only on where listeners and nodes are, so each is reckoned once, when
-// the first listener of a cell comes; the value is the same whoever computes it.
+// depend only on where listeners and nodes are, so each is computed once, when
+// the first listener of a cell or an area comes; the value is the same whoever
+// computes it.
 type nearness struct {
-	nodes     []fleetNode
-	factor    float64
-	km        float64
-	all       []*rung // for a listener nowhere known: every node, by load
-	cells     [180 * 360]atomic.Pointer[[]*rung]
-	countries [26 * 26]atomic.Pointer[[]*rung]
+	nodes  []fleetNode
+	factor float64
+	km     float64
+	all    []*rung // for a listener nowhere known: every node, by load
+	cells  [latCells * lonCells]atomic.Pointer[[]*rung]
+	areas  atomic.Pointer[map[area][]*rung] // replaced whole: there are as many as countries, about
 }
 
-// countryKm widens the group of nearest nodes for a listener of whom only the
-// country is known: the centre of a large country is near nobody, and the node
+// Places are told apart to one degree (at most 79 km from the middle of their
+// cell), well below nearness.km.
+const (
+	latCells = 180
+	lonCells = 360
+	noCell   = -1
+)
+
+// An area is what is known of a listener whose coordinates are no more than the
+// middle of a country or a continent, or are unknown.
+type area struct {
+	cell      int  // of the middle; noCell: unknown
+	country   Code // zero: only the continent is known
+	continent Code // zero where the country is known, which says more
+}
+
+// countryKm and continentKm are the radius within which nodes count as near to
+// the middle of an area. The middle of a large one is near nobody, and the node
 // that happens to stand next to it must not get everyone.
-const countryKm = 1000
+const (
+	countryKm   = 1000
+	continentKm = 3000
+)
 
 func newNearness(f *Fleet) *nearness {
 	n := &nearness{nodes: f.nodes, factor: f.tuning.NearFactor, km: f.tuning.NearKm}
@@ -29,66 +50,101 @@ func newNearness(f *Fleet) *nearness {
 		all.entries = append(all.entries, entry{node: i, weight: 1})
 	}
 	n.all = []*rung{all}
+	n.areas.Store(&map[area][]*rung{})
 	return n
 }
 
-// ladder returns the nearest nodes and then the others. Places are told apart to
-// one degree (at most 79 km from the middle of their cell), well below nearKm.
+// ladder returns the nearest nodes and then the others.
 func (n *nearness) ladder(p Place) []*rung {
-	switch p.Point {
-	case CityPoint:
-		lat := min(max(int(math.Floor(float64(p.Lat)))+90, 0), 179)
-		lon := min(max(int(math.Floor(float64(p.Lon)))+180, 0), 359)
-		return memo(&n.cells[lat*360+lon], func() []*rung {
-			return n.around(float64(lat)-89.5, float64(lon)-179.5, Code{})
-		})
-	case CountryCentre:
-		if c, ok := p.Country.number(); ok {
-			return memo(&n.countries[c], func() []*rung {
-				return n.around(float64(p.Lat), float64(p.Lon), p.Country)
-			})
+	cell := noCell
+	if p.Point != NoPoint {
+		cell = cellOf(p)
+	}
+	if p.Point == CityPoint {
+		slot := &n.cells[cell]
+		if l := slot.Load(); l != nil {
+			return *l
+		}
+		l := n.group(n.distances(cell), n.km, func(Place) bool { return false })
+		slot.CompareAndSwap(nil, &l)
+		return *slot.Load()
+	}
+	a := area{cell: cell, country: p.Country, continent: p.Continent}
+	if a.country != (Code{}) {
+		a.continent = Code{}
+	}
+	for {
+		known := n.areas.Load()
+		if l, ok := (*known)[a]; ok {
+			return l
+		}
+		more := maps.Clone(*known)
+		more[a] = n.around(a)
+		n.areas.CompareAndSwap(known, &more)
+	}
+}
+
+func cellOf(p Place) int {
+	lat := min(max(int(math.Floor(float64(p.Lat)))+latCells/2, 0), latCells-1)
+	lon := min(max(int(math.Floor(float64(p.Lon)))+lonCells/2, 0), lonCells-1)
+	return lat*lonCells + lon
+}
+
+// around groups the nodes for a listener somewhere in an area. Those in the same
+// country count as near, and those around its middle; of a continent its own
+// nodes, and those around its middle only where it has none.
+func (n *nearness) around(a area) []*rung {
+	km := n.distances(a.cell)
+	if a.country != (Code{}) {
+		return n.group(km, max(n.km, countryKm), func(p Place) bool { return p.Country == a.country })
+	}
+	inside := func(p Place) bool { return a.continent != (Code{}) && p.Continent == a.continent }
+	for i := range n.nodes {
+		if inside(n.nodes[i].Place) {
+			return n.group(nil, 0, inside)
 		}
 	}
-	return n.all
+	return n.group(km, max(n.km, continentKm), inside)
 }
 
-func memo(slot *atomic.Pointer[[]*rung], make func() []*rung) []*rung {
-	if l := slot.Load(); l != nil {
-		return *l
+// distances returns how far each node is from the middle of a cell, in km;
+// +Inf: unknown.
+func (n *nearness) distances(cell int) []float64 {
+	if cell == noCell {
+		return nil
 	}
-	l := make()
-	slot.CompareAndSwap(nil, &l)
-	return *slot.Load()
-}
-
-// around groups the nodes by distance. country is given for a listener of whom
-// nothing else is known: the nodes in it then count as near.
-func (n *nearness) around(lat, lon float64, country Code) []*rung {
+	lat, lon := float64(cell/lonCells)-latCells/2+0.5, float64(cell%lonCells)-lonCells/2+0.5
 	km := make([]float64, len(n.nodes))
-	nearest := math.Inf(1)
-	for i, node := range n.nodes {
+	for i := range n.nodes {
 		km[i] = math.Inf(1)
-		if node.Place.Point != NoPoint {
-			km[i] = distanceKm(lat, lon, float64(node.Place.Lat), float64(node.Place.Lon))
+		if p := n.nodes[i].Place; p.Point != NoPoint {
+			km[i] = distanceKm(lat, lon, float64(p.Lat), float64(p.Lon))
 		}
-		nearest = min(nearest, km[i])
 	}
-	if math.IsInf(nearest, 1) {
-		return n.all
+	return km
+}
+
+// group takes for near the nodes that are at home, those about as far away as the
+// nearest, and those within so many kilometres. Where there are none, all share.
+// Without km nothing is known of distances.
+func (n *nearness) group(km []float64, within float64, home func(Place) bool) []*rung {
+	nearest := math.Inf(1)
+	for _, d := range km {
+		nearest = min(nearest, d)
 	}
-	within := n.km
-	if country != (Code{}) {
-		within = max(within, countryKm)
-	}
+	reach := max(nearest*n.factor, within)
 	near, far := &rung{name: "near"}, &rung{name: "far"}
-	for i, node := range n.nodes {
+	for i := range n.nodes {
 		r := far
-		if km[i] <= max(nearest*n.factor, within) || country != (Code{}) && node.Place.Country == country {
+		if km != nil && km[i] <= reach && !math.IsInf(km[i], 1) || home(n.nodes[i].Place) {
 			r = near
 		}
 		r.entries = append(r.entries, entry{node: i, weight: 1})
 	}
-	if len(far.entries) == 0 {
+	switch {
+	case len(near.entries) == 0:
+		return n.all
+	case len(far.entries) == 0:
 		return []*rung{near}
 	}
 	return []*rung{near, far}

@@ -20,12 +20,33 @@ type Place struct {
 // Point says what a Place's coordinates stand for.
 type Point uint8
 
-// What coordinates may stand for.
+// What coordinates may stand for. Stores keep the numbers: add new ones at the end.
 const (
-	NoPoint       Point = iota // coordinates unknown
-	CountryCentre              // the centroid of the country: good to some hundred kilometres
-	CityPoint                  // what a city database or the operator said
+	NoPoint         Point = iota // coordinates unknown
+	CountryCentre                // the middle of the country: good to some hundred kilometres
+	CityPoint                    // what a city database or the operator said
+	ContinentCentre              // the middle of the continent: good to some thousand kilometres
+	// RegisteredCentre is the middle of the country in which the network's owner is
+	// registered. Its users need not be there, but mostly are.
+	RegisteredCentre
 )
+
+// String returns what the coordinates stand for, for people.
+func (p Point) String() string {
+	switch p {
+	case NoPoint:
+		return "unknown"
+	case CountryCentre:
+		return "centre of the country"
+	case CityPoint:
+		return "city"
+	case ContinentCentre:
+		return "centre of the continent"
+	case RegisteredCentre:
+		return "centre of the country where the network is registered"
+	}
+	return fmt.Sprintf("point %d", uint8(p))
+}
 
 // A Code is a two-letter country or continent code in upper case; its zero value is "unknown".
 type Code [2]byte
@@ -80,7 +101,7 @@ func (s Subdivision) String() string {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// String describes the place for people: "DE-BY AS3320 48.1,11.6 (city)".
+// String describes the place for people: "DE-BY AS3320 48.1,11.6".
 func (p Place) String() string {
 	s := "unknown"
 	switch {
@@ -95,10 +116,11 @@ func (p Place) String() string {
 		s += fmt.Sprintf(" AS%d", p.ASN)
 	}
 	switch p.Point {
+	case NoPoint:
 	case CityPoint:
 		s += fmt.Sprintf(" %.1f,%.1f", p.Lat, p.Lon)
-	case CountryCentre:
-		s += fmt.Sprintf(" %.1f,%.1f (centre of the country)", p.Lat, p.Lon)
+	default:
+		s += fmt.Sprintf(" %.1f,%.1f (%s)", p.Lat, p.Lon, p.Point)
 	}
 	return s
 }

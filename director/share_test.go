@@ -109,6 +109,9 @@ func TestNearestNodesFirst(t *testing.T) {
 	l.cfg.Nodes[1].Place = at(52.4, 4.9, "NL")   // Amsterdam
 	l.cfg.Nodes[2].Place = at(40.7, -74.0, "US") // New York
 	l.cfg.Nodes[3].Place = at(34.0, -118., "US") // Los Angeles
+	for i, continent := range []string{"EU", "EU", "NA", "NA"} {
+		l.cfg.Nodes[i].Place.Continent = Code([]byte(continent))
+	}
 	s := l.snapshot()
 	for _, tt := range []struct {
 		name  string
@@ -119,6 +122,15 @@ func TestNearestNodesFirst(t *testing.T) {
 		{"Boston has one", at(42.4, -71.1, ""), map[NodeID]float64{"c": 1}},
 		{"of the USA only the centre: its nodes, not the one nearest to Kansas",
 			Place{Point: CountryCentre, Country: Code{'U', 'S'}, Lat: 39.8, Lon: -98.6}, map[NodeID]float64{"c": .5, "d": .5}},
+		{"coordinates without a country", Place{Point: CountryCentre, Continent: Code{'E', 'U'}, Lat: 48, Lon: 9}, map[NodeID]float64{"a": .5, "b": .5}},
+		{"coordinates and nothing else", Place{Point: ContinentCentre, Lat: 48, Lon: 9}, map[NodeID]float64{"a": .5, "b": .5}},
+		{"a continent alone: its nodes", Place{Point: ContinentCentre, Continent: Code{'N', 'A'}, Lat: 20, Lon: -75}, map[NodeID]float64{"c": .5, "d": .5}},
+		{"a continent without coordinates", Place{Continent: Code{'E', 'U'}}, map[NodeID]float64{"a": .5, "b": .5}},
+		{"a country without coordinates", Place{Country: Code{'N', 'L'}, Continent: Code{'E', 'U'}}, map[NodeID]float64{"b": 1}},
+		{"a continent without nodes: those around its middle", Place{Point: ContinentCentre, Continent: Code{'A', 'F'}, Lat: 20, Lon: 10},
+			map[NodeID]float64{"a": .5, "b": .5}},
+		{"a continent without nodes or coordinates: all", Place{Continent: Code{'A', 'F'}}, map[NodeID]float64{"a": .25, "b": .25, "c": .25, "d": .25}},
+		{"where the network is registered", Place{Point: RegisteredCentre, Country: Code{'U', 'S'}, Lat: 39.8, Lon: -98.6}, map[NodeID]float64{"c": .5, "d": .5}},
 		{"nowhere known: all", Place{}, map[NodeID]float64{"a": .25, "b": .25, "c": .25, "d": .25}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
