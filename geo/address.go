@@ -2,6 +2,7 @@ package geo
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 )
 
@@ -15,7 +16,8 @@ type address struct {
 
 // split takes a valid address apart. IPv4 addresses that come inside IPv6 ones
 // are taken out: mapped (::ffff:0:0/96), as MaxMind's trees have them (::/96),
-// 6to4 (RFC 3056) and Teredo (RFC 4380, the client's, which is stored inverted).
+// 6to4 (RFC 3056), Teredo (RFC 4380, the client's, which is stored inverted) and
+// those of NAT64's well-known prefix, 64:ff9b::/96 (RFC 6052).
 func split(addr netip.Addr) address {
 	if addr.Is4() {
 		b := addr.As4()
@@ -30,8 +32,41 @@ func split(addr netip.Addr) address {
 		return address{is4: true, v4: uint32(hi >> 16)}
 	case hi>>32 == 0x20010000:
 		return address{is4: true, v4: ^uint32(lo)}
+	case hi == 0x0064ff9b00000000 && lo>>32 == 0:
+		return address{is4: true, v4: uint32(lo)}
 	}
 	return address{hi: hi, lo: lo}
+}
+
+// nat64Shift says, by the length of a NAT64 prefix, how many of an IPv4 address's
+// bits stand in the upper half, and how far the others are from the lower end of
+// the lower half: bits 64 to 71 are left out (RFC 6052, 2.2).
+var nat64Shift = map[int]struct{ upper, shift int }{
+	32: {32, 56}, 40: {24, 48}, 48: {16, 40}, 56: {8, 32}, 64: {0, 24}, 96: {0, 0},
+}
+
+// unmapNAT64 takes the IPv4 address out of an IPv6 one that has one of the
+// operator's prefixes, which checkNAT64 has seen.
+func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (address, bool) {
+	for _, p := range prefixes {
+		if p.Contains(addr) {
+			b := addr.As16()
+			hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+			at := nat64Shift[p.Bits()]
+			lower := uint32(lo>>at.shift) & (1<<(32-at.upper) - 1)
+			return address{is4: true, v4: uint32(hi<<(32-at.upper)) | lower}, true
+		}
+	}
+	return address{}, false
+}
+
+func checkNAT64(prefixes []netip.Prefix) error {
+	for _, p := range prefixes {
+		if _, ok := nat64Shift[p.Bits()]; !ok || !p.Addr().Is6() {
+			return fmt.Errorf("%s is no NAT64 prefix: write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
+		}
+	}
+	return nil
 }
 
 func (a address) addr() netip.Addr {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 
@@ -21,10 +22,11 @@ type compiler struct {
 	places  []director.Place
 	numbers map[director.Place]uint32 // of places
 	records map[uintptr]uint32        // numbers by record, for many networks share one
+	useless shape                     // the keys of the first record that told nothing
 }
 
 var (
-	errNothing = errors.New("no record has a country, coordinates or an autonomous system number: use a City, Country or ASN database")
+	errRecord  = errors.New("the record is damaged: download the file again")
 	errTangled = errors.New("the search tree is damaged: download the file again")
 )
 
@@ -50,9 +52,20 @@ func compile(r *maxminddb.Reader) (*index, error) {
 		c.add(result.Prefix(), n)
 	}
 	if len(c.places) == 1 {
-		return nil, errNothing
+		return nil, c.nothing()
 	}
 	return &index{v4: pack4(c.v4), v6: pack6(c.v6, c.deep), places: c.places}, nil
+}
+
+// nothing says why no record was of use.
+func (c *compiler) nothing() error {
+	has := "there are no records at all"
+	if c.useless != nil {
+		has = "the first has the keys " + strings.Join(c.useless, ", ")
+	}
+	return fmt.Errorf("no record has a country's code (under country.iso_code, country_code or country), a continent "+
+		"(continent.code, continent_code or continent), coordinates (location.latitude, latitude, lat or loc) or an autonomous "+
+		"system's number (autonomous_system_number or asn); %s: use a City, Country or ASN database", has)
 }
 
 // walkOptions has networks without data walked too, so that every leaf is counted.
@@ -79,11 +92,16 @@ func (c *compiler) number(result maxminddb.Result) (uint32, error) {
 	}
 	var rec record
 	if err := result.Decode(&rec); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w (%w)", errRecord, err)
 	}
 	place, err := rec.place()
 	if err != nil {
 		return 0, err
+	}
+	if place == (director.Place{}) && c.useless == nil {
+		if err := result.Decode(&c.useless); err != nil {
+			return 0, fmt.Errorf("%w (%w)", errRecord, err)
+		}
 	}
 	n, ok := c.numbers[place]
 	if !ok {

@@ -13,6 +13,36 @@ type country struct {
 	lat, lon        float32
 }
 
+// continentCentres are about in the middle of a continent's people: where a listener
+// of whom only the continent is known is least wrong.
+var continentCentres = map[director.Code]struct{ lat, lon float32 }{
+	code("AF"): {5, 20},
+	code("AN"): {-80, 0},
+	code("AS"): {28, 95},
+	code("EU"): {50, 12},
+	code("NA"): {38, -95},
+	code("OC"): {-28, 145},
+	code("SA"): {-15, -58},
+}
+
+// continentNames are those that some databases write in place of a code.
+var continentNames = map[string]director.Code{
+	"Africa": code("AF"), "Antarctica": code("AN"), "Asia": code("AS"), "Europe": code("EU"),
+	"North America": code("NA"), "Oceania": code("OC"), "South America": code("SA"),
+}
+
+// continentCode reads a code or a name; the zero Code: it is no continent's.
+func continentCode(s string) director.Code {
+	if c, ok := continentNames[s]; ok {
+		return c
+	}
+	c, err := director.ParseCode(s)
+	if _, ok := continentCentres[c]; err != nil || !ok {
+		return director.Code{}
+	}
+	return c
+}
+
 func code(s string) director.Code { return director.Code{s[0], s[1]} }
 
 // find returns the row of a country, or nil if ISO 3166-1 has none of that code.

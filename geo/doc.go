@@ -4,15 +4,16 @@
 // # Databases
 //
 // It reads the nested layout of GeoLite2 and GeoIP2 (City, Country, ASN,
-// Enterprise, ISP and what is compatible with them) and the flat layout of
-// ip-location-db (country_code; city, latitude, longitude;
-// autonomous_system_number), for IPv4, IPv6 or both. With no database given, an
-// embedded one of countries is used, see [Embedded].
+// Enterprise, ISP and what is compatible with them, such as DB-IP's and
+// IP2Location's) and the flat ones of ip-location-db, IPinfo and IPLocate, with
+// countries, cities and networks in one file or apart, for IPv4, IPv6 or both.
+// With no database given, an embedded one of countries is used, see [Embedded].
 //
 // Several databases complement each other. Country, subdivision and coordinates
 // belong together and come from the first database in the list that knows any
-// of them; the ASN comes from the first that knows one. So the more exact
-// database stands first, and an ASN database anywhere.
+// of them (one that knows only the continent, or where the network is registered,
+// gives way to a later one that knows more); the ASN comes from the first that
+// knows one. So the more exact database stands first, and an ASN database anywhere.
 //
 // # What a Place holds
 //
@@ -21,10 +22,14 @@
 //   - A record that names neither city, subdivision nor postal code and claims no
 //     accuracy of 100 km or better stands for its country: its coordinates count
 //     as [director.CountryCentre]. Without coordinates it gets our [Centroid].
-//   - The continent follows from the country where the database has none.
-//   - Where MaxMind has only a registered_country, the country is unknown: that is
-//     where the network's owner is registered (Australia for 1.1.1.1), not where
-//     its users are.
+//   - Without a country, coordinates count for what they are: for the listener's, and
+//     then the country is the one that they lie in ([CountryAt]), or, where the record
+//     says that they are rough, as [director.ContinentCentre].
+//   - The continent follows from the country where the database has none. A continent
+//     alone gets coordinates in its middle, as [director.ContinentCentre].
+//   - Where MaxMind has only a registered_country (Australia for 1.1.1.1), it is taken:
+//     the network's users need not be there, but nothing better is known. The place is
+//     marked by [director.RegisteredCentre].
 //   - Coordinates of 0,0, ASN 0 and codes that are no country's (ZZ, EU, A1) are unknown.
 //
 // If no database knows country, continent or coordinates of an address, these
@@ -32,8 +37,8 @@
 // Internet and from Config.Unknown for others. An ASN that a database knows is
 // kept even then.
 //
-// IPv4 addresses inside IPv6 ones (mapped, 6to4, Teredo) are looked up as what
-// they are; of a Teredo address that is the client's, not the server's.
+// IPv4 addresses inside IPv6 ones (mapped, 6to4, Teredo, NAT64) are looked up as
+// what they are; of a Teredo address that is the client's, not the server's.
 //
 // # Speed and memory
 //

@@ -17,7 +17,8 @@ func FuzzCompile(f *testing.F) {
 		{Prefix: "2a02:100::/32", Country: "PE", Lat: -12, Lon: -77, ASN: 2},
 		{Prefix: "2a02:200::1/128", Country: "FR", ASN: 3},
 	}
-	for _, layout := range []geotest.Layout{geotest.City, geotest.Country, geotest.ASN, geotest.FlatCity, geotest.FlatCountry, geotest.AnonymousIP} {
+	for _, layout := range []geotest.Layout{geotest.City, geotest.Country, geotest.ASN, geotest.FlatCity, geotest.FlatCountry, geotest.AnonymousIP,
+		geotest.IPinfoLite, geotest.IPinfoLocation, geotest.IPinfoPlus} {
 		f.Add(geotest.Database{Layout: layout, Rows: rows}.Bytes(f))
 	}
 	f.Add(geotest.Database{Layout: geotest.City, IPv4: true, Rows: rows[:1]}.Bytes(f))

@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -16,9 +17,12 @@ type Config struct {
 	Databases []string
 	// Unknown is the place of public addresses that no database knows, Private
 	// that of private, loopback, link-local, reserved and other special ones. A
-	// country without coordinates is completed with its centre and continent.
+	// country without coordinates is completed, see [Complete].
 	Unknown, Private director.Place
-	Log              *slog.Logger // nil: no log
+	// NAT64 are prefixes of IPv6 behind which IPv4 addresses stand, besides the
+	// well-known 64:ff9b::/96: /32, /40, /48, /56, /64 or /96 (RFC 6052).
+	NAT64 []netip.Prefix
+	Log   *slog.Logger // nil: no log
 }
 
 // Source describes a database in use.
@@ -33,6 +37,7 @@ type Source struct {
 // Locator finds the places of addresses. It is safe for concurrent use.
 type Locator struct {
 	unknown, private director.Place
+	nat64            []netip.Prefix
 	log              *slog.Logger
 	files            []*file // what Run watches; after Open only Run touches them
 	current          atomic.Pointer[set]
@@ -52,14 +57,18 @@ type set struct {
 // remedy. Call Run to have the files watched.
 func Open(c Config) (*Locator, error) {
 	l := &Locator{
-		unknown: complete(c.Unknown),
-		private: complete(c.Private),
+		unknown: Complete(c.Unknown),
+		private: Complete(c.Private),
+		nat64:   c.NAT64,
 		log:     c.Log,
 		settle:  500 * time.Millisecond,
 		poll:    time.Minute,
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
+	}
+	if err := checkNAT64(c.NAT64); err != nil {
+		return nil, fmt.Errorf("geo: %w", err)
 	}
 	if len(c.Databases) == 0 {
 		return l, l.useEmbedded()
@@ -86,21 +95,21 @@ func (l *Locator) Locate(addr netip.Addr) director.Place {
 	if !addr.IsValid() {
 		return l.unknown
 	}
-	a := split(addr)
+	a := l.split(addr)
 	var place director.Place
-	located := false
+	known := nothing
 	for _, ix := range l.current.Load().indexes {
 		p := ix.at(a)
 		asn := place.ASN
-		if !located && hasGeography(p) {
-			place, located = *p, true
+		if k := knowledge(p); k > known {
+			place, known = *p, k
 		}
 		if asn == 0 {
 			asn = p.ASN
 		}
 		place.ASN = asn
 	}
-	if located {
+	if known > nothing {
 		return place
 	}
 	fallback := l.unknown
@@ -113,22 +122,50 @@ func (l *Locator) Locate(addr netip.Addr) director.Place {
 	return fallback
 }
 
-func hasGeography(p *director.Place) bool {
-	return p.Country != director.Code{} || p.Continent != director.Code{} || p.Point != director.NoPoint
+func (l *Locator) split(addr netip.Addr) address {
+	if len(l.nat64) > 0 && addr.Is6() {
+		if a, ok := unmapNAT64(l.nat64, addr); ok {
+			return a
+		}
+	}
+	return split(addr)
 }
 
-// complete fills in what follows from the country: its continent, and its centre
-// where the coordinates are unknown.
-func complete(p director.Place) director.Place {
-	row := find(p.Country)
-	if row == nil {
-		return p
+// What a database knows of where an address is. The first database that knows most
+// is believed.
+const (
+	nothing = iota
+	roughly // the continent, or where the network is registered
+	somewhere
+)
+
+func knowledge(p *director.Place) int {
+	switch {
+	case *p == (director.Place{ASN: p.ASN}):
+		return nothing
+	case p.Point == director.RegisteredCentre || p.Point == director.ContinentCentre:
+		return roughly
 	}
-	if p.Continent == (director.Code{}) {
-		p.Continent = row.continent
+	return somewhere
+}
+
+// Complete fills in what follows from the rest of a place: the country from the
+// coordinates where they are exact ones, the continent from the country, and the
+// middle of the country or the continent where the coordinates are unknown.
+func Complete(p director.Place) director.Place {
+	if p.Country == (director.Code{}) && p.Point == director.CityPoint {
+		p.Country = CountryAt(p.Lat, p.Lon)
 	}
-	if p.Point == director.NoPoint {
-		p.Point, p.Lat, p.Lon = director.CountryCentre, row.lat, row.lon
+	if row := find(p.Country); row != nil {
+		if p.Continent == (director.Code{}) {
+			p.Continent = row.continent
+		}
+		if p.Point == director.NoPoint {
+			p.Point, p.Lat, p.Lon = director.CountryCentre, row.lat, row.lon
+		}
+	}
+	if middle, ok := continentCentres[p.Continent]; ok && p.Point == director.NoPoint {
+		p.Point, p.Lat, p.Lon = director.ContinentCentre, middle.lat, middle.lon
 	}
 	return p
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,7 +46,8 @@ func describe(p director.Place) string {
 	}
 	if p.Point != director.NoPoint {
 		s += fmt.Sprintf(" %.1f,%.1f", p.Lat, p.Lon)
-		s += map[director.Point]string{director.CountryCentre: " (centre)", director.CityPoint: " (city)"}[p.Point]
+		s += map[director.Point]string{director.CountryCentre: " (centre)", director.CityPoint: " (city)",
+			director.ContinentCentre: " (centre of the continent)", director.RegisteredCentre: " (registered)"}[p.Point]
 	}
 	return s
 }
@@ -75,6 +78,8 @@ func TestLayouts(t *testing.T) {
 	t.Parallel()
 	const nowhere = "EU IS 65.0,-18.0 (centre)"
 	both := []geotest.Row{at("81.2.69.0/24", munich), at("2a02:100::/32", lima)}
+	withASN := slices.Clone(both)
+	withASN[0].ASN, withASN[1].ASN = 3320, 6147
 	for _, c := range []struct {
 		name     string
 		database geotest.Database
@@ -102,6 +107,16 @@ func TestLayouts(t *testing.T) {
 			[2]string{"EU IS AS20712 65.0,-18.0 (centre)", nowhere}},
 		{"flat ASN", geotest.Database{Layout: geotest.FlatASN, Rows: []geotest.Row{{Prefix: "81.2.0.0/16", ASN: 20712}}},
 			[2]string{"EU IS AS20712 65.0,-18.0 (centre)", nowhere}},
+		{"names beside codes, and the network", geotest.Database{Layout: geotest.IPinfoLite, Rows: withASN},
+			[2]string{"EU DE AS3320 51.0,9.0 (centre)", "SA PE AS6147 -10.0,-76.0 (centre)"}},
+		{"codes as texts, and the network", geotest.Database{Layout: geotest.IPinfoCountryASN, Rows: withASN},
+			[2]string{"EU DE AS3320 51.0,9.0 (centre)", "SA PE AS6147 -10.0,-76.0 (centre)"}},
+		{"coordinates as texts", geotest.Database{Layout: geotest.IPinfoLocation, Rows: both},
+			[2]string{"EU DE 48.1,11.6 (city)", "SA PE -12.0,-77.0 (city)"}},
+		{"maps of place and network", geotest.Database{Layout: geotest.IPinfoPlus, Rows: withASN},
+			[2]string{"EU DE-BY AS3320 48.1,11.6 (city)", "SA PE AS6147 -12.0,-77.0 (city)"}},
+		{"country_code beside names", geotest.Database{Layout: geotest.IPLocate, Rows: both},
+			[2]string{"EU DE 51.0,9.0 (centre)", "SA PE -10.0,-76.0 (centre)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -128,6 +143,14 @@ func TestRecords(t *testing.T) {
 		{Prefix: "5.0.7.0/24", Continent: "AF"},
 		{Prefix: "5.0.8.0/24", Country: "RU", Subdivision: "toolong"},
 		{Prefix: "5.0.9.0/24", Country: "de"},
+		{Prefix: "5.0.10.0/24", Continent: "EU", Lat: 50.1, Lon: 8.7},
+		{Prefix: "5.0.11.0/24", Continent: "EU", Lat: 48, Lon: 9, Accuracy: 1000},
+		{Prefix: "5.0.12.0/24", Lat: 34, Lon: -118, Accuracy: 20},
+		{Prefix: "5.0.13.0/24", Lat: 20, Lon: -40},
+		{Prefix: "5.0.14.0/24", Continent: "EU", Registered: "US"},
+		{Prefix: "5.0.15.0/24", Continent: "NA", Registered: "US"},
+		{Prefix: "5.0.16.0/24", Registered: "EU"},
+		{Prefix: "5.0.17.0/24", Registered: "US", Lat: 34, Lon: -118, Accuracy: 20},
 	}})
 	const nowhere = "EU IS 65.0,-18.0 (centre)"
 	places(t, l, map[string]string{
@@ -135,12 +158,22 @@ func TestRecords(t *testing.T) {
 		"5.0.1.1": "AS HK 22.3,114.2 (city)",
 		"5.0.2.1": "NA US-CA 37.0,-120.0 (city)",
 		"5.0.3.1": "EU FR 46.0,2.0 (centre)",
-		"5.0.4.1": nowhere,
+		"5.0.4.1": "OC AU -27.0,133.0 (registered)",
 		"5.0.5.1": nowhere,
 		"5.0.6.1": nowhere,
-		"5.0.7.1": "AF ",
+		"5.0.7.1": "AF  5.0,20.0 (centre of the continent)",
 		"5.0.8.1": "EU RU 55.8,37.6 (centre)",
 		"5.0.9.1": "EU DE 51.0,9.0 (centre)",
+		// Without a country, coordinates count for what they are.
+		"5.0.10.1": "EU DE 50.1,8.7 (city)",
+		"5.0.11.1": "EU  48.0,9.0 (centre of the continent)",
+		"5.0.12.1": "NA US 34.0,-118.0 (city)",
+		"5.0.13.1": "  20.0,-40.0 (city)", // at sea
+		// Where a network is registered says something, if nothing else contradicts it.
+		"5.0.14.1": "EU  50.0,12.0 (centre of the continent)",
+		"5.0.15.1": "NA US 38.0,-97.0 (registered)",
+		"5.0.16.1": nowhere,
+		"5.0.17.1": "NA US 34.0,-118.0 (city)",
 	})
 }
 
@@ -162,6 +195,14 @@ func TestMerge(t *testing.T) {
 	places(t, open(t, other, asn, country, city), map[string]string{
 		"81.2.69.9": "EU AT AS2 47.3,13.3 (centre)",
 	})
+	// What a database knows roughly gives way to what another knows.
+	rough := geotest.Database{Layout: geotest.Country, Rows: []geotest.Row{
+		{Prefix: "81.2.69.0/24", Registered: "GB"}, {Prefix: "81.2.70.0/24", Continent: "EU"}, {Prefix: "81.2.71.0/24", Registered: "GB"}}}
+	places(t, open(t, rough, country), map[string]string{
+		"81.2.69.9": "EU AT 47.3,13.3 (centre)",
+		"81.2.70.9": "EU AT 47.3,13.3 (centre)",
+		"81.2.71.9": "EU GB 54.0,-2.0 (registered)",
+	})
 }
 
 func TestIPv4InIPv6(t *testing.T) {
@@ -176,6 +217,40 @@ func TestIPv4InIPv6(t *testing.T) {
 		want[address] = "EU DE-BY 48.1,11.6 (city)"
 	}
 	places(t, l, want)
+}
+
+// Behind a translator, IPv4 addresses stand in an IPv6 prefix; RFC 6052, 2.4 has
+// the examples, of 192.0.2.33.
+func TestNAT64(t *testing.T) {
+	t.Parallel()
+	path := geotest.Database{Layout: geotest.City, Rows: []geotest.Row{at("192.0.2.0/24", munich), at("2001:db8:100::/40", lima)}}.
+		Write(t, filepath.Join(t.TempDir(), "test.mmdb"))
+	const inside = "EU DE-BY 48.1,11.6 (city)"
+	for prefix, address := range map[string]string{
+		"64:ff9b::/96":          "64:ff9b::192.0.2.33", // well-known: without being configured
+		"2001:db8::/32":         "2001:db8:c000:221::",
+		"2001:db8:100::/40":     "2001:db8:1c0:2:21::",
+		"2001:db8:122::/48":     "2001:db8:122:c000:2:2100::",
+		"2001:db8:122:300::/56": "2001:db8:122:3c0:0:221::",
+		"2001:db8:122:344::/64": "2001:db8:122:344:c0:2:2100::",
+		"2001:db8:122:344::/96": "2001:db8:122:344::192.0.2.33",
+	} {
+		c := geo.Config{Databases: []string{path}, Unknown: unknown, Private: private}
+		if prefix != "64:ff9b::/96" {
+			c.NAT64 = []netip.Prefix{netip.MustParsePrefix("2001:db8:fff::/48"), netip.MustParsePrefix(prefix)}
+		}
+		l, err := geo.Open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places(t, l, map[string]string{address: inside})
+	}
+	for _, bad := range []string{"2001:db8::/33", "2001:db8::/128", "10.0.0.0/8"} {
+		_, err := geo.Open(geo.Config{Databases: []string{path}, NAT64: []netip.Prefix{netip.MustParsePrefix(bad)}})
+		if err == nil || !strings.Contains(err.Error(), bad+" is no NAT64 prefix: write a /32") {
+			t.Errorf("%s: error %v", bad, err)
+		}
+	}
 }
 
 func TestSpecialAddresses(t *testing.T) {

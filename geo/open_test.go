@@ -36,8 +36,10 @@ func TestOpenRefuses(t *testing.T) {
 		"anything":      {bytes.Repeat([]byte("signpost"), 1000), "truncated or no MaxMind DB"},
 		"anonymous IP":  {geotest.Database{Layout: geotest.AnonymousIP, Rows: small.Rows}.Bytes(t), "GeoIP2-Anonymous-IP database says nothing about places: use a City"},
 		"nothing of use": {geotest.Database{Layout: geotest.AnonymousIP, Type: "proxies", Rows: small.Rows}.Bytes(t),
-			"(proxies): no record has a country, coordinates or an autonomous system number: use a City"},
-		"no records": {geotest.Database{Layout: geotest.City}.Bytes(t), "no record has a country"},
+			`(proxies): no record has a country's code (under country.iso_code, country_code or country)`},
+		"names of countries": {geotest.Database{Layout: geotest.CountryNames, Rows: small.Rows}.Bytes(t),
+			`the first has the keys "country", "country_long": use a City`},
+		"no records": {geotest.Database{Layout: geotest.City}.Bytes(t), "there are no records at all: use a City"},
 		"impossible place": {geotest.Database{Layout: geotest.City, Rows: []geotest.Row{{Prefix: "8.8.8.0/24", Country: "US", Lat: 91, Lon: 5}}}.Bytes(t),
 			"at 8.8.8.0/24: its coordinates are none"},
 	} {

@@ -1,60 +1,259 @@
 package geo
 
 import (
-	"cmp"
 	"errors"
+	"fmt"
 	"math"
+	"strconv"
+	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2/mmdbdata"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
-// record is what we take of a database's record, in MaxMind's nested layout and
-// in the flat one of ip-location-db; each leaves the fields of the other empty.
+// A record is what we take of a database's record. Layouts differ: the same thing
+// stands under different keys, as a text or a number, at the top or in a map. What
+// cannot be read as what we look for is passed over, so that a key which means
+// something else in another layout does no harm.
 type record struct {
-	Continent struct {
-		Code string `maxminddb:"code"`
-	} `maxminddb:"continent"`
-	Country struct {
-		ISOCode string `maxminddb:"iso_code"`
-	} `maxminddb:"country"`
-	Subdivisions []struct {
-		ISOCode string `maxminddb:"iso_code"`
-	} `maxminddb:"subdivisions"`
-	Postal   named `maxminddb:"postal"`
-	Location struct {
-		Latitude  float64 `maxminddb:"latitude"`
-		Longitude float64 `maxminddb:"longitude"`
-		Accuracy  uint16  `maxminddb:"accuracy_radius"` // km
-	} `maxminddb:"location"`
-
-	CountryCode string  `maxminddb:"country_code"`
-	State       named   `maxminddb:"state1"` // a name, from which no ISO code follows
-	Postcode    named   `maxminddb:"postcode"`
-	Latitude    float64 `maxminddb:"latitude"`
-	Longitude   float64 `maxminddb:"longitude"`
-
-	City named  `maxminddb:"city"` // both layouts
-	ASN  uint32 `maxminddb:"autonomous_system_number"`
+	country    string // a code of two letters
+	registered string // likewise, of the country where the network's owner is registered
+	continent  string // a code of two letters, or a name in English
+	part       string // of the country: what ISO 3166-2 has behind it
+	named      bool   // it names a city, a part of the country or a postcode
+	lat, lon   float64
+	accuracy   float64 // of lat and lon in km; 0: not told
+	asn        uint32
 }
 
-// named tells whether a record names something, by a text or by a map.
-type named bool
-
 // UnmarshalMaxMindDBCursor implements [mmdbdata.CursorUnmarshaler].
-func (n *named) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+func (r *record) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	*r = record{}
+	return eachKey(c, func(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+		kind, err := c.Kind()
+		if err != nil {
+			return c, err
+		}
+		prefix, nested := nestedKeys[key]
+		if kind != mmdbdata.KindMap || !nested {
+			return r.take(key, c)
+		}
+		return eachKey(c, func(inner string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+			return r.take(prefix+inner, c)
+		})
+	})
+}
+
+// nestedKeys are the keys whose maps hold something for us, with what stands before
+// the keys inside when they are taken.
+var nestedKeys = map[string]string{
+	"country": "country.", "registered_country": "registered_country.", "continent": "continent.", "location": "location.",
+	"traits": "", "geo": "", "as": "", // there the keys are those of flat layouts
+}
+
+// take reads the value of a key. The keys are those of MaxMind and DB-IP (nested),
+// ip-location-db, IPinfo, IP2Location and IPLocate (flat).
+func (r *record) take(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	switch key {
+	case "country.iso_code", "country_code", "country_iso_code", "country":
+		return readCode(c, &r.country)
+	case "registered_country.iso_code", "registered_country":
+		return readCode(c, &r.registered)
+	case "continent.code", "continent_code":
+		return readText(c, &r.continent)
+	case "continent":
+		if r.continent != "" { // a name beside the code
+			return c.Skip()
+		}
+		return readText(c, &r.continent)
+	case "subdivisions":
+		return r.subdivisions(c)
+	case "region_code", "state_code":
+		return readText(c, &r.part)
+	case "city", "postal", "region", "state", "state1", "postcode", "postal_code", "zip_code":
+		return r.name(c)
+	case "location.latitude", "latitude", "lat":
+		return readNumber(c, &r.lat)
+	case "location.longitude", "longitude", "lon", "lng":
+		return readNumber(c, &r.lon)
+	case "loc":
+		return r.pair(c)
+	case "location.accuracy_radius", "accuracy_radius", "radius":
+		return readNumber(c, &r.accuracy)
+	case "autonomous_system_number", "asn":
+		return readASN(c, &r.asn)
+	}
+	return c.Skip()
+}
+
+// eachKey calls f with every key of the map at c and its value.
+func eachKey(c mmdbdata.Cursor, f func(string, mmdbdata.Cursor) (mmdbdata.Cursor, error)) (mmdbdata.Cursor, error) {
+	if kind, err := c.Kind(); err != nil {
+		return c, err
+	} else if kind != mmdbdata.KindMap {
+		return c.Skip()
+	}
+	entries, err := c.Map()
+	if err != nil {
+		return c, err
+	}
+	var next mmdbdata.Cursor
+	for {
+		key, value, more := entries.Next(next)
+		if !more {
+			return entries.End()
+		}
+		if next, err = f(string(key), value); err != nil {
+			return next, err
+		}
+	}
+}
+
+// maxText is how long a text may be, in bytes, that is a code or a number for us.
+const maxText = 64
+
+// readText reads a text; another kind is passed over, and so is a long text.
+func readText(c mmdbdata.Cursor, into *string) (mmdbdata.Cursor, error) {
 	kind, err := c.Kind()
 	if err != nil {
-		return mmdbdata.Cursor{}, err
+		return c, err
 	}
 	if kind != mmdbdata.KindString {
-		*n = true
 		return c.Skip()
 	}
 	s, next, err := c.ReadString()
-	*n = s != ""
+	if err == nil && s != "" && len(s) <= maxText {
+		*into = s
+	}
 	return next, err
+}
+
+// readCode reads a code of two letters. A text of another length is a name, which
+// in some layouts stands beside the code.
+func readCode(c mmdbdata.Cursor, into *string) (mmdbdata.Cursor, error) {
+	var s string
+	next, err := readText(c, &s)
+	if len(s) == len(director.Code{}) {
+		*into = s
+	}
+	return next, err
+}
+
+// readNumber reads a number, or a text that is one.
+func readNumber(c mmdbdata.Cursor, into *float64) (mmdbdata.Cursor, error) {
+	kind, err := c.Kind()
+	if err != nil {
+		return c, err
+	}
+	switch kind {
+	case mmdbdata.KindFloat64, mmdbdata.KindFloat32:
+		f, next, err := c.ReadFloat()
+		*into = f
+		return next, err
+	case mmdbdata.KindUint16, mmdbdata.KindUint32, mmdbdata.KindUint64, mmdbdata.KindInt32:
+		n, signed, next, err := c.ReadInteger()
+		if *into = float64(n); signed {
+			*into = float64(int64(n)) //nolint:gosec // the bit pattern of an int64, as ReadInteger says
+		}
+		return next, err
+	}
+	var s string
+	next, err := readText(c, &s)
+	if f, bad := strconv.ParseFloat(strings.TrimSpace(s), 64); bad == nil {
+		*into = f
+	}
+	return next, err
+}
+
+// readASN reads 3320, "3320" or "AS3320".
+func readASN(c mmdbdata.Cursor, into *uint32) (mmdbdata.Cursor, error) {
+	kind, err := c.Kind()
+	if err != nil {
+		return c, err
+	}
+	if kind != mmdbdata.KindString {
+		var f float64
+		next, err := readNumber(c, &f)
+		if f >= 0 && f <= math.MaxUint32 {
+			*into = uint32(f)
+		}
+		return next, err
+	}
+	var s string
+	next, err := readText(c, &s)
+	if len(s) > 2 && strings.EqualFold(s[:2], "AS") {
+		s = s[2:]
+	}
+	if n, bad := strconv.ParseUint(s, 10, 32); bad == nil {
+		*into = uint32(n)
+	}
+	return next, err
+}
+
+// name notes that the record names something, by a text or by a map.
+func (r *record) name(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	kind, err := c.Kind()
+	if err != nil {
+		return c, err
+	}
+	if kind == mmdbdata.KindMap {
+		r.named = true
+		return c.Skip()
+	}
+	var s string
+	next, err := readText(c, &s)
+	r.named = r.named || s != ""
+	return next, err
+}
+
+// pair reads "48.14,11.58".
+func (r *record) pair(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	var s string
+	next, err := readText(c, &s)
+	first, second, _ := strings.Cut(s, ",")
+	lat, badLat := strconv.ParseFloat(strings.TrimSpace(first), 64)
+	lon, badLon := strconv.ParseFloat(strings.TrimSpace(second), 64)
+	if badLat == nil && badLon == nil {
+		r.lat, r.lon = lat, lon
+	}
+	return next, err
+}
+
+// subdivisions reads the first of a list of maps, the largest part of the country.
+func (r *record) subdivisions(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	kind, err := c.Kind()
+	if err != nil {
+		return c, err
+	}
+	if kind != mmdbdata.KindSlice {
+		return c.Skip()
+	}
+	parts, err := c.Slice()
+	if err != nil {
+		return c, err
+	}
+	var next mmdbdata.Cursor
+	for {
+		i, part, more := parts.Next(next)
+		if !more {
+			return parts.End()
+		}
+		r.named = true
+		if i > 0 {
+			next, err = part.Skip()
+		} else {
+			next, err = eachKey(part, func(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+				if key == "iso_code" {
+					return readText(c, &r.part)
+				}
+				return c.Skip()
+			})
+		}
+		if err != nil {
+			return next, err
+		}
+	}
 }
 
 // goodAccuracy is the radius, in km, up to which coordinates without any name
@@ -65,27 +264,43 @@ var errCoordinates = errors.New("its coordinates are none: the file is damaged, 
 
 // place reduces a record to what a decision needs.
 func (r *record) place() (director.Place, error) {
-	lat, lon := r.Latitude, r.Longitude
-	if lat == 0 && lon == 0 {
-		lat, lon = r.Location.Latitude, r.Location.Longitude
-	}
-	if !(math.Abs(lat) <= 90 && math.Abs(lon) <= 180) { // so that NaN is refused too
+	if !(math.Abs(r.lat) <= 90 && math.Abs(r.lon) <= 180) { // so that NaN is refused too
 		return director.Place{}, errCoordinates
 	}
-	p := director.Place{ASN: r.ASN, Country: countryCode(cmp.Or(r.Country.ISOCode, r.CountryCode))}
-	p.Continent, _ = director.ParseCode(r.Continent.Code) // unknown if it is none
-	if p.Country != (director.Code{}) && len(r.Subdivisions) > 0 {
-		p.Subdivision, _ = director.ParseSubdivision(r.Subdivisions[0].ISOCode)
+	p := director.Place{ASN: r.asn, Country: countryCode(r.country), Continent: continentCode(r.continent)}
+	if p.Country != (director.Code{}) && r.part != "" {
+		p.Subdivision, _ = director.ParseSubdivision(r.part) // unknown if it is none
 	}
-	exact := bool(r.City || r.State || r.Postal || r.Postcode) || len(r.Subdivisions) > 0 ||
-		r.Location.Accuracy > 0 && r.Location.Accuracy <= goodAccuracy
-	if lat != 0 || lon != 0 {
-		p.Point, p.Lat, p.Lon = director.CountryCentre, tenth(lat), tenth(lon)
-		if exact {
-			p.Point = director.CityPoint
-		}
+	if r.lat != 0 || r.lon != 0 {
+		p.Lat, p.Lon, p.Point = tenth(r.lat), tenth(r.lon), r.point(p)
 	}
-	return complete(p), nil
+	if p.Country == (director.Code{}) && p.Point != director.CityPoint {
+		r.placeRegistered(&p)
+	}
+	return Complete(p), nil
+}
+
+// placeRegistered has a network without a country where its owner is registered,
+// unless that is on another continent.
+func (r *record) placeRegistered(p *director.Place) {
+	row := find(countryCode(r.registered))
+	if row == nil || p.Continent != (director.Code{}) && p.Continent != row.continent {
+		return
+	}
+	p.Country, p.Continent = row.code, row.continent
+	p.Point, p.Lat, p.Lon = director.RegisteredCentre, row.lat, row.lon
+}
+
+// point says what the record's coordinates stand for.
+func (r *record) point(p director.Place) director.Point {
+	nothingElse := p.Country == (director.Code{}) && r.accuracy == 0 // so that they are no country's middle
+	switch {
+	case r.named, r.accuracy > 0 && r.accuracy <= goodAccuracy, nothingElse:
+		return director.CityPoint
+	case p.Country == (director.Code{}):
+		return director.ContinentCentre
+	}
+	return director.CountryCentre
 }
 
 // countryCode returns the zero Code for what names no country: databases also
@@ -99,3 +314,19 @@ func countryCode(s string) director.Code {
 }
 
 func tenth(degrees float64) float32 { return float32(math.Round(degrees*10) / 10) }
+
+// A shape lists the keys of a record, for people: "continent.code, country".
+type shape []string
+
+const maxKeys = 20 // of a shape that somebody reads
+
+// UnmarshalMaxMindDBCursor implements [mmdbdata.CursorUnmarshaler].
+func (s *shape) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	*s = shape{}
+	return eachKey(c, func(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+		if len(*s) < maxKeys {
+			*s = append(*s, fmt.Sprintf("%.40q", key))
+		}
+		return c.Skip()
+	})
+}

@@ -3,6 +3,7 @@ package geotest
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -26,6 +27,13 @@ const (
 	FlatCountry Layout = "country ipvAll" // of ip-location-db
 	FlatASN     Layout = "asn ipvAll"     // of ip-location-db
 	AnonymousIP Layout = "GeoIP2-Anonymous-IP"
+
+	IPinfoLite       Layout = "ipinfo generic_lite_free_country_asn.mmdb" // names beside codes, "AS3320"
+	IPinfoCountryASN Layout = "ipinfo generic_country_asn_mmdb_v4.mmdb"   // codes under the plain names
+	IPinfoLocation   Layout = "ipinfo standard_location_mmdb_v4.mmdb"     // coordinates as texts
+	IPinfoPlus       Layout = "ipinfo plus"                               // maps "geo" and "as"
+	IPLocate         Layout = "IPLocate-IP-to-Country"                    // country_code and continent_code
+	CountryNames     Layout = "names only"                                // "Germany", and no code
 )
 
 // Row is what a database says about a network. Its fields are used as far as
@@ -123,6 +131,42 @@ func (d Database) record(r Row) mmdbtype.Map {
 	case ASN, FlatASN:
 		m["autonomous_system_number"] = mmdbtype.Uint32(r.ASN)
 		m["autonomous_system_organization"] = mmdbtype.String("made by a test")
+	case IPinfoLite:
+		text(m, "continent", name(r.Continent))
+		text(m, "continent_code", r.Continent)
+		text(m, "country", name(r.Country))
+		text(m, "country_code", r.Country)
+		text(m, "asn", asn(r.ASN))
+		text(m, "as_name", "made by a test")
+	case IPinfoCountryASN:
+		text(m, "continent", r.Continent)
+		text(m, "continent_name", name(r.Continent))
+		text(m, "country", r.Country)
+		text(m, "country_name", name(r.Country))
+		text(m, "asn", asn(r.ASN))
+	case IPinfoLocation:
+		text(m, "city", r.City)
+		text(m, "country", r.Country)
+		text(m, "region", r.Subdivision)
+		if r.Lat != 0 || r.Lon != 0 {
+			text(m, "lat", fmt.Sprint(r.Lat))
+			text(m, "lng", fmt.Sprint(r.Lon))
+		}
+	case IPinfoPlus:
+		inner := mmdbtype.Map{"latitude": mmdbtype.Float64(r.Lat), "longitude": mmdbtype.Float64(r.Lon), "radius": mmdbtype.Uint32(10)}
+		text(inner, "continent_code", r.Continent)
+		text(inner, "country", name(r.Country))
+		text(inner, "country_code", r.Country)
+		text(inner, "city", r.City)
+		text(inner, "region_code", r.Subdivision)
+		m["geo"], m["as"] = inner, mmdbtype.Map{"asn": mmdbtype.String(asn(r.ASN))}
+	case IPLocate:
+		text(m, "country_code", r.Country)
+		text(m, "country_name", name(r.Country))
+		text(m, "continent_code", r.Continent)
+	case CountryNames:
+		text(m, "country", name(r.Country))
+		text(m, "country_long", name(r.Country))
 	case AnonymousIP:
 		m["is_anonymous"] = mmdbtype.Bool(true)
 	default:
@@ -148,6 +192,22 @@ func nested(m mmdbtype.Map, layout Layout, r Row) {
 		m["location"] = mmdbtype.Map{"latitude": mmdbtype.Float64(r.Lat), "longitude": mmdbtype.Float64(r.Lon),
 			"accuracy_radius": mmdbtype.Uint16(r.Accuracy)}
 	}
+}
+
+// name is any name of what has a code; empty: there is no code.
+func name(code string) string {
+	names := map[string]string{"": "", "EU": "Europe", "SA": "South America", "DE": "Germany", "PE": "Peru"}
+	if n, ok := names[code]; ok {
+		return n
+	}
+	return "The Country of " + code
+}
+
+func asn(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("AS%d", n)
 }
 
 func text(m mmdbtype.Map, key mmdbtype.String, value string) {
