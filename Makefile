@@ -78,7 +78,7 @@ release: ## build dist/: an archive for each platform, and their checksums
 image: ## build the container image signpost:VERSION
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t signpost:$(VERSION) .
 
-generate: ## make the embedded country database and the generated documentation anew (needs npm)
+generate: ## make the embedded country database, the demo's loops and the generated documentation anew (needs npm and ffmpeg)
 	$(GO) generate ./...
 
 # The tests play real servers with real players, from Debian's packages; the race

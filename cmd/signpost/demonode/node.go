@@ -1,9 +1,10 @@
-// Package demonode is a small Icecast-like server that plays a generated melody,
-// so that a director can be tried without any node of one's own.
+// Package demonode is a small Icecast-like server that plays a melody in a loop, so
+// that a director can be tried without any node of one's own.
 //
 // A [Node] speaks as much of Icecast as listeners and probes use: the stream with
 // a burst on connect, ICY metadata where it is asked for, /status-json.xsl, and an
-// .m3u for each mount. The melody is made and encoded by the package itself.
+// .m3u for each mount. loops.sh made the melodies, and go generate makes them anew:
+// edit the notes there, and listen.
 package demonode
 
 import (
@@ -59,9 +60,8 @@ func New(o Options) *Node {
 	return n
 }
 
-// Start makes the node's sound, which takes up to a tenth of a second, and
-// serves until Close. Where the port is taken it tries the next 100; see URL for
-// which it was. Port 0 is any free one.
+// Start serves until Close. Where the port is taken it tries the next 100; see URL
+// for which it was. Port 0 is any free one.
 func (n *Node) Start() error {
 	host, port, err := net.SplitHostPort(n.opts.Addr)
 	if err != nil {
@@ -80,7 +80,6 @@ func (n *Node) Start() error {
 			return fmt.Errorf("demo node %s: %w", n.opts.Name, err)
 		}
 	}
-	n.opts.Tune.loop()
 	n.began = time.Now()
 	go func() { _ = n.server.Serve(n.listener) }()
 	return nil
@@ -97,6 +96,6 @@ func (n *Node) live() int { return int(time.Since(n.began) / frameTime) }
 
 // title returns what plays at a frame; it changes with each round of the tune.
 func (n *Node) title(frame int) string {
-	rounds := len(n.opts.Tune.loop()) / frameBytes
-	return fmt.Sprintf("%s - %s, round %d", n.opts.Name, n.opts.Tune.Name, 1+max(0, frame)/rounds)
+	round := len(n.opts.Tune.loop) / frameBytes
+	return fmt.Sprintf("%s - %s, round %d", n.opts.Name, n.opts.Tune.Name, 1+max(0, frame)/round)
 }

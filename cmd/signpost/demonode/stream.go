@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	frameTime = frameSamples * time.Second / sampleRate // 24 ms, exactly
-	// burst is what a listener gets at once, in frames: 64 KB, as with Icecast.
-	burst = 64 << 10 / frameBytes
-	// metaint is the audio between two pieces of metadata, in bytes, as with Icecast.
-	metaint = 16000
+	// burst is what a listener gets at once, in frames: 4 s, which Icecast's 64 KB
+	// are at 128 kbit/s.
+	burst = int(4 * time.Second / frameTime)
+	// metaint is the audio between two pieces of metadata, in bytes: 1 s, which
+	// Icecast's 16000 are at 128 kbit/s.
+	metaint = bitRate / 8
 	// pace is how often a listener is served.
 	pace = 10 * frameTime
 	// stall is how long a listener may take nothing.
@@ -27,7 +28,7 @@ func (n *Node) play(w http.ResponseWriter, r *http.Request, m *mount) {
 	h.Set("Connection", "close")
 	h.Set("Transfer-Encoding", "identity") // ends with the connection, not chunked; not sent itself
 	h["icy-name"] = []string{"Signpost demo: " + n.opts.Name + ", " + n.opts.Tune.Name}
-	h["icy-description"] = []string{"A melody that " + n.opts.Name + " makes up itself"}
+	h["icy-description"] = []string{"A melody of four bars, again and again"}
 	h["icy-genre"] = []string{"Demo"}
 	h["icy-br"] = []string{strconv.Itoa(bitRate / 1000)}
 	h["icy-pub"] = []string{"0"}
@@ -42,14 +43,11 @@ func (n *Node) play(w http.ResponseWriter, r *http.Request, m *mount) {
 	control := http.NewResponseController(w)
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	loop := n.opts.Tune.loop()
-	frames := len(loop) / frameBytes
 	for next := n.live() - burst; ; {
 		due := n.live()
 		_ = control.SetWriteDeadline(time.Now().Add(stall))
 		for ; next < due; next++ {
-			at := (next%frames + frames) % frames * frameBytes // the burst may begin before the node did
-			if s.write(loop[at:at+frameBytes], n.title(next)) != nil {
+			if s.write(n.opts.Tune.frame(next), n.title(next)) != nil {
 				return
 			}
 		}
