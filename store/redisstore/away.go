@@ -33,7 +33,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		err = s.wrongType(ctx, err)
 	}
-	return away(err)
+	return fmt.Errorf("%w: %w", store.ErrAway, s.explain(err))
 }
 
 // wrongType finds out which key another program has taken.
@@ -47,14 +47,13 @@ func (s *Store) wrongType(ctx context.Context, err error) error {
 	return err
 }
 
-// away says that the store is away, why, and what can be done.
-func away(err error) error {
-	return fmt.Errorf("%w: %w", store.ErrAway, explain(err))
-}
-
 // explain puts what can be done in front of what Redis, or the way there, says.
-func explain(err error) error {
-	if remedy := remedyOf(err); remedy != "" {
+func (s *Store) explain(err error) error {
+	remedy := remedyOf(err)
+	if denied(err) {
+		remedy = "the ACL lets this user do too little; run this there, and ACL SAVE if a file keeps the users: " + s.rights
+	}
+	if remedy != "" {
 		return fmt.Errorf("%s: %w", remedy, err)
 	}
 	return err
@@ -78,7 +77,6 @@ var refusals = []struct{ prefix, remedy string }{
 	{"WRONGPASS", "redis refuses the user or the password; see the user's name and the password file"},
 	{"ERR AUTH", "redis has no password; take the password file out, or set requirepass or an ACL user there"},
 	{"ERR Client sent AUTH", "redis has no password; take the password file out, or set requirepass or an ACL user there"},
-	{"NOPERM", "the ACL lets this user do too little; it needs ~{prefix}:* &{prefix}:* +@hash +@string +@keyspace +@pubsub +@scripting +@connection +time"},
 	{"WRONGTYPE", "another program uses a key under this prefix; give signpost another prefix"},
 	{"ERR DB index", "redis has fewer databases; give a lower number"},
 	{"ERR max number of clients", "redis takes no more connections; raise its maxclients"},

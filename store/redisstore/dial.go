@@ -18,12 +18,12 @@ import (
 // has something to say at every tick. All of it comes back as an error, too.
 var quiet = sync.OnceFunc(logging.Disable)
 
-// dial makes the client, which connects when it is first used, and the counter
-// of its round trips.
-func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
+// dial makes the client, which connects when it is first used, the user that it is
+// there, and the counter of its round trips.
+func (c Config) dial() (client redis.UniversalClient, user string, trips *atomic.Uint64, err error) {
 	t, err := c.check()
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	o := &redis.UniversalOptions{
 		Addrs:      t.addrs,
@@ -48,7 +48,7 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 	}
 	secure, err := c.tlsConfig(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	o.Dialer = dialer{secure, c.waits.dial}.dial
 	// go-redis itself takes no notice of NOAUTH and LOADING while it connects, and
@@ -56,7 +56,7 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 	o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return conn.Ping(ctx).Err() }
 	if c.PasswordFile != "" {
 		if _, err := readPassword(c.PasswordFile); err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
 		o.CredentialsProviderContext = func(context.Context) (user, password string, err error) {
 			password, err = readPassword(c.PasswordFile)
@@ -65,7 +65,7 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 	}
 	if c.SentinelPasswordFile != "" {
 		if o.SentinelPassword, err = readPassword(c.SentinelPasswordFile); err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
 	}
 	quiet()
@@ -76,17 +76,17 @@ func (c Config) dial() (redis.UniversalClient, *atomic.Uint64, error) {
 		cluster.DisableRoutingPolicies = true // they ask for COMMAND, and all keys are in one slot
 		client := redis.NewClusterClient(cluster)
 		client.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
-		return client, h.trips, nil
+		return client, t.user, h.trips, nil
 	case c.MasterName != "":
 		client := redis.NewFailoverClient(o.Failover())
 		client.AddHook(h)
-		return client, h.trips, nil
+		return client, t.user, h.trips, nil
 	default:
 		simple := o.Simple()
 		simple.Network = t.network
 		client := redis.NewClient(simple)
 		client.AddHook(h)
-		return client, h.trips, nil
+		return client, t.user, h.trips, nil
 	}
 }
 

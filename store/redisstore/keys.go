@@ -25,9 +25,7 @@ const (
 
 // keys are the names of all that a fleet has in Redis. They share a hash tag, so
 // that they are in one slot of a Cluster and one script may use them together.
-// For the prefix "signpost" an ACL user needs
-//
-//	~{signpost}:* &{signpost}:* +@hash +@string +@keyspace +@pubsub +@scripting +@connection +time
+// [Rights] says what an ACL must allow.
 //
 // Nothing else may be kept under the prefix. Directors of two fleets need two prefixes.
 type keys struct {
@@ -66,6 +64,10 @@ type keys struct {
 	// never come again.
 	changes string
 
+	// trial is a hash and trialAside what it is renamed to: [Store.Try] writes both,
+	// and they expire after trialLife.
+	trial, trialAside string
+
 	// edits is no key but a channel: each new overlay's revision.
 	edits string
 }
@@ -79,6 +81,8 @@ func keysUnder(prefix string) keys {
 		directors: tag + "directors",
 		changes:   tag + "changes",
 		edits:     tag + "edits",
+
+		trial: tag + "trial", trialAside: tag + "trial-aside",
 	}
 }
 

@@ -22,6 +22,7 @@ type Store struct {
 	scripts  scripts
 	trips    *atomic.Uint64
 	problems *problemList
+	rights   string // what an ACL must allow
 
 	closing sync.Mutex // held while a watch begins, and while Close ends them
 	closed  atomic.Bool
@@ -47,7 +48,7 @@ func Open(c Config) (*Store, error) {
 	if c.waits == (waits{}) {
 		c.waits = defaultWaits
 	}
-	client, trips, err := c.dial()
+	client, user, trips, err := c.dial()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
@@ -57,6 +58,7 @@ func Open(c Config) (*Store, error) {
 		scripts:  scriptsWith(luaClock),
 		trips:    trips,
 		problems: &problemList{log: c.log(), all: map[string]store.Problem{}},
+		rights:   Rights(user, c.prefix()),
 		turn:     make(chan struct{}, 1),
 		others:   others{},
 

@@ -82,8 +82,8 @@ func (s *Store) listen(ctx context.Context, hints chan<- struct{}) error {
 // may be wrong, Sync will say.
 func (s *Store) watched(err error) {
 	found := problems{}
-	if redis.HasErrorPrefix(err, "NOPERM") {
-		found[s.keys.edits] = "edits by others are seen at the next tick only: " + explain(err).Error()
+	if denied(err) {
+		found[s.keys.edits] = "edits by others are seen at the next tick only: " + s.explain(err).Error()
 	} else if err != nil {
 		return
 	}
