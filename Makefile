@@ -4,7 +4,8 @@ GO       ?= go
 PACKAGES  = icecast2 ffmpeg mpv mpg123 mplayer cmus vlc-bin vlc-plugin-base curl iproute2 redis-server gcc libc6-dev chromium fonts-inter
 PROGRAMS  = icecast2 ffmpeg mpv mpg123 mplayer cmus cvlc curl ss redis-server gcc chromium
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-FUZZTIME ?= 3000x
+# New inputs for each fuzz target.
+INPUTS   ?= 3000
 
 # Where a program comes from is linked into it, and nothing else that differs between
 # machines: the same commit and the same Go make the same bytes, wherever they are.
@@ -17,7 +18,7 @@ PLATFORMS = linux/amd64 linux/arm64
 RELEASE_GO = go1.26.8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-proxy soak run build release image install-test-programs fuzz generate
+.PHONY: help demo test quick check bench bench-proxy soak run build release image install-test-programs fuzz generate bin/tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,24 +26,26 @@ help: ## say what can be made
 demo: ## three small nodes and a director on this machine: listen to it
 	$(GO) run ./cmd/signpost demo
 
-test: install-test-programs ## install what the tests need, and run them all with the race detector
+test: ## all tests, with real servers and players and the race detector; installs what they need
+	@echo "make test usually takes four minutes on two processors, and some more where it has to install or to build (make quick: half a minute)"
+	@$(MAKE) --no-print-directory install-test-programs bin/tests
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w: $$unformatted"; exit 1; }
-	$(GO) vet ./...
-	$(GO) test -race -timeout 10m ./...
-	@$(MAKE) --no-print-directory fuzz
+	$(GO) vet ./... ./.ci/tests
+	SIGNPOST_TEST_PROGRAMS=required bin/tests run -race -timeout 60m ./...
+	@bin/tests fuzz $(INPUTS)
 
-soak: install-test-programs ## the same tests at their full size, one after another; it takes an hour or two, and wants a quiet machine
-	SIGNPOST_SOAK=1 $(GO) test -count 1 -race -p 1 -parallel 1 -timeout 120m ./...
+quick: bin/tests ## the tests that need no other programs, without the race detector: half a minute
+	@bin/tests run -short -timeout 10m ./...
 
-# Every fuzz target runs on some new inputs; its seeds run with the tests. They are
-# counted, since go test -fuzz may fail when its time is up within a slow one.
-fuzz:
-	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package dir; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$dir"/*_test.go); do \
-			echo "fuzz $$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
-		done; \
-	done; rm -f .fuzz.log
+soak: install-test-programs bin/tests ## the same tests at their full size, one after another; it takes an hour or two, and wants a quiet machine
+	SIGNPOST_E2E_RACE=1 SIGNPOST_TEST_PROGRAMS=required bin/tests run -count 1 -timeout 60m ./cmd/signpost/e2e
+	SIGNPOST_SOAK=1 SIGNPOST_TEST_PROGRAMS=required bin/tests run -count 1 -race -p 1 -parallel 1 -timeout 120m ./...
+
+fuzz: bin/tests
+	@bin/tests fuzz $(INPUTS)
+
+bin/tests:
+	@$(GO) build -o $@ ./.ci/tests
 
 check: ## lint (golangci-lint is built from the module proxy the first time)
 	$(GO) run $(LINT) run
@@ -82,12 +85,13 @@ generate: ## make the embedded country database, the demo's loops and the genera
 	$(GO) generate ./...
 
 # The tests play real servers with real players, from Debian's packages; the race
-# detector needs a C compiler.
+# detector needs a C compiler. Another apt-get may be at work: its lock is waited for.
 install-test-programs:
-	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing=yes; done; \
-	if [ -n "$$missing" ]; then \
-		echo "installing $(PACKAGES)"; \
-		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-		$$sudo apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
-	fi
+	@missing=$$(for p in $(PROGRAMS); do command -v $$p >/dev/null || echo $$p; done); \
+	[ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "the tests need these programs, and there is no apt-get to install them:" $$missing; exit 1; }; \
+	packages=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	echo "installing from Debian, for the tests:" $$packages; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	for try in $$(seq 60); do $$sudo apt-get update -qq && break; echo "trying again in 5 s"; sleep 5; done; \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$packages >/dev/null

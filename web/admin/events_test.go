@@ -153,7 +153,8 @@ func TestEventsEndWithTheToken(t *testing.T) {
 	var tokens atomic.Pointer[[]Token]
 	tokens.Store(&fleetTokens)
 	r := fleetOf(t, director.Config{Nodes: []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}}}}, Config{Tokens: func() []Token { return *tokens.Load() }})
-	s := follow(t, r.serve(), "v")
+	url := r.serve()
+	s := follow(t, url, "v")
 	next(s, "overlay", is[overlayEvent])
 	rest := fleetTokens[3:]
 	tokens.Store(&rest)
@@ -162,7 +163,7 @@ func TestEventsEndWithTheToken(t *testing.T) {
 	if err := s.lines.Err(); err != nil {
 		t.Errorf("the events did not end: %v", err)
 	}
-	if s := follow(t, r.serve(), "a"); s.status != 401 {
+	if s := follow(t, url, "a"); s.status != 401 {
 		t.Errorf("an agent: %d", s.status)
 	}
 }

@@ -9,11 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // encode makes some seconds of a tone.
 func encode(t *testing.T, seconds string, args ...string) []byte {
 	t.Helper()
+	proctest.Need(t, "ffmpeg")
 	args = append([]string{"-v", "error", "-f", "lavfi", "-i", "sine=frequency=440:duration=" + seconds + ":sample_rate=44100"}, append(args, "-")...)
 	out, err := exec.CommandContext(t.Context(), "ffmpeg", args...).Output()
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // tonics hum through the tunes and are their strongest tones, as in loops.sh.
@@ -17,12 +19,7 @@ var tonics = map[string]float64{"Harp in C": 261.63, "Organ in F": 174.61, "Bell
 // rounds.
 func TestSound(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		if testing.Short() {
-			t.Skip("ffmpeg is not installed")
-		}
-		t.Fatal("ffmpeg is not installed; run with -short to skip this")
-	}
+	proctest.Need(t, "ffmpeg")
 	for _, tune := range Tunes() {
 		t.Run(tune.Name, func(t *testing.T) {
 			t.Parallel()

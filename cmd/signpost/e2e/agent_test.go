@@ -18,6 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/store/redisstore/redistest"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
@@ -70,7 +71,7 @@ func agentWith(t *testing.T, where []string, node *probetest.Node, token string,
 		args = append(args, "--director", d.admin)
 	}
 	a := &agentProcess{exec.Command(program(t), args...), &lockedBuffer{}, make(chan error, 1)}
-	a.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	a.SysProcAttr = proctest.DieWithTest()
 	a.Stdout, a.Stderr = a.log, a.log
 	if err := a.Start(); err != nil {
 		t.Fatal(err)

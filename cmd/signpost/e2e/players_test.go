@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // A player plays a URL for some seconds into a file.
@@ -92,10 +94,8 @@ mv 01.wav "$2"
 // play runs a player for some seconds and returns its recording.
 func play(t *testing.T, p player, url string, seconds int) string {
 	t.Helper()
-	path, err := exec.LookPath(p.program)
-	if err != nil {
-		t.Fatalf("%v: `make test` installs it", err)
-	}
+	proctest.Need(t, p.program)
+	path := p.program
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience+time.Duration(seconds)*time.Second)
 	defer cancel()
@@ -107,7 +107,7 @@ func play(t *testing.T, p player, url string, seconds int) string {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = proctest.DieWithTest()
 	if p.notRoot && os.Getuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}

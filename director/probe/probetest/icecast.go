@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // Options say what an Icecast server is to be like. The zero value is a server
@@ -62,8 +64,8 @@ type Node struct {
 const patience = 20 * time.Second
 
 // Icecast starts a server and the sources of its mounts, and returns when all
-// mounts are there. Where icecast2 or ffmpeg is not installed the test fails, or
-// is skipped with -short.
+// mounts are there. Where icecast2 or ffmpeg is not installed the test is skipped,
+// see [proctest.Need].
 func Icecast(t testing.TB, o Options) *Node {
 	t.Helper()
 	return Fleet(t, o)[0]
@@ -72,7 +74,7 @@ func Icecast(t testing.TB, o Options) *Node {
 // Fleet is Icecast for several servers, which come up side by side.
 func Fleet(t testing.TB, options ...Options) []*Node {
 	t.Helper()
-	needs(t, "icecast2", "ffmpeg")
+	proctest.Need(t, "icecast2", "ffmpeg")
 	nodes := make([]*Node, len(options))
 	for i, o := range options {
 		nodes[i] = startNode(t, o)

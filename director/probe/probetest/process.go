@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // process is a program that runs until it ends or is killed.
@@ -21,20 +23,6 @@ type process struct {
 	end  string        // how, for failures; valid then
 }
 
-// needs ends the test if a program is not installed.
-func needs(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, name := range programs {
-		_, err := exec.LookPath(name)
-		switch {
-		case err != nil && testing.Short():
-			t.Skipf("-short: %v", err)
-		case err != nil:
-			t.Fatalf("%v: \"make test\" installs it", err)
-		}
-	}
-}
-
 // startProcess runs a program as an unprivileged user: icecast2 refuses to run
 // as root.
 func startProcess(t testing.TB, name string, args ...string) *process {
@@ -42,7 +30,7 @@ func startProcess(t testing.TB, name string, args ...string) *process {
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Dir = "/"
-	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr = proctest.DieWithTest()
 	p.cmd.SysProcAttr.Credential = unprivileged(t)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)

@@ -21,6 +21,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // patience bounds every wait. It is long for a machine that is busy, and for Sentinels,
@@ -76,12 +78,7 @@ func Start(t testing.TB, o Options) *Server {
 // own, trying other ports if that one is taken.
 func start(t testing.TB, password string, args func(port int, dir string) []string) *Server {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if testing.Short() {
-			t.Skipf("-short: %v", err)
-		}
-		t.Fatalf("%v: install Debian's package redis-server", err)
-	}
+	proctest.Need(t, "redis-server")
 	dir, err := os.MkdirTemp("", "redistest") // that of the test may be too long a path for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +126,7 @@ func (s *Server) launch() {
 	cmd := exec.CommandContext(context.Background(), "redis-server", append(args, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.Socket)...) //nolint:gosec // the test says which arguments
 	log, done := &lockedBuffer{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr = proctest.DieWithTest()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start redis-server: %v", err)
 	}

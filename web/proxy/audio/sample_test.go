@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // program is 2 s of something like music, in 16 bits, at 44.1 kHz in stereo:
@@ -39,6 +41,7 @@ var samples sync.Map // arguments to func() []byte
 // the last of them the format.
 func sample(tb testing.TB, args string) []byte {
 	tb.Helper()
+	proctest.Need(tb, "ffmpeg") // outside of the function that runs once
 	once, _ := samples.LoadOrStore(args, sync.OnceValue(func() []byte {
 		return ffmpeg(tb, program(), "-f s16le -ar 44100 -ac 2 -i - "+args+" -")
 	}))
@@ -56,6 +59,7 @@ func ffmpeg(tb testing.TB, stdin []byte, args string) []byte {
 func run(tb testing.TB, stdin []byte, command string) (stdout []byte, stderr string) {
 	tb.Helper()
 	argv := strings.Fields(command)
+	proctest.Need(tb, argv[0])
 	cmd := exec.CommandContext(tb.Context(), argv[0], argv[1:]...)
 	var out, err bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &err

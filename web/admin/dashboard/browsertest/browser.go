@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // Patience is how long a page may take for what a test waits for: far more than
@@ -40,11 +41,8 @@ var flags = strings.Fields("disable-gpu disable-quic disable-component-update mu
 // Start starts a browser, which ends with the test, and returns its first tab.
 func Start(t *testing.T) *Tab {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("chromium is not there; `make install-test-programs` installs it")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+	proctest.Need(t, "chromium")
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"), chromedp.UserDataDir(t.TempDir()),
 		chromedp.WSURLReadTimeout(Patience), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
 	for _, f := range flags {
 		options = append(options, chromedp.Flag(f, true))

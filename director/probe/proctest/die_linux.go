@@ -1,10 +1,12 @@
-package probetest
+package proctest
 
 import "syscall"
 
-// dieWithParent ends the process with the test program, even if that is killed.
+// DieWithTest returns the attributes of a process that is killed when the test
+// program ends, however that happens.
+//
 // The signal is tied to the thread that starts the process, and the Go runtime
 // keeps its threads unless a goroutine ends that was locked to one.
-func dieWithParent() *syscall.SysProcAttr {
+func DieWithTest() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

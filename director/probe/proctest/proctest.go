@@ -1,0 +1,38 @@
+// Package proctest is for tests that run programs which are not ours: servers,
+// players, a browser. It skips them where a program is missing, and lets no program
+// outlive its test.
+package proctest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Required is the environment variable with which a missing program fails a test
+// instead of skipping it. `make test` sets it, so that nothing goes untested there.
+const Required = "SIGNPOST_TEST_PROGRAMS"
+
+// Need skips the test if one of these programs is not installed, or if it runs with
+// -short, which is for tests without such programs. What it says begins with "needs".
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if testing.Short() {
+			t.Skipf("needs %s: run it without -short", p)
+		}
+		if _, err := exec.LookPath(p); err != nil {
+			absent(t, p)
+		}
+	}
+}
+
+func absent(t testing.TB, program string) {
+	t.Helper()
+	what := fmt.Sprintf("needs %s, which is not installed: `make install-test-programs` installs it", program)
+	if os.Getenv(Required) != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
