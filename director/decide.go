@@ -14,7 +14,8 @@ type Listener struct {
 	Key    uint64 // the listener's placement hash: the same Key gets the same node
 	Mount  string // decoded path: "/live.mp3"
 	Scheme Scheme // what the node's URL must be
-	Avoid  NodeID // the node it has just come back from; empty: none
+	// Avoid are the nodes it has just come back from, in any order; empty: none.
+	Avoid [2]NodeID
 	// Joins are nodes from which the mount comes here already, for listeners of whom
 	// this would be one more: it takes no seat there, even if none is left.
 	Joins []NodeID
@@ -206,12 +207,21 @@ func (q *search) judge(e entry) Reason {
 		return AtLimit
 	case !q.forgiving && !q.reaches(st):
 		return LacksFamily
-	case !q.forgiving && q.l.Avoid != "" && q.l.Avoid == q.s.fleet.nodes[e.node].ID:
+	case !q.forgiving && q.avoids(e.node):
 		return ToAvoid
 	case st.maxNew > 0 && q.recent(e.node) >= st.maxNew:
 		return Paced
 	}
 	return Fit
+}
+
+func (q *search) avoids(node int) bool {
+	a := &q.l.Avoid
+	if a[0] == "" && a[1] == "" {
+		return false
+	}
+	id := q.s.fleet.nodes[node].ID
+	return a[0] == id || a[1] == id
 }
 
 func (q *search) used(node int) int {

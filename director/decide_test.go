@@ -186,9 +186,11 @@ func TestOutcomes(t *testing.T) {
 				l.row("all", everyone, "a", 1)
 				l.cfg.Nodes[0].URLs = []string{"http://192.0.2.1:8000"}
 			}, expect: "placed a"},
-		{name: "avoid", listen: Listener{Avoid: "a"},
+		{name: "avoid", listen: Listener{Avoid: [2]NodeID{"a"}},
 			set: func(l *lab) { l.row("all", everyone, "a", 9, "b", 1) }, expect: "placed b"},
-		{name: "avoid the only one: better than nothing", listen: Listener{Avoid: "a"},
+		{name: "avoid two", want: 3, listen: Listener{Avoid: [2]NodeID{"a", "c"}},
+			set: func(l *lab) { l.row("all", everyone, "a", 9, "b", 1, "c", 9) }, expect: "placed b"},
+		{name: "avoid the only one: better than nothing", listen: Listener{Avoid: [2]NodeID{"a"}},
 			set: func(l *lab) { l.row("all", everyone, "a", 1) }, expect: "placed a"},
 		{name: "a row by distance", want: 4, listen: Listener{Place: Place{Point: CityPoint, Lat: 50, Lon: 8}},
 			set: func(l *lab) {

@@ -16,9 +16,9 @@ type ClientUse struct {
 	Requests uint64 // of what follows
 	First    uint64 // not seen lately
 	Again    uint64 // back within 3 s: many players open a stream twice
-	Next     uint64 // back within 15 s: it was given the next node
+	Next     uint64 // back within 15 s, or faster at an even pace: it was given the next node
 	Inline   uint64 // back once more: it was given the stream itself
-	Crowd    uint64 // more than 3 requests within 10 s: many at one address, or one in a loop
+	Crowd    uint64 // more than 3 requests within 10 s at no even pace: many at one address
 
 	Suspect bool   // it seems unable to follow redirects
 	Why     string // what makes it suspect; empty: nothing

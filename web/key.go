@@ -11,6 +11,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
+// mix is a bijection in which every bit of x changes about half of the bits of the
+// result (the finalizer of SplitMix64: G. Steele, D. Lea, C. Flood, 2014).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
 func hashString(s string) uint64 { return xxhash.Sum64String(s) }
 
 // keyer makes the hashes that stand for a listener. Safe for concurrent use.

@@ -54,7 +54,7 @@ func (s *Server) plan(q *request, p *Plan) {
 		return
 	}
 	to.listener = director.Listener{
-		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.key,
+		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.placementKey(),
 		Mount: q.view.Mount(q.target.mount).Name, Scheme: q.ownScheme(), Avoid: q.visit.avoid,
 	}
 	p.Answer, p.entries = q.form(), q.entries()
@@ -66,6 +66,15 @@ func (s *Server) plan(q *request, p *Plan) {
 	default:
 		s.planSent(q, p)
 	}
+}
+
+// placementKey is the listener's Key. In a crowd each gets one of its own: by that of all,
+// the weights would not hold, for all would go to one node.
+func (q *request) placementKey() uint64 {
+	if q.visit.crowd == 0 {
+		return q.key
+	}
+	return mix(q.key + uint64(q.visit.crowd))
 }
 
 // form is what the URL, the client's rule, or its coming back asks for.

@@ -87,8 +87,9 @@ func (s *Server) admit(q *request) error {
 }
 
 // arrive counts the request for its client rule, and notes the visit of a client that
-// is redirected: one that is soon back speaks against its node. A client without a
-// rule is then treated otherwise (see [Escalate]); one with a rule gets what that says.
+// is redirected: one that is soon back speaks against its node, and does not get that
+// node again before it has been asked how it is. One without a rule may go further up
+// the ladder (see [Escalate]).
 func (s *Server) arrive(q *request) {
 	if q.target.mount < 0 {
 		return
@@ -97,29 +98,25 @@ func (s *Server) arrive(q *request) {
 		q.rule.hits.Add(1)
 	}
 	redirected := q.target.format == Redirect && (q.rule == nil || q.rule.Answer == Redirect)
-	if q.policy.Escalate == EscalateOff || !redirected {
+	relay := q.rule != nil && q.rule.Relay
+	if !redirected || q.policy.Escalate == EscalateOff && !relay {
 		return
 	}
-	inline := q.rule == nil && q.policy.Escalate == EscalateInline
-	var step visitStep
+	who := visitor{now: q.at, inline: q.rule == nil && q.policy.Escalate == EscalateInline, relay: relay, view: q.view}
 	if q.dryRun {
 		v := s.visits.peek(q.key)
-		step, _ = v.judge(q.at, inline)
+		q.visit, _ = v.judge(who)
 	} else {
 		v, mu := s.visits.acquire(q.key, q.at)
-		step = v.arrive(q.at, inline)
+		q.visit = v.arrive(who)
 		mu.Unlock()
-		s.tell(q, step.from)
+		s.tell(q, q.visit.from)
+		if q.rule == nil {
+			q.agent.family.count(q.visit.step, q.agent)
+		}
 	}
-	if q.rule != nil {
-		return
-	}
-	q.visit = step
-	if !q.dryRun {
-		q.agent.family.count(step.step, q.agent)
-	}
-	if q.policy.Escalate == EscalateObserve {
-		q.visit.avoid = ""
+	if q.policy.Escalate == EscalateObserve && !relay {
+		q.visit.avoid = [2]director.NodeID{}
 	}
 }
 

@@ -38,6 +38,8 @@ type Rule struct {
 	SameScheme bool
 	// ICY begins a stream that is carried inline with "ICY 200 OK".
 	ICY bool
+	// Relay says that the client is a server that passes the stream on.
+	Relay bool
 	// OrRedirect sends the client to a node when a stream cannot be carried inline
 	// for want of room. Without it, the answer is then 503.
 	OrRedirect bool

@@ -20,6 +20,7 @@ type ruleJSON struct {
 	SameScheme      bool         `json:"same_scheme,omitempty"`
 	ICY             bool         `json:"icy,omitempty"`
 	OrRedirect      bool         `json:"or_redirect,omitempty"`
+	Relay           bool         `json:"relay,omitempty"`
 	Reason          string       `json:"reason,omitempty"`
 }
 
@@ -44,6 +45,7 @@ func ParseRule(text []byte) (Rule, error) {
 	r := Rule{
 		Name: in.Name, UserAgent: in.UserAgent, UserAgentRegexp: in.UserAgentRegexp, HTTP: in.HTTP,
 		Answer: in.Answer, HTTPOnly: in.HTTPOnly, SameScheme: in.SameScheme, ICY: in.ICY, OrRedirect: in.OrRedirect,
+		Relay:  in.Relay,
 		Reason: in.Reason,
 	}
 	for _, h := range in.Headers {
@@ -62,6 +64,7 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	out := ruleJSON{
 		Name: r.Name, UserAgent: r.UserAgent, UserAgentRegexp: r.UserAgentRegexp, HTTP: r.HTTP,
 		Answer: r.Answer, HTTPOnly: r.HTTPOnly, SameScheme: r.SameScheme, ICY: r.ICY, OrRedirect: r.OrRedirect,
+		Relay:  r.Relay,
 		Reason: r.Reason,
 	}
 	for _, h := range r.Headers {

@@ -25,7 +25,7 @@ func ShippedRules() []Rule {
 		{Name: "mpg321", UserAgent: "xmms/1.2.7*", HTTPOnly: true, Reason: literal},
 		{Name: "cmus", UserAgent: "cmus/*", HTTPOnly: true, Reason: literal},
 		{Name: "streamripper", UserAgent: "Streamripper/*", HTTPOnly: true, Reason: literal},
-		{Name: "icecast relay", UserAgent: "Icecast *", HTTPOnly: true, Reason: literal},
+		{Name: "icecast relay", UserAgent: "Icecast *", HTTPOnly: true, Relay: true, Reason: literal},
 		{Name: "xine", UserAgent: "xine/*", SameScheme: true, Reason: sameScheme},
 		{Name: "exoplayer", UserAgent: "*ExoPlayerLib/*", SameScheme: true, Reason: sameScheme},
 		{Name: "media3", UserAgent: "*AndroidXMedia3/*", SameScheme: true, Reason: sameScheme},

@@ -154,7 +154,7 @@ var (
 	descResponses   = prometheus.NewDesc("signpost_responses_total", "Answers by HTTP status.", []string{"code"}, nil)
 	descSeconds     = prometheus.NewDesc("signpost_request_duration_seconds", "Time to answer, without streams that were carried inline.", nil, nil)
 	descSent        = prometheus.NewDesc("signpost_listeners_sent_total", "Listeners that were sent to a node, by the region that they belong to; empty: none.", []string{"region", "node"}, nil)
-	descClients     = prometheus.NewDesc("signpost_client_requests_total", "Requests of clients without a rule, by the user agent's first word and by what happened before: first, again (within 3 s), next and inline (back within 15 s, so the redirect may not have worked), crowd (more than 3 in 10 s).", []string{"client", "step"}, nil)
+	descClients     = prometheus.NewDesc("signpost_client_requests_total", "Requests of clients without a rule, by the user agent's first word and by what happened before: first, again (within 3 s), next and inline (back within 15 s, or again and again at an even pace, so the redirect may not have worked), crowd (more than 3 in 10 s, and not at an even pace).", []string{"client", "step"}, nil)
 	descLimited     = prometheus.NewDesc("signpost_rate_limited_total", "Requests answered 429, by what there were too many of.", []string{"scope"}, nil)
 	descCarried     = prometheus.NewDesc("signpost_inline_streams_total", "Streams carried inline that have ended.", nil, nil)
 	descBytes       = prometheus.NewDesc("signpost_inline_bytes_total", "Bytes of streams carried inline that have ended.", nil, nil)

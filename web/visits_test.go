@@ -2,18 +2,21 @@ package web
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 // TestEscalation follows one listener that keeps coming back.
 func TestEscalation(t *testing.T) {
 	t.Parallel()
-	const same, other, inline = "same", "other", "inline"
+	const same, other, inline, any = "same", "other", "inline", "any"
 	type visit struct {
 		after float64 // seconds since the one before
 		want  string  // same: the node of the first visit
@@ -29,7 +32,7 @@ func TestEscalation(t *testing.T) {
 		"later":                     {EscalateNext, []visit{{0, same, "first"}, {15.1, same, "first"}, {60, same, "first"}}},
 		"later after an escalation": {EscalateNext, []visit{{0, same, "first"}, {5, other, "next"}, {20, same, "first"}}},
 		"inline":                    {EscalateInline, []visit{{0, same, "first"}, {5, other, "next"}, {6, inline, "inline"}, {1, inline, "again"}, {14, inline, "inline"}}},
-		"a crowd":                   {EscalateInline, []visit{{0, same, "first"}, {3.1, other, "next"}, {3.1, inline, "inline"}, {3.1, same, "crowd"}, {0, same, "crowd"}}},
+		"a crowd":                   {EscalateInline, []visit{{0, same, "first"}, {3.1, other, "next"}, {3.1, inline, "inline"}, {3.1, any, "crowd"}, {0, any, "crowd"}}},
 		"observe":                   {EscalateObserve, []visit{{0, same, "first"}, {5, same, "next"}, {6, same, "next"}}},
 		"off":                       {EscalateOff, []visit{{0, same, ""}, {5, same, ""}}},
 	} {
@@ -38,6 +41,7 @@ func TestEscalation(t *testing.T) {
 		first := ""
 		for i, v := range c.visits {
 			w.tick(time.Duration(v.after * float64(time.Second)))
+			w.build() // the nodes have been asked
 			// A probe and a HEAD in between change nothing.
 			w.do(ask{method: http.MethodHead, url: "/live.mp3"})
 			w.do(ask{url: "/live.mp3", header: map[string]string{"Range": "bytes=0-1"}})
@@ -52,7 +56,7 @@ func TestEscalation(t *testing.T) {
 			} else if rec.Code == http.StatusOK {
 				got = inline
 			}
-			if got != v.want || w.lastRecord().Step != v.step {
+			if got != v.want && v.want != any || w.lastRecord().Step != v.step {
 				t.Errorf("%s, visit %d: %s (%s), want %s (%s)", name, i, got, w.lastRecord().Step, v.want, v.step)
 			}
 		}
@@ -87,18 +91,106 @@ func TestEscalationOnTheWire(t *testing.T) {
 	}
 }
 
-// TestEscalationSparesRules: a client with a rule opens as often as it likes.
-func TestEscalationSparesRules(t *testing.T) {
+// TestStraightBack: who comes straight back is not sent where it comes from, before
+// that node has been asked how it is; whatever rule it has. A double open is no return,
+// and a relay never opens a stream twice.
+func TestStraightBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
-	cmus := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "cmus/v2.10.0"}}
-	first := w.do(cmus).Header().Get("Location")
-	w.tick(5 * time.Second)
-	if got := w.do(cmus).Header().Get("Location"); got != first {
-		t.Errorf("%s, then %s", first, got)
+	const asked = true
+	type visit struct {
+		after float64 // seconds since the one before
+		asked bool    // whether all nodes are asked before it
+		want  string  // which of the nodes, in the order in which it was sent there
 	}
-	if w.lastRecord().Rule != "cmus" || w.lastRecord().Step != "" {
-		t.Errorf("record %+v", w.lastRecord())
+	for name, c := range map[string]struct {
+		ua       string
+		escalate Escalate
+		visits   []visit
+	}{
+		"cmus opens twice":         {"cmus/v2.10.0", "", []visit{{0, false, "a"}, {0.3, false, "a"}, {20, false, "a"}}},
+		"cmus comes back":          {"cmus/v2.10.0", "", []visit{{0, false, "a"}, {5, false, "b"}, {0.3, false, "b"}, {5, false, "c"}, {5, asked, "a"}}},
+		"no longer":                {"cmus/v2.10.0", "", []visit{{0, false, "a"}, {15.1, false, "a"}}},
+		"without a rule":           {"Radio/1", "", []visit{{0, false, "a"}, {5, false, "b"}, {5, false, "c"}}},
+		"asked meanwhile":          {"Radio/1", "", []visit{{0, false, "a"}, {5, false, "b"}, {5, asked, "a"}}},
+		"a relay":                  {"Icecast 2.4.4", "", []visit{{0, false, "a"}, {1.2, false, "b"}, {1.2, false, "c"}, {1.2, asked, "a"}, {1.2, asked, "b"}}},
+		"a relay, escalate off":    {"Icecast 2.4.4", EscalateOff, []visit{{0, false, "a"}, {1.2, false, "b"}}},
+		"observed only":            {"Radio/1", EscalateObserve, []visit{{0, false, "a"}, {5, false, "a"}}},
+		"with a rule, observed":    {"cmus/v2.10.0", EscalateObserve, []visit{{0, false, "a"}, {5, false, "a"}}},
+		"with a rule, none noted":  {"cmus/v2.10.0", EscalateOff, []visit{{0, false, "a"}, {5, false, "a"}}},
+		"a relay while it is busy": {"Icecast 2.4.4", "", []visit{{0, false, "a"}, {2, asked, "b"}, {2, asked, "a"}, {2, asked, "b"}, {2, asked, "a"}}},
+	} {
+		w := newWorld(t, func(cfg *Config) { cfg.Policy.Escalate = c.escalate })
+		names := map[director.NodeID]string{}
+		for i, v := range c.visits {
+			w.tick(time.Duration(v.after * float64(time.Second)))
+			if v.asked {
+				w.build()
+			}
+			w.do(ask{url: "/live.mp3", header: map[string]string{"User-Agent": c.ua}})
+			node := w.lastRecord().Node
+			if names[node] == "" {
+				names[node] = string(rune('a' + len(names)))
+			}
+			if got := names[node]; got != v.want {
+				t.Errorf("%s, visit %d: sent to %s, want %s", name, i, got, v.want)
+			}
+		}
+	}
+}
+
+// TestFastRetriers: a device that cannot play at its node tries again once or twice a
+// second. It does not get that node for ever, and with escalate: inline the stream.
+func TestFastRetriers(t *testing.T) {
+	t.Parallel()
+	for _, every := range []time.Duration{300 * time.Millisecond, 500 * time.Millisecond, time.Second, 1700 * time.Millisecond, 2 * time.Second} {
+		for escalate, want := range map[Escalate]string{EscalateNext: "302 next", EscalateInline: "200 inline"} {
+			w := newWorld(t, func(cfg *Config) { cfg.Policy.Escalate, cfg.Carrier = escalate, &fakeCarrier{room: true} })
+			var last, before Record
+			for i := range 12 {
+				if i%2 == 0 {
+					w.tick(every + every/5) // nobody is that even
+				} else {
+					w.tick(every)
+				}
+				w.get("/live.mp3")
+				before, last = last, w.lastRecord()
+			}
+			if got := fmt.Sprint(last.Status, " ", last.Step); got != want || escalate == EscalateNext && last.Node == before.Node {
+				t.Errorf("every %v, escalate %s: in the end %s, at %s after %s; want %s", every, escalate, got, last.Node, before.Node, want)
+			}
+		}
+	}
+}
+
+// TestCrowd: many listeners behind one address, with one player, are spread by weight.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Policy.PerKey, c.Policy.PerAddress = -1, -1 })
+	w.fleet.Regions[0].Row = []director.Weight{{Node: "fra1", Weight: 3, Given: true}, {Node: "ber1", Weight: 1, Given: true}}
+	w.build()
+	sent := map[director.NodeID]int{}
+	dice := rand.New(rand.NewPCG(1, 2))
+	const n = 4000
+	for range n {
+		w.tick(time.Duration(dice.ExpFloat64() * float64(100*time.Millisecond)))
+		w.get("/live.mp3")
+		sent[w.lastRecord().Node]++
+	}
+	// A binomial distribution's deviation is 27 here; a part of the requests still come
+	// as if from one.
+	if got := sent["fra1"]; got < n*3/4-300 || got > n*3/4+300 {
+		t.Errorf("sent %v, want about 3 to 1", sent)
+	}
+	// One listener is not a crowd.
+	w.tick(time.Minute)
+	one := ask{url: "/live.mp3", header: map[string]string{"User-Agent": "Radio/1"}}
+	w.do(one)
+	node := w.lastRecord().Node
+	for range 20 {
+		w.tick(time.Minute)
+		if w.do(one); w.lastRecord().Node != node {
+			t.Fatalf("sent to %s, and before that to %s", w.lastRecord().Node, node)
+		}
 	}
 }
 
@@ -245,7 +337,7 @@ func BenchmarkVisit(b *testing.B) {
 	for b.Loop() {
 		i++
 		v, mu := tab.acquire(i*0x9e3779b97f4a7c15, time.Duration(i))
-		v.arrive(time.Duration(i), false)
+		v.arrive(visitor{now: time.Duration(i)})
 		v.rate.allow(time.Duration(i), 10)
 		mu.Unlock()
 	}

@@ -141,9 +141,9 @@ func (w *world) build() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	reports := map[director.NodeID]director.Report{}
+	reports, now := map[director.NodeID]director.Report{}, epoch.Add(time.Duration(w.clock.Load()))
 	for _, n := range w.fleet.Nodes {
-		r := director.Report{Node: n.ID, Taken: epoch, Health: director.Up, Since: epoch, Full: w.full[n.ID]}
+		r := director.Report{Node: n.ID, Taken: now, Health: director.Up, Since: epoch, Full: w.full[n.ID]}
 		if w.down[n.ID] {
 			r.Health = director.Failed
 		}
@@ -159,7 +159,7 @@ func (w *world) build() {
 		}
 		reports[n.ID] = r
 	}
-	w.view.Store(&director.View{Snapshot: f.Build(nil, director.Input{Now: epoch, Reports: reports}), Live: w.live})
+	w.view.Store(&director.View{Snapshot: f.Build(nil, director.Input{Now: now, Reports: reports}), Live: w.live})
 }
 
 func (w *world) tick(d time.Duration) { w.clock.Add(int64(d)) }

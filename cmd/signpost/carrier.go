@@ -94,7 +94,7 @@ func (d *service) targets(mount string, node director.NodeID, client netip.Addr)
 	decision := director.Decision{Want: targetsWanted}
 	v.Decide(&decision, director.Listener{
 		Addr: client, Place: d.geo.locate(client), Key: maphash.Comparable(d.seed, client),
-		Mount: mount, Scheme: director.AnyScheme, Avoid: node, Joins: d.proxy.Playing(mount),
+		Mount: mount, Scheme: director.AnyScheme, Avoid: [2]director.NodeID{node}, Joins: d.proxy.Playing(mount),
 	}, v.Live)
 	var all []proxy.Upstream
 	for _, c := range decision.Ranked {
