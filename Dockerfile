@@ -13,6 +13,7 @@ RUN make build ${VERSION:+VERSION=$VERSION} ${COMMIT:+COMMIT=$COMMIT} ${DATE:+DA
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/bin/signpost /signpost
+COPY LICENSE NOTICE /
 # A volume takes its owner from here; all else may be read-only.
 COPY --from=build --chown=65532:65532 /state /var/lib/signpost
 USER 65532:65532

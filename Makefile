@@ -72,7 +72,7 @@ release: ## build dist/: an archive for each platform, and their checksums
 		os=$${platform%/*} arch=$${platform#*/}; name=signpost_$(VERSION)_$${os}_$$arch; mkdir -p dist/$$name; \
 		echo "$$name"; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 $(GO) build $(BUILD) -o dist/$$name/signpost ./cmd/signpost; \
-		cp -R README.md CONTRIBUTING.md docker-compose.yml .env.example docs deploy dist/$$name/; \
+		cp -R README.md CHANGELOG.md LICENSE NOTICE SECURITY.md CONTRIBUTING.md docker-compose.yml .env.example docs deploy dist/$$name/; \
 		tar -C dist --sort=name --mtime='$(DATE)' --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar -cf - $$name | gzip -9n >dist/$$name.tar.gz; \
 		rm -r dist/$$name; \
 	done
@@ -81,7 +81,7 @@ release: ## build dist/: an archive for each platform, and their checksums
 image: ## build the container image signpost:VERSION
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t signpost:$(VERSION) .
 
-generate: ## make the embedded country database, the demo's loops and the generated documentation anew (needs npm and ffmpeg)
+generate: ## make the embedded country database, the demo's loops, NOTICE and the generated documentation anew (needs npm and ffmpeg)
 	$(GO) generate ./...
 
 # The tests play real servers with real players, from Debian's packages; the race
