@@ -12,7 +12,8 @@ INPUTS   ?= 3000
 VERSION  := $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 COMMIT   := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE     := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
-BUILD     = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)'
+LINKED    = github.com/signpost-fm/signpost/cmd/signpost/version
+BUILD     = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X $(LINKED).version=$(VERSION) -X $(LINKED).commit=$(COMMIT) -X $(LINKED).date=$(DATE)'
 PLATFORMS = linux/amd64 linux/arm64
 # Another Go makes other bytes. The Dockerfile names the same one.
 RELEASE_GO = go1.26.8

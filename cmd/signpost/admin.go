@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/admin/api"
@@ -42,7 +43,7 @@ func (d *service) openAdmin(s *settings) error {
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		PublicURL: d.publicURL,
 		Troubles:  func() []string { return d.troubles(true) },
-		Version:   buildVersion(),
+		Version:   version.Current().Version,
 		Store:     "memory",
 		Log:       log,
 	}

@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/web/admin/api"
@@ -62,7 +62,7 @@ func (c *agentCmd) Run(out *console) error {
 		_ = a.prober.Run(prober) // it ends with its context, and has nothing to tell
 	}()
 	defer func() { end(); <-ended }()
-	a.log.Info("starting", "version", buildVersion(), "node", c.ID, "directors", c.Director, "instance", a.registrar.instance)
+	a.log.Info("starting", "version", version.Current().Version, "node", c.ID, "directors", c.Director, "instance", a.registrar.instance)
 	a.stay(here)
 	if ctx.Err() == nil {
 		a.log.Info("stopped; the node stays registered for an agent that comes within the directors' store.registered.down_after")
@@ -131,15 +131,9 @@ func (c *agentCmd) place() (*api.Place, error) {
 	if c.Place == "" {
 		return nil, nil
 	}
-	v := placeValue{Country: c.Place}
-	if lat, lon, isPoint := strings.Cut(c.Place, ","); isPoint {
-		var errLat, errLon error
-		v = placeValue{point: true}
-		v.Lat, errLat = strconv.ParseFloat(strings.TrimSpace(lat), 64)
-		v.Lon, errLon = strconv.ParseFloat(strings.TrimSpace(lon), 64)
-		if err := errors.Join(errLat, errLon); err != nil {
-			return nil, fmt.Errorf("%q is no place; write a country such as DE, or degrees such as 50.1,8.7", c.Place)
-		}
+	v, err := parsePlace(c.Place)
+	if err != nil {
+		return nil, err
 	}
 	p, err := v.place()
 	if err != nil {

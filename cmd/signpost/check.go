@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/director"
 )
 
@@ -101,15 +102,15 @@ func (c *checkCmd) Run(out *console) error {
 // refused prints the mistakes as JSON where that was asked for; for people they
 // go where all errors go.
 func (c *checkCmd) refused(out io.Writer, err error) error {
-	var f *fileError
+	var f *yamlfile.Error
 	if !c.JSON || !errors.As(err, &f) {
 		return err
 	}
 	m := meaning{File: c.File}
-	for _, one := range f.mistakes {
-		m.Mistakes = append(m.Mistakes, mistakeMeaning{one.at.line, one.at.col, one.msg})
+	for _, one := range f.Mistakes {
+		m.Mistakes = append(m.Mistakes, mistakeMeaning{one.Line, one.Column, one.Message})
 	}
-	return errors.Join(printJSON(out, m), fmt.Errorf("%s: %d mistakes", c.File, len(f.mistakes)))
+	return errors.Join(printJSON(out, m), fmt.Errorf("%s: %d mistakes", c.File, len(f.Mistakes)))
 }
 
 func printJSON(w io.Writer, v any) error {

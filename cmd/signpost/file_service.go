@@ -3,8 +3,6 @@ package main
 import (
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/signpost-fm/signpost/web"
 )
 
@@ -56,10 +54,6 @@ type rulesSection struct {
 	Escalate web.Escalate `yaml:"escalate" default:"next"`
 	// What a listener gets whose scheme (http or https) no node speaks: `proxy` (the stream, carried inline), `redirect` (to the other scheme, which browsers refuse) or `deny` (503).
 	SchemeMismatch web.SchemeMismatch `yaml:"scheme_mismatch" default:"proxy"`
-}
-
-func (s *rulesSection) decodeNode(d *decoder, n ast.Node, path []any) {
-	decodeSection(d, n, s, path)
 }
 
 // All conditions of a rule must hold; without any, it holds for everyone.

@@ -52,6 +52,8 @@ var house = map[string]houseRule{
 	"web/admin/dashboard":   {[]string{"director", "store", "web/admin", "web/admin/api"}, "pages show what the API answers, and change things by it alone"},
 	"cmd/signpost":          {[]string{everything}, "wiring happens in one place"},
 	"cmd/signpost/client":   {[]string{"director", "store", "web/admin/api", "cmd/signpost/spelling"}, "a command for operators knows of a director what its API tells, and no more"},
+	"cmd/signpost/yamlfile": {[]string{"cmd/signpost/spelling"}, "how a file is read, and where its mistakes are, is the same whatever it configures"},
+	"cmd/signpost/version":  {nil, "what the linker sets is asked from everywhere"},
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},
 	"cmd/bench":             {nil, "a benchmark that shares code with what it measures measures itself"},
 }
@@ -65,7 +67,7 @@ var libraries = []struct {
 	{"github.com/labstack/echo", []string{"web", "web/admin", "cmd/bench"}, "HTTP frameworks come and go; only those who answer requests may know one (the benchmark serves the bare one to compare with)"},
 	{"github.com/oschwald/", []string{"geo", "cmd/bench"}, "a database format is geo's affair (the benchmark compares with its plain use)"},
 	{"github.com/maxmind/", []string{"geo"}, "a database format is geo's affair"},
-	{"github.com/goccy/go-yaml", []string{"cmd/signpost"}, "every package has a Config of its own; files are known to the program only"},
+	{"github.com/goccy/go-yaml", []string{"cmd/signpost/yamlfile"}, "every package has a Config of its own; only one reads files"},
 	{"github.com/alecthomas/kong", []string{"cmd/signpost", "cmd/signpost/client", "cmd/bench"}, "a command line belongs to a command"},
 	{"github.com/fsnotify/", []string{"geo", "cmd/signpost"}, "files are watched by those who own them"},
 	{"github.com/redis/", []string{"store/redisstore", "cmd/bench"}, "losing Redis must be one package's problem (the benchmark compares with asking it for each request)"},

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the reference page anew")
@@ -93,7 +95,7 @@ func TestHostileFiles(t *testing.T) {
 		{"comments", "# nothing\n\n", "the file is empty"},
 		{"marker", "---\n", "the file is empty"},
 		{"null", "~\n", "the file is empty"},
-		{"huge", strings.Repeat("# x\n", maxFileBytes/4+1), "larger than 4 MB"},
+		{"huge", strings.Repeat("# x\n", yamlfile.MaxBytes/4+1), "larger than 4 MB"},
 		{"nul", "nodes: \x00", "NUL"},
 		{"utf-8", "state_dir: caf\xe9\n", "not UTF-8"},
 		{"utf-16", "n\x00o\x00d\x00e\x00s\x00", "NUL"},
@@ -154,16 +156,16 @@ func FuzzLoad(f *testing.F) {
 		if (s == nil) == (err == nil) {
 			t.Fatal("either settings or an error")
 		}
-		var refused *fileError
+		var refused *yamlfile.Error
 		if err == nil {
 			return
 		}
-		if !errors.As(err, &refused) || len(refused.mistakes) == 0 {
+		if !errors.As(err, &refused) || len(refused.Mistakes) == 0 {
 			t.Fatalf("an error without a place: %v", err)
 		}
-		for _, m := range refused.mistakes {
-			if m.at.line > bytes.Count(source, []byte("\n"))+1 {
-				t.Errorf("line %d is behind the end of the file: %s", m.at.line, m.msg)
+		for _, m := range refused.Mistakes {
+			if m.Line > bytes.Count(source, []byte("\n"))+1 {
+				t.Errorf("line %d is behind the end of the file: %s", m.Line, m.Message)
 			}
 		}
 		_ = err.Error()

@@ -15,6 +15,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -68,7 +70,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Exit(func(code int) { helped = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{{Key: "operate", Title: "Commands to operate running directors:"}}),
-		kong.Vars{"version": buildVersion()},
+		kong.Vars{"version": version.Current().Version},
 	)
 	if err != nil {
 		panic(err) // the command line itself is badly declared
@@ -92,7 +94,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 
 // describeError leaves the mistakes in a file as they are: each begins with its place.
 func describeError(err error) string {
-	var f *fileError
+	var f *yamlfile.Error
 	if errors.As(err, &f) {
 		return err.Error()
 	}

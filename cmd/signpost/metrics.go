@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/store"
@@ -72,8 +73,8 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
-	b := thisBuild()
-	gauge(descBuild, 1, b.version, b.commit, runtime.Version())
+	b := version.Current()
+	gauge(descBuild, 1, b.Version, b.Commit, runtime.Version())
 	st := m.syncer.Status()
 	gauge(descSnapshotAge, st.SnapshotAge.Seconds())
 	gauge(descBuildTime, st.BuildTime.Seconds())

@@ -10,9 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"reflect"
 	"strings"
 	"time"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
 // readyCmd asks a director what a load balancer asks it. An image without a shell
@@ -93,16 +94,17 @@ func (c *readyCmd) here() (string, error) {
 // it is no reason to call a director sick that goes on by what it read before.
 func (c *readyCmd) file() (f file, err error) {
 	if c.Config == "" {
-		setDefaults(reflect.ValueOf(&f).Elem())
+		yamlfile.SetDefaults(&f)
 		return f, nil
 	}
-	source, err := readBounded(c.Config)
+	source, err := yamlfile.Source(c.Config)
 	if err != nil {
 		return f, err
 	}
-	places := map[string]position{}
-	if mistakes := decodeFile(source, &f, places, "the file is empty"); len(mistakes) > 0 && len(places) == 0 {
-		return f, newFileError(c.Config, source, mistakes)
+	_, err = yamlfile.Parse(c.Config, source, &f, "the file is empty")
+	var refused *yamlfile.Error
+	if errors.As(err, &refused) && refused.Partial {
+		err = nil
 	}
-	return f, nil
+	return f, err
 }

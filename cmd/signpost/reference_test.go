@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
 const referencePage = "../../docs/configuration.md"
@@ -129,7 +131,7 @@ func referenceSection(t *testing.T, b *bytes.Buffer, comments map[string]string,
 		return
 	}
 	for _, t := range []reflect.Type{typ, inner} {
-		if _, short := reflect.Zero(t).Interface().(interface{ typeName() string }); short {
+		if _, short := reflect.Zero(t).Interface().(yamlfile.Typed); short {
 			return // its type says how it is written
 		}
 	}
@@ -181,7 +183,7 @@ func referenceType(t reflect.Type) string {
 	if t.Kind() == reflect.Map {
 		return referenceType(t.Key()) + " to " + referenceType(t.Elem())
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(typeName(t), "a "), "an ")
+	return strings.TrimPrefix(strings.TrimPrefix(yamlfile.TypeName(t), "a "), "an ")
 }
 
 func quoted(s string) string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/geo"
 )
 
@@ -114,13 +115,13 @@ func (r *reloader) reload() {
 	}
 	r.service.refuse(err)
 	log := r.service.log
-	var f *fileError
+	var f *yamlfile.Error
 	if !errors.As(err, &f) {
 		log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "err", err)
 		return
 	}
-	log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "mistakes", len(f.mistakes))
-	for _, line := range f.lines() {
+	log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "mistakes", len(f.Mistakes))
+	for _, line := range f.Lines() {
 		log.Error("mistake in the configuration", "at", line)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
 )
 
 type serveCmd struct {
@@ -53,7 +55,7 @@ func (c *serveCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
-	log.Info("starting", "version", buildVersion(), "config", c.Config)
+	log.Info("starting", "version", version.Current().Version, "config", c.Config)
 	d, err := start(s, options{log: log, records: c.records(out)})
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func readSettings(name string) (*settings, error) {
 	return l.settle()
 }
 
-// settle converts and checks the whole file. The error is a *fileError with every
+// settle converts and checks the whole file. The error is a [*yamlfile.Error] with every
 // mistake in it.
 func (l *loaded) settle() (*settings, error) {
 	s := &settings{loaded: l}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/director"
 )
 
@@ -59,9 +60,9 @@ func (d *service) troubles(full bool) []string {
 // shortly gives the first mistakes that an error is about, each in one line.
 func shortly(err error) []string {
 	lines := strings.Split(err.Error(), "\n")
-	var f *fileError
+	var f *yamlfile.Error
 	if errors.As(err, &f) {
-		lines = f.lines()
+		lines = f.Lines()
 	}
 	if n := len(lines) - maxShown; n > 0 {
 		lines = append(lines[:maxShown:maxShown], fmt.Sprintf("and %d more, see the log", n))

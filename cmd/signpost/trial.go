@@ -12,7 +12,7 @@ import (
 
 // try finds what only opening tells: databases that cannot be used, and a state
 // directory that cannot be written. `serve` finds out when it opens them. The
-// error is a *fileError.
+// error is a [*yamlfile.Error].
 func (s *settings) try() error {
 	c := converter{loaded: s.loaded}
 	for i, name := range s.geo.Databases {

@@ -3,64 +3,38 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
-// decodeStruct reads n into the struct behind v by its keys, for types that have
-// a short form besides.
-func decodeStruct[T any](d *decoder, n ast.Node, v *T, path []any) {
-	d.structure(n, reflect.ValueOf(v).Elem(), path)
-}
+// The methods of this file are those of [yamlfile.Unmarshaler], [yamlfile.Typed] and
+// [encoding.TextUnmarshaler].
 
-func isNull(n ast.Node) bool { return n.Type() == ast.NullType }
-
-func (m *mountEntry) decodeNode(d *decoder, n ast.Node, path []any) {
-	if text, ok := scalarText(n); ok {
+func (m *mountEntry) UnmarshalValue(v yamlfile.Value) {
+	if text, ok := v.Scalar(); ok {
 		m.Name = text
 		return
 	}
-	decodeStruct(d, n, m, path)
+	v.Decode(m)
 }
 
-func (m *matchEntry) decodeNode(d *decoder, n ast.Node, path []any) {
-	text, ok := scalarText(n)
+func (m *matchEntry) UnmarshalValue(v yamlfile.Value) {
+	text, ok := v.Scalar()
 	switch {
 	case ok && text == "default":
 		m.Default = true
 	case ok:
-		d.fail(n, "match is written as keys such as countries: [DE], or as the word default, not as %q", text)
-	case !isNull(n):
-		decodeStruct(d, n, m, path)
+		v.Fail("match is written as keys such as countries: [DE], or as the word default, not as %q", text)
+	default:
+		v.Decode(m)
 	}
 }
 
-// decodeSection reads a section that is a list, or a mapping with that list and
-// settings beside it. The list's places are noted without the key "list".
-func decodeSection[T any](d *decoder, n ast.Node, section *T, path []any) {
-	v := reflect.ValueOf(section).Elem()
-	list := v.FieldByName("List")
-	if n.Type() == ast.SequenceType {
-		d.decode(n, list, path)
-		return
-	}
-	if isNull(n) {
-		return
-	}
-	d.structure(n, v, path)
-	for key, at := range d.places {
-		if rest, ok := strings.CutPrefix(key, pathKey(append(path, "list"))); ok {
-			d.places[pathKey(path)+rest] = at
-		}
-	}
-}
+func (s *regionsSection) UnmarshalValue(v yamlfile.Value) { v.DecodeSection(s, &s.List) }
 
-func (s *regionsSection) decodeNode(d *decoder, n ast.Node, path []any) {
-	decodeSection(d, n, s, path)
-}
+func (s *rulesSection) UnmarshalValue(v yamlfile.Value) { v.DecodeSection(s, &s.List) }
 
 // A placeValue is a country code, or latitude and longitude, or all three.
 type placeValue struct {
@@ -74,35 +48,39 @@ type placeValue struct {
 	point bool // Lat and Lon are given
 }
 
-func (placeValue) typeName() string {
+func (placeValue) TypeName() string {
 	return "a country code (`DE`), \"latitude,longitude\" (`50.1,8.7`), or `{country, lat, lon}`, in degrees"
 }
 
-func (p *placeValue) decodeNode(d *decoder, n ast.Node, path []any) {
-	if isNull(n) {
-		return
-	}
-	text, ok := scalarText(n)
-	if !ok {
-		decodeStruct(d, n, p, path)
-		_, lat := d.places[pathKey(append(path, "lat"))]
-		_, lon := d.places[pathKey(append(path, "lon"))]
-		if p.point = lat && lon; lat != lon {
-			d.fail(n, "lat and lon belong together; give both or neither")
+func (p *placeValue) UnmarshalValue(v yamlfile.Value) {
+	if text, ok := v.Scalar(); ok {
+		var err error
+		if *p, err = parsePlace(text); err != nil {
+			v.Fail("%s", err)
 		}
 		return
 	}
+	v.Decode(p)
+	lat, lon := v.Has("lat"), v.Has("lon")
+	if p.point = lat && lon; lat != lon {
+		v.Fail("lat and lon belong together; give both or neither")
+	}
+}
+
+// parsePlace reads a country code, or "latitude,longitude" in degrees.
+func parsePlace(text string) (p placeValue, err error) {
 	lat, lon, isPoint := strings.Cut(text, ",")
 	if !isPoint {
-		p.Country = text
-		return
+		return placeValue{Country: text}, nil
 	}
 	var errLat, errLon error
 	p.Lat, errLat = strconv.ParseFloat(strings.TrimSpace(lat), 64)
 	p.Lon, errLon = strconv.ParseFloat(strings.TrimSpace(lon), 64)
-	if p.point = errLat == nil && errLon == nil; !p.point {
-		d.fail(n, "%q is no place; write a country code such as DE, or degrees such as 50.1,8.7", text)
+	if errLat != nil || errLon != nil {
+		return p, fmt.Errorf("%q is no place; write a country code such as DE, or degrees such as 50.1,8.7", text)
 	}
+	p.point = true
+	return p, nil
 }
 
 // An mbitValue is a capacity in Mbit/s: a number is the target.
@@ -113,15 +91,14 @@ type mbitValue struct {
 	Limit float64 `yaml:"limit" default:"0"`
 }
 
-func (mbitValue) typeName() string { return "a number (the target), or `{target, limit}`" }
+func (mbitValue) TypeName() string { return "a number (the target), or `{target, limit}`" }
 
-func (m *mbitValue) decodeNode(d *decoder, n ast.Node, path []any) {
-	switch _, ok := scalarText(n); {
-	case ok:
-		d.scalar(n, reflect.ValueOf(&m.Target).Elem())
-	case !isNull(n):
-		decodeStruct(d, n, m, path)
+func (m *mbitValue) UnmarshalValue(v yamlfile.Value) {
+	if _, ok := v.Scalar(); ok {
+		v.Decode(&m.Target)
+		return
 	}
+	v.Decode(m)
 }
 
 // A weightsValue is a row: nodes with weights, or nodes alone.
@@ -133,38 +110,33 @@ type weightEntry struct {
 	given  bool
 }
 
-func (weightsValue) typeName() string { return "node to weight, or a list of nodes" }
+func (weightsValue) TypeName() string { return "node to weight, or a list of nodes" }
 
-func (w *weightsValue) decodeNode(d *decoder, n ast.Node, path []any) {
-	if isNull(n) {
-		return
-	}
-	if n.Type() == ast.SequenceType {
+func (w *weightsValue) UnmarshalValue(v yamlfile.Value) {
+	switch {
+	case v.IsNull():
+	case v.IsList():
 		var nodes []string
-		d.list(n, reflect.ValueOf(&nodes).Elem(), path)
+		v.Decode(&nodes)
 		for _, id := range nodes {
 			*w = append(*w, weightEntry{node: id})
 		}
-		return
-	}
-	rows, ok := d.entries(n, "weights")
-	if !ok {
-		return
-	}
-	for _, e := range rows {
-		row := weightEntry{node: e.key, given: true}
-		d.decode(e.value, reflect.ValueOf(&row.weight).Elem(), append(path, e.key))
-		if isNull(e.value) {
-			d.fail(e.node, "node %q has no weight; give it a number, or make the row a list of nodes", e.key)
+	default:
+		for _, e := range v.Entries("weights") {
+			row := weightEntry{node: e.Key, given: true}
+			e.Decode(&row.weight)
+			if e.IsNull() {
+				e.Fail("node %q has no weight; give it a number, or make the row a list of nodes", e.Key)
+			}
+			*w = append(*w, row)
 		}
-		*w = append(*w, row)
 	}
 }
 
 // A cidrValue is a network; a single address is a network of one.
 type cidrValue struct{ netip.Prefix }
 
-func (cidrValue) typeName() string { return "a network such as `192.0.2.0/24`" }
+func (cidrValue) TypeName() string { return "a network such as `192.0.2.0/24`" }
 
 // UnmarshalText reads a network or an address.
 func (c *cidrValue) UnmarshalText(text []byte) error {
@@ -190,7 +162,7 @@ func (c *cidrValue) UnmarshalText(text []byte) error {
 // An asnValue is the number of an autonomous system.
 type asnValue uint32
 
-func (asnValue) typeName() string { return "a number such as `AS3320`" }
+func (asnValue) TypeName() string { return "a number such as `AS3320`" }
 
 // UnmarshalText reads the number, with or without "AS" in front.
 func (a *asnValue) UnmarshalText(text []byte) error {

@@ -1,4 +1,4 @@
-package main
+package yamlfile
 
 import (
 	"encoding"
@@ -17,13 +17,13 @@ import (
 func (d *decoder) scalar(n ast.Node, v reflect.Value) {
 	text, ok := scalarText(n)
 	if !ok {
-		d.fail(n, "%s is expected here, not %s", typeName(v.Type()), describe(n))
+		d.fail(n, "%s is expected here, not %s", TypeName(v.Type()), describe(n))
 		return
 	}
 	_, quoted := n.(*ast.StringNode)
 	if quoted && n.GetToken().Value != "" && isNumber(v.Type()) {
 		if _, err := strconv.ParseFloat(text, 64); err == nil {
-			d.fail(n, "%s is expected here, not the text %q; remove the quotes", typeName(v.Type()), text)
+			d.fail(n, "%s is expected here, not the text %q; remove the quotes", TypeName(v.Type()), text)
 			return
 		}
 	}
@@ -37,7 +37,7 @@ func setScalar(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
 	}
-	wrong := fmt.Errorf("%s is expected here, not %q", typeName(v.Type()), text)
+	wrong := fmt.Errorf("%s is expected here, not %q", TypeName(v.Type()), text)
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		t, err := time.ParseDuration(text)
 		if err != nil {
@@ -112,10 +112,14 @@ func isNumber(t reflect.Type) bool {
 	return t.Kind() == reflect.Int || t.Kind() == reflect.Float64
 }
 
-// typeName names a type for people, in messages and in the reference page.
-func typeName(t reflect.Type) string {
-	if named, ok := reflect.Zero(t).Interface().(interface{ typeName() string }); ok {
-		return named.typeName()
+// A Typed value has a name of its own for how it is written.
+type Typed interface{ TypeName() string }
+
+// TypeName names a type for people, with its article, in messages and in the
+// reference page.
+func TypeName(t reflect.Type) string {
+	if named, ok := reflect.Zero(t).Interface().(Typed); ok {
+		return named.TypeName()
 	}
 	if t == reflect.TypeFor[time.Duration]() {
 		return "a duration"

@@ -1,4 +1,4 @@
-package main
+package yamlfile
 
 import (
 	"encoding"
@@ -21,27 +21,21 @@ const (
 	maxMistakes = 50
 )
 
-// A decoder turns a YAML tree into the types of this package. It exists because
-// the library's own decoder stops at the first mistake, and an operator wants to
-// see all of them at once; it also notes where every value stands, so that what
-// other packages refuse later can be shown in the file.
+// A decoder reads a YAML tree into structs. The library's own decoder stops at the
+// first mistake, and an operator wants to see all of them at once. This one also
+// notes the position of every value, so that what other packages refuse later can
+// be shown in the file.
 type decoder struct {
 	anchors  map[string]ast.Node
-	places   map[string]position // by pathKey
-	mistakes []mistake
+	places   map[string]Position // by pathKey
+	mistakes []Mistake
 	values   int // decoded so far, aliases expanded
-}
-
-// nodeDecoder is what a type with a shape of its own implements: one that can be
-// written in several ways.
-type nodeDecoder interface {
-	decodeNode(d *decoder, n ast.Node, path []any)
 }
 
 // fail notes a mistake at n.
 func (d *decoder) fail(n ast.Node, format string, args ...any) {
 	if len(d.mistakes) < maxMistakes {
-		d.mistakes = append(d.mistakes, mistake{at: positionOf(n), msg: fmt.Sprintf(format, args...)})
+		d.mistakes = append(d.mistakes, Mistake{positionOf(n), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -59,10 +53,15 @@ func (d *decoder) decode(n ast.Node, v reflect.Value, path []any) {
 		return
 	}
 	d.places[pathKey(path)] = at
-	if custom, ok := v.Addr().Interface().(nodeDecoder); ok {
-		custom.decodeNode(d, n, path)
+	if custom, ok := v.Addr().Interface().(Unmarshaler); ok {
+		custom.UnmarshalValue(Value{d, n, path})
 		return
 	}
+	d.plain(n, v, path)
+}
+
+// plain reads n into v by its type, in the one way that every value of it can be written.
+func (d *decoder) plain(n ast.Node, v reflect.Value, path []any) {
 	if _, null := n.(*ast.NullNode); null {
 		return // a key without a value keeps its default
 	}
@@ -123,7 +122,7 @@ func (d *decoder) entries(n ast.Node, what string) (found []entry, ok bool) {
 		return nil, false
 	}
 	var merged []entry
-	seen := map[string]position{}
+	seen := map[string]Position{}
 	for it := m.MapRange(); it.Next(); {
 		if it.Key().IsMergeKey() {
 			merged = append(merged, d.merge(it.Value(), what)...)
@@ -139,7 +138,7 @@ func (d *decoder) entries(n ast.Node, what string) (found []entry, ok bool) {
 			continue
 		}
 		if first, twice := seen[key]; twice {
-			d.fail(it.Key(), "key %q is given twice, first on line %d; keep one", key, first.line)
+			d.fail(it.Key(), "key %q is given twice, first on line %d; keep one", key, first.Line)
 			continue
 		}
 		seen[key] = positionOf(it.Key())
@@ -236,7 +235,10 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path []any) {
 	v.Set(out)
 }
 
-// setDefaults fills v, and the structs inside it, from their `default` tags.
+// SetDefaults fills the struct that v points to, and the structs inside it, from
+// their `default` tags.
+func SetDefaults(v any) { setDefaults(reflect.ValueOf(v).Elem()) }
+
 func setDefaults(v reflect.Value) {
 	if v.Kind() != reflect.Struct {
 		return
