@@ -6,16 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
-	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
 )
 
@@ -26,7 +24,7 @@ const (
 )
 
 // openAdmin opens the operators' side.
-func (d *service) openAdmin(s *settings) error {
+func (d *service) openAdmin(s *config.Settings) error {
 	if s.Admin.Listen == "" {
 		return nil
 	}
@@ -47,7 +45,7 @@ func (d *service) openAdmin(s *settings) error {
 		Store:     "memory",
 		Log:       log,
 	}
-	if s.Store.Redis.shares() {
+	if s.Store.Redis != nil {
 		c.Store = "redis"
 	}
 	if d.proxy != nil {
@@ -68,8 +66,8 @@ func (d *service) openAdmin(s *settings) error {
 	}
 	d.admin = l.Addr()
 	answer := func(s *http.Server, l net.Listener) error { return s.Serve(l) }
-	if s.Admin.CertFile != "" {
-		if err := d.openCertificates(&d.adminCerts, "admin", (*settings).adminCertificate); err != nil {
+	if s.Admin.Certificate != (config.Certificate{}) {
+		if err := d.openCertificates(&d.adminCerts, "admin", func(s *config.Settings) config.Certificate { return s.Admin.Certificate }); err != nil {
 			return errors.Join(err, l.Close())
 		}
 		answer = func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, "", "") }
@@ -94,8 +92,8 @@ func (d *service) openAdmin(s *settings) error {
 // where it listens, if that is one address.
 func (d *service) publicURL() string {
 	s := d.settings.Load()
-	if s.policy.PublicURL != "" || len(s.Listen.HTTP) == 0 || len(d.addrs) == 0 {
-		return s.policy.PublicURL
+	if s.Policy.PublicURL != "" || len(s.Listen.HTTP) == 0 || len(d.addrs) == 0 {
+		return s.Policy.PublicURL
 	}
 	if a, ok := d.addrs[0].(*net.TCPAddr); ok && !a.IP.IsUnspecified() {
 		return "http://" + a.String()
@@ -107,43 +105,9 @@ func (d *service) publicURL() string {
 // while the listener, which it does not move, can still be reached by others: then
 // nobody is let in.
 func (d *service) tokens() []admin.Token {
-	tokens := d.settings.Load().tokens
+	tokens := d.settings.Load().Admin.Tokens
 	if a, ok := d.admin.(*net.TCPAddr); len(tokens) == 0 && ok && !a.IP.IsLoopback() {
 		return []admin.Token{{Name: "nobody"}} // nothing has this hash
-	}
-	return tokens
-}
-
-// admin reads the tokens of the operators' side, and checks that one that others
-// can reach asks for them.
-func (c *converter) admin() []admin.Token {
-	var tokens []admin.Token
-	if name := c.Admin.TokensFile; name != "" {
-		text, err := readSecret(c.path(name))
-		if err == nil {
-			tokens, err = admin.ParseTokens(text)
-		}
-		switch {
-		case err != nil:
-			c.fail(fmt.Sprintf("%s: %s", c.path(name), strings.ReplaceAll(err.Error(), "\n", "; ")), "admin", "tokens_file")
-		case len(tokens) == 0:
-			c.fail(c.path(name)+" holds no token", "admin", "tokens_file")
-		}
-	}
-	if name := c.Admin.TokenFile; name != "" {
-		token, err := readSecret(c.path(name))
-		if err != nil {
-			c.fail(err.Error(), "admin", "token_file")
-		} else if len(token) < minSecret {
-			c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good token", c.path(name), minSecret), "admin", "token_file")
-		}
-		tokens = append(tokens, admin.NewToken("admin.token_file", api.RoleOperate, token))
-	}
-	host, _, err := net.SplitHostPort(c.Admin.Listen)
-	addr, _ := netip.ParseAddr(host) // a name, or all interfaces: invalid
-	guarded := c.Admin.TokenFile != "" || c.Admin.TokensFile != ""
-	if err == nil && !guarded && host != "localhost" && !addr.IsLoopback() {
-		c.fail(fmt.Sprintf("%s can be reached from other machines; give a token_file, or listen at 127.0.0.1", c.Admin.Listen), "admin", "listen")
 	}
 	return tokens
 }

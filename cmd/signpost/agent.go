@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
@@ -131,11 +132,7 @@ func (c *agentCmd) place() (*api.Place, error) {
 	if c.Place == "" {
 		return nil, nil
 	}
-	v, err := parsePlace(c.Place)
-	if err != nil {
-		return nil, err
-	}
-	p, err := v.place()
+	p, err := config.ParsePlace(c.Place)
 	if err != nil {
 		return nil, err
 	}
@@ -146,13 +143,6 @@ func (c *agentCmd) credentials() (user, password string, given bool, err error) 
 	if c.CredentialsFile == "" {
 		return "", "", false, nil
 	}
-	text, err := readSecret(c.CredentialsFile)
-	if err != nil {
-		return "", "", false, err
-	}
-	user, password, ok := strings.Cut(text, ":")
-	if !ok || user == "" || strings.Contains(text, "\n") {
-		return "", "", false, fmt.Errorf("%s must hold one line, user:password", c.CredentialsFile)
-	}
-	return user, password, true, nil
+	user, password, err = config.ReadCredentials(c.CredentialsFile)
+	return user, password, err == nil, err
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
@@ -43,7 +44,7 @@ func TestInline(t *testing.T) {
 		t.Cleanup(func() { n.Close() })
 		urls[i] = n.URL()
 	}
-	configured := func(one, two bool) *settings {
+	configured := func(one, two bool) *config.Settings {
 		s, err := readConfig("radio.yaml", fmt.Appendf(nil, inlineFleet, urls[0], one, urls[1], two))
 		if err != nil {
 			t.Fatal(err)

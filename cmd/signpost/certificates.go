@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 )
 
 // certEvery is how often certificates are looked at. They are read, and not
@@ -20,7 +22,7 @@ const certEvery = 2 * time.Second
 // files. It is safe for concurrent use.
 type certificates struct {
 	section string
-	files   func() (cert, key string) // in force; empty: there is none
+	files   func() config.Certificate // in force
 	current atomic.Pointer[tls.Certificate]
 
 	mu    sync.Mutex
@@ -44,15 +46,15 @@ func (c *certificates) config(protocols ...string) *tls.Config {
 func (c *certificates) load() (fresh bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	certFile, keyFile := c.files()
-	if certFile == "" {
+	files := c.files()
+	if files.CertFile == "" {
 		return false, nil
 	}
-	cert, err := os.ReadFile(certFile)
+	cert, err := os.ReadFile(files.CertFile)
 	if err != nil {
 		return false, err
 	}
-	key, err := os.ReadFile(keyFile)
+	key, err := os.ReadFile(files.KeyFile)
 	if err != nil {
 		return false, err
 	}
@@ -62,7 +64,7 @@ func (c *certificates) load() (fresh bool, err error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return false, fmt.Errorf("%s and %s: %w", certFile, keyFile, err)
+		return false, fmt.Errorf("%s and %s: %w", files.CertFile, files.KeyFile, err)
 	}
 	c.seen = both
 	c.current.Store(&pair)
@@ -112,42 +114,11 @@ func expiry(c *tls.Certificate) time.Time {
 }
 
 // openCertificates reads the certificate of a section, and follows its files.
-func (d *service) openCertificates(c *certificates, section string, files func(*settings) (cert, key string)) error {
-	c.section, c.files = section, func() (string, string) { return files(d.settings.Load()) }
+func (d *service) openCertificates(c *certificates, section string, files func(*config.Settings) config.Certificate) error {
+	c.section, c.files = section, func() config.Certificate { return files(d.settings.Load()) }
 	if _, err := c.load(); err != nil {
 		return err
 	}
 	d.closing.run("certificate of "+section, func(ctx context.Context) error { return c.follow(ctx, d.log) })
 	return nil
-}
-
-// publicCertificate is where listeners' certificate and its key stand.
-func (l *loaded) publicCertificate() (cert, key string) {
-	return l.pair(l.Listen.CertFile, l.Listen.KeyFile)
-}
-
-// adminCertificate is where operators' certificate and its key stand.
-func (l *loaded) adminCertificate() (cert, key string) {
-	return l.pair(l.Admin.CertFile, l.Admin.KeyFile)
-}
-
-func (l *loaded) pair(cert, key string) (string, string) {
-	if cert == "" || key == "" {
-		return "", ""
-	}
-	return l.path(cert), l.path(key)
-}
-
-// certificate checks a section's certificate and key.
-func (c *converter) certificate(section, cert, key string) {
-	if (cert == "") != (key == "") {
-		c.fail("cert_file and key_file belong together; give both or neither", section, "cert_file")
-		return
-	}
-	if cert, key = c.pair(cert, key); cert == "" {
-		return
-	}
-	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
-		c.fail("certificate: "+err.Error(), section, "cert_file")
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
 	"github.com/signpost-fm/signpost/web"
 )
@@ -108,7 +109,7 @@ type demoNode struct {
 // open starts the nodes, writes where they are into the configuration, and
 // starts the director.
 func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
-	l, err := load("demo.yaml", demoConfig)
+	l, err := config.Parse("demo.yaml", demoConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 	if c.Any {
 		l.Listen.HTTP, l.Admin.Listen = []string{"127.0.0.1:0"}, "127.0.0.1:0"
 	}
-	s, err := l.settle()
+	s, err := l.Settings()
 	if err != nil {
 		d.close()
 		return nil, err

@@ -21,6 +21,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
 	"github.com/signpost-fm/signpost/store"
 )
@@ -48,7 +49,7 @@ func deployedConfigs(t *testing.T) map[string][]byte {
 }
 
 // deployed settles a configuration of deploy/ as if its secrets were in place.
-func deployed(t *testing.T, name string, source []byte) *settings {
+func deployed(t *testing.T, name string, source []byte) *config.Settings {
 	t.Helper()
 	dir := t.TempDir()
 	hash := fmt.Sprintf("%x", sha256.Sum256([]byte("token")))
@@ -79,18 +80,18 @@ func TestDeployedConfigurations(t *testing.T) {
 	}
 	for name, source := range all {
 		s := deployed(t, name, source)
-		v, err := surveyOf(s.fleet)
+		warnings, err := s.Warnings()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range s.warnings(v) {
+		for _, w := range warnings {
 			t.Errorf("%s: %s", name, w)
 		}
 	}
 }
 
 // stopping is how long a director may take to end.
-func (s *settings) stopping() time.Duration {
+func stopping(s *config.Settings) time.Duration {
 	return s.Listen.ShutdownDelay + s.Proxy.DrainTimeout + s.Listen.ShutdownTimeout + closeTimeout
 }
 
@@ -155,8 +156,8 @@ func TestKubernetes(t *testing.T) {
 	}
 	d := of("Deployment")
 	s := deployed(t, "config.yaml", deployedConfigs(t)["config.yaml#0"])
-	if grace := time.Duration(d.Spec.Template.Spec.Grace) * time.Second; grace < s.stopping() {
-		t.Errorf("a pod is killed after %v, and may take %v to stop", grace, s.stopping())
+	if grace := time.Duration(d.Spec.Template.Spec.Grace) * time.Second; grace < stopping(s) {
+		t.Errorf("a pod is killed after %v, and may take %v to stop", grace, stopping(s))
 	}
 	for _, m := range all {
 		if text := fmt.Sprint(m.Spec.Selector); m.Spec.Selector != nil && m.Metadata.Name != "edge" && !strings.Contains(text, d.Spec.Template.Metadata.Labels["app.kubernetes.io/name"]) {
@@ -239,8 +240,8 @@ func TestCompose(t *testing.T) {
 	const config = "compose/signpost/signpost.yaml"
 	s := deployed(t, config, deployedConfigs(t)[config])
 	for _, name := range []string{"director1", "director2"} {
-		if grace, err := time.ParseDuration(file.Services[name].StopGrace); err != nil || grace < s.stopping() {
-			t.Errorf("%s is killed after %q, and may take %v to stop", name, file.Services[name].StopGrace, s.stopping())
+		if grace, err := time.ParseDuration(file.Services[name].StopGrace); err != nil || grace < stopping(s) {
+			t.Errorf("%s is killed after %q, and may take %v to stop", name, file.Services[name].StopGrace, stopping(s))
 		}
 	}
 	if ignored, err := os.ReadFile(root + "/.gitignore"); err != nil || !strings.Contains(string(ignored), "/.env\n") {
@@ -263,8 +264,8 @@ func TestUnits(t *testing.T) {
 	if m == nil {
 		t.Fatal("no TimeoutStopSec")
 	}
-	if grace, err := time.ParseDuration(m[1]); err != nil || grace < s.stopping() {
-		t.Errorf("a director is killed after %s, and may take %v to stop", m[1], s.stopping())
+	if grace, err := time.ParseDuration(m[1]); err != nil || grace < stopping(s) {
+		t.Errorf("a director is killed after %s, and may take %v to stop", m[1], stopping(s))
 	}
 }
 

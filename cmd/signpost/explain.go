@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/director"
-	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/proxy"
@@ -80,31 +80,31 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := readSettings(c.Config)
+	s, err := config.Read(c.Config)
 	if err != nil {
 		return nil, err
 	}
-	locator, err := geo.Open(s.geo)
+	locator, err := geo.Open(s.Geo)
 	if err != nil {
 		return nil, err
 	}
-	fleet, err := director.Compile(s.fleet)
+	fleet, err := director.Compile(s.Fleet)
 	if err != nil {
 		return nil, err
 	}
 	mount := "/" + strings.TrimPrefix(c.Mount, "/")
-	snap := assumeUp(fleet, s.fleet.Nodes, undeclared(s.fleet, mount)...)
+	snap := config.AssumeUp(fleet, s.Fleet.Nodes, undeclared(s.Fleet, mount)...)
 	if c.Probe {
-		snap = fleet.Build(nil, director.Input{Now: time.Now(), Reports: s.probeOnce()})
+		snap = fleet.Build(nil, director.Input{Now: time.Now(), Reports: s.ProbeOnce()})
 	}
 	cfg := web.Config{
 		View:       func() director.View { return director.View{Snapshot: snap} },
 		Locate:     locator.Locate,
-		HashSecret: s.secret, Policy: s.policy,
+		HashSecret: s.Secret, Policy: s.Policy,
 		Log: slog.New(slog.DiscardHandler),
 	}
 	if s.Proxy.MaxListeners > 0 {
-		cfg.Carrier = carrier{proxy.New(s.proxyConfig())}
+		cfg.Carrier = carrier{proxy.New(s.Proxy.Config)}
 	}
 	server, err := web.New(cfg)
 	if err != nil {
@@ -120,27 +120,6 @@ func undeclared(c director.Config, mount string) []string {
 		return nil
 	}
 	return []string{mount, strings.TrimSuffix(mount, path.Ext(mount))}
-}
-
-// probeOnce asks every node once, as the prober of a director does.
-func (s *settings) probeOnce() map[director.NodeID]director.Report {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	p := probe.New(s.probeConfig())
-	p.SetNodes(s.fleet.Nodes, s.fleet.Mounts)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = p.Run(ctx) // it ends with ctx, and has nothing to tell
-	}()
-	<-p.First()
-	reports := map[director.NodeID]director.Report{}
-	for _, r := range p.Reports() {
-		reports[r.Node] = r
-	}
-	cancel()
-	<-ended
-	return reports
 }
 
 // askServer asks a running director's operators' side.

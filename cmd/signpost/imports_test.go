@@ -52,6 +52,7 @@ var house = map[string]houseRule{
 	"web/admin/dashboard":   {[]string{"director", "store", "web/admin", "web/admin/api"}, "pages show what the API answers, and change things by it alone"},
 	"cmd/signpost":          {[]string{everything}, "wiring happens in one place"},
 	"cmd/signpost/client":   {[]string{"director", "store", "web/admin/api", "cmd/signpost/spelling"}, "a command for operators knows of a director what its API tells, and no more"},
+	"cmd/signpost/config":   {[]string{"director", "director/probe", "geo", "store/redisstore", "web", "web/admin", "web/admin/api", "web/proxy", "cmd/signpost/yamlfile"}, "a file is converted to what each package is configured with; nothing runs"},
 	"cmd/signpost/yamlfile": {[]string{"cmd/signpost/spelling"}, "how a file is read, and where its mistakes are, is the same whatever it configures"},
 	"cmd/signpost/version":  {nil, "what the linker sets is asked from everywhere"},
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},

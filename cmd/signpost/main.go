@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -99,4 +100,20 @@ func describeError(err error) string {
 		return err.Error()
 	}
 	return "signpost: " + err.Error()
+}
+
+// readClientFile reads the file of an operators' command line into the struct that
+// v points to. The error has its mistakes without the lines themselves: somebody may
+// have written a token there.
+func readClientFile(name string, v any) error {
+	source, err := yamlfile.Source(name)
+	if err != nil {
+		return err
+	}
+	_, err = yamlfile.Parse(name, source, v, "the file is empty; it has the keys server and token_file, or need not be there")
+	var refused *yamlfile.Error
+	if errors.As(err, &refused) {
+		return errors.New(strings.Join(refused.Lines(), "\n"))
+	}
+	return err
 }

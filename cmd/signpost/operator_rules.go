@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
@@ -32,8 +33,8 @@ func checkRule(text json.RawMessage) error {
 }
 
 // policy is that of the settings, with the rules that operators made at run time.
-func (d *service) policy(s *settings) web.Policy {
-	p := s.policy
+func (d *service) policy(s *config.Settings) web.Policy {
+	p := s.Policy
 	p.Overlay = operatorRules(d.syncer.Overlay(), d.syncer.Now())
 	return p
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 )
 
 // readyCmd asks a director what a load balancer asks it. An image without a shell
@@ -69,7 +69,9 @@ func (c *readyCmd) Run(out *console) error {
 func (c *readyCmd) here() (string, error) {
 	scheme, all := "http", c.Listen
 	if len(all) == 0 {
-		f, err := c.file()
+		// A mistake in the file is no reason to call a director sick that goes on by what
+		// it read before.
+		f, err := config.Glance(c.Config)
 		if err != nil {
 			return "", err
 		}
@@ -88,23 +90,4 @@ func (c *readyCmd) here() (string, error) {
 		host = "127.0.0.1" // who listens at [::] takes IPv4 too
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), nil
-}
-
-// file reads the configuration, or is the defaults if there is none. A mistake in
-// it is no reason to call a director sick that goes on by what it read before.
-func (c *readyCmd) file() (f file, err error) {
-	if c.Config == "" {
-		yamlfile.SetDefaults(&f)
-		return f, nil
-	}
-	source, err := yamlfile.Source(c.Config)
-	if err != nil {
-		return f, err
-	}
-	_, err = yamlfile.Parse(c.Config, source, &f, "the file is empty")
-	var refused *yamlfile.Error
-	if errors.As(err, &refused) && refused.Partial {
-		err = nil
-	}
-	return f, err
 }

@@ -2,19 +2,25 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
+
+var update = flag.Bool("update", false, "write the reference page anew")
 
 const referencePage = "../../docs/configuration.md"
 
@@ -36,13 +42,13 @@ func TestReferencePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("stale; run go generate ./cmd/signpost (-from the code +on the page):\n%s", diff)
+		t.Errorf("stale; run go generate ./cmd/signpost/config (-from the code +on the page):\n%s", diff)
 	}
 }
 
 const referenceHead = `# Configuration
 
-<!-- Made from the source by go generate ./cmd/signpost; edit the comments in cmd/signpost/file*.go instead. -->
+<!-- Made from the source by go generate ./cmd/signpost/config; edit the comments in cmd/signpost/config/file*.go instead. -->
 
 A director is configured by one YAML file, given with ` + "`--config`" + `;
 [signpost.example.yaml](signpost.example.yaml) is one to begin with. Unknown keys
@@ -70,7 +76,7 @@ func reference(t *testing.T) []byte {
 	t.Helper()
 	comments := fieldComments(t)
 	var keys []string
-	for _, k := range needRestart(&settings{loaded: &loaded{}}, different()) {
+	for _, k := range needRestart(&config.Settings{}, different()) {
 		keys = append(keys, "`"+k+"`")
 	}
 	var b bytes.Buffer
@@ -80,7 +86,7 @@ func reference(t *testing.T) []byte {
 	b.WriteString("| Flag | Environment | Default | Meaning |\n|---|---|---|---|\n")
 	referenceFlags(&b, reflect.TypeFor[serveCmd]())
 	b.WriteString("\nThe commands that ask a running director are told of it by flags, the environment or a\nfile of their own: see [operating.md](operating.md#the-command-line).\n")
-	root := reflect.TypeFor[file]()
+	root := reflect.TypeFor[config.File]()
 	b.WriteString("\n## Top level\n\n")
 	referenceTable(t, &b, comments, root)
 	for i := range root.NumField() {
@@ -92,12 +98,12 @@ func reference(t *testing.T) []byte {
 
 // different is a configuration in which every key that needs a restart differs
 // from an empty one.
-func different() *settings {
-	l := &loaded{}
-	l.Listen = listenSection{HTTP: []string{"a"}, HTTPS: []string{"a"}, ProxyProtocol: make([]cidrValue, 1), MaxConnections: 1}
-	l.Store.Site, l.Probe.Fall, l.Proxy.MaxListeners, l.Admin.Listen, l.StateDir = "a", 1, 1, "a", "a"
-	l.Admin.CertFile = "a"
-	return &settings{loaded: l, secret: []byte("a")}
+func different() *config.Settings {
+	s := &config.Settings{StateDir: "a", Secret: []byte("a")}
+	s.Listen = config.Listen{HTTP: []string{"a"}, HTTPS: []string{"a"}, ProxyProtocol: make([]netip.Prefix, 1), MaxConnections: 1}
+	s.Admin = config.Admin{Listen: "a", Certificate: config.Certificate{CertFile: "a"}}
+	s.Store.Site, s.Probe.Fall, s.Proxy.MaxListeners = "a", 1, 1
+	return s
 }
 
 func referenceFlags(b *bytes.Buffer, t reflect.Type) {
@@ -131,8 +137,8 @@ func referenceSection(t *testing.T, b *bytes.Buffer, comments map[string]string,
 		return
 	}
 	for _, t := range []reflect.Type{typ, inner} {
-		if _, short := reflect.Zero(t).Interface().(yamlfile.Typed); short {
-			return // its type says how it is written
+		if hasName(t) {
+			return
 		}
 	}
 	path = strings.TrimSuffix(path, ".list")
@@ -174,8 +180,8 @@ func referenceTable(t *testing.T, b *bytes.Buffer, comments map[string]string, t
 
 // referenceType names a type without its article, for a table.
 func referenceType(t reflect.Type) string {
-	if t.Kind() == reflect.Slice && t != reflect.TypeFor[weightsValue]() {
-		if t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[cidrValue]() {
+	if t.Kind() == reflect.Slice && !hasName(t) {
+		if t.Elem().Kind() == reflect.Struct && !hasName(t.Elem()) {
 			return "list"
 		}
 		return "list of " + referenceType(t.Elem())
@@ -184,6 +190,12 @@ func referenceType(t reflect.Type) string {
 		return referenceType(t.Key()) + " to " + referenceType(t.Elem())
 	}
 	return strings.TrimPrefix(strings.TrimPrefix(yamlfile.TypeName(t), "a "), "an ")
+}
+
+// hasName says whether the name of a type tells how it is written.
+func hasName(t reflect.Type) bool {
+	_, ok := reflect.Zero(t).Interface().(yamlfile.Typed)
+	return ok
 }
 
 func quoted(s string) string {
@@ -198,7 +210,7 @@ func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, name := range []string{"file.go", "file_service.go", "values.go"} {
-		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join("config", name), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,18 +12,19 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/geo"
 )
 
 // apply puts other settings in force: whole, or not at all. With an error the
 // old ones stay.
-func (d *service) apply(s *settings) error {
+func (d *service) apply(s *config.Settings) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
 	old := d.settings.Load()
 	if s.StateDir != old.StateDir { // it is opened at the next start, too late to refuse it
-		if err := s.tryStateDir(); err != nil {
+		if err := s.TryStateDir(); err != nil {
 			return err
 		}
 	}
@@ -34,14 +35,14 @@ func (d *service) apply(s *settings) error {
 	d.settings.Store(s) // before new nodes are probed, for their kind and credentials
 	// What follows was checked by settle: it fails only through a fault of ours,
 	// and then the part that has been applied is taken back.
-	if err := d.syncer.SetConfig(s.fleet); err != nil {
+	if err := d.syncer.SetConfig(s.Fleet); err != nil {
 		d.settings.Store(old)
 		return err
 	}
 	p := d.policy(s)
 	if err := d.web.SetPolicy(p); err != nil {
 		d.settings.Store(old)
-		return errors.Join(err, d.syncer.SetConfig(old.fleet))
+		return errors.Join(err, d.syncer.SetConfig(old.Fleet))
 	}
 	d.operatorRules = p.Overlay
 	if locator != nil {
@@ -52,27 +53,25 @@ func (d *service) apply(s *settings) error {
 			c.reload(d.log)
 		}
 	}
-	d.log.Info("configuration applied", "file", s.name, "nodes", len(s.fleet.Nodes), "regions", len(s.fleet.Regions))
+	d.log.Info("configuration applied", "file", s.Name, "nodes", len(s.Fleet.Nodes), "regions", len(s.Fleet.Regions))
 	d.applied(needRestart(d.started, s))
 	d.sayWarnings(s)
 	return nil
 }
 
 // newGeo opens the databases if they are others than before.
-func (d *service) newGeo(old, s *settings) (*geo.Locator, error) {
-	if reflect.DeepEqual(old.geo, s.geo) {
+func (d *service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
+	if reflect.DeepEqual(old.Geo, s.Geo) {
 		return nil, nil
 	}
-	c := s.geo
+	c := s.Geo
 	c.Log = d.log.With("part", "geo")
 	return geo.Open(c)
 }
 
 // needRestart lists the keys that differ from those at the start, and are looked at only then.
-func needRestart(old, s *settings) []string {
+func needRestart(old, s *config.Settings) []string {
 	var keys []string
-	oldStore, newStore := old.Store, s.Store
-	oldStore.Registered.IDs, newStore.Registered.IDs = nil, nil // those are looked at anew
 	for _, fixed := range []struct {
 		key      string
 		old, now any
@@ -81,12 +80,12 @@ func needRestart(old, s *settings) []string {
 		{"listen.https", old.Listen.HTTPS, s.Listen.HTTPS},
 		{"listen.proxy_protocol", old.Listen.ProxyProtocol, s.Listen.ProxyProtocol},
 		{"listen.max_connections", old.Listen.MaxConnections, s.Listen.MaxConnections},
-		{"privacy.secret_file", old.secret, s.secret},
-		{"store", oldStore, newStore},
+		{"privacy.secret_file", old.Secret, s.Secret},
+		{"store", old.Store, s.Store},
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
 		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
-		{"admin.cert_file", old.Admin.CertFile == "", s.Admin.CertFile == ""}, // whether there is TLS
+		{"admin.cert_file", old.Admin.Certificate == config.Certificate{}, s.Admin.Certificate == config.Certificate{}}, // whether there is TLS
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {
@@ -100,8 +99,8 @@ func needRestart(old, s *settings) []string {
 type reloader struct {
 	service *service
 	name    string
-	read    func() (*settings, error) // with what flags and environment say
-	seen    []byte                    // what was last read, good or bad
+	read    func() (*config.Settings, error) // with what flags and environment say
+	seen    []byte                           // what was last read, good or bad
 }
 
 // reload applies the file, or says what is wrong with it.

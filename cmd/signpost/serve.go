@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 )
 
@@ -77,8 +78,8 @@ func (c *serveCmd) Run(out *console) error {
 }
 
 // read loads the file, and lays flags and environment over it.
-func (c *serveCmd) read() (*settings, error) {
-	l, err := loadFile(c.Config)
+func (c *serveCmd) read() (*config.Settings, error) {
+	l, err := config.Load(c.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (c *serveCmd) read() (*settings, error) {
 	if c.StateDir != "" {
 		l.StateDir = c.StateDir
 	}
-	return l.settle()
+	return l.Settings()
 }
 
 func (c *serveCmd) records(out *console) io.Writer {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
@@ -39,10 +40,10 @@ type service struct {
 	options
 	id       string // among directors; of this run only
 	closing  closers
-	started  *settings                // with which it was
-	settings atomic.Pointer[settings] // in force
-	standing atomic.Pointer[standing] // of what is in force to the file
-	reload   sync.Mutex               // one reload at a time, or one change of rules
+	started  *config.Settings                // with which it was
+	settings atomic.Pointer[config.Settings] // in force
+	standing atomic.Pointer[standing]        // of what is in force to the file
+	reload   sync.Mutex                      // one reload at a time, or one change of rules
 
 	geo   geography
 	certs certificates // of listeners
@@ -66,11 +67,11 @@ type service struct {
 
 // start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
-func start(s *settings, o options) (*service, error) {
+func start(s *config.Settings, o options) (*service, error) {
 	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed(), started: s}
 	d.settings.Store(s)
 	d.standing.Store(new(standing))
-	for _, step := range []func(*settings) error{
+	for _, step := range []func(*config.Settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
@@ -142,8 +143,8 @@ func (g *geography) close() {
 	}
 }
 
-func (d *service) openGeo(s *settings) error {
-	c := s.geo
+func (d *service) openGeo(s *config.Settings) error {
+	c := s.Geo
 	c.Log = d.log.With("part", "geo")
 	l, err := geo.Open(c)
 	if err != nil {
@@ -154,32 +155,32 @@ func (d *service) openGeo(s *settings) error {
 	return nil
 }
 
-func (d *service) openProber(s *settings) error {
-	c := s.probeConfig()
+func (d *service) openProber(s *config.Settings) error {
+	c := s.Probe
 	c.Log = d.log.With("part", "probe")
 	// A reload may bring other credentials.
-	c.Kind = func(id director.NodeID) string { return d.settings.Load().kind(id) }
+	c.Kind = func(id director.NodeID) string { return d.settings.Load().Kind(id) }
 	c.Path = func(id director.NodeID) string {
-		if d.settings.Load().kind(id) != probe.Reach {
+		if d.settings.Load().Kind(id) != probe.Reach {
 			return ""
 		}
 		return d.syncer.Plays(id) // it is there: nobody has registered before
 	}
-	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().credential(id) }
+	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().Credentials(id) }
 	d.prober = probe.New(c)
 	d.closing.run("prober", d.prober.Run)
 	return nil
 }
 
-func (d *service) openSyncer(s *settings) error {
+func (d *service) openSyncer(s *config.Settings) error {
 	var err error
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
-		Store: d.store, Config: s.fleet, Prober: d.prober,
+		Store: d.store, Config: s.Fleet, Prober: d.prober,
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
-		Stale:     3 * s.probeConfig().Detection(),
+		Stale:     3 * s.Probe.Detection(),
 		Uncounted: d.uncounted,
 		CheckRule: checkRule,
-		DownAfter: s.Store.Registered.DownAfter, ForgetAfter: s.Store.Registered.ForgetAfter,
+		DownAfter: s.Store.DownAfter, ForgetAfter: s.Store.ForgetAfter,
 		Log: d.log.With("part", "store"),
 	})
 	if err != nil {
@@ -189,11 +190,11 @@ func (d *service) openSyncer(s *settings) error {
 	return nil
 }
 
-func (d *service) openProxy(s *settings) error {
+func (d *service) openProxy(s *config.Settings) error {
 	if s.Proxy.MaxListeners == 0 {
 		return nil
 	}
-	c := s.proxyConfig()
+	c := s.Proxy.Config
 	c.Log = d.log.With("part", "proxy")
 	c.Targets, c.Nodes = d.targets, d.bases
 	c.Evidence = d.doubt
@@ -204,17 +205,17 @@ func (d *service) openProxy(s *settings) error {
 }
 
 // openInline begins to look after those who are carried inline.
-func (d *service) openInline(*settings) error {
+func (d *service) openInline(*config.Settings) error {
 	if d.proxy != nil {
 		d.closing.run("hand-over of inline listeners", d.vacate)
 	}
 	return nil
 }
 
-func (d *service) openWeb(s *settings) error {
+func (d *service) openWeb(s *config.Settings) error {
 	c := web.Config{
 		View: d.syncer.View, Locate: d.geo.locate, Evidence: d.syncer.Doubt, Ready: d.ready,
-		HashSecret: s.secret, MaxConnections: s.Listen.MaxConnections, Policy: d.policy(s),
+		HashSecret: s.Secret, MaxConnections: s.Listen.MaxConnections, Policy: d.policy(s),
 		Record: d.record, Log: d.log.With("part", "web"),
 	}
 	if d.records != nil && c.Record == nil {
@@ -252,18 +253,14 @@ func readiness(st store.Status, troubles []string) web.Readiness {
 }
 
 // openPublic opens the public listeners, which answer 503 until the first snapshot.
-func (d *service) openPublic(s *settings) error {
-	var proxies []netip.Prefix
-	for _, p := range s.Listen.ProxyProtocol {
-		proxies = append(proxies, p.Prefix)
-	}
+func (d *service) openPublic(s *config.Settings) error {
 	d.closing.add("web", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, d.settings.Load().Listen.ShutdownTimeout)
 		defer cancel()
 		return d.web.Shutdown(ctx)
 	})
 	if len(s.Listen.HTTPS) > 0 {
-		if err := d.openCertificates(&d.certs, "listen", (*settings).publicCertificate); err != nil {
+		if err := d.openCertificates(&d.certs, "listen", func(s *config.Settings) config.Certificate { return s.Listen.Certificate }); err != nil {
 			return err
 		}
 	}
@@ -272,14 +269,14 @@ func (d *service) openPublic(s *settings) error {
 		if err != nil {
 			return err
 		}
-		d.serve("http", d.web.Listener(l, proxies), d.web.Serve)
+		d.serve("http", d.web.Listener(l, s.Listen.ProxyProtocol), d.web.Serve)
 	}
 	for _, addr := range s.Listen.HTTPS {
 		l, err := d.open("https", addr, net.Listen)
 		if err != nil {
 			return err
 		}
-		d.serve("https", tls.NewListener(d.web.Listener(l, proxies), d.certs.config("http/1.1")), d.web.Serve)
+		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), d.certs.config("http/1.1")), d.web.Serve)
 	}
 	return nil
 }
@@ -315,19 +312,13 @@ func (d *service) serve(what string, l net.Listener, answer func(net.Listener) e
 	})
 }
 
-func (d *service) sayWarnings(s *settings) {
-	v, err := surveyOf(s.fleet)
+func (d *service) sayWarnings(s *config.Settings) {
+	warnings, err := s.Warnings()
 	if err != nil {
 		d.log.Error("the configuration cannot be surveyed", "err", err) // it has compiled before
 		return
 	}
-	for _, w := range s.warnings(v) {
+	for _, w := range warnings {
 		d.log.Warn(w)
 	}
-}
-
-// credential is what a node's statistics are asked with.
-func (s *settings) credential(id director.NodeID) (user, password string, ok bool) {
-	c, ok := s.credentials[id]
-	return c.user, c.password, ok
 }

@@ -23,9 +23,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
+
+// readConfig is what the programs do with a configuration before they use it.
+func readConfig(name string, source []byte) (*config.Settings, error) {
+	d, err := config.Parse(name, source)
+	if err != nil {
+		return nil, err
+	}
+	return d.Settings()
+}
 
 // startService starts a director with one node of kind http, and waits for its
 // first snapshot. format's %s is the node's URL.
@@ -132,7 +142,7 @@ func TestCertificateThatIsBroken(t *testing.T) {
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	var told strings.Builder
 	log := slog.New(slog.NewTextHandler(&told, nil))
-	c := certificates{section: "admin", files: func() (string, string) { return cert, key }}
+	c := certificates{section: "admin", files: func() config.Certificate { return config.Certificate{CertFile: cert, KeyFile: key} }}
 	if fresh, err := c.load(); err != nil || !fresh {
 		t.Fatalf("%t %v", fresh, err)
 	}

@@ -82,7 +82,7 @@ func TestDarkFleetIsDegraded(t *testing.T) {
 	if got := d.ready(); !got.Degraded || got.Reason != dark {
 		t.Errorf("%+v", got)
 	}
-	url := d.settings.Load().fleet.Nodes[0].URLs[0]
+	url := d.settings.Load().Fleet.Nodes[0].URLs[0]
 	s, err := readConfig("radio.yaml", []byte(strings.Replace(fmt.Sprintf(format, url), ", drained: true", "", 1)))
 	if err != nil {
 		t.Fatal(err)

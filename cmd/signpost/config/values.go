@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
+	"github.com/signpost-fm/signpost/director"
 )
 
 // The methods of this file are those of [yamlfile.Unmarshaler], [yamlfile.Typed] and
@@ -67,7 +68,6 @@ func (p *placeValue) UnmarshalValue(v yamlfile.Value) {
 	}
 }
 
-// parsePlace reads a country code, or "latitude,longitude" in degrees.
 func parsePlace(text string) (p placeValue, err error) {
 	lat, lon, isPoint := strings.Cut(text, ",")
 	if !isPoint {
@@ -81,6 +81,15 @@ func parsePlace(text string) (p placeValue, err error) {
 	}
 	p.point = true
 	return p, nil
+}
+
+// ParsePlace reads a country code, or "latitude,longitude" in degrees.
+func ParsePlace(text string) (director.Place, error) {
+	p, err := parsePlace(text)
+	if err != nil {
+		return director.Place{}, err
+	}
+	return p.place()
 }
 
 // An mbitValue is a capacity in Mbit/s: a number is the target.

@@ -1,14 +1,16 @@
-package main
+package config
 
 import (
+	"context"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe"
 )
 
-// assumeUp builds a snapshot in which every node is up and empty and carries
+// AssumeUp builds a snapshot in which every node is up and empty and carries
 // every declared mount; where none is declared, the mounts given.
-func assumeUp(f *director.Fleet, nodes []director.Node, mounts ...string) *director.Snapshot {
+func AssumeUp(f *director.Fleet, nodes []director.Node, mounts ...string) *director.Snapshot {
 	now := time.Now()
 	in := director.Input{Now: now, Reports: map[director.NodeID]director.Report{}}
 	for _, n := range nodes {
@@ -50,9 +52,9 @@ func surveyOf(c director.Config) (survey, error) {
 	if err != nil {
 		return survey{}, err
 	}
-	snap, mount := assumeUp(f, c.Nodes, anyMount), anyMount
+	snap, mount := AssumeUp(f, c.Nodes, anyMount), anyMount
 	if len(c.Mounts) > 0 {
-		snap, mount = assumeUp(f, c.Nodes), c.Mounts[0].Name
+		snap, mount = AssumeUp(f, c.Nodes), c.Mounts[0].Name
 	}
 	ask := func(l director.Listener) director.Explanation {
 		l.Mount, l.Scheme = mount, director.AnyScheme
@@ -139,4 +141,27 @@ func shares(x director.Explanation, rung string) map[director.NodeID]float64 {
 		}
 	}
 	return out
+}
+
+// ProbeOnce asks every node once, as the prober of a director does.
+func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := s.Probe
+	c.Kind, c.Credentials = s.Kind, s.Credentials
+	p := probe.New(c)
+	p.SetNodes(s.Fleet.Nodes, s.Fleet.Mounts)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.Run(ctx) // it ends with ctx, and has nothing to tell
+	}()
+	<-p.First()
+	reports := map[director.NodeID]director.Report{}
+	for _, r := range p.Reports() {
+		reports[r.Node] = r
+	}
+	cancel()
+	<-ended
+	return reports
 }

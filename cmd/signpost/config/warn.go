@@ -1,17 +1,26 @@
-package main
+package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web"
 )
 
-// warnings says what a configuration allows and its operator may not have meant.
-// `check` prints them, and `serve` logs them.
-func (s *settings) warnings(v survey) []string {
+// Warnings says what the configuration allows and its operator may not have meant.
+func (s *Settings) Warnings() ([]string, error) {
+	v, err := surveyOf(s.Fleet)
+	if err != nil {
+		return nil, err
+	}
+	return s.warnings(v), nil
+}
+
+func (s *Settings) warnings(v survey) []string {
 	var all []string
 	warn := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 
@@ -31,7 +40,7 @@ func (s *settings) warnings(v survey) []string {
 	if s.Proxy.MaxListeners == 0 {
 		warn("proxy.max_listeners is 0: nobody gets a stream inline, so players that cannot follow a redirect, and listeners whose scheme no node speaks, are refused or redirected in vain")
 	}
-	for _, r := range s.fleet.Regions {
+	for _, r := range s.Fleet.Regions {
 		needs := []struct {
 			is   bool
 			what string
@@ -47,17 +56,17 @@ func (s *settings) warnings(v survey) []string {
 
 // refusedWarnings finds regions whose listeners are all refused while every node is
 // up. A region that may hear nothing means it.
-func (s *settings) refusedWarnings(v survey) []string {
-	if s.fleet.OverflowURL != "" {
+func (s *Settings) refusedWarnings(v survey) []string {
+	if s.Fleet.OverflowURL != "" {
 		return nil // they go there
 	}
-	if v.byDist != nil && v.byDist.Node == "" && len(s.fleet.MayRegister) == 0 {
+	if v.byDist != nil && v.byDist.Node == "" && len(s.Fleet.MayRegister) == 0 {
 		return []string{"every node is drained, so all listeners get 503; let one take listeners, or give regions.overflow_url"}
 	}
 	var all []string
 	for _, r := range v.regions {
 		matched := r.told.Region == r.ID
-		if !matched || r.told.Node != "" || s.awaited(r) || slices.Contains(deniedBy(s.fleet.Regions, r.ID), "*") {
+		if !matched || r.told.Node != "" || s.awaited(r) || slices.Contains(deniedBy(s.Fleet.Regions, r.ID), "*") {
 			continue
 		}
 		all = append(all, fmt.Sprintf("region %s: every node that its listeners may come to is drained or has weight 0, so all of them get 503; let one take listeners, or let the region overflow into another", r.ID))
@@ -66,21 +75,21 @@ func (s *settings) refusedWarnings(v survey) []string {
 }
 
 // awaited says whether a region's listeners may come to nodes that have yet to register.
-func (s *settings) awaited(r regionSurvey) bool {
-	if len(s.fleet.MayRegister) == 0 {
+func (s *Settings) awaited(r regionSurvey) bool {
+	if len(s.Fleet.MayRegister) == 0 {
 		return false
 	}
 	rows := s.rows(r)
 	return len(rows) == 0 || slices.ContainsFunc(rows, func(w director.Weight) bool {
-		return !slices.ContainsFunc(s.fleet.Nodes, func(n director.Node) bool { return n.ID == w.Node })
+		return !slices.ContainsFunc(s.Fleet.Nodes, func(n director.Node) bool { return n.ID == w.Node })
 	})
 }
 
 // sameURLWarnings finds nodes that are one server.
-func (s *settings) sameURLWarnings() []string {
+func (s *Settings) sameURLWarnings() []string {
 	var all []string
 	first := map[string]director.NodeID{}
-	for _, n := range s.fleet.Nodes {
+	for _, n := range s.Fleet.Nodes {
 		for _, u := range n.URLs {
 			server := serverOf(u)
 			if other, ok := first[server]; ok && other != n.ID {
@@ -104,12 +113,12 @@ func serverOf(raw string) string {
 }
 
 // forgeryWarnings finds networks of everybody where those of proxies are asked for.
-func (s *settings) forgeryWarnings() []string {
+func (s *Settings) forgeryWarnings() []string {
 	var all []string
 	for _, believed := range []struct {
 		key      string
-		networks []cidrValue
-	}{{"trusted_proxies", s.Listen.TrustedProxies}, {"proxy_protocol", s.Listen.ProxyProtocol}} {
+		networks []netip.Prefix
+	}{{"trusted_proxies", s.Policy.Trusted}, {"proxy_protocol", s.Listen.ProxyProtocol}} {
 		for _, n := range believed.networks {
 			if n.Bits() == 0 {
 				all = append(all, fmt.Sprintf("listen.%s has %s, so whoever connects may claim any address, and regions, denials and limits go by that; name the networks of your proxies", believed.key, n))
@@ -120,11 +129,11 @@ func (s *settings) forgeryWarnings() []string {
 }
 
 // unusedNodes are those that no row lists. A region without a row takes all nodes.
-func (s *settings) unusedNodes() []director.NodeID {
+func (s *Settings) unusedNodes() []director.NodeID {
 	var unused []director.NodeID
-	for _, n := range s.fleet.Nodes {
-		used := len(s.fleet.Regions) == 0
-		for _, r := range s.fleet.Regions {
+	for _, n := range s.Fleet.Nodes {
+		used := len(s.Fleet.Regions) == 0
+		for _, r := range s.Fleet.Regions {
 			used = used || len(r.Row) == 0 ||
 				slices.ContainsFunc(r.Row, func(w director.Weight) bool { return w.Node == n.ID })
 		}
@@ -137,9 +146,9 @@ func (s *settings) unusedNodes() []director.NodeID {
 
 // schemeWarnings finds regions whose listeners come in a scheme that none of
 // their nodes speaks: every one of them would be carried inline.
-func (s *settings) schemeWarnings(v survey) []string {
+func (s *Settings) schemeWarnings(v survey) []string {
 	var all []string
-	if len(s.fleet.Nodes) == 0 {
+	if len(s.Fleet.Nodes) == 0 {
 		return nil // all have yet to register
 	}
 	for scheme, why := range s.schemes() {
@@ -149,7 +158,7 @@ func (s *settings) schemeWarnings(v survey) []string {
 		name := [...]string{"http", "https"}[scheme]
 		if nodes := s.speaking(name, nil); len(nodes) == 0 {
 			all = append(all, fmt.Sprintf("no node has an %s URL, but listeners may come by it (%s): %s",
-				name, why, s.mismatch(s.fleet.Nodes)))
+				name, why, s.mismatch(s.Fleet.Nodes)))
 			continue
 		}
 		for _, r := range v.regions {
@@ -164,7 +173,7 @@ func (s *settings) schemeWarnings(v survey) []string {
 }
 
 // schemes says by what listeners may come in over http and over https; empty: by nothing.
-func (s *settings) schemes() [2]string {
+func (s *Settings) schemes() [2]string {
 	var why [2]string
 	if len(s.Listen.HTTP) > 0 {
 		why[0] = "listen.http"
@@ -185,9 +194,9 @@ func (s *settings) schemes() [2]string {
 }
 
 // speaking are the nodes that have a URL of the scheme; nil: among all.
-func (s *settings) speaking(scheme string, among []director.Node) []director.NodeID {
+func (s *Settings) speaking(scheme string, among []director.Node) []director.NodeID {
 	if among == nil {
-		among = s.fleet.Nodes
+		among = s.Fleet.Nodes
 	}
 	var ids []director.NodeID
 	for _, n := range among {
@@ -199,9 +208,9 @@ func (s *settings) speaking(scheme string, among []director.Node) []director.Nod
 }
 
 // rows are the row of a region and those of the regions that it overflows into; none: by distance.
-func (s *settings) rows(r regionSurvey) []director.Weight {
+func (s *Settings) rows(r regionSurvey) []director.Weight {
 	var all []director.Weight
-	for _, other := range s.fleet.Regions {
+	for _, other := range s.Fleet.Regions {
 		if other.ID == r.ID || slices.Contains(r.Overflow, other.ID) {
 			all = append(all, other.Row...)
 		}
@@ -210,13 +219,13 @@ func (s *settings) rows(r regionSurvey) []director.Weight {
 }
 
 // ladder is every node that a region's listeners can come to; none: by distance.
-func (s *settings) ladder(r regionSurvey) []director.Node {
+func (s *Settings) ladder(r regionSurvey) []director.Node {
 	ids := map[director.NodeID]bool{}
 	for _, w := range s.rows(r) {
 		ids[w.Node] = true
 	}
 	var nodes []director.Node
-	for _, n := range s.fleet.Nodes {
+	for _, n := range s.Fleet.Nodes {
 		if ids[n.ID] {
 			nodes = append(nodes, n)
 		}
@@ -226,15 +235,15 @@ func (s *settings) ladder(r regionSurvey) []director.Node {
 
 // mismatch says what becomes of listeners whose scheme none of nodes speaks, and
 // what carrying them takes at most: all targets, at the mounts' highest bitrate.
-func (s *settings) mismatch(nodes []director.Node) string {
-	switch s.Rules.SchemeMismatch {
-	case "deny":
+func (s *Settings) mismatch(nodes []director.Node) string {
+	switch s.Policy.SchemeMismatch {
+	case web.MismatchDeny:
 		return "they are refused (rules.scheme_mismatch: deny)"
-	case "redirect":
+	case web.MismatchRedirect:
 		return "they are redirected to the other scheme, which browsers refuse (rules.scheme_mismatch: redirect)"
 	}
 	kbit := 0
-	for _, m := range s.fleet.Mounts {
+	for _, m := range s.Fleet.Mounts {
 		kbit = max(kbit, m.Kbit)
 	}
 	if kbit == 0 {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -10,25 +10,25 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// try finds what only opening tells: databases that cannot be used, and a state
+// Try finds what only opening tells: databases that cannot be used, and a state
 // directory that cannot be written. `serve` finds out when it opens them. The
 // error is a [*yamlfile.Error].
-func (s *settings) try() error {
-	c := converter{loaded: s.loaded}
-	for i, name := range s.geo.Databases {
+func (s *Settings) Try() error {
+	c := converter{Document: s.document}
+	for i, name := range s.Geo.Databases {
 		if _, err := geo.Open(geo.Config{Databases: []string{name}}); err != nil {
 			c.fail(err.Error(), "geo", "databases", i)
 		}
 	}
 	c.stateDir()
-	return s.annotate(errors.Join(c.errs...))
+	return s.document.annotate(errors.Join(c.errs...))
 }
 
-// tryStateDir is what try does of the state directory.
-func (s *settings) tryStateDir() error {
-	c := converter{loaded: s.loaded}
+// TryStateDir is what Try does of the state directory.
+func (s *Settings) TryStateDir() error {
+	c := converter{Document: s.document}
 	c.stateDir()
-	return s.annotate(errors.Join(c.errs...))
+	return s.document.annotate(errors.Join(c.errs...))
 }
 
 // stateDir refuses a state directory that cannot be written, or made. It makes none.

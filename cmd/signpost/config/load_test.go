@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -14,15 +14,15 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
-var update = flag.Bool("update", false, "write the golden files and the reference page anew")
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // readConfig is what the programs do with a configuration before they use it.
-func readConfig(name string, source []byte) (*settings, error) {
-	l, err := load(name, source)
+func readConfig(name string, source []byte) (*Settings, error) {
+	d, err := Parse(name, source)
 	if err != nil {
 		return nil, err
 	}
-	return l.settle()
+	return d.Settings()
 }
 
 func TestGoodConfigurations(t *testing.T) {
@@ -176,11 +176,11 @@ func FuzzLoad(f *testing.F) {
 // it deserves a warning.
 func TestExample(t *testing.T) {
 	t.Parallel()
-	s, err := readSettings("../../docs/signpost.example.yaml")
+	s, err := Read("../../../docs/signpost.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.meaning()
+	m, err := s.Meaning(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

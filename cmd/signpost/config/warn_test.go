@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -46,11 +46,10 @@ func TestWarnings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v, err := surveyOf(s.fleet)
+			got, err := s.Warnings()
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := s.warnings(v)
 			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
 				t.Errorf("%q, want %q", got, c.want)
 			}

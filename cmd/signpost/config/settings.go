@@ -1,79 +1,118 @@
-package main
+package config
 
 import (
 	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/store/redisstore"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
-// settings is a configuration that was checked whole and converted to what each
-// package knows. It is immutable.
-type settings struct {
-	*loaded
-	fleet       director.Config
-	policy      web.Policy
-	geo         geo.Config
+// Settings is a configuration that was checked as a whole and converted to what each
+// package knows. It is immutable. The packages' own Configs are without what only
+// running gives them, such as logs and callbacks.
+type Settings struct {
+	Name     string // of the file, as the operator wrote it
+	Listen   Listen
+	Admin    Admin
+	Fleet    director.Config
+	Policy   web.Policy
+	Secret   []byte // for placement and pseudonyms; nil: one of this run
+	Geo      geo.Config
+	Store    Store
+	Probe    probe.Config
+	Proxy    Proxy
+	StateDir string // need not exist yet; empty: none
+
+	document    *Document
 	credentials map[director.NodeID]credential
 	kinds       map[director.NodeID]string
-	secret      []byte
-	tokens      []admin.Token // of the operators' side; none: nobody is asked
+}
+
+// Listen is where listeners come in.
+type Listen struct {
+	HTTP, HTTPS    []string       // addresses, host:port
+	Certificate    Certificate    // of HTTPS
+	PublicURLs     []string       // how listeners reach the directors from outside
+	ProxyProtocol  []netip.Prefix // load balancers that send a PROXY protocol header
+	MaxConnections int
+	ShutdownDelay  time.Duration
+	// ShutdownTimeout is how long requests may take to end.
+	ShutdownTimeout time.Duration
+}
+
+// Admin is the operators' side.
+type Admin struct {
+	Listen      string // host:port; empty: there is none
+	Certificate Certificate
+	Tokens      []admin.Token // none: nobody is asked
+	SafeBelow   int           // listeners that may be left on a node that is safe to terminate
+}
+
+// Certificate names the files of a certificate and its key, both or none.
+type Certificate struct{ CertFile, KeyFile string }
+
+// Store is where directors agree.
+type Store struct {
+	Redis                  *redisstore.Config // nil: the embedded store
+	Site                   string             // of this director
+	Tick, Settle           time.Duration
+	DownAfter, ForgetAfter time.Duration // of registered nodes that are silent
+}
+
+// Proxy is what is carried inline. Without MaxListeners it is nothing.
+type Proxy struct {
+	proxy.Config
+	DrainTimeout time.Duration // how long streams play on at shutdown
 }
 
 // credential is what a node's statistics are asked with.
 type credential struct{ user, password string }
 
-// readSettings loads a file and checks all of it.
-func readSettings(name string) (*settings, error) {
-	l, err := loadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	return l.settle()
-}
-
-// settle converts and checks the whole file. The error is a [*yamlfile.Error] with every
-// mistake in it.
-func (l *loaded) settle() (*settings, error) {
-	s := &settings{loaded: l}
-	c := converter{loaded: l}
-	s.fleet = c.fleet()
-	if _, err := director.Compile(s.fleet); err != nil {
+// Settings converts and checks the whole file. The error is a [*yamlfile.Error] with
+// every mistake in it.
+func (d *Document) Settings() (*Settings, error) {
+	s := &Settings{Name: d.name, StateDir: d.path(d.StateDir), document: d}
+	c := converter{Document: d}
+	s.Fleet = c.fleet()
+	if _, err := director.Compile(s.Fleet); err != nil {
 		c.errs = append(c.errs, err)
 	}
-	s.policy = c.policy()
-	if err := web.CheckPolicy(s.policy); err != nil {
+	s.Policy = c.policy()
+	if err := web.CheckPolicy(s.Policy); err != nil {
 		c.errs = append(c.errs, err)
 	}
-	s.geo = geo.Config{Unknown: c.place(l.Geo.Unknown, "geo", "unknown"), Private: c.place(l.Geo.Private, "geo", "private")}
-	for _, name := range l.Geo.Databases {
-		s.geo.Databases = append(s.geo.Databases, l.path(name))
+	s.Geo = geo.Config{Unknown: c.place(d.Geo.Unknown, "geo", "unknown"), Private: c.place(d.Geo.Private, "geo", "private")}
+	for _, name := range d.Geo.Databases {
+		s.Geo.Databases = append(s.Geo.Databases, d.path(name))
 	}
 	s.credentials, s.kinds = c.access()
-	s.secret, s.tokens = c.secret(), c.admin()
-	c.listeners()
-	c.shared()
+	s.Secret = c.secret()
+	s.Listen, s.Admin = c.listeners()
+	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
 	c.bounds()
 	if err := errors.Join(c.errs...); err != nil {
-		return nil, l.annotate(err)
+		return nil, d.annotate(err)
 	}
 	return s, nil
 }
 
 // A converter collects every mistake while a file is converted.
 type converter struct {
-	*loaded
+	*Document
 	errs []error
 }
 
@@ -123,9 +162,7 @@ func (c *converter) policy() web.Policy {
 	if len(c.Listen.PublicURLs) > 0 {
 		p.PublicURL = c.Listen.PublicURLs[0]
 	}
-	for _, t := range c.Listen.TrustedProxies {
-		p.Trusted = append(p.Trusted, t.Prefix)
-	}
+	p.Trusted = prefixes(c.Listen.TrustedProxies)
 	for sid, mount := range c.Listen.SIDs {
 		n, err := strconv.Atoi(sid)
 		if err != nil || n < 0 {
@@ -177,16 +214,11 @@ func (c *converter) access() (map[director.NodeID]credential, map[director.NodeI
 		if n.CredentialsFile == "" {
 			continue
 		}
-		text, err := readSecret(c.path(n.CredentialsFile))
-		user, password, ok := strings.Cut(text, ":")
-		switch {
-		case err != nil:
+		user, password, err := ReadCredentials(c.path(n.CredentialsFile))
+		if err != nil {
 			c.fail(err.Error(), "nodes", i, "credentials_file")
-		case !ok || user == "" || strings.Contains(text, "\n"):
-			c.fail(fmt.Sprintf("%s must hold one line, user:password", c.path(n.CredentialsFile)), "nodes", i, "credentials_file")
-		default:
-			credentials[director.NodeID(n.ID)] = credential{user, password}
 		}
+		credentials[director.NodeID(n.ID)] = credential{user, password}
 	}
 	return credentials, kinds
 }
@@ -216,6 +248,19 @@ func readSecret(name string) (string, error) {
 		err = fmt.Errorf("%s is larger than %d KB; is it the right file?", name, maxSecretBytes>>10)
 	}
 	return string(bytes.TrimSpace(b)), err
+}
+
+// ReadCredentials reads a file with one line user:password.
+func ReadCredentials(name string) (user, password string, err error) {
+	text, err := readSecret(name)
+	if err != nil {
+		return "", "", err
+	}
+	user, password, ok := strings.Cut(text, ":")
+	if !ok || user == "" || strings.Contains(text, "\n") {
+		return "", "", fmt.Errorf("%s must hold one line, user:password", name)
+	}
+	return user, password, nil
 }
 
 // bounds checks the numbers that the other packages take as they come.
@@ -266,15 +311,22 @@ func (c *converter) bounds() {
 	}
 }
 
-// proxyConfig is what the inline engine is made of.
-func (s *settings) proxyConfig() proxy.Config {
-	return proxy.Config{
-		MaxListeners: s.Proxy.MaxListeners, MaxMbit: s.Proxy.MaxMbit,
-		MaxPerMount: s.Proxy.MaxPerMount, MaxPerClient: s.Proxy.MaxPerClient,
-		PerListener: s.Proxy.PerListener, Burst: s.Proxy.Burst, Linger: s.Proxy.Linger,
-		ConnectTimeout: s.Proxy.ConnectTimeout, HeaderTimeout: s.Proxy.HeaderTimeout,
-		IdleTimeout: s.Proxy.IdleTimeout, StallTimeout: s.Proxy.StallTimeout,
-	}
+// probe converts how nodes are watched.
+func (c *converter) probe() probe.Config {
+	p := c.Probe
+	return probe.Config{Interval: p.Interval, Timeout: p.Timeout, Recheck: p.Recheck, Fall: p.Fall, Rise: p.Rise, Sample: p.Sample, Push: p.Push}
+}
+
+// proxy converts what is carried inline.
+func (c *converter) proxy() Proxy {
+	p := c.Proxy
+	return Proxy{proxy.Config{
+		MaxListeners: p.MaxListeners, MaxMbit: p.MaxMbit,
+		MaxPerMount: p.MaxPerMount, MaxPerClient: p.MaxPerClient,
+		PerListener: p.PerListener, Burst: p.Burst, Linger: p.Linger,
+		ConnectTimeout: p.ConnectTimeout, HeaderTimeout: p.HeaderTimeout,
+		IdleTimeout: p.IdleTimeout, StallTimeout: p.StallTimeout,
+	}, p.DrainTimeout}
 }
 
 // translate says in the file's words what another package said in its own.
@@ -290,21 +342,17 @@ func translate(e *director.ConfigError) *director.ConfigError {
 	return &director.ConfigError{Path: slices.Concat(place, e.Path[1:]), Msg: cmp.Or(e.Msg, "is wrong")}
 }
 
-// probeConfig is what the prober is made of, but for what it asks in running.
-func (s *settings) probeConfig() probe.Config {
-	return probe.Config{
-		Interval: s.Probe.Interval, Timeout: s.Probe.Timeout, Recheck: s.Probe.Recheck,
-		Fall: s.Probe.Fall, Rise: s.Probe.Rise, Sample: s.Probe.Sample, Push: s.Probe.Push,
-		Kind:        s.kind,
-		Credentials: s.credential,
-	}
-}
-
-// kind is what sort of server a node is. Of one that is not declared, its agent
+// Kind is what sort of server a node is. Of one that is not declared, its agent
 // tells everything but whether it can be reached.
-func (s *settings) kind(id director.NodeID) string {
+func (s *Settings) Kind(id director.NodeID) string {
 	if kind, declared := s.kinds[id]; declared {
 		return kind
 	}
 	return probe.Reach
+}
+
+// Credentials are what a node's statistics are asked with.
+func (s *Settings) Credentials(id director.NodeID) (user, password string, ok bool) {
+	c, ok := s.credentials[id]
+	return c.user, c.password, ok
 }

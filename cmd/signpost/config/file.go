@@ -1,18 +1,23 @@
-package main
+// Package config is the configuration file: its keys, the conversion to what each
+// other package knows, the checks of it as a whole, and what it means.
+//
+// A [Document] has the raw keys. [Document.Settings] converts and checks them; what
+// runs takes only the [Settings].
+package config
 
 import (
 	"time"
 )
 
-//go:generate go test -run=TestReferencePage -update .
+//go:generate go test .. -run=TestReferencePage -update
 
 // The types of this file and of file_*.go are the configuration file: a tag
 // `yaml` is a key, `default` its value when the key is absent, and the comment
 // of the field its description in docs/configuration.md. A list key may be given
 // a single value instead of a list of one.
 
-// file is the whole configuration.
-type file struct {
+// File is the whole configuration.
+type File struct {
 	// Where listeners come in, and what is known about them there.
 	Listen listenSection `yaml:"listen"`
 	// How an address becomes a place.

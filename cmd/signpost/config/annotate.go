@@ -1,0 +1,40 @@
+package config
+
+import (
+	"errors"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
+	"github.com/signpost-fm/signpost/director"
+)
+
+// annotate turns what other packages say about a configuration into mistakes at
+// their places in the file.
+func (d *Document) annotate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var mistakes []yamlfile.Mistake
+	for _, one := range flatten(err) {
+		var c *director.ConfigError
+		if errors.As(one, &c) {
+			c = translate(c)
+			mistakes = append(mistakes, yamlfile.Mistake{Position: d.yaml.Position(c.Path), Message: c.Error()})
+		} else {
+			mistakes = append(mistakes, yamlfile.Mistake{Message: one.Error()})
+		}
+	}
+	return d.yaml.Error(mistakes)
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, flatten(one)...)
+	}
+	return all
+}

@@ -1,0 +1,28 @@
+package config
+
+import "github.com/signpost-fm/signpost/store/redisstore"
+
+// store converts how directors share, and checks it.
+func (c *converter) store() Store {
+	out := Store{
+		Site: c.Store.Site, Tick: c.Store.Tick, Settle: c.Store.Settle,
+		DownAfter: c.Store.Registered.DownAfter, ForgetAfter: c.Store.Registered.ForgetAfter,
+	}
+	r := &c.Store.Redis
+	if r.URL == "" && len(r.Addrs) == 0 {
+		return out
+	}
+	out.Redis = &redisstore.Config{
+		URL: r.URL, Addrs: r.Addrs, MasterName: r.MasterName, Cluster: r.Cluster,
+		Username: r.Username, PasswordFile: c.path(r.PasswordFile), SentinelPasswordFile: c.path(r.SentinelPasswordFile),
+		CAFile: c.path(r.CAFile), ServerName: r.ServerName, CertFile: c.path(r.CertFile), KeyFile: c.path(r.KeyFile),
+		DB: r.DB, Prefix: r.Prefix,
+	} // Opening it connects to nothing yet.
+	s, err := redisstore.Open(*out.Redis)
+	if err != nil {
+		c.fail(err.Error(), "store", "redis")
+		return out
+	}
+	_ = s.Close()
+	return out
+}
