@@ -52,7 +52,7 @@ check: ## lint (golangci-lint is built from the module proxy the first time)
 	$(GO) run $(LINT) run
 
 bench: build ## benchmarks: the core's, and the whole program beside others (root; MMDB=a city database; docs/performance.md)
-	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost
+	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost/service
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench redirect --signpost bin/signpost $(if $(MMDB),--mmdb $(MMDB)) --json bin/redirect.json
 	bin/bench decide --signpost bin/signpost --json bin/decide.json

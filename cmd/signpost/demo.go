@@ -18,6 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
+	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/web"
 )
 
@@ -57,7 +58,7 @@ func (c *demoCmd) Run(out *console) error {
 	}
 	defer d.close()
 	select {
-	case <-d.service.syncer.Ready():
+	case <-d.service.Ready():
 	case <-ctx.Done():
 		return nil
 	}
@@ -66,7 +67,7 @@ func (c *demoCmd) Run(out *console) error {
 	go d.obey(out.in, said)
 	select {
 	case <-ctx.Done():
-	case err = <-d.service.closing.failed:
+	case err = <-d.service.Failed():
 	}
 	level.Set(slog.LevelWarn)
 	fmt.Fprintln(said, "\nGood-bye.")
@@ -94,7 +95,7 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 
 // A demo is a fleet in one process.
 type demo struct {
-	service *service
+	service *service.Service
 
 	mu    sync.Mutex // guards what follows
 	nodes []demoNode
@@ -138,7 +139,7 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 		d.close()
 		return nil, err
 	}
-	d.service, err = start(s, options{log: log, listen: listenNextFree, record: func(r *web.Record) { tell(records, r) }})
+	d.service, err = service.Start(s, service.Options{Log: log, Listen: listenNextFree, Record: func(r *web.Record) { tell(records, r) }})
 	if err != nil {
 		d.close()
 		return nil, err
@@ -148,7 +149,7 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 
 func (d *demo) close() {
 	if d.service != nil {
-		d.service.close()
+		d.service.Close()
 	}
 	for _, n := range d.nodes {
 		if n.up {
@@ -178,7 +179,7 @@ func listenNextFree(network, addr string) (net.Listener, error) {
 
 // invite prints what to try.
 func (d *demo) invite(w io.Writer) {
-	base, admin := "http://"+d.service.addrs[0].String(), "http://"+d.service.admin.String()
+	base, admin := "http://"+d.service.Addrs()[0].String(), "http://"+d.service.AdminAddr().String()
 	var b strings.Builder
 	b.WriteString("Signpost demo: three nodes and a director, all in this process.\n\n")
 	for i, n := range d.nodes {

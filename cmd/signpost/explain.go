@@ -18,6 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
@@ -104,7 +105,7 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 		Log: slog.New(slog.DiscardHandler),
 	}
 	if s.Proxy.MaxListeners > 0 {
-		cfg.Carrier = carrier{proxy.New(s.Proxy.Config)}
+		cfg.Carrier = service.NewCarrier(proxy.New(s.Proxy.Config))
 	}
 	server, err := web.New(cfg)
 	if err != nil {

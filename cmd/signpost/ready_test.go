@@ -3,25 +3,60 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/service"
+	"github.com/signpost-fm/signpost/cmd/signpost/service/certtest"
 )
+
+// readConfig is what the commands do with a configuration before they use it.
+func readConfig(name string, source []byte) (*config.Settings, error) {
+	d, err := config.Parse(name, source)
+	if err != nil {
+		return nil, err
+	}
+	return d.Settings()
+}
+
+// startDirector starts a director, and waits for its first snapshot.
+func startDirector(t *testing.T, dir, text string) *service.Service {
+	t.Helper()
+	s, err := readConfig(filepath.Join(dir, "radio.yaml"), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := service.Start(s, service.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	select {
+	case <-d.Ready():
+	case <-time.After(patience):
+		t.Fatal("no snapshot")
+	}
+	return d
+}
 
 // TestReadyAsksWhereTheDirectorListens: an image's health check knows no more than
 // its director was told, by the environment or the file.
 func TestReadyAsksWhereTheDirectorListens(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeCertificate(t, dir, 1)
-	d := startService(t, dir, `
+	certtest.Write(t, dir, 1)
+	d := startDirector(t, dir, `
 listen: {http: "127.0.0.1:0", https: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
 admin: {listen: ""}
 mounts: [/live.mp3]
-nodes: [{id: one, urls: "%s", kind: http}]
-`, options{})
-	plain, secure := d.addrs[0].String(), d.addrs[1].String()
+nodes: [{id: one, urls: "http://127.0.0.1:1", kind: http}]
+`)
+	plain, secure := d.Addrs()[0].String(), d.Addrs()[1].String()
 	port := plain[strings.LastIndexByte(plain, ':'):]
 	config := func(text string) string {
 		name := filepath.Join(t.TempDir(), "radio.yaml")

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
@@ -76,7 +77,7 @@ func reference(t *testing.T) []byte {
 	t.Helper()
 	comments := fieldComments(t)
 	var keys []string
-	for _, k := range needRestart(&config.Settings{}, different()) {
+	for _, k := range service.RestartKeys(&config.Settings{}, different()) {
 		keys = append(keys, "`"+k+"`")
 	}
 	var b bytes.Buffer

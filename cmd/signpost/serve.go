@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 )
 
@@ -50,29 +50,26 @@ func (c *serveCmd) Run(out *console) error {
 	defer signal.Stop(again)
 
 	log := c.logger(out.err)
-	r := &reloader{name: c.Config, read: c.read}
-	r.changed()
+	r := service.NewReloader(c.Config, c.read)
 	s, err := c.read()
 	if err != nil {
 		return err
 	}
 	log.Info("starting", "version", version.Current().Version, "config", c.Config)
-	d, err := start(s, options{log: log, records: c.records(out)})
+	d, err := service.Start(s, service.Options{Log: log, Records: c.records(out)})
 	if err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // loading databases left several times what is kept
-	d.closing.run("memory", d.keepMemory)
-	r.service = d
-	d.closing.run("reloader", func(ctx context.Context) error { return r.watch(ctx, again) })
+	d.KeepMemory()
+	d.Follow(r, again)
 	select {
 	case <-ctx.Done():
 		stop() // from now on a signal ends the process
 		log.Info("stopping", "requests_may_take", s.Listen.ShutdownTimeout)
-		d.retire()
-	case err = <-d.closing.failed:
+		d.Retire()
+	case err = <-d.Failed():
 	}
-	d.close()
+	d.Close()
 	log.Info("stopped")
 	return err
 }

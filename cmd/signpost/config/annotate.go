@@ -7,6 +7,16 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
+// Mistakes returns each mistake in a file that was refused as one line, for a log.
+// None: err is about something else.
+func Mistakes(err error) []string {
+	var refused *yamlfile.Error
+	if errors.As(err, &refused) {
+		return refused.Lines()
+	}
+	return nil
+}
+
 // annotate turns what other packages say about a configuration into mistakes at
 // their places in the file.
 func (d *Document) annotate(err error) error {

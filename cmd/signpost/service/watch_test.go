@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"encoding/json"
@@ -53,11 +53,11 @@ nodes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := start(s, options{log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	d, err := Start(s, Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.close)
+	t.Cleanup(d.Close)
 	public := d.addrs[0].String()
 	eventually(t, "a stream", func() bool { return listenTo(t, public) != nil })
 	eventually(t, "a stream of a node that will die", func() bool {

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bufio"
@@ -52,8 +52,8 @@ func TestInline(t *testing.T) {
 		return s
 	}
 	records := make(chan web.Record, 10)
-	d, err := start(configured(false, true), options{
-		log: slog.New(slog.NewTextHandler(t.Output(), nil)), record: func(r *web.Record) { records <- *r },
+	d, err := Start(configured(false, true), Options{
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Record: func(r *web.Record) { records <- *r },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestInline(t *testing.T) {
 	closed := false
 	defer func() {
 		if !closed {
-			d.close()
+			d.Close()
 		}
 	}()
 	var stream *bufio.Reader
@@ -80,7 +80,7 @@ func TestInline(t *testing.T) {
 	if _, err := io.CopyN(io.Discard, stream, 50_000); err != nil {
 		t.Errorf("after the failover: %v", err)
 	}
-	d.close()
+	d.Close()
 	closed = true
 	if _, err := io.Copy(io.Discard, stream); err != nil {
 		t.Errorf("at the end: %v", err)
@@ -114,11 +114,11 @@ func TestWhoIsCounted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := start(s, options{log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+			d, err := Start(s, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer d.close()
+			defer d.Close()
 			addr := d.addrs[0].String()
 			eventually(t, "a stream", func() bool { return listenTo(t, addr) != nil })
 			for range 4 {
@@ -145,7 +145,7 @@ func TestWhoIsCounted(t *testing.T) {
 }
 
 // comesFrom waits until one node, and no other, is where the inline stream comes from.
-func comesFrom(t *testing.T, d *service, node director.NodeID) {
+func comesFrom(t *testing.T, d *Service, node director.NodeID) {
 	t.Helper()
 	eventually(t, "the stream comes from "+string(node), func() bool {
 		for _, s := range d.proxy.Streams() {

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -36,8 +36,13 @@ type memory struct {
 	percent int
 }
 
-// keepMemory does so until ctx is done.
-func (d *service) keepMemory(ctx context.Context) error {
+// KeepMemory keeps what the process holds near what it needs, until Close.
+func (d *Service) KeepMemory() {
+	debug.FreeOSMemory() // loading databases left several times what is kept
+	d.closing.run("memory", d.keepMemory)
+}
+
+func (d *Service) keepMemory(ctx context.Context) error {
 	m := memory{carried: func() uint64 { return 0 }}
 	if d.proxy != nil {
 		m.carried = func() uint64 { return d.proxy.Usage().Carried }

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"io"
@@ -10,7 +10,7 @@ import (
 )
 
 // scrape returns the program's metrics.
-func scrape(t *testing.T, d *service) string {
+func scrape(t *testing.T, d *Service) string {
 	t.Helper()
 	resp, err := http.Get("http://" + d.admin.String() + "/metrics")
 	if err != nil {
@@ -32,7 +32,7 @@ listen: {http: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 mounts: [/live.mp3]
 nodes: [{id: one, urls: "%s", kind: http, target: 70, limit: 100}, {id: dead, urls: "http://127.0.0.1:1", kind: http, drained: true}]
-`, options{})
+`, Options{})
 	for range 3 {
 		d.syncer.View().Live.Count(0)
 	}

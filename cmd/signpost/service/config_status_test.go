@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"errors"
@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestStanding: what waits for a restart is reckoned from the start, told once, and
+// TestConfigStatus: what waits for a restart is reckoned from the start, told once, and
 // forgotten once it is taken back; a refusal is forgotten with the next good file.
-func TestStanding(t *testing.T) {
+func TestConfigStatus(t *testing.T) {
 	t.Parallel()
 	var told strings.Builder
 	const format = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n"
-	d := startService(t, t.TempDir(), format, options{log: slog.New(slog.NewTextHandler(&told, nil))})
+	d := startService(t, t.TempDir(), format, Options{Log: slog.New(slog.NewTextHandler(&told, nil))})
 	apply := func(more string) {
 		t.Helper()
 		s, err := readConfig("radio.yaml", []byte(fmt.Sprintf(format, "http://one.example")+more))
@@ -29,7 +29,7 @@ func TestStanding(t *testing.T) {
 	}
 	expect := func(when string, restart []string, refused bool) {
 		t.Helper()
-		s := d.standing.Load()
+		s := d.status.Load()
 		if diff := cmp.Diff(restart, s.restart); diff != "" || (s.refused != nil) != refused {
 			t.Errorf("%s: refused: %v, waiting for a restart (-want +got):\n%s", when, s.refused, diff)
 		}
@@ -45,7 +45,7 @@ func TestStanding(t *testing.T) {
 	expect("a second change", []string{"probe", "proxy"}, false)
 	apply("")
 	expect("back to the start", nil, false)
-	d.close() // nobody logs any more
+	d.Close() // nobody logs any more
 	for _, key := range []string{"key=probe", "key=proxy"} {
 		if n := strings.Count(told.String(), key); n != 1 {
 			t.Errorf("%s was told %d times:\n%s", key, n, &told)
@@ -56,7 +56,7 @@ func TestStanding(t *testing.T) {
 // TestTroubles: the public reads that a file is refused, operators also why.
 func TestTroubles(t *testing.T) {
 	t.Parallel()
-	d := startService(t, t.TempDir(), "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n", options{})
+	d := startService(t, t.TempDir(), "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n", Options{})
 	eventually(t, "a director without troubles", func() bool { return len(d.troubles(true)) == 0 })
 	_, err := readConfig("radio.yaml", []byte("a: 1\nb: 2\nc: 3\nd: 4\nnodes: [{id: one, limit: hunter2}]\n"))
 	d.refuse(err)
@@ -68,7 +68,7 @@ func TestTroubles(t *testing.T) {
 	if len(got) != 1 || !strings.HasPrefix(got[0], text+": radio.yaml:1:1: unknown key") || !strings.HasSuffix(got[0], "; and 2 more, see the log") {
 		t.Errorf("to operators: %q", got)
 	}
-	if r := d.ready(); !r.Degraded || r.Reason != text {
+	if r := d.readyz(); !r.Degraded || r.Reason != text {
 		t.Errorf("ready: %+v", r)
 	}
 }
@@ -77,9 +77,9 @@ func TestTroubles(t *testing.T) {
 func TestDarkFleetIsDegraded(t *testing.T) {
 	t.Parallel()
 	const format = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes:\n  - {id: one, urls: '%s', kind: http, drained: true}\n  - {id: dead, urls: 'http://127.0.0.1:1', kind: http}\n"
-	d := startService(t, t.TempDir(), format, options{})
+	d := startService(t, t.TempDir(), format, Options{})
 	const dark = "no node is fit: each is down, drained or not yet probed"
-	if got := d.ready(); !got.Degraded || got.Reason != dark {
+	if got := d.readyz(); !got.Degraded || got.Reason != dark {
 		t.Errorf("%+v", got)
 	}
 	url := d.settings.Load().Fleet.Nodes[0].URLs[0]
@@ -90,5 +90,5 @@ func TestDarkFleetIsDegraded(t *testing.T) {
 	if err := d.apply(s); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a fit node", func() bool { return !d.ready().Degraded })
+	eventually(t, "a fit node", func() bool { return !d.readyz().Degraded })
 }

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ const (
 )
 
 // openAdmin opens the operators' side.
-func (d *service) openAdmin(s *config.Settings) error {
+func (d *Service) openAdmin(s *config.Settings) error {
 	if s.Admin.Listen == "" {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (d *service) openAdmin(s *config.Settings) error {
 	c := admin.Config{
 		Tokens:     d.tokens,
 		Syncer:     d.syncer,
-		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, fileMetrics{&d.standing}},
+		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, configMetrics{&d.status}},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
@@ -57,8 +57,8 @@ func (d *service) openAdmin(s *config.Settings) error {
 		return err
 	}
 	listen := net.Listen
-	if d.listen != nil {
-		listen = d.listen
+	if d.options.Listen != nil {
+		listen = d.options.Listen
 	}
 	l, err := listen("tcp", s.Admin.Listen)
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *service) openAdmin(s *config.Settings) error {
 
 // publicURL is where listeners reach this director: as the file has it, or else
 // where it listens, if that is one address.
-func (d *service) publicURL() string {
+func (d *Service) publicURL() string {
 	s := d.settings.Load()
 	if s.Policy.PublicURL != "" || len(s.Listen.HTTP) == 0 || len(d.addrs) == 0 {
 		return s.Policy.PublicURL
@@ -104,7 +104,7 @@ func (d *service) publicURL() string {
 // tokens are those of the settings in force. A reload may take all of them away
 // while the listener, which it does not move, can still be reached by others: then
 // nobody is let in.
-func (d *service) tokens() []admin.Token {
+func (d *Service) tokens() []admin.Token {
 	tokens := d.settings.Load().Admin.Tokens
 	if a, ok := d.admin.(*net.TCPAddr); len(tokens) == 0 && ok && !a.IP.IsLoopback() {
 		return []admin.Token{{Name: "nobody"}} // nothing has this hash

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ admin: {listen: ""}
 probe: {interval: 1h}
 mounts: [/live.mp3]
 nodes: [{id: one, urls: "`+node.URL+`", kind: http}] # and not %s
-`, options{})
+`, Options{})
 			report := func() director.Report { return d.syncer.View().Node(0).Report }
 			probed := report().Taken
 			if want == director.Failed {
@@ -52,7 +52,7 @@ nodes: [{id: one, urls: "`+node.URL+`", kind: http}] # and not %s
 }
 
 // askFrom asks for the stream as a listener with this address.
-func askFrom(t *testing.T, d *service, addr string) {
+func askFrom(t *testing.T, d *Service, addr string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.addrs[0].String()+"/live.mp3", nil)
 	if err != nil {

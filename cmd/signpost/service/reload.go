@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -13,13 +13,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
-	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/geo"
 )
 
 // apply puts other settings in force: whole, or not at all. With an error the
 // old ones stay.
-func (d *service) apply(s *config.Settings) error {
+func (d *Service) apply(s *config.Settings) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
 	old := d.settings.Load()
@@ -54,13 +53,13 @@ func (d *service) apply(s *config.Settings) error {
 		}
 	}
 	d.log.Info("configuration applied", "file", s.Name, "nodes", len(s.Fleet.Nodes), "regions", len(s.Fleet.Regions))
-	d.applied(needRestart(d.started, s))
+	d.applied(RestartKeys(d.started, s))
 	d.sayWarnings(s)
 	return nil
 }
 
 // newGeo opens the databases if they are others than before.
-func (d *service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
+func (d *Service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
 	if reflect.DeepEqual(old.Geo, s.Geo) {
 		return nil, nil
 	}
@@ -69,8 +68,8 @@ func (d *service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
 	return geo.Open(c)
 }
 
-// needRestart lists the keys that differ from those at the start, and are looked at only then.
-func needRestart(old, s *config.Settings) []string {
+// RestartKeys lists the keys that differ from those at the start, and are looked at only then.
+func RestartKeys(old, s *config.Settings) []string {
 	var keys []string
 	for _, fixed := range []struct {
 		key      string
@@ -95,16 +94,31 @@ func needRestart(old, s *config.Settings) []string {
 	return keys
 }
 
-// reloader reads a file again on a signal and when it changes.
-type reloader struct {
-	service *service
+// A Reloader reads a file again on a signal and when it changes.
+type Reloader struct {
+	service *Service
 	name    string
-	read    func() (*config.Settings, error) // with what flags and environment say
-	seen    []byte                           // what was last read, good or bad
+	read    func() (*config.Settings, error)
+	seen    []byte // what was last read, good or bad
+}
+
+// NewReloader remembers what the file has now. read is how it is read, with what flags
+// and environment say.
+func NewReloader(name string, read func() (*config.Settings, error)) *Reloader {
+	r := &Reloader{name: name, read: read}
+	r.changed()
+	return r
+}
+
+// Follow has the file read again on every signal in again, and when it has changed,
+// until Close.
+func (d *Service) Follow(r *Reloader, again <-chan os.Signal) {
+	r.service = d
+	d.closing.run("reloader", func(ctx context.Context) error { return r.watch(ctx, again) })
 }
 
 // reload applies the file, or says what is wrong with it.
-func (r *reloader) reload() {
+func (r *Reloader) reload() {
 	s, err := r.read()
 	if err == nil {
 		err = r.service.apply(s)
@@ -114,19 +128,19 @@ func (r *reloader) reload() {
 	}
 	r.service.refuse(err)
 	log := r.service.log
-	var f *yamlfile.Error
-	if !errors.As(err, &f) {
+	mistakes := config.Mistakes(err)
+	if mistakes == nil {
 		log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "err", err)
 		return
 	}
-	log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "mistakes", len(f.Mistakes))
-	for _, line := range f.Lines() {
+	log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "mistakes", len(mistakes))
+	for _, line := range mistakes {
 		log.Error("mistake in the configuration", "at", line)
 	}
 }
 
 // changed says whether the file's content is another than when it was last read.
-func (r *reloader) changed() bool {
+func (r *Reloader) changed() bool {
 	source, err := os.ReadFile(r.name)
 	if err != nil || bytes.Equal(source, r.seen) {
 		return false // gone for a moment, or only touched
@@ -142,7 +156,7 @@ const settleTime = 200 * time.Millisecond
 // watch reloads on every signal in again, and when the file has changed, until
 // ctx is done. The directory is watched and not the file: it is replaced rather
 // than written, and under Kubernetes a link beside it is what changes.
-func (r *reloader) watch(ctx context.Context, again <-chan os.Signal) error {
+func (r *Reloader) watch(ctx context.Context, again <-chan os.Signal) error {
 	w, err := watcher(r.name)
 	if err != nil {
 		// The director serves without, so this is no reason to end.

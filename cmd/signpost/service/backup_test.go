@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"encoding/json"
@@ -27,14 +27,14 @@ func TestABackupIsRestored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			begin := func(dir string) *service {
+			begin := func(dir string) *Service {
 				return startService(t, dir, `
 listen: {http: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 state_dir: state
 mounts: [/live.mp3]
 nodes: [{id: one, urls: "%s", kind: http}]
-`+shared(t), options{})
+`+shared(t), Options{})
 			}
 			d := begin(t.TempDir())
 			_, err := d.syncer.Change(t.Context(), store.Author{By: "anna", Why: "new disks"}, func(o *store.Overlay) error {
@@ -54,7 +54,7 @@ nodes: [{id: one, urls: "%s", kind: http}]
 				t.Fatalf("%v: %s", err, saved)
 			}
 			want := d.syncer.Overlay()
-			d.close()
+			d.Close()
 
 			dir := t.TempDir()
 			if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {

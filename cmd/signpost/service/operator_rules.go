@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func checkRule(text json.RawMessage) error {
 }
 
 // policy is that of the settings, with the rules that operators made at run time.
-func (d *service) policy(s *config.Settings) web.Policy {
+func (d *Service) policy(s *config.Settings) web.Policy {
 	p := s.Policy
 	p.Overlay = operatorRules(d.syncer.Overlay(), d.syncer.Now())
 	return p
@@ -41,7 +41,7 @@ func (d *service) policy(s *config.Settings) web.Policy {
 
 // followRules puts operators' rules in force as they make them, and lets them go
 // when they expire.
-func (d *service) followRules(ctx context.Context) error {
+func (d *Service) followRules(ctx context.Context) error {
 	for {
 		changed := d.syncer.Changes()
 		d.renewRules()
@@ -53,7 +53,7 @@ func (d *service) followRules(ctx context.Context) error {
 	}
 }
 
-func (d *service) renewRules() {
+func (d *Service) renewRules() {
 	d.reload.Lock()
 	defer d.reload.Unlock()
 	p := d.policy(d.settings.Load())

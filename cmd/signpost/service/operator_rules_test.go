@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ admin: {listen: "127.0.0.1:0"}
 mounts: [/live.mp3]
 nodes: [{id: one, urls: "%s", kind: http}]
 rules: [{name: file, user_agent: "Box/*", answer: pls}]
-`, options{})
+`, Options{})
 	anna := store.Author{By: "anna"}
 	edit := func(a store.Author, rules ...string) {
 		t.Helper()

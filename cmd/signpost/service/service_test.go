@@ -1,17 +1,11 @@
-package main
+package service
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/service/certtest"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
@@ -39,7 +34,7 @@ func readConfig(name string, source []byte) (*config.Settings, error) {
 
 // startService starts a director with one node of kind http, and waits for its
 // first snapshot. format's %s is the node's URL.
-func startService(t *testing.T, dir, format string, o options) *service {
+func startService(t *testing.T, dir, format string, o Options) *Service {
 	t.Helper()
 	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(node.Close)
@@ -47,14 +42,14 @@ func startService(t *testing.T, dir, format string, o options) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.log == nil {
-		o.log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	d, err := start(s, o)
+	d, err := Start(s, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.close)
+	t.Cleanup(d.Close)
 	select {
 	case <-d.syncer.Ready():
 	case <-time.After(patience):
@@ -63,27 +58,21 @@ func startService(t *testing.T, dir, format string, o options) *service {
 	return d
 }
 
-// writeCertificate writes a certificate for 127.0.0.1 and its key.
-func writeCertificate(t *testing.T, dir string, serial int64) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
+const (
+	root = "../../.."
+	// patience is how long a test waits for anything; it says more of the machine than
+	// of the program.
+	patience = 30 * time.Second
+)
+
+// poll tries until it works or patience is at its end.
+func poll(try func() bool) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if try() {
+			return true
 		}
 	}
+	return false
 }
 
 // TestHTTPS: listeners and operators who come by https are answered with the
@@ -91,14 +80,14 @@ func writeCertificate(t *testing.T, dir string, serial int64) {
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeCertificate(t, dir, 1)
+	certtest.Write(t, dir, 1)
 	d := startService(t, dir, `
 listen: {http: [], https: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
 admin: {listen: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
 mounts: [/live.mp3]
 rules: {scheme_mismatch: redirect}
 nodes: [{id: one, urls: "%s", kind: http}]
-`, options{})
+`, Options{})
 	ask := func(addr net.Addr, path string) (status int, serial int64) {
 		client := http.Client{
 			Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
@@ -120,14 +109,14 @@ nodes: [{id: one, urls: "%s", kind: http}]
 	if resp, err := http.Get("http://" + d.admin.String() + "/api/v1/nodes"); err == nil && resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("operators by plain http: %s", resp.Status)
 	}
-	writeCertificate(t, dir, 2)
+	certtest.Write(t, dir, 2)
 	if err := d.apply(d.settings.Load()); err != nil {
 		t.Fatal(err)
 	}
 	if _, serial := ask(d.addrs[0], "/live.mp3"); serial != 2 {
 		t.Errorf("certificate %d after the reload, want 2", serial)
 	}
-	writeCertificate(t, dir, 3)
+	certtest.Write(t, dir, 3)
 	for _, addr := range []net.Addr{d.addrs[0], d.admin} {
 		eventually(t, "the new certificate at "+addr.String(), func() bool { _, serial := ask(addr, "/healthz"); return serial == 3 })
 	}
@@ -138,7 +127,7 @@ nodes: [{id: one, urls: "%s", kind: http}]
 func TestCertificateThatIsBroken(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeCertificate(t, dir, 1)
+	certtest.Write(t, dir, 1)
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	var told strings.Builder
 	log := slog.New(slog.NewTextHandler(&told, nil))
@@ -162,7 +151,7 @@ func TestCertificateThatIsBroken(t *testing.T) {
 	if n := strings.Count(told.String(), "the old one stays"); n < 2 || n > 3 || c.current.Load() != good {
 		t.Errorf("told %d times:\n%s", n, &told)
 	}
-	writeCertificate(t, dir, 2)
+	certtest.Write(t, dir, 2)
 	c.reload(log)
 	c.reload(log)
 	if n := strings.Count(told.String(), "is in force"); n != 1 || c.current.Load() == good {
@@ -179,7 +168,7 @@ listen: {http: "127.0.0.1:0", proxy_protocol: 127.0.0.0/8}
 admin: {listen: ""}
 mounts: [/live.mp3]
 nodes: [{id: one, urls: "%s", kind: http}]
-`, options{record: func(r *web.Record) { countries <- r.Country.String() }})
+`, Options{Record: func(r *web.Record) { countries <- r.Country.String() }})
 	conn, err := net.Dial("tcp", d.addrs[0].String())
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +195,7 @@ admin: {listen: ""}
 mounts: [/live.mp3]
 nodes: [{id: one, urls: "%s", kind: http}]
 `
-	d := startService(t, t.TempDir(), format, options{})
+	d := startService(t, t.TempDir(), format, Options{})
 	before := d.settings.Load()
 	for _, unusable := range []string{"geo: {databases: nowhere.mmdb}", "state_dir: /dev/null/nowhere"} {
 		next, err := readConfig("next.yaml", []byte(strings.Replace(fmt.Sprintf(format, "http://two.example"), "id: one", "id: two", 1)+unusable+"\n"))
@@ -277,7 +266,7 @@ func TestTokensFollowTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	const file = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0'%s}\nnodes: [{id: one, urls: '%s', kind: http}]\n"
-	d := startService(t, dir, fmt.Sprintf(file, "", "%s"), options{})
+	d := startService(t, dir, fmt.Sprintf(file, "", "%s"), Options{})
 	nodes := func(token string) int {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.admin.String()+"/api/v1/nodes", nil)

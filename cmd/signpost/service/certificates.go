@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"bytes"
@@ -114,7 +114,7 @@ func expiry(c *tls.Certificate) time.Time {
 }
 
 // openCertificates reads the certificate of a section, and follows its files.
-func (d *service) openCertificates(c *certificates, section string, files func(*config.Settings) config.Certificate) error {
+func (d *Service) openCertificates(c *certificates, section string, files func(*config.Settings) config.Certificate) error {
 	c.section, c.files = section, func() config.Certificate { return files(d.settings.Load()) }
 	if _, err := c.load(); err != nil {
 		return err

@@ -1,4 +1,6 @@
-package main
+// Package service is one running director: it opens what the settings ask for, puts
+// other settings in force while it runs, and closes everything in reverse.
+package service
 
 import (
 	"context"
@@ -8,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,33 +18,33 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
-	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/lazy"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
-// closeTimeout is how long everything but the requests may take to end.
-const closeTimeout = 5 * time.Second
+// CloseTimeout is how long everything but the requests may take to end.
+const CloseTimeout = 5 * time.Second
 
-// options are what a service is given besides its settings.
-type options struct {
-	log     *slog.Logger
-	records io.Writer                                        // a line of JSON for each request; nil: none
-	record  func(*web.Record)                                // instead of records
-	listen  func(network, addr string) (net.Listener, error) // nil: listenLazily for http, net.Listen otherwise
+// Options are what a Service is given besides its settings.
+type Options struct {
+	Log     *slog.Logger
+	Records io.Writer                                        // a line of JSON for each request; nil: none
+	Record  func(*web.Record)                                // instead of Records; it must not block
+	Listen  func(network, addr string) (net.Listener, error) // nil: the usual ones
 }
 
-// A service is one running director.
-type service struct {
-	options
+// A Service is one running director.
+type Service struct {
+	options  Options
+	log      *slog.Logger
 	id       string // among directors; of this run only
 	closing  closers
-	started  *config.Settings                // with which it was
+	started  *config.Settings                // those of the start
 	settings atomic.Pointer[config.Settings] // in force
-	standing atomic.Pointer[standing]        // of what is in force to the file
-	reload   sync.Mutex                      // one reload at a time, or one change of rules
+	status   atomic.Pointer[configStatus]
+	reload   sync.Mutex // one reload at a time, or one change of rules
 
 	geo   geography
 	certs certificates // of listeners
@@ -65,17 +66,17 @@ type service struct {
 	adminCerts certificates // of operators
 }
 
-// start opens everything in the order in which it is needed. After an error,
+// Start opens everything in the order in which it is needed. After an error,
 // what was opened is closed again.
-func start(s *config.Settings, o options) (*service, error) {
-	d := &service{options: o, id: newDirectorID(), seed: maphash.MakeSeed(), started: s}
+func Start(s *config.Settings, o Options) (*Service, error) {
+	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s}
 	d.settings.Store(s)
-	d.standing.Store(new(standing))
+	d.status.Store(new(configStatus))
 	for _, step := range []func(*config.Settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
-			d.close()
+			d.Close()
 			return nil, err
 		}
 	}
@@ -83,25 +84,37 @@ func start(s *config.Settings, o options) (*service, error) {
 	return d, nil
 }
 
-// close ends everything, the last opened first. Requests get the time that the
+// Ready is closed once there is a first snapshot to answer with.
+func (d *Service) Ready() <-chan struct{} { return d.syncer.Ready() }
+
+// Failed delivers why the director cannot go on; it is then to be closed.
+func (d *Service) Failed() <-chan error { return d.closing.failed }
+
+// Addrs are the addresses of the public listeners, http first.
+func (d *Service) Addrs() []net.Addr { return d.addrs }
+
+// AdminAddr is the address of the operators' side; nil: there is none.
+func (d *Service) AdminAddr() net.Addr { return d.admin }
+
+// Close ends everything, the last opened first. Requests get the time that the
 // configuration gives them.
-func (d *service) close() {
+func (d *Service) Close() {
 	d.drain()
-	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+CloseTimeout)
 	defer cancel()
 	d.closing.close(ctx, d.log)
 }
 
-// retire says on /readyz that this director is about to stop, and answers for as
+// Retire says on /readyz that this director is about to stop, and answers for as
 // long as load balancers take to notice.
-func (d *service) retire() {
+func (d *Service) Retire() {
 	d.web.Drain()
 	time.Sleep(d.settings.Load().Listen.ShutdownDelay)
 }
 
 // drain lets streams that are carried inline play on for a while, as new ones are
 // refused. All else goes on meanwhile, so that load balancers and listeners notice.
-func (d *service) drain() {
+func (d *Service) drain() {
 	if d.proxy == nil || d.web == nil {
 		return
 	}
@@ -111,51 +124,7 @@ func (d *service) drain() {
 	_ = d.proxy.Drain(ctx) // the deadline is no failure
 }
 
-// geography is the Locator in force; a reload may open another.
-type geography struct {
-	current atomic.Pointer[geo.Locator]
-	stop    context.CancelFunc
-	stopped chan struct{}
-}
-
-// locate is what package web asks.
-func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load().Locate(a) }
-
-// use puts a Locator in force and watches its files, instead of the one before.
-func (g *geography) use(l *geo.Locator, log *slog.Logger) {
-	g.close()
-	g.current.Store(l)
-	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan struct{})
-	g.stop, g.stopped = cancel, stopped
-	go func() {
-		defer close(stopped)
-		if err := l.Run(ctx); err != nil && ctx.Err() == nil {
-			log.Error("geo databases are no longer watched; a reload watches them again", "err", err)
-		}
-	}()
-}
-
-func (g *geography) close() {
-	if g.stop != nil {
-		g.stop()
-		<-g.stopped
-	}
-}
-
-func (d *service) openGeo(s *config.Settings) error {
-	c := s.Geo
-	c.Log = d.log.With("part", "geo")
-	l, err := geo.Open(c)
-	if err != nil {
-		return err
-	}
-	d.geo.use(l, d.log)
-	d.closing.add("geo", func(context.Context) error { d.geo.close(); return nil })
-	return nil
-}
-
-func (d *service) openProber(s *config.Settings) error {
+func (d *Service) openProber(s *config.Settings) error {
 	c := s.Probe
 	c.Log = d.log.With("part", "probe")
 	// A reload may bring other credentials.
@@ -172,7 +141,7 @@ func (d *service) openProber(s *config.Settings) error {
 	return nil
 }
 
-func (d *service) openSyncer(s *config.Settings) error {
+func (d *Service) openSyncer(s *config.Settings) error {
 	var err error
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.Fleet, Prober: d.prober,
@@ -190,7 +159,7 @@ func (d *service) openSyncer(s *config.Settings) error {
 	return nil
 }
 
-func (d *service) openProxy(s *config.Settings) error {
+func (d *Service) openProxy(s *config.Settings) error {
 	if s.Proxy.MaxListeners == 0 {
 		return nil
 	}
@@ -205,26 +174,26 @@ func (d *service) openProxy(s *config.Settings) error {
 }
 
 // openInline begins to look after those who are carried inline.
-func (d *service) openInline(*config.Settings) error {
+func (d *Service) openInline(*config.Settings) error {
 	if d.proxy != nil {
 		d.closing.run("hand-over of inline listeners", d.vacate)
 	}
 	return nil
 }
 
-func (d *service) openWeb(s *config.Settings) error {
+func (d *Service) openWeb(s *config.Settings) error {
 	c := web.Config{
-		View: d.syncer.View, Locate: d.geo.locate, Evidence: d.syncer.Doubt, Ready: d.ready,
+		View: d.syncer.View, Locate: d.geo.locate, Evidence: d.syncer.Doubt, Ready: d.readyz,
 		HashSecret: s.Secret, MaxConnections: s.Listen.MaxConnections, Policy: d.policy(s),
-		Record: d.record, Log: d.log.With("part", "web"),
+		Record: d.options.Record, Log: d.log.With("part", "web"),
 	}
-	if d.records != nil && c.Record == nil {
-		r := newRecordLog(d.records, d.log)
+	if d.options.Records != nil && c.Record == nil {
+		r := newRecordLog(d.options.Records, d.log)
 		c.Record = r.add
 		d.closing.run("records", r.run)
 	}
 	if d.proxy != nil {
-		c.Carrier = carrier{d.proxy}
+		c.Carrier = NewCarrier(d.proxy)
 	}
 	var err error
 	if d.web, err = web.New(c); err != nil {
@@ -237,8 +206,8 @@ func (d *service) openWeb(s *config.Settings) error {
 	return nil
 }
 
-// ready says on /readyz what is not as it should be.
-func (d *service) ready() web.Readiness { return readiness(d.syncer.Status(), d.troubles(false)) }
+// readyz says on /readyz what is not as it should be.
+func (d *Service) readyz() web.Readiness { return readiness(d.syncer.Status(), d.troubles(false)) }
 
 func readiness(st store.Status, troubles []string) web.Readiness {
 	var reasons []string
@@ -253,7 +222,7 @@ func readiness(st store.Status, troubles []string) web.Readiness {
 }
 
 // openPublic opens the public listeners, which answer 503 until the first snapshot.
-func (d *service) openPublic(s *config.Settings) error {
+func (d *Service) openPublic(s *config.Settings) error {
 	d.closing.add("web", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, d.settings.Load().Listen.ShutdownTimeout)
 		defer cancel()
@@ -287,9 +256,9 @@ func listenLazily(_, addr string) (net.Listener, error) {
 }
 
 // open opens one public address.
-func (d *service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (net.Listener, error) {
-	if d.listen != nil {
-		listen = d.listen
+func (d *Service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (net.Listener, error) {
+	if d.options.Listen != nil {
+		listen = d.options.Listen
 	}
 	l, err := listen("tcp", addr)
 	if err != nil {
@@ -300,7 +269,7 @@ func (d *service) open(scheme, addr string, listen func(network, addr string) (n
 }
 
 // serve answers at l in the background.
-func (d *service) serve(what string, l net.Listener, answer func(net.Listener) error) {
+func (d *Service) serve(what string, l net.Listener, answer func(net.Listener) error) {
 	d.log.Info("listening", "for", what, "addr", l.Addr().String())
 	d.closing.run(what+" at "+l.Addr().String(), func(ctx context.Context) error {
 		defer context.AfterFunc(ctx, func() { _ = l.Close() })() // what is open goes on
@@ -312,7 +281,7 @@ func (d *service) serve(what string, l net.Listener, answer func(net.Listener) e
 	})
 }
 
-func (d *service) sayWarnings(s *config.Settings) {
+func (d *Service) sayWarnings(s *config.Settings) {
 	warnings, err := s.Warnings()
 	if err != nil {
 		d.log.Error("the configuration cannot be surveyed", "err", err) // it has compiled before

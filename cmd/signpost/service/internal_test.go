@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"fmt"
@@ -30,11 +30,11 @@ rules: [{user_agent: "kitchen*", answer: proxy}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := start(s, options{log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	d, err := Start(s, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.close)
+	t.Cleanup(d.Close)
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	get := func(agent string) *http.Response {
 		r, _ := http.NewRequest(http.MethodGet, "http://"+d.addrs[0].String()+"/live.mp3", nil)

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"runtime"
@@ -112,9 +112,8 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// fileMetrics shows how far what is in force is from the configuration file. It
-// implements [prometheus.Collector].
-type fileMetrics struct{ standing *atomic.Pointer[standing] }
+// configMetrics shows the configStatus. It implements [prometheus.Collector].
+type configMetrics struct{ status *atomic.Pointer[configStatus] }
 
 var (
 	descRefused = fleetDesc("config_refused", "1 while the configuration file is refused, so that the one before stays in force and a restart would fail.")
@@ -122,11 +121,11 @@ var (
 )
 
 // Describe implements [prometheus.Collector].
-func (m fileMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descRefused; ch <- descRestart }
+func (m configMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descRefused; ch <- descRestart }
 
 // Collect implements [prometheus.Collector].
-func (m fileMetrics) Collect(ch chan<- prometheus.Metric) {
-	s := m.standing.Load()
+func (m configMetrics) Collect(ch chan<- prometheus.Metric) {
+	s := m.status.Load()
 	ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, oneIf(s.refused != nil))
 	ch <- prometheus.MustNewConstMetric(descRestart, prometheus.GaugeValue, oneIf(len(s.restart) > 0))
 }

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 )
 
 // ruleUses are the client rules in force, as operators see them.
-func (d *service) ruleUses() []admin.RuleUse {
+func (d *Service) ruleUses() []admin.RuleUse {
 	uses := d.web.RuleUses()
 	out := make([]admin.RuleUse, len(uses))
 	for i, u := range uses {
@@ -19,7 +19,7 @@ func (d *service) ruleUses() []admin.RuleUse {
 }
 
 // clientUses are the clients without a rule, as operators see them.
-func (d *service) clientUses() []api.Client {
+func (d *Service) clientUses() []api.Client {
 	uses := d.web.Clients()
 	out := make([]api.Client, len(uses))
 	for i, u := range uses {
@@ -34,7 +34,7 @@ func (d *service) clientUses() []api.Client {
 	return out
 }
 
-func (d *service) ruleText(r web.Rule) json.RawMessage {
+func (d *Service) ruleText(r web.Rule) json.RawMessage {
 	text, err := json.Marshal(r)
 	if err != nil { // not to be expected: every rule has a form in JSON
 		d.log.Error("a client rule cannot be shown", "rule", r.Name, "err", err)
@@ -44,7 +44,7 @@ func (d *service) ruleText(r web.Rule) json.RawMessage {
 }
 
 // traffic is what this director has done, as operators see it.
-func (d *service) traffic() admin.Traffic {
+func (d *Service) traffic() admin.Traffic {
 	t := d.web.Traffic()
 	return admin.Traffic{Answers: t.Answers, Regions: t.Regions, Nodes: t.Nodes}
 }

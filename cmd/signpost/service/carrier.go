@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -18,6 +18,9 @@ import (
 // carrier lets package web carry streams by package proxy; the two do not know
 // each other.
 type carrier struct{ *proxy.Proxy }
+
+// NewCarrier returns what package web carries streams with.
+func NewCarrier(p *proxy.Proxy) web.Carrier { return carrier{p} }
 
 // Carry implements [web.Carrier].
 func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, done func(web.Carried)) error {
@@ -53,7 +56,7 @@ func (c carrier) Failing(mount string) []web.Trouble {
 // doubt has a node asked at once, by whoever probes it, that behaved toward this
 // director itself as a dead one does. What a full or a mistaken one does says nothing
 // of its health.
-func (d *service) doubt(f proxy.Failure) {
+func (d *Service) doubt(f proxy.Failure) {
 	switch f.Why {
 	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded, proxy.WhyLost, proxy.WhySilent:
 		d.syncer.Failed(f.Node, f.Detail)
@@ -63,7 +66,7 @@ func (d *service) doubt(f proxy.Failure) {
 // opening counts a connection for streams that are carried inline as a listener on
 // its way to the node: so the node will count it, whether one listener has it to
 // himself or a thousand share it.
-func (d *service) opening(node director.NodeID) {
+func (d *Service) opening(node director.NodeID) {
 	v := d.syncer.View()
 	if v.Snapshot == nil {
 		return
@@ -74,7 +77,7 @@ func (d *service) opening(node director.NodeID) {
 }
 
 // uncounted is whom the fleet's numbers would miss.
-func (d *service) uncounted() map[string]int {
+func (d *Service) uncounted() map[string]int {
 	if d.proxy == nil {
 		return nil
 	}
@@ -86,7 +89,7 @@ const targetsWanted = 3
 
 // targets asks the core where the listeners of a node may go, as the one among
 // them would be sent for whom the upstream was opened.
-func (d *service) targets(mount string, node director.NodeID, client netip.Addr) []proxy.Upstream {
+func (d *Service) targets(mount string, node director.NodeID, client netip.Addr) []proxy.Upstream {
 	v := d.syncer.View()
 	if v.Snapshot == nil {
 		return nil
@@ -106,7 +109,7 @@ func (d *service) targets(mount string, node director.NodeID, client netip.Addr)
 }
 
 // bases are all nodes, with every URL at which they are found.
-func (d *service) bases() iter.Seq2[director.NodeID, string] {
+func (d *Service) bases() iter.Seq2[director.NodeID, string] {
 	return func(yield func(director.NodeID, string) bool) {
 		v := d.syncer.View()
 		if v.Snapshot == nil {
@@ -132,7 +135,7 @@ const (
 
 // vacate hands over the inline listeners of nodes that an operator has drained or
 // taken out, until ctx is done.
-func (d *service) vacate(ctx context.Context) error {
+func (d *Service) vacate(ctx context.Context) error {
 	tick := time.NewTicker(vacateEvery)
 	defer tick.Stop()
 	asked := map[director.NodeID]time.Time{}

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func newDirectorID() string {
 // openStore opens Redis, where it is configured, or the embedded store. Beside
 // Redis the state directory holds a copy of the overlay, for starting while Redis
 // is away and for filling one that was emptied.
-func (d *service) openStore(s *config.Settings) error {
+func (d *Service) openStore(s *config.Settings) error {
 	dir := s.StateDir
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o750); err != nil {

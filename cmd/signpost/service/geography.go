@@ -1,0 +1,56 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/geo"
+)
+
+// geography is the Locator in force; a reload may open another.
+type geography struct {
+	current atomic.Pointer[geo.Locator]
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// locate is what package web asks.
+func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load().Locate(a) }
+
+// use puts a Locator in force and watches its files, instead of the one before.
+func (g *geography) use(l *geo.Locator, log *slog.Logger) {
+	g.close()
+	g.current.Store(l)
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	g.stop, g.stopped = cancel, stopped
+	go func() {
+		defer close(stopped)
+		if err := l.Run(ctx); err != nil && ctx.Err() == nil {
+			log.Error("geo databases are no longer watched; a reload watches them again", "err", err)
+		}
+	}()
+}
+
+func (g *geography) close() {
+	if g.stop != nil {
+		g.stop()
+		<-g.stopped
+	}
+}
+
+func (d *Service) openGeo(s *config.Settings) error {
+	c := s.Geo
+	c.Log = d.log.With("part", "geo")
+	l, err := geo.Open(c)
+	if err != nil {
+		return err
+	}
+	d.geo.use(l, d.log)
+	d.closing.add("geo", func(context.Context) error { d.geo.close(); return nil })
+	return nil
+}
