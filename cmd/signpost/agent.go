@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/agent"
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
@@ -48,7 +49,8 @@ type agentCmd struct {
 // Run keeps the node registered until SIGINT or SIGTERM, and then lets it go; a
 // second signal ends it at once. SIGUSR1 leaves the node to the agent that comes next.
 func (c *agentCmd) Run(out *console) error {
-	a, err := c.agent(c.logger(out.err))
+	log := c.logger(out.err)
+	a, err := c.agent(log)
 	if err != nil {
 		return err
 	}
@@ -56,31 +58,24 @@ func (c *agentCmd) Run(out *console) error {
 	defer stop()
 	here, stopHere := signal.NotifyContext(ctx, syscall.SIGUSR1)
 	defer stopHere()
-	prober, end := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = a.prober.Run(prober) // it ends with its context, and has nothing to tell
-	}()
-	defer func() { end(); <-ended }()
-	a.log.Info("starting", "version", version.Current().Version, "node", c.ID, "directors", c.Director, "instance", a.registrar.instance)
-	a.stay(here)
+	defer a.Probe()()
+	log.Info("starting", "version", version.Current().Version, "node", c.ID, "directors", c.Director, "instance", a.Instance())
+	a.Stay(here)
 	if ctx.Err() == nil {
-		a.log.Info("stopped; the node stays registered for an agent that comes within the directors' store.registered.down_after")
+		log.Info("stopped; the node stays registered for an agent that comes within the directors' store.registered.down_after")
 		return nil
 	}
 	stop() // from now on a signal ends the process
 	stopHere()
-	a.leave(context.Background(), c.DrainTimeout)
+	a.Leave(context.Background(), c.DrainTimeout)
 	return nil
 }
 
 // agent checks the flags and makes what they describe.
-func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
-	a := &agent{
-		log: log, interval: c.Interval,
-		registrar: registrar{id: c.ID, instance: newInstance()},
-		spec:      api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
+func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
+	out := agent.Config{
+		ID: c.ID, Status: c.Status, Kind: c.Kind, Interval: c.Interval, Sample: c.Sample, InstanceFile: c.InstanceFile, Log: log,
+		Spec: api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
 	}
 	if !slices.Contains(probe.Kinds(), c.Kind) {
 		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
@@ -88,10 +83,9 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 	if c.Interval <= 0 || c.Sample < 0 || c.DrainTimeout < 0 {
 		return nil, errors.New("--interval must be above 0, and --sample and --drain-timeout 0 or more")
 	}
-	token := ""
+	var err error
 	if c.TokenFile != "" {
-		var err error
-		if token, err = client.ReadToken(c.TokenFile); err != nil {
+		if out.Token, err = client.ReadToken(c.TokenFile); err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
 	}
@@ -100,30 +94,21 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--director %w", err)
 		}
-		a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{u}, Token: token, Timeout: max(c.Interval, minCallTimeout)})
+		out.Directors = append(out.Directors, u)
 	}
-	place, err := c.place()
-	if err != nil {
+	if out.Spec.Place, err = c.place(); err != nil {
 		return nil, fmt.Errorf("--place: %w", err)
 	}
-	a.spec.Place = place
-	user, password, given, err := c.credentials()
-	if err != nil {
-		return nil, fmt.Errorf("--credentials-file: %w", err)
-	}
-	prober := probe.New(probe.Config{
-		Interval: c.Interval, Timeout: max(c.Interval, time.Second), Recheck: c.Interval / 2, Sample: c.Sample, Log: log,
-		Kind:        func(director.NodeID) string { return c.Kind },
-		Credentials: func(director.NodeID) (string, string, bool) { return user, password, given },
-	})
-	prober.SetNodes([]director.Node{{ID: director.NodeID(c.ID), URLs: []string{c.Status}}}, nil)
-	a.prober = prober
-	if c.InstanceFile != "" {
-		// Whoever goes on with a registration drains the node when told to stop, even
-		// before its first report.
-		if a.kept, a.registrar.instance, a.registered, err = openInstance(c.InstanceFile); err != nil {
-			return nil, fmt.Errorf("--instance-file: %w", err)
+	if c.CredentialsFile != "" {
+		user, password, err := config.ReadCredentials(c.CredentialsFile)
+		if err != nil {
+			return nil, fmt.Errorf("--credentials-file: %w", err)
 		}
+		out.Credentials = func(director.NodeID) (string, string, bool) { return user, password, true }
+	}
+	a, err := agent.New(out)
+	if err != nil {
+		return nil, fmt.Errorf("--instance-file: %w", err)
 	}
 	return a, nil
 }
@@ -137,12 +122,4 @@ func (c *agentCmd) place() (*api.Place, error) {
 		return nil, err
 	}
 	return &api.Place{Country: p.Country.String(), Lat: p.Lat, Lon: p.Lon, CountryCentre: p.Point == director.CountryCentre}, nil
-}
-
-func (c *agentCmd) credentials() (user, password string, given bool, err error) {
-	if c.CredentialsFile == "" {
-		return "", "", false, nil
-	}
-	user, password, err = config.ReadCredentials(c.CredentialsFile)
-	return user, password, err == nil, err
 }

@@ -1,4 +1,4 @@
-package main
+package agent
 
 import (
 	"bytes"
@@ -20,6 +20,10 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
+
+// patience is how long a test waits for anything; it says more of the machine than of
+// the program.
+const patience = 30 * time.Second
 
 // A fakeDirector keeps what it is asked, and answers what it is told to.
 type fakeDirector struct {
@@ -72,12 +76,12 @@ func (m measured) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func (m measured) Reports() []director.Report    { return []director.Report{m.report} }
 func (measured) First() <-chan struct{}          { c := make(chan struct{}); close(c); return c }
 
-func newAgent(log *bytes.Buffer, directors ...string) *agent {
+func newAgent(log *bytes.Buffer, directors ...string) *Agent {
 	r := registrar{id: "edge-1", instance: "i1"}
 	for _, d := range directors {
 		r.directors = append(r.directors, client.Directors{URLs: []string{d}, Token: "secret", Timeout: patience})
 	}
-	return &agent{
+	return &Agent{
 		log: slog.New(slog.NewTextHandler(log, nil)), interval: time.Millisecond,
 		prober:    measured{director.Report{Taken: time.Now(), Health: director.Up, Listeners: 3}},
 		registrar: r,
@@ -174,7 +178,7 @@ func TestAgentLeaves(t *testing.T) {
 	var log bytes.Buffer
 	a := newAgent(&log, d.URL)
 	a.report(t.Context(), false)
-	a.leave(t.Context(), patience)
+	a.Leave(t.Context(), patience)
 	asked, bodies := d.questions()
 	if len(asked) != 7 || asked[6] != "DELETE /api/v1/nodes/edge-1?instance=i1" {
 		t.Fatalf("asked: %v", asked)
@@ -195,7 +199,7 @@ func TestAgentLeavesWhenItsTimeIsUp(t *testing.T) {
 	var log bytes.Buffer
 	a := newAgent(&log, d.URL)
 	a.report(t.Context(), false)
-	a.leave(t.Context(), 20*time.Millisecond)
+	a.Leave(t.Context(), 20*time.Millisecond)
 	asked, _ := d.questions()
 	if last := asked[len(asked)-1]; !strings.HasPrefix(last, "DELETE ") || !strings.Contains(log.String(), "listeners on it") {
 		t.Errorf("last asked %q, log:\n%s", last, &log)
@@ -215,27 +219,19 @@ func TestAgentListens(t *testing.T) {
 		_, _ = io.WriteString(w, `{"icestats":{"server_id":"Icecast 2.4.4","source":{"listenurl":"http://127.0.0.1/live.mp3","listeners":1,"stream_start":"now"}}}`)
 	}))
 	t.Cleanup(server.Close)
-	c := agentCmd{
-		Director: []string{nowhere(t)}, ID: "edge-1", URL: []string{server.URL}, Status: server.URL, Kind: "icecast",
-		Interval: 10 * time.Millisecond, Sample: 10 * time.Millisecond,
-	}
-	a, err := c.agent(slog.New(slog.DiscardHandler))
+	a, err := New(Config{
+		Directors: []string{nowhere(t)}, ID: "edge-1", Status: server.URL, Kind: "icecast",
+		Interval: 10 * time.Millisecond, Sample: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, end := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = a.prober.Run(ctx) // it ends with its context
-	}()
+	defer a.Probe()()
 	select {
 	case <-listened:
 	case <-time.After(patience):
 		t.Errorf("nobody listened; reports: %+v", a.prober.Reports())
 	}
-	end()
-	<-ended
 }
 
 // A node that an operator took out has nothing to drain, and the next agent is
@@ -261,7 +257,7 @@ func TestAgentWhoseNodeWasTakenOut(t *testing.T) {
 		for range before {
 			a.report(t.Context(), false)
 		}
-		a.leave(t.Context(), 10*patience)
+		a.Leave(t.Context(), 10*patience)
 		if asked, _ := d.questions(); strings.Contains(strings.Join(asked, " "), "DELETE") || !strings.Contains(log.String(), "msg=\"stopped") {
 			t.Errorf("%s: asked %v\n%s", name, asked, &log)
 		}
@@ -279,9 +275,9 @@ func TestAgentThatHoldsNothingLeavesAtOnce(t *testing.T) {
 	var log bytes.Buffer
 	a := newAgent(&log, d.URL)
 	a.report(t.Context(), false)
-	a.leave(t.Context(), patience)
+	a.Leave(t.Context(), patience)
 	a.registered = true // until another came
-	a.leave(t.Context(), patience)
+	a.Leave(t.Context(), patience)
 	if asked, _ := d.questions(); strings.Contains(strings.Join(asked, " "), "DELETE") || len(asked) != 2 {
 		t.Errorf("asked: %v", asked)
 	}

@@ -1,4 +1,6 @@
-package main
+// Package agent keeps the streaming server beside it registered at all directors: it
+// measures it, reports, and drains the node before it lets it go.
+package agent
 
 import (
 	"context"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -17,12 +20,31 @@ import (
 // must not use up the 5 s after which a node is down that is silent to the others.
 const minCallTimeout = 1500 * time.Millisecond
 
-// An agent keeps one node registered. It has one user at a time.
-type agent struct {
+// Config is what an Agent needs to know.
+type Config struct {
+	ID        string
+	Spec      api.NodeSpec // what directors are told of the node
+	Directors []string     // base URLs; each is told, for they may not hear it from each other
+	Token     string       // to register with; empty: none
+
+	Status string // base URL at which the streaming server is asked
+	Kind   string // of the server, one of [probe.Kinds]
+	// Credentials are for the server's statistics; nil: there are none.
+	Credentials func(director.NodeID) (user, password string, ok bool)
+
+	Interval time.Duration // from one report to the next, above 0
+	Sample   time.Duration // from one time that a mount is listened to to the next; 0: never
+	// InstanceFile leaves the registration to the next agent. Empty: that one registers anew.
+	InstanceFile string
+	Log          *slog.Logger
+}
+
+// An Agent keeps one node registered. It has one user at a time.
+type Agent struct {
 	log       *slog.Logger
 	interval  time.Duration
 	spec      api.NodeSpec
-	prober    reporter
+	prober    prober
 	registrar registrar
 	kept      *instanceFile // nil: the next agent is another instance
 
@@ -30,15 +52,52 @@ type agent struct {
 	trouble    string // the last thing that went wrong, so that it is logged once
 }
 
-// reporter measures the node: a prober with that node alone.
-type reporter interface {
+// A prober with the one node measures it.
+type prober interface {
 	Run(ctx context.Context) error
 	Reports() []director.Report
 	First() <-chan struct{}
 }
 
-// stay reports until ctx is done. Nobody is told of a node that was not measured yet.
-func (a *agent) stay(ctx context.Context) {
+// New makes an agent. An error is about the instance file.
+func New(c Config) (*Agent, error) {
+	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, registrar: registrar{id: c.ID, instance: newInstance()}}
+	for _, u := range c.Directors {
+		a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{u}, Token: c.Token, Timeout: max(c.Interval, minCallTimeout)})
+	}
+	p := probe.New(probe.Config{
+		Interval: c.Interval, Timeout: max(c.Interval, time.Second), Recheck: c.Interval / 2, Sample: c.Sample, Log: c.Log,
+		Kind:        func(director.NodeID) string { return c.Kind },
+		Credentials: c.Credentials,
+	})
+	p.SetNodes([]director.Node{{ID: director.NodeID(c.ID), URLs: []string{c.Status}}}, nil)
+	a.prober = p
+	if c.InstanceFile == "" {
+		return a, nil
+	}
+	// Whoever goes on with a registration drains the node when told to stop, even
+	// before its first report.
+	var err error
+	a.kept, a.registrar.instance, a.registered, err = openInstance(c.InstanceFile)
+	return a, err
+}
+
+// Instance names this agent to the directors.
+func (a *Agent) Instance() string { return a.registrar.instance }
+
+// Probe measures the node in the background until end is called.
+func (a *Agent) Probe() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = a.prober.Run(ctx) // it ends with its context, and has nothing to tell
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// Stay reports until ctx is done. Nobody is told of a node that was not measured yet.
+func (a *Agent) Stay(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
@@ -60,9 +119,9 @@ func (a *agent) stay(ctx context.Context) {
 // the way: a director may not have heard yet that the node is drained.
 const emptyReports = 3
 
-// leave drains the node, waits until its listeners are gone or the time is up, and
+// Leave drains the node, waits until its listeners are gone or the time is up, and
 // deregisters it.
-func (a *agent) leave(ctx context.Context, timeout time.Duration) {
+func (a *Agent) Leave(ctx context.Context, timeout time.Duration) {
 	if !a.registered {
 		a.log.Info("stopped; the node was not registered")
 		return
@@ -100,7 +159,7 @@ func (a *agent) leave(ctx context.Context, timeout time.Duration) {
 
 // report tells the directors what the prober knows, and returns how the fleet sees
 // the node: it is safe to terminate once all say so who answer.
-func (a *agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bool) {
+func (a *Agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bool) {
 	reports := a.prober.Reports()
 	if len(reports) == 0 {
 		return fleet, false
@@ -120,7 +179,7 @@ func (a *agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bo
 }
 
 // note keeps in mind how a report went, and logs what is news in that.
-func (a *agent) note(ctx context.Context, heard int, errs []error) {
+func (a *Agent) note(ctx context.Context, heard int, errs []error) {
 	was := a.registered
 	switch {
 	case heard > 0:
@@ -154,7 +213,7 @@ func (a *agent) note(ctx context.Context, heard int, errs []error) {
 }
 
 // part makes the next agent another one than this, which is not to come back.
-func (a *agent) part() {
+func (a *Agent) part() {
 	if a.kept == nil {
 		return
 	}
