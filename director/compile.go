@@ -145,7 +145,7 @@ func (k *compiler) tuning() {
 		k.fail("must be 0 or more kilometres", "tuning", "near_km")
 	}
 	if u := k.cfg.OverflowURL; u != "" {
-		if _, err := parseBase(strings.ReplaceAll(u, "{mount}", "/x")); err != nil {
+		if _, err := ParseBase(strings.ReplaceAll(u, "{mount}", "/x")); err != nil {
 			k.fail(err.Error(), "overflow_url")
 		}
 	}
@@ -264,7 +264,7 @@ func (k *compiler) upstream(n *fleetNode, i int) {
 
 // base reads a base URL of a node; nil: it has a mistake.
 func (k *compiler) base(raw string, place ...any) *url.URL {
-	u, err := parseBase(raw)
+	u, err := ParseBase(raw)
 	if err != nil {
 		k.fail(err.Error(), place...)
 		return nil
@@ -273,34 +273,6 @@ func (k *compiler) base(raw string, place ...any) *url.URL {
 		k.fail(fmt.Sprintf("%q points back at a director: listeners would be sent round in circles; give the streaming server's own address", raw), place...)
 	}
 	return u
-}
-
-// parseBase reads a URL that listeners may be sent to.
-func parseBase(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err))
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%q has no scheme; begin it with http:// or https://", raw)
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("%q has no host; write http://host:port", raw)
-	case u.User != nil:
-		return nil, errors.New("a URL with a user or password would be shown to every listener; put them into a credentials_file")
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%q has a query or fragment; give only scheme, host, port and perhaps a path", raw)
-	}
-	return u, nil
-}
-
-func hostPort(u *url.URL) string { return u.Hostname() + ":" + PortOf(u) }
-
-// PortOf returns the port of a URL: its scheme's where it names none.
-func PortOf(u *url.URL) string {
-	if port := u.Port(); port != "" {
-		return port
-	}
-	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 func (k *compiler) nodeCapacity(n Node, i int) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -202,18 +201,8 @@ func checkPublicURL(s string) error {
 	if s == "" {
 		return nil
 	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return err
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("%q: write it with its scheme, as in https://radio.example", s)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("%q: leave out credentials, query and fragment", u.Redacted())
-	case hasControl(s) || strings.ContainsAny(s, " \"<>"):
-		return fmt.Errorf("%q: has characters that do not belong into a URL", s)
-	}
-	return nil
+	_, err := director.ParseBase(s)
+	return err
 }
 
 // plainPrefix turns a network of IPv4 in IPv6 into one of IPv4, as addresses are.

@@ -1,11 +1,11 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+
+	"github.com/signpost-fm/signpost/web/strictjson"
 )
 
 // ruleJSON is a Rule with the keys of the configuration file.
@@ -34,13 +34,8 @@ type headerJSON struct {
 // checks it. The error joins all mistakes; one with an unknown key is one.
 func ParseRule(text []byte) (Rule, error) {
 	var in ruleJSON
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
+	if err := strictjson.Unmarshal(text, &in, true); err != nil {
 		return Rule{}, fmt.Errorf("a rule is a JSON object with the keys of the configuration file: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Rule{}, errors.New("there is more behind the rule; give one JSON object")
 	}
 	r := Rule{
 		Name: in.Name, UserAgent: in.UserAgent, UserAgentRegexp: in.UserAgentRegexp, HTTP: in.HTTP,

@@ -37,17 +37,19 @@ func TestParseRule(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		``:                          "JSON object",
-		`[]`:                        "JSON object",
-		`{"agent":"x"}`:             `unknown field "agent"`,
-		`{"answer":"teapot"}`:       "is not an answer",
-		`{"answer":"json"}`:         "answer: use redirect",
-		`{"user_agent":"a\\"}`:      "user_agent: pattern ends",
-		`{"http":"3","icy":1}`:      "cannot unmarshal",
-		`{"http":"3"} {}`:           "more behind",
-		`{"http":"3"}`:              `http: "3" is not`,
-		`{"headers":[{"name":""}]}`: "headers[0].name",
-		`{"user_agent_regexp":"("}`: "user_agent_regexp",
+		``:                                "JSON object",
+		`[]`:                              "JSON object",
+		`{"agent":"x"}`:                   `unknown field "agent"`,
+		`{"User_Agent":"x"}`:              "User_Agent: write it user_agent",
+		`{"answer":"m3u","answer":"pls"}`: "answer stands there twice",
+		`{"answer":"teapot"}`:             "is not an answer",
+		`{"answer":"json"}`:               "answer: use redirect",
+		`{"user_agent":"a\\"}`:            "user_agent: pattern ends",
+		`{"http":"3","icy":1}`:            "cannot unmarshal",
+		`{"http":"3"} {}`:                 "something follows",
+		`{"http":"3"}`:                    `http: "3" is not`,
+		`{"headers":[{"name":""}]}`:       "headers[0].name",
+		`{"user_agent_regexp":"("}`:       "user_agent_regexp",
 	} {
 		if _, err := ParseRule([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

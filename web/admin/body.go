@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/web/admin/api"
+	"github.com/signpost-fm/signpost/web/strictjson"
 )
 
 const (
@@ -31,20 +32,15 @@ func readEdit(ctx echo.Context, v any) error { return readJSON(ctx, v, maxEdit, 
 // readRows reads an operator's body that carries rows of weights.
 func readRows(ctx echo.Context, v any) error { return readJSON(ctx, v, maxBody, true) }
 
-func readJSON(ctx echo.Context, v any, most int64, strict bool) error {
-	r := ctx.Request()
-	d := json.NewDecoder(http.MaxBytesReader(ctx.Response(), r.Body, most))
-	if strict {
-		d.DisallowUnknownFields()
-	}
-	err := d.Decode(v)
-	if errors.Is(err, io.EOF) {
+// readJSON reads a body as strictly as the configuration file is read: a key that
+// stands there twice is as little taken as one in another case.
+func readJSON(ctx echo.Context, v any, most int64, known bool) error {
+	b, err := io.ReadAll(http.MaxBytesReader(ctx.Response(), ctx.Request().Body, most))
+	if err == nil && len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
 	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.Join(more, errors.New("something follows the JSON"))
-		}
+		err = strictjson.Unmarshal(b, v, known)
 	}
 	var large *http.MaxBytesError
 	switch {

@@ -1,0 +1,115 @@
+package director
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// ParseBase reads the base URL of a server: scheme, host, perhaps a port and a path.
+// It is strict, for the URL is sent to listeners, stands in playlists and on pages,
+// and is asked by directors. The error says what to write instead.
+func ParseBase(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err))
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%q has no scheme; begin it with http:// or https://", raw)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%q has no host; write http://host:port", raw)
+	case u.User != nil:
+		return nil, errors.New("a URL with a user or password would be shown to every listener; put them into a credentials_file")
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
+		return nil, fmt.Errorf("%q has a query or fragment; give only scheme, host, port and perhaps a path", raw)
+	}
+	if msg := checkHost(u.Hostname()); msg != "" {
+		return nil, fmt.Errorf("%q: %s", raw, msg)
+	}
+	if msg := checkPort(u); msg != "" {
+		return nil, fmt.Errorf("%q: %s", raw, msg)
+	}
+	_, rest, _ := strings.Cut(raw, "://")
+	if _, path, _ := strings.Cut(rest, "/"); path != "" {
+		for _, r := range path {
+			if !inPath(r) {
+				return nil, fmt.Errorf("%q: the path has %q in it; write it as %s", raw, r, escaped(r))
+			}
+		}
+	}
+	return u, nil
+}
+
+// checkHost says what is wrong with a URL's host: an IP address without brackets, or
+// a name as DNS has it (RFC 1123, with underscores as they occur).
+func checkHost(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		switch {
+		case ip.Zone() != "":
+			return "an address with a zone means something on this machine only; give one that listeners reach"
+		case ip.IsUnspecified(), ip.IsMulticast(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+			return fmt.Sprintf("%s is no server's address", ip)
+		}
+		return ""
+	}
+	const remedy = "; use letters, digits, '-' and '.', and punycode (xn--) for others"
+	if len(host) > 253 {
+		return "the host is longer than 253 characters" + remedy
+	}
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 {
+			return "the host has a part of no, or of more than 63, characters" + remedy
+		}
+		for _, r := range label {
+			if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_') {
+				return fmt.Sprintf("the host has %q in it%s", r, remedy)
+			}
+		}
+	}
+	// What ends in a number is an address to browsers (WHATWG URL), in forms that differ.
+	last := labels[len(labels)-1]
+	if _, err := strconv.ParseUint(last, 0, 64); err == nil || strings.Trim(last, "0123456789") == "" {
+		return fmt.Sprintf("the host %s is neither a name nor an IPv4 address of four numbers from 0 to 255", host)
+	}
+	return ""
+}
+
+func checkPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" && !strings.HasSuffix(u.Host, ":") {
+		return ""
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
+		return fmt.Sprintf("the port %q is no number from 1 to 65535", port)
+	}
+	return ""
+}
+
+// inPath says whether a character may stand in a path as it is (RFC 3986), which an
+// apostrophe may but does not here: pages quote with it.
+func inPath(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~!$&()*+,;=:@/%", r)
+}
+
+// escaped writes a character as URLs have it.
+func escaped(r rune) string {
+	var out strings.Builder
+	for _, b := range []byte(string(r)) {
+		fmt.Fprintf(&out, "%%%02X", b)
+	}
+	return out.String()
+}
+
+func hostPort(u *url.URL) string { return u.Hostname() + ":" + PortOf(u) }
+
+// PortOf returns the port of a URL: its scheme's where it names none.
+func PortOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
