@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/web/quick"
@@ -150,8 +151,11 @@ func (s *Server) since(now time.Time) time.Duration { return now.Sub(s.start) + 
 // Serve answers connections of l until [Server.Shutdown], with which it returns
 // nil. It may be called for several listeners.
 func (s *Server) Serve(l net.Listener) error {
-	if plain, ok := l.(*limitedListener); ok { // no TLS, and no header before the requests
-		l = s.quick.Listen(plain)
+	switch plain := l.(type) { // neither is TLS
+	case *limitedListener: // no header before the requests
+		l = patientListener{s.quick.Listen(plain)}
+	case *proxyproto.Listener:
+		l = patientListener{plain}
 	}
 	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("web: serve %s: %w", l.Addr(), err)

@@ -52,6 +52,45 @@ func TestListenerLeaves(t *testing.T) {
 	}
 }
 
+// TestHalfClose: a listener that closes its sending side once it has asked gets the
+// stream, and whoever was gone is found out by what is written next.
+func TestHalfClose(t *testing.T) {
+	t.Parallel()
+	for name, encrypted := range map[string]bool{"TCP": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startStation(t, 0, okHead)
+			cfg := quick()
+			cfg.halfClose = patience
+			f := newFront(t, cfg, Request{Upstreams: upstreams(s.node), Mount: "/m"})
+			f.start(encrypted)
+			conn := over(f.dial(t), encrypted)
+			if _, err := io.WriteString(conn, getRequest); err != nil {
+				t.Fatal(err)
+			}
+			s.tell(40)
+			h := &heard{br: bufio.NewReader(conn)}
+			h.head = readAnswer(t, h.br)
+			h.frames(t, 40)
+			if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				s.tell(20)
+				h.frames(t, 20)
+			}
+			_ = conn.Close()
+			until(t, "the listener who is gone is found out", func() bool {
+				s.tell(40)
+				return len(f.ended) > 0
+			})
+			if res := f.result(t); res.End != EndListenerLeft {
+				t.Errorf("result %+v", res)
+			}
+		})
+	}
+}
+
 func timeToLeave(t *testing.T, play func(net.Conn), leave func(*net.TCPConn) error, playing bool) time.Duration {
 	released := make(chan time.Time, 1)
 	n := startNode(t, func(conn net.Conn) {

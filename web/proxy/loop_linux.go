@@ -258,7 +258,11 @@ func (l *loop) move(from, to *source, now time.Duration) {
 // event looks after a listener of whom epoll has something to say. Events are
 // hints: what is read or written tells what they mean.
 func (l *loop) event(s *plain, events uint32, now time.Duration) {
-	if events&^unix.EPOLLOUT != 0 && !l.read(s) {
+	if events&^unix.EPOLLOUT != 0 && !l.read(s, now) {
+		return
+	}
+	if s.half && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 { // reading tells of the FIN before it for ever
+		l.leave(s, EndListenerLeft, false)
 		return
 	}
 	if events&unix.EPOLLOUT != 0 {
@@ -267,7 +271,7 @@ func (l *loop) event(s *plain, events uint32, now time.Duration) {
 }
 
 // read says whether a listener is still there. It drops what it may have sent.
-func (l *loop) read(s *plain) bool {
+func (l *loop) read(s *plain, now time.Duration) bool {
 	for {
 		n, err := unix.Read(s.fd, l.stray)
 		switch {
@@ -278,6 +282,8 @@ func (l *loop) read(s *plain) bool {
 			}
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
+			return true
+		case n == 0 && err == nil && s.halves(now):
 			return true
 		default: // its end, or an error
 			l.leave(s, listenerEnd(err), false)

@@ -39,9 +39,10 @@
 // FIN, and it would cost what the kernel still holds for them.
 // Stalled and slow listeners are reset, for they would not fetch what is left.
 //
-// A listener that closes only its sending side counts as gone: a FIN looks the
-// same whether or not more could be received, and no player was seen that
-// half-closes and listens on.
+// A FIN looks the same whether a listener has left or has closed its sending side only,
+// as some do once they have asked. Within halfClose of the stream's beginning it is taken
+// for the latter, and the next write tells who was gone: the answer to it is a reset.
+// Later it is taken for the former, and the node is free at once.
 package proxy
 
 import (
@@ -104,7 +105,8 @@ type Config struct {
 	TLS *tls.Config  // toward https nodes; nil: verify with the system's roots
 	Log *slog.Logger // nil: slog.Default
 
-	patience time.Duration // how long any node may be silent; default minPatience
+	patience  time.Duration // how long any node may be silent; default minPatience
+	halfClose time.Duration // see halfClose; negative: 0
 }
 
 // An Upstream is one node that may serve the listener.
@@ -157,6 +159,9 @@ func New(cfg Config) *Proxy {
 	orDefault(&cfg.IdleTimeout, 15*time.Second)
 	orDefault(&cfg.StallTimeout, 15*time.Second)
 	orDefault(&cfg.patience, minPatience)
+	if cfg.halfClose == 0 {
+		cfg.halfClose = halfClose
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}

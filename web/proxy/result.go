@@ -24,7 +24,7 @@ type End string
 
 // How a stream can end.
 const (
-	EndListenerLeft    End = "listener_left"    // closed or half-closed its connection, or it was reset
+	EndListenerLeft    End = "listener_left"    // closed its connection, or it was reset
 	EndListenerStalled End = "listener_stalled" // took no audio for StallTimeout
 	EndListenerSlow    End = "listener_slow"    // took less than the bitrate, and skipped too often
 	EndUpstreamEnded   End = "upstream_ended"   // the node closed its connection, or its body was over, and nobody took over

@@ -17,6 +17,10 @@ const (
 	// up for forgiven in between.
 	maxSkips = 3
 	forgiven = 5 * time.Minute
+	// halfClose is how long after a stream's beginning a listener's FIN ends its sending
+	// side only. A request and the FIN behind it arrive together, or in two packets of
+	// which the second may have to be sent again: that takes a second at most at first.
+	halfClose = time.Second
 )
 
 // A session is one listener. It is used by whoever writes to it, but for claim,
@@ -32,6 +36,7 @@ type session struct {
 	skipped time.Duration // when it last skipped, by the Proxy's clock
 	skips   int
 	grace   time.Duration // how old what it began with was
+	half    bool          // its sending side is closed: only a write tells whether it is there
 
 	kbit   int
 	client netip.Addr
@@ -77,6 +82,12 @@ func (s *session) overdue(now time.Duration) End {
 	s.cur.skip(to)
 	s.src.mount.skips.Add(1)
 	return ""
+}
+
+// halves says whether a FIN that came just now leaves the listener listening.
+func (s *session) halves(now time.Duration) bool {
+	s.half = s.half || now-s.began < s.p.cfg.halfClose
+	return s.half
 }
 
 // finish gives everything back and says how it went.

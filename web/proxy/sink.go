@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -37,10 +38,11 @@ func (s *session) carry(h *hijacked) {
 	}
 	ctx, cancel := context.WithCancelCause(s.p.cutoff)
 	defer cancel(nil)
-	h.watch(ctx, cancel)
+	h.watch(ctx, cancel, s.began+s.p.cfg.halfClose)
 	interrupted := context.AfterFunc(ctx, h.interrupt)
 	end := s.play(ctx, h)
 	interrupted()
+	cancel(nil) // nothing else ends the watching of one who has half-closed
 	h.close(end == EndListenerStalled || end == EndListenerSlow)
 	s.finish(end)
 }
@@ -144,17 +146,17 @@ type hijacked struct {
 }
 
 // watch reads the connection: a listener says nothing more, so that whatever
-// ends the reading is its end. Stray bytes are dropped. In between it looks whether
-// the listener takes anything.
-func (l *hijacked) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+// ends the reading is its end, unless it is a FIN before halved. Stray bytes are
+// dropped. In between it looks whether the listener takes anything.
+func (l *hijacked) watch(ctx context.Context, cancel context.CancelCauseFunc, halved time.Duration) {
 	go func() {
 		defer close(l.unwatched)
-		cancel(l.leaves(ctx))
+		cancel(l.leaves(ctx, halved))
 	}()
 }
 
 // leaves returns why the listener is gone, or must be.
-func (l *hijacked) leaves(ctx context.Context) End {
+func (l *hijacked) leaves(ctx context.Context, halved time.Duration) End {
 	var stray [64]byte
 	in := intake{looked: l.p.now()}
 	for ctx.Err() == nil {
@@ -168,11 +170,31 @@ func (l *hijacked) leaves(ctx context.Context) End {
 		if l.raw != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 			continue // it is time to look
 		}
+		if errors.Is(err, io.EOF) && l.p.now() < halved {
+			return l.listens(ctx, &in)
+		}
 		if err != nil {
 			return listenerEnd(err)
 		}
 	}
 	return EndListenerLeft // somebody else has said otherwise
+}
+
+// listens is leaves for one that has closed its sending side: there is nothing to read.
+func (l *hijacked) listens(ctx context.Context, in *intake) End {
+	stalled := time.NewTimer(in.pause(l.p.cfg.StallTimeout))
+	defer stalled.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return EndListenerLeft
+		case <-stalled.C:
+			if l.raw != nil && l.stalled(in) {
+				return EndListenerStalled
+			}
+			stalled.Reset(in.pause(l.p.cfg.StallTimeout))
+		}
+	}
 }
 
 // stalled says whether the listener has taken nothing for too long.

@@ -42,10 +42,19 @@ type noteKey struct{}
 
 // ConnContext carries the notes; it is for [http.Server.ConnContext].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	if p, ok := c.(*passed); ok && p.note != nil {
-		return context.WithValue(ctx, noteKey{}, p)
+	for {
+		switch w := c.(type) {
+		case *passed:
+			if w.note == nil {
+				return ctx
+			}
+			return context.WithValue(ctx, noteKey{}, w)
+		case interface{ NetConn() net.Conn }:
+			c = w.NetConn()
+		default:
+			return ctx
+		}
 	}
-	return ctx
 }
 
 // Note returns the note that was passed on with the request of a context, once; nil:

@@ -14,10 +14,12 @@ import (
 // listener has gone.
 const freed = 100 * time.Millisecond
 
+// mayHalfClose is how long after the request a FIN may end the sending side only.
+const mayHalfClose = 1100 * time.Millisecond
+
 // farewells are the ways in which a listener goes.
 var farewells = map[string]func(*net.TCPConn) error{
-	"FIN":        (*net.TCPConn).Close,
-	"half-close": (*net.TCPConn).CloseWrite,
+	"FIN": (*net.TCPConn).Close,
 	"RST": func(c *net.TCPConn) error {
 		_ = c.SetLinger(0)
 		return c.Close()
@@ -50,6 +52,9 @@ func TestInlineListenerLeaves(t *testing.T) {
 				if n, err := io.CopyN(io.Discard, conn, int64(when.heard)); err != nil {
 					t.Fatalf("%s: %d bytes, then %v", when.name, n, err)
 				}
+				if how == "FIN" {
+					<-time.After(mayHalfClose) // no less may pass
+				}
 				left := time.Now()
 				if err := leave(conn); err != nil {
 					t.Fatal(err)
@@ -64,5 +69,31 @@ func TestInlineListenerLeaves(t *testing.T) {
 			}
 		}
 		when.end()
+	}
+}
+
+// A listener that closes its sending side as soon as it has asked, as "nc -N" does, gets
+// the stream, also if the node is slow to answer.
+func TestInlineHalfClose(t *testing.T) {
+	t.Parallel()
+	node := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3"}}})
+	s := directFile(t, fmt.Sprintf("listen: {http: ['127.0.0.1:0'], max_per_key: 0, max_per_address: 0}\nadmin: {listen: '127.0.0.1:0'}\n"+
+		"probe: {interval: 20s, timeout: 10s}\nmounts: [/live.mp3]\nnodes: [{id: n1, urls: ['%s']}]\n%s", node.URL(), inline))
+	for name, slow := range map[string]bool{"at once": false, "after a while": true} {
+		if slow {
+			node.Stop()
+		}
+		conn := s.tuneIn(t, "")
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if slow {
+			<-time.After(mayHalfClose)
+			node.Cont()
+		}
+		if n, err := io.CopyN(io.Discard, conn, 100_000); err != nil {
+			t.Errorf("%s: the listener got %d bytes, then %v", name, n, err)
+		}
+		conn.Close()
 	}
 }
