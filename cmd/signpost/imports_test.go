@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,9 @@ var house = map[string]houseRule{
 	"cmd/signpost/yamlfile": {[]string{"cmd/signpost/spelling"}, "how a file is read, and where its mistakes are, is the same whatever it configures"},
 	"cmd/signpost/version":  {nil, "what the linker sets is asked from everywhere"},
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},
+	"cmd/signpost/demonode": {nil, "a node is known by what it answers, as any other server is"},
+	"cmd/signpost/notice":   {nil, "what is linked is asked of the go command"},
+	"cmd/signpost/e2e":      {nil, "only tests are there, and they see the built program"},
 	"cmd/bench":             {nil, "a benchmark that shares code with what it measures measures itself"},
 }
 
@@ -172,6 +176,51 @@ func TestImportsOfLibraries(t *testing.T) {
 					t.Errorf("%s imports %s, which only %v may: %s", s.name, i, l.only, l.reason)
 				}
 			}
+		}
+	}
+}
+
+// TestArchitectureHasTheTable: docs/architecture.md names every package, and lets each
+// import what the table here does.
+func TestArchitectureHasTheTable(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(root + "/docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([a-z0-9./]+)`")
+	packages := func(cell string) (all []string) {
+		for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+			all = append(all, m[1])
+		}
+		slices.Sort(all)
+		return all
+	}
+	named := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			continue
+		}
+		for _, pkg := range packages(cells[1]) {
+			named[pkg] = true
+			rule, ours := house[pkg]
+			if !ours || len(cells) != 5 {
+				continue
+			}
+			may := slices.Sorted(slices.Values(rule.may))
+			if slices.Equal(may, []string{everything}) {
+				may = nil
+			}
+			if got := packages(cells[3]); !slices.Equal(got, may) {
+				t.Errorf("%s may import %v, and the page says %v", pkg, may, got)
+			}
+		}
+	}
+	for _, s := range sources(t) {
+		if !named[s.pkg] {
+			named[s.pkg] = true
+			t.Errorf("the page does not name %s", s.pkg)
 		}
 	}
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +15,6 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
-	"github.com/signpost-fm/signpost/cmd/signpost/service/certtest"
 )
 
 // readConfig is what the commands do with a configuration before they use it.
@@ -44,12 +46,29 @@ func startDirector(t *testing.T, dir, text string) *service.Service {
 	return d
 }
 
+// writeCertificate writes the certificate of package httptest, and its key.
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestReadyAsksWhereTheDirectorListens: an image's health check knows no more than
 // its director was told, by the environment or the file.
 func TestReadyAsksWhereTheDirectorListens(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certtest.Write(t, dir, 1)
+	writeCertificate(t, dir)
 	d := startDirector(t, dir, `
 listen: {http: "127.0.0.1:0", https: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
 admin: {listen: ""}

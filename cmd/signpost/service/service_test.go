@@ -2,10 +2,16 @@ package service
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +24,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
-	"github.com/signpost-fm/signpost/cmd/signpost/service/certtest"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
@@ -75,12 +80,35 @@ func poll(try func() bool) bool {
 	return false
 }
 
+// writeCertificate writes a certificate for 127.0.0.1 and its key.
+func writeCertificate(t *testing.T, dir string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestHTTPS: listeners and operators who come by https are answered with the
 // certificate in force, which follows its files.
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certtest.Write(t, dir, 1)
+	writeCertificate(t, dir, 1)
 	d := startService(t, dir, `
 listen: {http: [], https: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
 admin: {listen: "127.0.0.1:0", cert_file: cert.pem, key_file: key.pem}
@@ -109,14 +137,14 @@ nodes: [{id: one, urls: "%s", kind: http}]
 	if resp, err := http.Get("http://" + d.admin.String() + "/api/v1/nodes"); err == nil && resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("operators by plain http: %s", resp.Status)
 	}
-	certtest.Write(t, dir, 2)
+	writeCertificate(t, dir, 2)
 	if err := d.apply(d.settings.Load()); err != nil {
 		t.Fatal(err)
 	}
 	if _, serial := ask(d.addrs[0], "/live.mp3"); serial != 2 {
 		t.Errorf("certificate %d after the reload, want 2", serial)
 	}
-	certtest.Write(t, dir, 3)
+	writeCertificate(t, dir, 3)
 	for _, addr := range []net.Addr{d.addrs[0], d.admin} {
 		eventually(t, "the new certificate at "+addr.String(), func() bool { _, serial := ask(addr, "/healthz"); return serial == 3 })
 	}
@@ -127,7 +155,7 @@ nodes: [{id: one, urls: "%s", kind: http}]
 func TestCertificateThatIsBroken(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certtest.Write(t, dir, 1)
+	writeCertificate(t, dir, 1)
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	var told strings.Builder
 	log := slog.New(slog.NewTextHandler(&told, nil))
@@ -151,7 +179,7 @@ func TestCertificateThatIsBroken(t *testing.T) {
 	if n := strings.Count(told.String(), "the old one stays"); n < 2 || n > 3 || c.current.Load() != good {
 		t.Errorf("told %d times:\n%s", n, &told)
 	}
-	certtest.Write(t, dir, 2)
+	writeCertificate(t, dir, 2)
 	c.reload(log)
 	c.reload(log)
 	if n := strings.Count(told.String(), "is in force"); n != 1 || c.current.Load() == good {
