@@ -1,16 +1,21 @@
 package geo
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/signpost-fm/signpost/director"
 )
+
+// deepBit marks the number of a deep among those of places.
+const deepBit = 1 << 31
 
 // A compiler turns the networks of a database into an index.
 type compiler struct {
@@ -54,7 +59,46 @@ func compile(r *maxminddb.Reader) (*index, error) {
 	if len(c.places) == 1 {
 		return nil, c.nothing()
 	}
-	return &index{v4: pack4(c.v4), v6: pack6(c.v6, c.deep), places: c.places}, nil
+	c.rank()
+	n := len(c.places)
+	for i, p := range c.v6.place {
+		if p&deepBit != 0 {
+			c.v6.place[i] = uint32(n) + p&^deepBit
+		}
+	}
+	ix := &index{v4: newTable4(c.v4, n), v6: newTable6(c.v6, c.deep, n)}
+	ix.setPlaces(c.places)
+	return ix, nil
+}
+
+// rank renumbers the places by how many runs they have: the few that most lookups
+// end at then stand close together, in the processor's cache.
+func (c *compiler) rank() {
+	each := func(f func(p *uint32)) {
+		lists := [][]uint32{c.v4.place, c.v6.place}
+		for _, d := range c.deep {
+			lists = append(lists, d.place)
+		}
+		for _, list := range lists {
+			for i := range list {
+				if list[i]&deepBit == 0 {
+					f(&list[i])
+				}
+			}
+		}
+	}
+	uses, order := make([]int, len(c.places)), make([]uint32, len(c.places))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	each(func(p *uint32) { uses[*p]++ })
+	slices.SortFunc(order, func(a, b uint32) int { return cmp.Or(uses[b]-uses[a], cmp.Compare(a, b)) })
+	number, places := make([]uint32, len(order)), make([]director.Place, len(order))
+	for n, old := range order {
+		number[old], places[n] = uint32(n), c.places[old]
+	}
+	each(func(p *uint32) { *p = number[*p] })
+	c.places = places
 }
 
 // nothing says why no record was of use.

@@ -43,8 +43,9 @@
 // # Speed and memory
 //
 // A database is compiled when it is loaded: networks become a sorted list of
-// ranges with the number of a place, and equal neighbours become one. After that
-// neither the file nor its bytes are needed, so that a file which is overwritten
-// in place cannot disturb a lookup. GeoLite2-City, 60 MB with 5.8 million networks,
-// takes some 2 s and 220 MB to compile and 28 MB to keep.
+// ranges with the number of a place, equal neighbours become one, and ranges are
+// packed in blocks of two dozen, three bytes each. After that neither the file nor
+// its bytes are needed, so that a file which is overwritten in place cannot disturb
+// a lookup. GeoLite2-City, 66 MB with 5.8 million networks, takes some 2 s and
+// 220 MB to compile and 11 MB to keep.
 package geo

@@ -102,7 +102,7 @@ func (l *Locator) Locate(addr netip.Addr) director.Place {
 		p := ix.at(a)
 		asn := place.ASN
 		if k := knowledge(p); k > known {
-			place, known = *p, k
+			place, known = p, k
 		}
 		if asn == 0 {
 			asn = p.ASN
@@ -139,9 +139,9 @@ const (
 	somewhere
 )
 
-func knowledge(p *director.Place) int {
+func knowledge(p director.Place) int {
 	switch {
-	case *p == (director.Place{ASN: p.ASN}):
+	case p == (director.Place{ASN: p.ASN}):
 		return nothing
 	case p.Point == director.RegisteredCentre || p.Point == director.ContinentCentre:
 		return roughly

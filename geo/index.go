@@ -1,30 +1,66 @@
 package geo
 
 import (
-	"slices"
+	"math"
+	"unsafe"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
 // An index is a compiled database: address ranges with the number of a place.
-// It is immutable, and whatever was not known has place 0.
+// It is immutable.
 type index struct {
 	v4     table4
 	v6     table6
-	places []director.Place
+	places []packedPlace
+	asns   []uint32 // of the places; nil: of none
 }
 
-func (ix *index) at(a address) *director.Place {
+// packedPlace is a place without its ASN, which city databases do not have.
+type packedPlace struct {
+	continent, country director.Code
+	subdivision        director.Subdivision
+	point              director.Point
+	lat, lon           int16 // in tenths of a degree
+}
+
+func (ix *index) at(a address) director.Place {
+	var n uint32
 	if a.is4 {
-		return &ix.places[ix.v4.at(a.v4)]
+		n = ix.v4.at(a.v4)
+	} else {
+		n = ix.v6.at(a.hi, a.lo)
 	}
-	return &ix.places[ix.v6.at(a.hi, a.lo)]
+	p := &ix.places[n]
+	out := director.Place{
+		Continent: p.continent, Country: p.country, Subdivision: p.subdivision,
+		Point: p.point, Lat: float32(p.lat) / 10, Lon: float32(p.lon) / 10,
+	}
+	if ix.asns != nil {
+		out.ASN = ix.asns[n]
+	}
+	return out
+}
+
+// setPlaces packs the places, whose coordinates are whole tenths of a degree.
+func (ix *index) setPlaces(places []director.Place) {
+	ix.places = make([]packedPlace, len(places))
+	for i, p := range places {
+		lat, lon := math.Round(float64(p.Lat)*10), math.Round(float64(p.Lon)*10)
+		ix.places[i] = packedPlace{p.Continent, p.Country, p.Subdivision, p.Point, int16(lat), int16(lon)}
+		if p.ASN != 0 && ix.asns == nil {
+			ix.asns = make([]uint32, len(places))
+		}
+		if p.ASN != 0 {
+			ix.asns[i] = p.ASN
+		}
+	}
 }
 
 // bytes is how much memory the index holds.
 func (ix *index) bytes() int {
-	const place = 20 // unsafe.Sizeof(director.Place{})
-	n := len(ix.places)*place + 4*len(ix.v4.block) + 6*len(ix.v4.low) + 8*len(ix.v6.top) + 12*len(ix.v6.start)
+	n := int(unsafe.Sizeof(packedPlace{}))*len(ix.places) + 4*len(ix.asns) +
+		4*len(ix.v4.block) + ix.v4.blocks.bytes() + 8*len(ix.v6.top) + ix.v6.blocks.bytes()
 	for _, d := range ix.v6.deep {
 		n += 48 + 12*len(d.start)
 	}
@@ -53,7 +89,7 @@ func (r *runs[S]) set(start S, place uint32) {
 
 // last returns the last of the sorted starts that is not above x; starts[0] must
 // not be.
-func last[S uint16 | uint64](starts []S, x S) int {
+func last(starts []uint64, x uint64) int {
 	at := 0
 	for n := len(starts); n > 1; {
 		half := n >> 1
@@ -65,72 +101,61 @@ func last[S uint16 | uint64](starts []S, x S) int {
 	return at
 }
 
-// table4 holds runs of IPv4 addresses by their upper half: those of a /16 are
-// low[block[i]:block[i+1]], and the first of them begins with the /16.
+// table4 finds the block of an IPv4 address by its upper half: it is one of
+// block[i] to block[i+1].
 type table4 struct {
+	blocks[uint32]
 	block []uint32 // 1<<16 + 1 of them
-	low   []uint16
-	place []uint32
 }
 
 func (t *table4) at(a uint32) uint32 {
 	from, to := t.block[a>>16], t.block[a>>16+1]
-	return t.place[int(from)+last(t.low[from:to], uint16(a))]
+	return t.blocks.at(t.last(int(from), int(to)+1, a), a)
 }
 
-func pack4(r runs[uint32]) table4 {
-	const blocks = 1 << 16
-	t := table4{
-		block: make([]uint32, blocks+1),
-		low:   make([]uint16, 0, len(r.start)+blocks),
-		place: make([]uint32, 0, len(r.start)+blocks),
-	}
-	next := 0 // of r
-	for b := range uint32(blocks) {
-		t.block[b] = uint32(len(t.low))
-		if next == len(r.start) || r.start[next] != b<<16 {
-			t.low, t.place = append(t.low, 0), append(t.place, r.place[next-1])
+func newTable4(r runs[uint32], places int) table4 {
+	const halves = 1 << 16
+	t := table4{blocks: pack(r, places), block: make([]uint32, halves+1)}
+	b, end := 0, len(t.heads)-1
+	for half := range uint32(halves) {
+		for b+1 < end && t.heads[b+1].start <= half<<16 {
+			b++
 		}
-		for ; next < len(r.start) && r.start[next]>>16 == b; next++ {
-			t.low, t.place = append(t.low, uint16(r.start[next])), append(t.place, r.place[next])
-		}
+		t.block[half] = uint32(b)
 	}
-	t.block[blocks] = uint32(len(t.low))
-	t.low, t.place = slices.Clip(t.low), slices.Clip(t.place)
+	t.block[halves] = uint32(end - 1)
 	return t
 }
 
 // table6 holds runs of IPv6 networks up to /64. Those that lie within one /64
-// are found in deep, whose number then stands, with deepBit, in place of the
-// place's. In use are few parts of IPv6, all of them crowded, so that a jump
-// table as for IPv4 would not help: instead top holds every fanout-th start,
-// small enough to stay in the processor's cache.
+// are found in deep, whose number then stands, above those of all places, in place
+// of the place's. In use are few parts of IPv6, all of them crowded, so that a jump
+// table as for IPv4 would not help: instead top holds the start of every
+// fanout-th block, few enough to stay in the processor's cache.
 type table6 struct {
-	top   []uint64
-	start []uint64
-	place []uint32
-	deep  []runs[uint64]
+	blocks[uint64]
+	top    []uint64
+	deep   []runs[uint64]
+	places uint32
 }
 
-const (
-	fanout  = 64
-	deepBit = 1 << 31
-)
+const fanout = 64
 
 func (t *table6) at(hi, lo uint64) uint32 {
 	from := last(t.top, hi) * fanout
-	p := t.place[from+last(t.start[from:min(from+fanout, len(t.start))], hi)]
-	if p&deepBit == 0 {
+	p := t.blocks.at(t.last(from, min(from+fanout, len(t.heads)-1), hi), hi)
+	if p < t.places {
 		return p
 	}
-	d := &t.deep[p&^deepBit]
+	d := &t.deep[p-t.places]
 	return d.place[last(d.start, lo)]
 }
 
-func pack6(r runs[uint64], deep []runs[uint64]) table6 {
-	t := table6{start: slices.Clone(r.start), place: slices.Clone(r.place), deep: deep}
-	for i := 0; i < len(t.start); i += fanout {
-		t.top = append(t.top, t.start[i])
+// newTable6 takes, in place of a place's number, places+n for deep[n].
+func newTable6(r runs[uint64], deep []runs[uint64], places int) table6 {
+	t := table6{blocks: pack(r, places+len(deep)), deep: deep, places: uint32(places)}
+	for i := 0; i < len(t.heads)-1; i += fanout {
+		t.top = append(t.top, t.heads[i].start)
 	}
 	return t
 }

@@ -1,0 +1,164 @@
+package geo
+
+import (
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"math/bits"
+	"slices"
+	"unsafe"
+)
+
+// blocks holds runs in groups of runsInBlock, each run in two to four bytes: a city
+// database has 3.5 million of them.
+//
+// A block begins with one byte for each run. Its upper five bits are the run's
+// reach, from its first address to its last, as an index into reaches: networks have
+// few sizes. Its lower three bits are its place: that of the n-th last run of the
+// block that named its place, or 0 if it names its own, for near networks are often
+// in the same few places. Behind these bytes stand the reaches that are not in
+// reaches, and from the block's end backwards the places that are named.
+type blocks[S uint32 | uint64] struct {
+	heads   []blockHead[S] // of the blocks, and of what would follow the last
+	data    []byte
+	reaches [32]S // the commonest, and that of a block's last run
+	size    int   // of a place in data: 2 or 3 bytes
+}
+
+type blockHead[S uint32 | uint64] struct {
+	start  S      // the first address
+	offset uint32 // in data
+}
+
+const (
+	runsInBlock = 24 // more take less memory and more time
+	refBits     = 3
+	refs        = 1 << refBits // of which 0 is none
+	toTheEnd    = 30           // the index of the reach of a block's last run
+	otherReach  = 31           // the reach is an unsigned varint behind the first bytes
+)
+
+func (b *blocks[S]) bytes() int {
+	return int(unsafe.Sizeof(blockHead[S]{}))*len(b.heads) + len(b.data)
+}
+
+// last returns the last of the blocks from <= n < to that does not begin above x;
+// the first of them must not.
+func (b *blocks[S]) last(from, to int, x S) int {
+	for n := to - from; n > 1; {
+		half := n >> 1
+		if b.heads[from+half].start <= x {
+			from += half
+		}
+		n -= half
+	}
+	return from
+}
+
+// at returns the place of x, which lies in the block.
+func (b *blocks[S]) at(block int, x S) uint32 {
+	data := b.data[b.heads[block].offset:b.heads[block+1].offset]
+	x -= b.heads[block].start
+	others := runsInBlock
+	i := 0
+	for ; i < runsInBlock-1; i++ {
+		code := data[i] >> refBits
+		reach := b.reaches[code]
+		if code == otherReach {
+			reach = 0
+			for shift := 0; ; shift += 7 {
+				part := data[others]
+				others++
+				reach |= S(part&0x7f) << shift
+				if part < 0x80 {
+					break
+				}
+			}
+		}
+		if x <= reach {
+			break
+		}
+		x -= reach + 1
+	}
+	named := namedUpTo(data, i) + 1 - max(1, int(data[i]&(refs-1)))
+	at := data[len(data)-b.size*named:]
+	if b.size == 2 {
+		return uint32(at[0]) | uint32(at[1])<<8
+	}
+	return uint32(at[0]) | uint32(at[1])<<8 | uint32(at[2])<<16
+}
+
+// namedUpTo counts the runs 0 to i that name their place.
+func namedUpTo(data []byte, i int) int {
+	const low, ones, high = 0x0101010101010101 * (refs - 1), 0x7f7f7f7f7f7f7f7f, 0x8080808080808080
+	n := i + 1
+	for ; i >= 8; i -= 8 {
+		n -= bits.OnesCount64((binary.LittleEndian.Uint64(data)&low + ones) & high)
+		data = data[8:]
+	}
+	return n - bits.OnesCount64((binary.LittleEndian.Uint64(data)&low+ones)&(high>>(8*(7-i))))
+}
+
+// pack puts runs into blocks. Their places are numbered below so many.
+func pack[S uint32 | uint64](r runs[S], places int) blocks[S] {
+	b := blocks[S]{size: 2}
+	if places > 1<<16 {
+		b.size = 3
+	}
+	codes := b.commonReaches(r)
+	for first := 0; first < len(r.start); first += runsInBlock {
+		b.heads = append(b.heads, blockHead[S]{r.start[first], uint32(len(b.data))})
+		b.add(codes, runs[S]{r.start[first:], r.place[first:]})
+	}
+	b.heads = append(b.heads, blockHead[S]{^S(0), uint32(len(b.data))})
+	b.heads, b.data = slices.Clone(b.heads), slices.Clone(b.data) // without spare room
+	return b
+}
+
+// add adds a block of the first runs.
+func (b *blocks[S]) add(codes map[S]byte, r runs[S]) {
+	var (
+		heads  [runsInBlock]byte
+		others []byte
+		named  []uint32
+	)
+	for i := range min(runsInBlock, len(r.start)) {
+		code := byte(toTheEnd)
+		if i < runsInBlock-1 && i+1 < len(r.start) {
+			reach := r.start[i+1] - r.start[i] - 1
+			var ok bool
+			if code, ok = codes[reach]; !ok {
+				code, others = otherReach, binary.AppendUvarint(others, uint64(reach))
+			}
+		}
+		ref := 1 + slices.Index(named[:min(len(named), refs-1)], r.place[i])
+		if ref == 0 {
+			named = slices.Insert(named, 0, r.place[i])
+		}
+		heads[i] = code<<refBits | byte(ref)
+	}
+	b.data = append(append(b.data, heads[:]...), others...)
+	for _, p := range named {
+		b.data = append(b.data, byte(p), byte(p>>8))
+		if b.size == 3 {
+			b.data = append(b.data, byte(p>>16))
+		}
+	}
+}
+
+// commonReaches fills in reaches, and returns the index of each.
+func (b *blocks[S]) commonReaches(r runs[S]) map[S]byte {
+	counts := map[S]int{}
+	for i := 1; i < len(r.start); i++ {
+		counts[r.start[i]-r.start[i-1]-1]++
+	}
+	common := slices.SortedFunc(maps.Keys(counts), func(x, y S) int {
+		return cmp.Or(counts[y]-counts[x], cmp.Compare(x, y))
+	})
+	codes := map[S]byte{}
+	for i, reach := range common[:min(len(common), toTheEnd)] {
+		b.reaches[i], codes[reach] = reach, byte(i)
+	}
+	b.reaches[toTheEnd] = ^S(0)
+	return codes
+}
