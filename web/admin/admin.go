@@ -1,6 +1,8 @@
-// Package admin is the operators' side: metrics, explanations of decisions, and
-// the nodes, where agents register theirs. It listens apart from the public side,
-// and asks for a token where one is set.
+// Package admin is the operators' side of a director: the API with its tokens,
+// sessions and events, operators' edits, agents' registrations, explanations,
+// forecasts and metrics. Package api has the bodies of its requests and answers.
+//
+// It listens apart from the public side, and asks for a token where one is set.
 package admin
 
 import (
@@ -28,22 +30,22 @@ import (
 
 // Config is what the operators' side shows and changes.
 type Config struct {
-	// Tokens returns those of which one is asked for, as "Authorization: Bearer
-	// <token>", everywhere but at /healthz. None: nobody is asked, so listen on
-	// loopback only. Nil: none.
+	// Tokens returns the valid tokens. Each request but /healthz must show one as
+	// "Authorization: Bearer <token>". With none, nobody is asked: listen on loopback
+	// only. Nil: none.
 	Tokens func() []Token
-	// Syncer is where nodes register, what knows all nodes, and what edits. Nil:
-	// there is nothing about nodes here.
+	// Syncer knows the nodes, and takes registrations and edits. Nil: there are no
+	// routes about nodes.
 	Syncer *store.Syncer
 	// Collectors are shown at /metrics, besides Go's and the process's own.
 	Collectors []prometheus.Collector
-	// Explain answers /api/v1/explain with something that becomes JSON.
+	// Explain answers /api/v1/explain; the answer becomes JSON.
 	Explain func(Question) any
 	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
 	Streams func() any
 	// Rules returns all client rules that are in force, in order of precedence; nil: none.
 	Rules func() []RuleUse
-	// CheckRule says what is wrong with a client rule; nil: nobody knows.
+	// CheckRule says what is wrong with a client rule; nil: any JSON object is taken.
 	CheckRule func(rule json.RawMessage) error
 	// Clients returns the clients for which there is no rule; nil: none.
 	Clients func() []api.Client
@@ -52,7 +54,7 @@ type Config struct {
 	// Mix says from which regions a node's listeners came, in any unit; nil, or an
 	// empty answer: not known.
 	Mix func(director.NodeID) map[director.RegionID]float64
-	// Dashboard makes what is shown at every path that is not the API's; nil: nothing.
+	// Dashboard makes the handler of every path that is not the API's; nil: none.
 	Dashboard func(*API) http.Handler
 
 	// SafeBelow returns how many listeners may be left on a drained node that is
@@ -61,8 +63,7 @@ type Config struct {
 	// PublicURL returns where listeners reach the directors, without a slash at
 	// its end; empty, or nil: not known.
 	PublicURL func() string
-	// Troubles returns what is not as it should be with this director, besides what
-	// its Syncer tells; nil: nothing.
+	// Troubles returns this director's problems besides those of its Syncer; nil: none.
 	Troubles func() []string
 	Version  string // of the program
 	Store    string // the kind of store: memory or redis
@@ -71,9 +72,8 @@ type Config struct {
 	Log *slog.Logger     // for faults; nil: slog.Default
 }
 
-// API is the operators' side: an [http.Handler], and the answers that it gives
-// as JSON, for who wants to show them otherwise. [API.Run] must run beside it. It is
-// safe for concurrent use.
+// API is the operators' side: an [http.Handler], and its answers as values, for pages.
+// [API.Run] must run beside it. It is safe for concurrent use.
 type API struct {
 	cfg     Config
 	echo    *echo.Echo
@@ -85,7 +85,7 @@ type API struct {
 	meter    meter
 }
 
-// Question is a request that is only thought of.
+// Question is a request to be explained, which nobody makes.
 type Question struct {
 	Addr      netip.Addr
 	Path      string // "/live.mp3"
@@ -135,7 +135,7 @@ func (c *Config) setDefaults() {
 	orNothing(&c.Troubles)
 }
 
-// orNothing lets a function that is not there return nothing.
+// orNothing sets a nil function to one that returns the zero value.
 func orNothing[T any](f *func() T) {
 	if *f == nil {
 		*f = func() (nothing T) { return nothing }
@@ -213,7 +213,7 @@ func answer(ctx echo.Context, v any, err error) error {
 	return ctx.JSONPretty(http.StatusOK, v, "  ")
 }
 
-// answerVersion answers with something that can be edited.
+// answerVersion answers like answer, with the version as ETag.
 func answerVersion(ctx echo.Context, v any, version string, err error) error {
 	if err == nil {
 		ctx.Response().Header().Set("ETag", `"`+version+`"`)
@@ -221,7 +221,7 @@ func answerVersion(ctx echo.Context, v any, version string, err error) error {
 	return answer(ctx, v, err)
 }
 
-// Explain answers a question that is asked like GET /api/v1/explain. The error is
+// Explain answers the query of a GET /api/v1/explain. Its error is
 // a *[api.Problem].
 func (a *API) Explain(query url.Values) (any, error) {
 	q, err := question(query)

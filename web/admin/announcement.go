@@ -24,8 +24,8 @@ const (
 	maxStateAge  = 10 * 365 * 24 * time.Hour
 )
 
-// registration is what the store is told, with times by the clock of now. The
-// error says everything that cannot be true.
+// registration checks an announcement and makes a registration of it, with times by
+// the clock of now. The error names everything that cannot be true.
 func registration(a *api.Announcement, id, token string, now time.Time) (store.Registration, error) {
 	c := checker{}
 	c.name("the node's id", id)
@@ -56,12 +56,11 @@ func reportOf(m *api.Measured, now time.Time) director.Report {
 	return r
 }
 
-// checker collects what is wrong with an announcement: it names the field, and
-// what would be right.
+// A checker collects mistakes in a body, each with its field and what would be right.
 type checker []string
 
 func (c *checker) fail(field, format string, args ...any) {
-	const enough = 8 // of which somebody reads
+	const enough = 8 // nobody reads more
 	if len(*c) < enough {
 		*c = append(*c, field+": "+fmt.Sprintf(format, args...))
 	}
@@ -74,7 +73,7 @@ func (c checker) err() error {
 	return errors.New(strings.Join(c, "; "))
 }
 
-// name checks what becomes part of URLs, logs and metrics, in the alphabet of ids.
+// name checks an id, which becomes part of URLs, logs and metrics.
 func (c *checker) name(field, s string) {
 	odd := strings.ContainsFunc(s, func(r rune) bool {
 		return r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)

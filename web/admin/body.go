@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// maxBody bounds what an agent may send: 2,000 mounts take some 600 KB. So it
-	// does what carries rows: 30 regions' with 200 nodes each take some 100 KB.
+	// maxBody bounds bodies of agents (2,000 mounts take some 600 KB) and those with
+	// rows of weights (30 regions with 200 nodes each take some 100 KB).
 	maxBody = 1 << 20
 	// maxEdit bounds any other edit: a rule with a reason takes some 10 KB.
 	maxEdit = 64 << 10
 )
 
-// read reads an agent's body; an empty one leaves v as it is. Fields that are not
-// known are passed over, for agents may be newer than directors.
+// read reads an agent's body; an empty one leaves v as it is. It ignores unknown
+// fields, for agents may be newer than directors.
 func read(ctx echo.Context, v any) error { return readJSON(ctx, v, maxBody, false) }
 
-// readEdit reads an operator's body. A field that is not known is refused: it may
-// be a mistyped one without which the edit means something else.
+// readEdit reads an operator's body. It refuses unknown fields: without a mistyped
+// one, the edit might mean something else.
 func readEdit(ctx echo.Context, v any) error { return readJSON(ctx, v, maxEdit, true) }
 
-// readRows reads an operator's body that carries rows of weights.
+// readRows reads an operator's body with rows of weights.
 func readRows(ctx echo.Context, v any) error { return readJSON(ctx, v, maxBody, true) }
 
 // readJSON reads a body as strictly as the configuration file is read: a key that
@@ -45,9 +45,9 @@ func readJSON(ctx echo.Context, v any, most int64, known bool) error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than the %d KB that are taken here", most>>10))
+		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d KB", most>>10))
 	case err != nil:
-		return problem(http.StatusBadRequest, "the body is not the JSON that belongs here: "+api.Clip(err.Error()))
+		return problem(http.StatusBadRequest, "the body is not the JSON that is expected here: "+api.Clip(err.Error()))
 	}
 	return nil
 }

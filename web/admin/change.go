@@ -16,54 +16,56 @@ import (
 )
 
 const (
-	// editPatience is how long an edit may take, with others editing and the store slow.
-	editPatience = 5 * time.Second
-	// obeyPatience is how long an answer waits for the snapshot that obeys the edit:
-	// it takes milliseconds.
-	obeyPatience = 500 * time.Millisecond
-	// revisionHeader tells with every edit which revision it made, for undo: it is not
-	// there if nothing was changed, or too much for the history.
+	// editTimeout bounds an edit, with others editing and a slow store.
+	editTimeout = 5 * time.Second
+	// applyTimeout bounds how long an answer waits for the snapshot that has the edit,
+	// which takes milliseconds.
+	applyTimeout = 500 * time.Millisecond
+	// revisionHeader is the revision that an edit made, for undo. It is missing if
+	// nothing changed, or if the change was too large for the history.
 	revisionHeader = "Signpost-Revision"
 )
 
-// stale says that an entry is not what the editor has seen.
+// A stale error says that an entry has changed since the editor read it.
 type stale struct{ entry string }
 
-// Error is not shown: whoever edits answers with what stands there now.
+// Error is not shown: the answer to a stale edit has the current entry.
 func (s stale) Error() string { return s.entry + " was changed meanwhile" }
 
-// change edits the overlay for who asks. edit gets a clone of the newest overlay
-// to change, and the time; it may be called several times, and may refuse with a
-// *Problem or with stale. When change returns, the snapshot obeys it.
+// change edits the overlay in the caller's name. edit changes a clone of the newest
+// overlay; it may be called several times, and may refuse with an *api.Problem or
+// with stale. When change returns, the snapshot has the edit.
 func (a *API) change(ctx echo.Context, e *api.Edit, edit func(o *store.Overlay, now time.Time) error) error {
 	now := a.cfg.Syncer.Now()
 	until, err := untilOf(e, now)
 	if err != nil {
 		return err
 	}
-	author := store.Author{By: asking(ctx).Name, Why: e.Why, Until: until}
-	return a.revise(ctx, func(patience context.Context) (store.Change, error) {
-		return a.cfg.Syncer.Change(patience, author, func(o *store.Overlay) error { return edit(o, now) })
+	author := store.Author{By: caller(ctx).Name, Why: e.Why, Until: until}
+	return a.commit(ctx, func(ctx context.Context) (store.Change, error) {
+		return a.cfg.Syncer.Change(ctx, author, func(o *store.Overlay) error { return edit(o, now) })
 	})
 }
 
-// revise makes a change, tells its revision, and waits until it is obeyed here.
-func (a *API) revise(ctx echo.Context, make func(context.Context) (store.Change, error)) error {
-	patience, cancel := context.WithTimeout(ctx.Request().Context(), editPatience)
+// commit makes a change, puts its revision into the answer, and waits until this
+// director applies it.
+func (a *API) commit(ctx echo.Context, make func(context.Context) (store.Change, error)) error {
+	limited, cancel := context.WithTimeout(ctx.Request().Context(), editTimeout)
 	defer cancel()
-	c, err := make(patience)
+	c, err := make(limited)
 	if err != nil {
 		return refusedEdit(err)
 	}
 	kept := slices.ContainsFunc(a.cfg.Syncer.Overlay().History, func(h store.Change) bool { return h.Revision == c.Revision })
-	if kept && len(c.Entries) > 0 { // without entries that revision is somebody else's
+	if kept && len(c.Entries) > 0 { // without entries, the revision is another change's
 		ctx.Response().Header().Set(revisionHeader, strconv.FormatUint(uint64(c.Revision), 10))
 	}
-	a.obeyed(ctx.Request().Context(), c.Revision)
+	a.waitApplied(ctx.Request().Context(), c.Revision)
 	return nil
 }
 
-// refusedEdit tells refusals by the overlay's own rules from faults.
+// refusedEdit returns the errors that have an answer of their own as they are, and
+// makes all others a refusal by the overlay's rules.
 func refusedEdit(err error) error {
 	var p *api.Problem
 	var s stale
@@ -76,9 +78,9 @@ func refusedEdit(err error) error {
 	return problem(http.StatusUnprocessableEntity, oneLine(err))
 }
 
-// obeyed waits, not for long, until the snapshot obeys a revision.
-func (a *API) obeyed(ctx context.Context, r store.Revision) {
-	ctx, cancel := context.WithTimeout(ctx, obeyPatience)
+// waitApplied waits until the snapshot has a revision, for applyTimeout at most.
+func (a *API) waitApplied(ctx context.Context, r store.Revision) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	for {
 		changes := a.cfg.Syncer.Changes()
@@ -93,51 +95,46 @@ func (a *API) obeyed(ctx context.Context, r store.Revision) {
 	}
 }
 
-// seen says which versions of something an editor has seen: those of If-Match.
-type seen struct {
+// A precondition is the versions of an entry that an edit may replace: those of
+// If-Match.
+type precondition struct {
 	versions []string
-	any      bool // it does not matter
+	any      bool // whatever the version is
 }
 
-// ifMatch reads the header. Where an edit would overwrite what others made, it
-// must be there.
-func ifMatch(ctx echo.Context, must bool) (seen, error) {
+// ifMatch reads the header, and refuses a request without it where it is required.
+func ifMatch(ctx echo.Context, required bool) (precondition, error) {
 	given := strings.Join(ctx.Request().Header.Values("If-Match"), ",")
-	if given == "" && must {
-		return seen{}, problem(http.StatusPreconditionRequired, `say which version you have seen, as If-Match: "version" with the version that GET tells, so that nobody's edit is overwritten unseen`)
+	if given == "" && required {
+		return precondition{}, problem(http.StatusPreconditionRequired, `say which version you have seen, as If-Match: "version" with the version that GET tells, so that nobody's edit is overwritten unseen`)
 	}
-	s := seen{any: given == ""}
+	p := precondition{any: given == ""}
 	for _, v := range strings.Split(given, ",") {
 		v = strings.TrimSpace(v)
-		s.any = s.any || v == "*"
-		s.versions = append(s.versions, strings.Trim(strings.TrimPrefix(v, "W/"), `"`))
+		p.any = p.any || v == "*"
+		p.versions = append(p.versions, strings.Trim(strings.TrimPrefix(v, "W/"), `"`))
 	}
-	return s, nil
+	return p, nil
 }
 
-// check refuses an edit of an entry whose version is another.
-func (s seen) check(entry, version string) error {
-	if s.any {
+// check refuses an edit of an entry with another version.
+func (p precondition) check(entry, version string) error {
+	if p.any || slices.Contains(p.versions, version) {
 		return nil
-	}
-	for _, v := range s.versions {
-		if v == version {
-			return nil
-		}
 	}
 	return stale{entry}
 }
 
-// newer makes err, if it is a stale edit, a Problem that tells what stands there
-// now. now is called when the snapshot obeys it.
-func (a *API) newer(ctx echo.Context, err error, now func() (any, error)) error {
+// orStale turns a stale error into a Problem with the current entry, which current
+// returns, and with who changed it. It returns other errors as they are.
+func (a *API) orStale(ctx echo.Context, err error, current func() (any, error)) error {
 	var s stale
 	if !errors.As(err, &s) {
 		return err
 	}
 	o := a.cfg.Syncer.Overlay()
-	a.obeyed(ctx.Request().Context(), o.Revision)
-	p := problem(http.StatusPreconditionFailed, s.entry+" is not what you have seen: look at what it is now, and repeat the edit if it is still right")
+	a.waitApplied(ctx.Request().Context(), o.Revision)
+	p := problem(http.StatusPreconditionFailed, s.entry+" has changed since you read it: look at what it is now, and repeat the edit if it is still right")
 	for i := len(o.History) - 1; i >= 0 && p.By == ""; i-- {
 		for _, e := range o.History[i].Entries {
 			if e.Entry == s.entry {
@@ -145,7 +142,7 @@ func (a *API) newer(ctx echo.Context, err error, now func() (any, error)) error 
 			}
 		}
 	}
-	p.Now, err = now()
+	p.Now, err = current()
 	if err != nil {
 		p.Now = nil // it is gone
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// History returns what operators changed, the newest first, as far back as the
-// overlay keeps it.
+// History returns operators' changes, the newest first, as far back as the overlay
+// keeps them.
 func (a *API) History() (api.HistoryAnswer, error) {
 	o := a.cfg.Syncer.Overlay()
 	now := a.cfg.Syncer.Now()
@@ -47,7 +47,7 @@ func (a *API) getHistory(ctx echo.Context) error {
 	return answer(ctx, out, err)
 }
 
-// undo takes a change back, unless somebody has changed the same entries since.
+// undo reverts a change, unless one of its entries has changed since.
 func (a *API) undo(ctx echo.Context) error {
 	var e api.UndoEdit
 	if err := readEdit(ctx, &e); err != nil {
@@ -61,9 +61,10 @@ func (a *API) undo(ctx echo.Context) error {
 	if _, err := untilOf(&edit, a.cfg.Syncer.Now()); err != nil {
 		return err
 	}
+	author := store.Author{By: caller(ctx).Name, Why: e.Why}
 	var made store.Change
-	err = a.revise(ctx, func(patience context.Context) (c store.Change, err error) {
-		made, err = a.cfg.Syncer.Undo(patience, store.Author{By: asking(ctx).Name, Why: e.Why}, store.Revision(r))
+	err = a.commit(ctx, func(ctx context.Context) (c store.Change, err error) {
+		made, err = a.cfg.Syncer.Undo(ctx, author, store.Revision(r))
 		return made, err
 	})
 	var old *store.StaleError
@@ -81,7 +82,7 @@ func (a *API) undo(ctx echo.Context) error {
 	return answer(ctx, describeChange(a.cfg.Syncer.Overlay(), made), nil)
 }
 
-// Overlay returns everything that operators changed.
+// Overlay returns all of the operators' changes that are in force.
 func (a *API) Overlay() (api.OverlayAnswer, error) {
 	return api.OverlayAnswer{Overlay: a.cfg.Syncer.Overlay(), Effects: append([]store.Effect{}, a.cfg.Syncer.Status().Effects...)}, nil
 }
@@ -104,7 +105,7 @@ func (a *API) putNote(ctx echo.Context) error {
 	c.text("about", e.About, 2*maxName)
 	c.text("text", e.Text, maxNote)
 	if e.Text == "" {
-		c.fail("text", "say something, or DELETE the note")
+		c.fail("text", "write something, or DELETE the note")
 	}
 	if err := c.err(); err != nil {
 		return problem(http.StatusUnprocessableEntity, err.Error())
@@ -115,7 +116,7 @@ func (a *API) putNote(ctx echo.Context) error {
 		case at >= 0:
 			o.Notes[at] = n
 		case len(o.Notes) >= maxNotes:
-			return problem(http.StatusConflict, fmt.Sprintf("there are %d notes, which is the most; take one out", maxNotes))
+			return problem(http.StatusConflict, fmt.Sprintf("there are %d notes, which is the limit; remove one", maxNotes))
 		default:
 			o.Notes = append(o.Notes, n)
 		}
@@ -137,9 +138,9 @@ func (a *API) deleteNote(ctx echo.Context) error {
 	})
 }
 
-// changeNote changes a note that stands at a place; below 0: it is a new one.
+// changeNote changes a note; change gets its index, which is below 0 for a new one.
 func (a *API) changeNote(ctx echo.Context, e *api.Edit, id string, change func(o *store.Overlay, at int) error) error {
-	saw, err := ifMatch(ctx, false)
+	match, err := ifMatch(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (a *API) changeNote(ctx echo.Context, e *api.Edit, id string, change func(o
 		return nil
 	}
 	err = a.change(ctx, e, func(o *store.Overlay, _ time.Time) error {
-		if err := saw.check("notes/"+id, version(held(o))); err != nil {
+		if err := match.check("notes/"+id, version(held(o))); err != nil {
 			return err
 		}
 		return change(o, index(o))
@@ -162,7 +163,7 @@ func (a *API) changeNote(ctx echo.Context, e *api.Edit, id string, change func(o
 		o := a.cfg.Syncer.Overlay()
 		return held(&o), nil
 	}
-	if err := a.newer(ctx, err, now); err != nil {
+	if err := a.orStale(ctx, err, now); err != nil {
 		return err
 	}
 	n, _ := now()

@@ -12,10 +12,10 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// drain takes no new listeners to a node: its agent says so for good, an operator
-// until it is taken back.
+// drain stops sending new listeners to a node: for good if its agent asks, until it
+// is resumed if an operator does.
 func (a *API) drain(ctx echo.Context) error {
-	if asking(ctx).Role == api.RoleAgent {
+	if caller(ctx).Role == api.RoleAgent {
 		return a.drainOwn(ctx)
 	}
 	return a.setNode(ctx, store.NodeDrained)
@@ -25,33 +25,33 @@ func (a *API) disable(ctx echo.Context) error { return a.setNode(ctx, store.Node
 
 func (a *API) resume(ctx echo.Context) error { return a.setNode(ctx, "") }
 
-// setNode makes something of a node, or with an empty state takes back what was made of it.
+// setNode sets the state of a node in the overlay, or with an empty state removes it.
 func (a *API) setNode(ctx echo.Context, state store.NodeState) error {
 	var e api.NodeEdit
 	if err := readEdit(ctx, &e); err != nil {
 		return err
 	}
-	if e.Instance != "" && state == store.NodeDrained { // an agent where nobody needs a token
+	if e.Instance != "" && state == store.NodeDrained { // an agent, where no token is needed
 		return a.drainAs(ctx, e.Instance)
 	}
-	saw, err := ifMatch(ctx, false)
+	match, err := ifMatch(ctx, false)
 	if err != nil {
 		return err
 	}
 	id := director.NodeID(ctx.Param("id"))
-	if err := a.mayBe(id, state); err != nil {
+	if err := a.checkState(id, state); err != nil {
 		return err
 	}
 	err = a.change(ctx, &e.Edit, func(o *store.Overlay, now time.Time) error {
 		held, there := o.InForce(now).Nodes[id]
-		if err := saw.check("nodes/"+string(id), nodeVersion(held, there)); err != nil {
+		if err := match.check("nodes/"+string(id), nodeVersion(held, there)); err != nil {
 			return err
 		}
 		switch {
 		case state == "":
 			delete(o.Nodes, id)
 		case there && held.State == state && held.Until.IsZero() && e.Edit == (api.Edit{}):
-			// Said twice: who said so first, and when, stays.
+			// The same again: the first author and time stay.
 		default:
 			if o.Nodes == nil {
 				o.Nodes = map[director.NodeID]store.NodeSetting{}
@@ -61,7 +61,7 @@ func (a *API) setNode(ctx echo.Context, state store.NodeState) error {
 		return nil
 	})
 	if err != nil {
-		return a.newer(ctx, err, func() (any, error) { return a.Node(id, a.cfg.SafeBelow()) })
+		return a.orStale(ctx, err, func() (any, error) { return a.Node(id, a.cfg.SafeBelow()) })
 	}
 	return a.answerNode(ctx, id)
 }
@@ -73,9 +73,9 @@ func nodeVersion(held store.NodeSetting, there bool) string {
 	return version(held)
 }
 
-// mayBe says whether a node can be made that. An entry of a node that is not there
-// any more can be taken back.
-func (a *API) mayBe(id director.NodeID, state store.NodeState) error {
+// checkState says whether a node can get a state. The entry of a node that is gone can
+// still be removed.
+func (a *API) checkState(id director.NodeID, state store.NodeState) error {
 	o := a.cfg.Syncer.Overlay()
 	_, made := o.Nodes[id]
 	if made && state == "" {
@@ -86,12 +86,12 @@ func (a *API) mayBe(id director.NodeID, state store.NodeState) error {
 		return err
 	}
 	if n.Registered != nil {
-		return problem(http.StatusConflict, string(id)+" was drained by its agent, which is never taken back: restart the agent")
+		return problem(http.StatusConflict, string(id)+" was drained by its agent, which cannot be taken back: restart the agent")
 	}
-	return problem(http.StatusConflict, string(id)+" is drained in the directors' configuration, and not by an operator: take drained: true out there")
+	return problem(http.StatusConflict, string(id)+" is drained in the configuration file, and not by an operator: remove drained: true there")
 }
 
-// safeToTerminate answers an autoscaler: 200 if the node may go, else 409.
+// safeToTerminate answers an autoscaler: 200 if the node may be terminated, else 409.
 func (a *API) safeToTerminate(ctx echo.Context) error {
 	n, err := a.oneNode(ctx)
 	if err != nil {
@@ -113,7 +113,7 @@ func (a *API) getNode(ctx echo.Context) error {
 	return answerVersion(ctx, n, n.Version, err)
 }
 
-// oneNode returns the node that is asked for; an agent sees its own only.
+// oneNode returns the node of the request; an agent sees its own only.
 func (a *API) oneNode(ctx echo.Context) (api.Node, error) {
 	threshold := a.cfg.SafeBelow()
 	if s := ctx.QueryParam("threshold"); s != "" {
@@ -124,7 +124,7 @@ func (a *API) oneNode(ctx echo.Context) (api.Node, error) {
 		threshold = n
 	}
 	id := director.NodeID(ctx.Param("id"))
-	if err := a.owns(ctx, id, ""); err != nil {
+	if err := a.checkOwner(ctx, id, ""); err != nil {
 		return api.Node{}, err
 	}
 	return a.Node(id, threshold)

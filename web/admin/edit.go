@@ -9,22 +9,21 @@ import (
 
 const (
 	maxNote = 4000                      // bytes of a note
-	maxFor  = 10 * 365 * 24 * time.Hour // no operator plans further
+	maxFor  = 10 * 365 * 24 * time.Hour // nobody plans further
 )
 
-// until returns when an edit that is made at now expires, after it was checked
-// whether it says so well; zero: never.
+// untilOf checks an edit made at now, and returns when it expires; zero: never.
 func untilOf(e *api.Edit, now time.Time) (time.Time, error) {
 	c := checker{}
 	c.text("why", e.Why, api.MaxText)
 	until := e.Until
 	switch {
 	case e.For != "" && !e.Until.IsZero():
-		c.fail("for", "give a time until when, or for how long, and not both")
+		c.fail("for", "give until or for, not both")
 	case e.For != "":
 		d, err := time.ParseDuration(e.For)
 		if err != nil || d <= 0 || d > maxFor {
-			c.fail("for", "%.40q is not for how long; write it as 2h or 90m", e.For)
+			c.fail("for", "%.40q is no duration; write it as 2h or 90m", e.For)
 		}
 		until = now.Add(d).Truncate(time.Millisecond)
 	case !until.IsZero() && (!until.After(now) || until.Sub(now) > maxFor):

@@ -626,10 +626,10 @@ func TestKnown(t *testing.T) {
 		"down, as its agent says": {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Failed), true, true},
 		"its agent is silent":     {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Up), false, false},
 	} {
-		if got := d.known(&c.r, c.held); got != c.want {
+		if got := d.counted(&c.r, c.held); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
-		if got := suspects.known(&c.r, c.held); got != c.also {
+		if got := suspects.counted(&c.r, c.held); got != c.also {
 			t.Errorf("%s, of one who suspects itself: %t", name, got)
 		}
 	}

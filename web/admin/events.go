@@ -11,23 +11,22 @@ import (
 )
 
 const (
-	eventsEach   = time.Second      // how often is told what changes all the time
-	pingEach     = 15 * time.Second // proxies close what is silent for longer
-	eventTimeout = 10 * time.Second // for writing one
+	eventInterval = time.Second      // between two events of what changes all the time
+	pingInterval  = 15 * time.Second // proxies close connections that are silent for longer
+	eventTimeout  = 10 * time.Second // for writing one event
 )
 
-// Run keeps those who follow the events up to date, and reckons rates, until ctx
-// is done. It returns nil.
+// Run sends events and measures rates until ctx is done. It returns nil.
 func (a *API) Run(ctx context.Context) error {
 	defer a.hub.close()
-	tick := time.NewTicker(eventsEach)
+	tick := time.NewTicker(eventInterval)
 	defer tick.Stop()
 	a.meter.measure(a.cfg.Traffic(), a.cfg.Now())
 	for {
 		var changes <-chan struct{}
 		if a.cfg.Syncer != nil {
 			changes = a.cfg.Syncer.Changes()
-			a.tellOverlay()
+			a.sendOverlay()
 		}
 		select {
 		case <-ctx.Done():
@@ -36,42 +35,42 @@ func (a *API) Run(ctx context.Context) error {
 		case <-tick.C:
 			a.meter.measure(a.cfg.Traffic(), a.cfg.Now())
 			if a.cfg.Syncer != nil {
-				a.tellAll()
+				a.sendChanges()
 			}
 		}
 	}
 }
 
-// tellOverlay tells at once what operators changed.
-func (a *API) tellOverlay() {
+// sendOverlay sends a change of the overlay at once.
+func (a *API) sendOverlay() {
 	h := &a.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.all) > 0 && h.lookAtOverlay(a) {
-		h.tell(event("overlay", h.lastChange(a)))
+	if len(h.all) > 0 && h.refreshOverlay(a) {
+		h.send(event("overlay", h.lastChange(a)))
 	}
 }
 
-// tellAll tells everything else that has changed.
-func (a *API) tellAll() {
+// sendChanges sends everything else that has changed.
+func (a *API) sendChanges() {
 	h := &a.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.all) == 0 {
 		return
 	}
-	if changed, some := h.lookAtNodes(a); some {
-		h.tell(event("nodes", changed))
+	if changed, some := h.refreshNodes(a); some {
+		h.send(event("nodes", changed))
 	}
 	if r := a.meter.rates.Load(); r != nil {
-		h.tell(event("traffic", r))
+		h.send(event("traffic", r))
 	}
-	if h.lookAtStatus(a) {
-		h.tell(event("status", h.status))
+	if h.refreshStatus(a) {
+		h.send(event("status", h.status))
 	}
-	if now := a.cfg.Now(); now.Sub(h.toldAt) >= mountsEach && h.lookAtMounts(a) {
-		h.toldAt = now
-		h.tell(event("mounts", h.mounts))
+	if now := a.cfg.Now(); now.Sub(h.mountsSent) >= mountsInterval && h.refreshMounts(a) {
+		h.mountsSent = now
+		h.send(event("mounts", h.mounts))
 	}
 }
 
@@ -83,8 +82,8 @@ type hello struct {
 	Identity api.Identity `json:"identity"`
 }
 
-// events tells who asks what happens, until they leave, do not keep up, or are
-// let in no longer.
+// events sends the caller events, until it leaves, does not keep up, or its token is
+// no longer good.
 func (a *API) events(ctx echo.Context) error {
 	s, first, err := a.hub.join(a)
 	if err != nil {
@@ -93,10 +92,10 @@ func (a *API) events(ctx echo.Context) error {
 	defer a.hub.leave(s)
 	w := ctx.Response()
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep them back
+	w.Header().Set("X-Accel-Buffering", "no") // or nginx would hold them back
 	control := http.NewResponseController(w.Writer)
 	write := func(b []byte) error {
-		// A server's time limits are for whole answers.
+		// The server's time limits are for whole answers.
 		if err := control.SetWriteDeadline(time.Now().Add(eventTimeout)); err != nil {
 			return err
 		}
@@ -109,7 +108,7 @@ func (a *API) events(ctx echo.Context) error {
 		return err
 	}
 	st := a.cfg.Syncer.Status()
-	greeting := event("hello", hello{st.Director.ID, a.cfg.Version, a.cfg.Syncer.Now(), asking(ctx)})
+	greeting := event("hello", hello{st.Director.ID, a.cfg.Version, a.cfg.Syncer.Now(), caller(ctx)})
 	for _, e := range append([][]byte{append([]byte("retry: 2000\n"), greeting...)}, first...) {
 		if write(e) != nil {
 			return nil
@@ -120,7 +119,7 @@ func (a *API) events(ctx echo.Context) error {
 }
 
 func (a *API) follow(ctx echo.Context, s *subscriber, write func([]byte) error) {
-	ping := time.NewTicker(pingEach)
+	ping := time.NewTicker(pingInterval)
 	defer ping.Stop()
 	for {
 		var next []byte

@@ -182,7 +182,7 @@ func TestEventsCutWhoIsSlow(t *testing.T) {
 	}
 	for i := range maxBehind + 1 {
 		r.h.hub.mu.Lock()
-		r.h.hub.tell([]byte{byte(i)})
+		r.h.hub.send([]byte{byte(i)})
 		r.h.hub.mu.Unlock()
 		if got := <-quick.events; got[0] != byte(i) {
 			t.Errorf("event %d: %v", i, got)

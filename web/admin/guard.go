@@ -9,13 +9,13 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// policy is what the pages of the operators' side may load: their own scripts,
-// styles and answers, and streams from wherever the nodes are.
+// policy lets the operators' pages load their own scripts, styles and answers, and
+// streams from any node.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"media-src http: https:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// guard stands before everything: it says what browsers may do with the answers,
-// and refuses what other sites make them ask.
+// guard is in front of everything: it says what browsers may do with answers, and
+// refuses requests that other sites make them send.
 func (a *API) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	origins := http.NewCrossOriginProtection()
 	return func(ctx echo.Context) error {
@@ -27,19 +27,19 @@ func (a *API) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cache-Control", "no-store")
 		r := ctx.Request()
 		if err := origins.Check(r); err != nil {
-			return problem(http.StatusForbidden, "another site made the browser send this; changes are made from the director's own pages, or without a browser")
+			return problem(http.StatusForbidden, "another site made the browser send this; make changes on the director's own pages, or without a browser")
 		}
 		if len(a.cfg.Tokens()) == 0 && !ownHost(r.Host) && r.URL.Path != healthPath {
 			return problem(http.StatusMisdirectedRequest,
-				"no token is set, so this director answers to localhost and to IP addresses only, and not to names, which any site can point here; ask by address, or set admin.tokens_file")
+				"no token is set, so this director answers at localhost and IP addresses only, since any site can point a name here; use an address, or set admin.tokens_file")
 		}
 		return next(ctx)
 	}
 }
 
-// ownHost says whether a Host header can be meant for this machine. A name could
-// be a site's whose owner has pointed it at a loopback address, to make browsers
-// take the director for a part of that site.
+// ownHost says whether a Host header may be meant for this machine. Any other name
+// could be a site's that points at a loopback address, so that browsers take the
+// director for a part of that site (DNS rebinding).
 func ownHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -100,7 +100,7 @@ func TestHostWithoutTokens(t *testing.T) {
 		t.Errorf("by name, with a token: %d", rec.Code)
 	}
 	who := decode[api.Identity](t, ask(r.h, "GET", "/api/v1/session", ""), 200)
-	if who != anybody {
+	if who != localOperator {
 		t.Errorf("nobody needs a token: %+v", who)
 	}
 }
@@ -236,7 +236,7 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 		if from(here, "v").Code != 200 || from(here, "o").Code != 200 {
 			t.Error("two good tokens from one address")
 		}
-		for i := range triesBurst {
+		for i := range tryBurst {
 			if rec := from(here, fmt.Sprint("guess", i)); rec.Code != 401 {
 				t.Errorf("try %d: %d", i, rec.Code)
 			}
@@ -254,13 +254,13 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 		if from("203.0.113.8:1", "v").Code != 200 || from("[2001:db8::1]:1", "v").Code != 200 {
 			t.Error("others are slowed down too")
 		}
-		time.Sleep(triesEach)
+		time.Sleep(tryInterval)
 		if a, b := from(here, "guess").Code, from(here, "guess").Code; a != 401 || b != 429 {
 			t.Errorf("after the wait: %d %d, want one more try", a, b)
 		}
-		for i := range triesBurst + 1 { // one customer has a whole /64
+		for i := range tryBurst + 1 { // one customer has a whole /64
 			want := 401
-			if i == triesBurst {
+			if i == tryBurst {
 				want = 429
 			}
 			if rec := from(fmt.Sprintf("[2001:db8:1:2::%x]:1", i), "guess"); rec.Code != want {

@@ -13,41 +13,41 @@ import (
 )
 
 const (
-	// maxSubscribers bounds who follows the events.
+	// maxSubscribers bounds the connections that follow the events.
 	maxSubscribers = 100
-	// maxBehind is how many events a subscriber may be behind before it is cut: it
-	// comes back and is told everything anew.
+	// maxBehind is how many events a subscriber may be behind before it is cut off: it
+	// connects again and gets everything anew.
 	maxBehind = 16
-	// mountsEach is how often, at most, is told what plays.
-	mountsEach = 2 * time.Second
+	// mountsInterval is the shortest time between two events of mounts.
+	mountsInterval = 2 * time.Second
 )
 
 // A subscriber follows the events of one director.
 type subscriber struct {
-	events chan []byte // in the form of the wire, shared with all others
+	events chan []byte // encoded, shared with all others
 	cut    chan struct{}
 }
 
-// A hub tells subscribers what has changed since it told last. Everything is
-// encoded once for all of them, and none can hold it up. The zero value is ready,
-// and safe for concurrent use.
+// A hub sends subscribers what has changed since the last event. Everything is encoded
+// once for all of them, and none can hold it up. The zero value is ready, and safe for
+// concurrent use.
 type hub struct {
 	mu     sync.Mutex
 	all    map[*subscriber]struct{}
 	closed bool
 
-	// What all of them know.
-	nodes    map[director.NodeID][]byte
-	built    time.Time
-	revision store.Revision
-	status   api.StatusAnswer
-	mounts   api.MountsAnswer
-	playing  string    // what of mounts is worth an event
-	toldAt   time.Time // of mounts
+	// What was sent last.
+	nodes      map[director.NodeID][]byte
+	built      time.Time
+	revision   store.Revision
+	status     api.StatusAnswer
+	mounts     api.MountsAnswer
+	playing    string // the part of mounts that is worth an event
+	mountsSent time.Time
 }
 
-// tell gives an event to all, and cuts those who do not keep up. h.mu is held.
-func (h *hub) tell(event []byte) {
+// send sends an event to all, and cuts off those that do not keep up. h.mu is held.
+func (h *hub) send(event []byte) {
 	for s := range h.all {
 		select {
 		case s.events <- event:
@@ -71,7 +71,7 @@ func (h *hub) leave(s *subscriber) {
 	h.drop(s)
 }
 
-// close cuts all, and lets nobody in any more.
+// close cuts off all, and lets nobody in any more.
 func (h *hub) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,19 +81,19 @@ func (h *hub) close() {
 	}
 }
 
-// join lets a subscriber in, and returns what those who are there already know.
+// join adds a subscriber, and returns the events that bring it up to date.
 func (h *hub) join(a *API) (*subscriber, [][]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed || len(h.all) >= maxSubscribers {
-		return nil, nil, problem(http.StatusServiceUnavailable, "too many follow the events, or the director is stopping; try again soon")
+		return nil, nil, problem(http.StatusServiceUnavailable, "too many connections follow the events, or the director is stopping; try again soon")
 	}
-	if len(h.all) == 0 { // nobody has been told anything for a while
+	if len(h.all) == 0 { // nothing was kept up to date meanwhile
 		h.nodes, h.revision, h.playing = map[director.NodeID][]byte{}, 0, ""
-		h.lookAtNodes(a)
-		h.lookAtOverlay(a)
-		h.lookAtStatus(a)
-		h.lookAtMounts(a)
+		h.refreshNodes(a)
+		h.refreshOverlay(a)
+		h.refreshStatus(a)
+		h.refreshMounts(a)
 	}
 	all := nodesEvent{Built: h.built, Nodes: []json.RawMessage{}}
 	for _, n := range h.nodes {
@@ -112,11 +112,12 @@ func (h *hub) join(a *API) (*subscriber, [][]byte, error) {
 type nodesEvent struct {
 	Built time.Time         `json:"built"`
 	Nodes []json.RawMessage `json:"nodes"`
-	Gone  []director.NodeID `json:"gone,omitempty"` // those that are no longer there
+	Gone  []director.NodeID `json:"gone,omitempty"` // removed ones
 }
 
-// lookAtNodes notes how nodes are, and returns what has changed. h.mu is held.
-func (h *hub) lookAtNodes(a *API) (changed nodesEvent, some bool) {
+// refreshNodes returns the nodes that have changed since it was called last. h.mu is
+// held.
+func (h *hub) refreshNodes(a *API) (changed nodesEvent, some bool) {
 	now, err := a.Nodes()
 	if err != nil {
 		return changed, false
@@ -127,7 +128,7 @@ func (h *hub) lookAtNodes(a *API) (changed nodesEvent, some bool) {
 	for _, n := range now.Nodes {
 		there[n.ID] = true
 		if n.Registered != nil {
-			n.Registered.SilentMS = 0 // or each of them would change each time
+			n.Registered.SilentMS = 0 // it changes each time
 		}
 		b := encode(n)
 		if !bytes.Equal(b, h.nodes[n.ID]) {
@@ -144,7 +145,7 @@ func (h *hub) lookAtNodes(a *API) (changed nodesEvent, some bool) {
 	return changed, len(changed.Nodes)+len(changed.Gone) > 0
 }
 
-// overlayEvent is the newest change by an operator.
+// overlayEvent is the newest change of the overlay.
 type overlayEvent struct {
 	Revision store.Revision `json:"revision"`
 	Last     *api.Change    `json:"last,omitempty"` // nil: nobody has changed anything yet
@@ -160,15 +161,15 @@ func (h *hub) lastChange(a *API) overlayEvent {
 	return out
 }
 
-// lookAtOverlay says whether operators changed something. h.mu is held.
-func (h *hub) lookAtOverlay(a *API) bool {
+// refreshOverlay says whether the overlay has changed. h.mu is held.
+func (h *hub) refreshOverlay(a *API) bool {
 	was := h.revision
 	h.revision = a.cfg.Syncer.Overlay().Revision
 	return was != h.revision
 }
 
-// lookAtStatus says whether the director does otherwise than before. h.mu is held.
-func (h *hub) lookAtStatus(a *API) bool {
+// refreshStatus says whether the status has changed, its ages aside. h.mu is held.
+func (h *hub) refreshStatus(a *API) bool {
 	lasting := func(s api.StatusAnswer) string {
 		s.UptimeS, s.SnapshotAgeMS, s.PictureAgeMS = 0, 0, 0
 		return string(encode(s))
@@ -178,8 +179,8 @@ func (h *hub) lookAtStatus(a *API) bool {
 	return lasting(was) != lasting(h.status)
 }
 
-// lookAtMounts says whether something else plays, or elsewhere. h.mu is held.
-func (h *hub) lookAtMounts(a *API) bool {
+// refreshMounts says whether titles or the mounts' nodes have changed. h.mu is held.
+func (h *hub) refreshMounts(a *API) bool {
 	now, err := a.Mounts()
 	if err != nil {
 		return false
@@ -193,7 +194,7 @@ func (h *hub) lookAtMounts(a *API) bool {
 	return was != h.playing
 }
 
-// encode writes what is known to have a form in JSON.
+// encode writes JSON of values that always have it.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -18,23 +18,22 @@ import (
 
 type identityKey struct{}
 
-// IdentityOf returns who asks. It is known to what stands behind [API], such as
-// the dashboard.
+// IdentityOf returns who made a request that has passed [API], as for the dashboard.
 func IdentityOf(r *http.Request) (api.Identity, bool) {
 	id, ok := r.Context().Value(identityKey{}).(api.Identity)
 	return id, ok
 }
 
-// asking is who asks; allow has let them in.
-func asking(ctx echo.Context) api.Identity {
+// caller returns who made a request that allow has let through.
+func caller(ctx echo.Context) api.Identity {
 	id, _ := IdentityOf(ctx.Request())
 	return id
 }
 
-// anybody asks where no token is set: only this machine can.
-var anybody = api.Identity{Name: "local", Role: api.RoleOperate}
+// localOperator is everybody where no token is set: only this machine can ask.
+var localOperator = api.Identity{Name: "local", Role: api.RoleOperate}
 
-// allow lets through who has one of the roles.
+// allow lets through callers with one of the roles, and operators.
 func (a *API) allow(roles ...api.Role) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ctx echo.Context) error {
@@ -51,7 +50,7 @@ func (a *API) allow(roles ...api.Role) echo.MiddlewareFunc {
 	}
 }
 
-// orOperate lists roles with that of operators, who may do everything.
+// orOperate lists roles, and that of operators, who may do everything.
 func orOperate(roles []api.Role) string {
 	names := []string{string(api.RoleOperate)}
 	for _, r := range roles {
@@ -62,8 +61,8 @@ func orOperate(roles []api.Role) string {
 	return strings.Join(names, " or ")
 }
 
-// allowPages lets through who may look at the dashboard, and sends everybody else
-// to its page for logging in.
+// allowPages lets through callers who may see the dashboard, and sends all others to
+// its login page.
 func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
 	allowed := a.allow(api.RoleView)(next)
 	return func(ctx echo.Context) error {
@@ -85,16 +84,16 @@ func (a *API) allowPages(next echo.HandlerFunc) echo.HandlerFunc {
 
 const loginPath = "/login"
 
-// identify says who asks: by a token, or by the cookie that one was given for.
+// identify returns the caller, by a token or by a session's cookie.
 func (a *API) identify(r *http.Request) (api.Identity, error) {
 	tokens := a.cfg.Tokens()
 	if len(tokens) == 0 {
-		return anybody, nil
+		return localOperator, nil
 	}
 	if given := r.Header.Get("Authorization"); given != "" {
 		scheme, token, _ := strings.Cut(given, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
-			token = "" // which is nobody's
+			token = "" // nobody's
 		}
 		t, err := a.check(r, tokens, token)
 		return api.Identity{Name: t.Name, Role: t.Role}, err
@@ -110,11 +109,11 @@ func (a *API) identify(r *http.Request) (api.Identity, error) {
 	return api.Identity{}, unknownToken()
 }
 
-// check looks a token up. Who has shown many that are unknown must wait.
+// check finds a token. An address that has shown many unknown ones must wait.
 func (a *API) check(r *http.Request, tokens []Token, token string) (Token, error) {
 	hash, from, now := sha256.Sum256([]byte(token)), addressOf(r.RemoteAddr), a.cfg.Now()
 	if wait := a.throttle.wait(from, hash, now); wait > 0 {
-		p := problem(http.StatusTooManyRequests, "too many unknown tokens came from this address; wait, and look at who sends them")
+		p := problem(http.StatusTooManyRequests, "too many unknown tokens came from this address: wait, and find out who sends them")
 		p.RetryAfter = time.Duration(math.Ceil(wait.Seconds())) * time.Second
 		return Token{}, p
 	}
@@ -128,5 +127,5 @@ func (a *API) check(r *http.Request, tokens []Token, token string) (Token, error
 }
 
 func unknownToken() *api.Problem {
-	return problem(http.StatusUnauthorized, "give a token that is known here as Authorization: Bearer; it is one of the directors' admin.tokens_file, or that of admin.token_file")
+	return problem(http.StatusUnauthorized, "give a valid token as Authorization: Bearer: one of admin.tokens_file, or that of admin.token_file")
 }

@@ -7,7 +7,7 @@ import (
 var descSafe = prometheus.NewDesc("signpost_node_safe_to_terminate",
 	"1 if the node is drained and no more than admin.safe_below listen or are on their way, else 0.", []string{"node"}, nil)
 
-// nodeMetrics tells of nodes what [api.Node] reckons. There is one series a node.
+// nodeMetrics shows what is computed for [api.Node], one series a node.
 type nodeMetrics struct{ *API }
 
 // Describe implements [prometheus.Collector].
@@ -21,7 +21,7 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	d := m.describer(view, m.cfg.SafeBelow())
 	for i := range view.Nodes() {
-		n, safe := d.node(i), 0.0
+		n, safe := d.summary(i), 0.0
 		if n.SafeToTerminate {
 			safe = 1
 		}

@@ -32,8 +32,8 @@ func (a *API) Mounts() (api.MountsAnswer, error) {
 	return out, nil
 }
 
-// describeMount sums what nodes say of a mount. What plays is told by the node
-// where most listen.
+// describeMount sums the nodes' reports of a mount. The title is that of the node with
+// most listeners.
 func describeMount(m *director.Mount, nodes []carrier) api.Mount {
 	out := api.Mount{Name: m.Name, Title: m.Title, Type: m.Type, Kbit: m.Kbit, Nodes: []director.NodeID{}, Down: []director.NodeID{}}
 	most := -2

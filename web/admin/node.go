@@ -14,7 +14,7 @@ import (
 
 const starting = "the director is starting and has no snapshot yet; try again soon"
 
-// view returns the newest snapshot, or a Problem while there is none.
+// view returns the newest snapshot, or a Problem before the first.
 func (a *API) view() (director.View, error) {
 	v := a.cfg.Syncer.View()
 	if v.Snapshot == nil {
@@ -23,8 +23,7 @@ func (a *API) view() (director.View, error) {
 	return v, nil
 }
 
-// Nodes returns all nodes. The error is a *[api.Problem], as are those of the other
-// answers.
+// Nodes returns all nodes. Its error is an [*api.Problem], as with all other answers.
 func (a *API) Nodes() (api.NodesAnswer, error) {
 	view, err := a.view()
 	if err != nil {
@@ -33,13 +32,13 @@ func (a *API) Nodes() (api.NodesAnswer, error) {
 	d := a.describer(view, a.cfg.SafeBelow())
 	out := api.NodesAnswer{Built: view.Built(), Nodes: make([]api.Node, 0, view.Nodes())}
 	for n := range view.Nodes() {
-		out.Nodes = append(out.Nodes, d.whole(n))
+		out.Nodes = append(out.Nodes, d.describe(n))
 	}
 	return out, nil
 }
 
-// Node returns one node; threshold is how many listeners may be left on one that
-// is safe to terminate.
+// Node returns one node. It is safe to terminate when it is drained and at most
+// threshold listeners are left.
 func (a *API) Node(id director.NodeID, threshold int) (api.Node, error) {
 	view, err := a.view()
 	if err != nil {
@@ -47,9 +46,9 @@ func (a *API) Node(id director.NodeID, threshold int) (api.Node, error) {
 	}
 	d := a.describer(view, threshold)
 	if n, ok := view.FindNode(id); ok {
-		return d.whole(n), nil
+		return d.describe(n), nil
 	}
-	if r := d.registered[id]; r != nil { // in the next snapshot only
+	if r := d.registered[id]; r != nil { // it is in the next snapshot
 		out := api.Node{
 			ID: id, URLs: r.URLs, Site: r.Site, Registered: holder(r), State: director.Unverified,
 			Mounts: []string{}, Version: version(nil),
@@ -62,13 +61,13 @@ func (a *API) Node(id director.NodeID, threshold int) (api.Node, error) {
 	return api.Node{}, problem(http.StatusNotFound, fmt.Sprintf("no node has the id %.80q; GET /api/v1/nodes lists them", id))
 }
 
-// A describer says what is known of a snapshot's nodes.
+// A describer makes the API's nodes of a snapshot's.
 type describer struct {
 	director.View
 	overlay    store.Overlay // in force
 	registered map[director.NodeID]*store.Heard
 	threshold  int
-	suspects   bool // this director does not trust its own probes
+	suspects   bool // this director suspects its own network
 }
 
 func (a *API) describer(view director.View, threshold int) describer {
@@ -83,15 +82,15 @@ func (a *API) describer(view director.View, threshold int) describer {
 	return d
 }
 
-// whole says all of a node.
-func (d *describer) whole(n int) api.Node {
-	out := d.node(n)
+// describe returns a node, with its mounts.
+func (d *describer) describe(n int) api.Node {
+	out := d.summary(n)
 	out.Mounts = d.carried(n)
 	return out
 }
 
-// node says all of a node but what it carries, which takes longer.
-func (d *describer) node(n int) api.Node {
+// summary returns a node without its mounts, which take longer.
+func (d *describer) summary(n int) api.Node {
 	st := d.Node(n)
 	r := &st.Report
 	out := api.Node{
@@ -115,12 +114,13 @@ func (d *describer) node(n int) api.Node {
 		if out.Since = made.Began(); out.Since.After(d.Built()) { // by a clock that was wrong
 			out.Since = d.Built()
 		}
-		setDrained(&out, d.threshold, d.known(r, held), held)
+		setDrained(&out, d.threshold, d.counted(r, held), held)
 	}
 	return out
 }
 
-// setDrained says how far n has emptied, since an operator's word or its agent's.
+// setDrained fills in how far a drained node has emptied. It is drained since the
+// operator's or its agent's drain, whichever was first.
 func setDrained(n *api.Node, threshold int, known bool, held *store.Heard) {
 	if held != nil && !held.Drained.IsZero() && (n.Since.IsZero() || held.Drained.Before(n.Since)) {
 		n.Since = held.Drained
@@ -132,15 +132,15 @@ func setDrained(n *api.Node, threshold int, known bool, held *store.Heard) {
 	}
 }
 
-// failedTogether is how long a node must be down until nobody listens there for sure. A
-// director that loses its network sees its nodes fail one after another, and suspects
-// itself only when most have.
+// failedTogether is how long a node must be down before it counts as empty. A director
+// that loses its network sees its nodes fail one after another, and suspects itself
+// only when most have.
 const failedTogether = 30 * time.Second
 
-// known says whether it is known how many listen at a node now. One that is down has
-// none, if its agent says so, or directors have for a while; one that is not probed,
-// does not count, or tells only that it is full, may have any number.
-func (d *describer) known(r *director.Report, held *store.Heard) bool {
+// counted says whether the number of a node's listeners is known now. A node that is
+// down has none, if its agent says so or directors have for a while. One that is not
+// probed, does not count, or says only that it is full may have any number.
+func (d *describer) counted(r *director.Report, held *store.Heard) bool {
 	now := d.Built()
 	switch {
 	case r.Taken.IsZero() || now.Sub(r.Taken) > store.ReportLife || r.Full:
@@ -153,8 +153,7 @@ func (d *describer) known(r *director.Report, held *store.Heard) bool {
 	return r.Health == director.Failed && !d.suspects && now.Sub(r.Since) >= failedTogether
 }
 
-// carried returns the public names of the mounts that a node reports, as far as
-// the fleet serves them.
+// carried returns the public names of the fleet's mounts that a node reports.
 func (d *describer) carried(n int) []string {
 	c := carrierOf(d.Node(n))
 	out := []string{}
@@ -166,8 +165,7 @@ func (d *describer) carried(n int) []string {
 	return out
 }
 
-// A carrier is a node, with what it reports of its mounts by their path there: both
-// may be thousands.
+// A carrier is a node with its reported mounts by path: both may be thousands.
 type carrier struct {
 	director.NodeState
 	told map[string]*director.MountReport
@@ -188,7 +186,7 @@ func carrierOf(st director.NodeState) carrier {
 	return c
 }
 
-// carries returns what the node reports of a mount; nil: it does not carry it now.
+// carries returns the node's report of a mount; nil: it does not carry it now.
 func (c *carrier) carries(m *director.Mount) *director.MountReport {
 	path := m.Name
 	if p, ok := c.Paths[path]; ok {

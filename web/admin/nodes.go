@@ -12,19 +12,19 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// announce takes in what an agent says of its node, and tells it how the fleet
-// sees that node.
+// announce registers an agent's node, or takes its report, and answers with the
+// node as the fleet sees it.
 func (a *API) announce(ctx echo.Context) error {
 	var said api.Announcement
 	if err := read(ctx, &said); err != nil {
 		return err
 	}
-	who := asking(ctx)
+	who := caller(ctx)
 	r, err := registration(&said, ctx.Param("id"), who.Name, a.cfg.Now())
 	if err != nil {
 		return problem(http.StatusUnprocessableEntity, err.Error())
 	}
-	if err := a.owns(ctx, r.Node, said.Instance); err != nil {
+	if err := a.checkOwner(ctx, r.Node, said.Instance); err != nil {
 		return err
 	}
 	got, err := a.cfg.Syncer.Register(r)
@@ -39,12 +39,12 @@ func (a *API) answerNode(ctx echo.Context, id director.NodeID) error {
 	return answerVersion(ctx, out, out.Version, err)
 }
 
-// leave is which run of an agent asks for its node to be drained.
+// leave is the body of an agent's drain.
 type leave struct {
 	Instance string `json:"instance"`
 }
 
-// drainOwn lets an agent drain its node. Other fields are those of a newer agent.
+// drainOwn lets an agent drain its node. Unknown fields are a newer agent's.
 func (a *API) drainOwn(ctx echo.Context) error {
 	var l leave
 	if err := read(ctx, &l); err != nil {
@@ -54,7 +54,7 @@ func (a *API) drainOwn(ctx echo.Context) error {
 }
 
 func (a *API) drainAs(ctx echo.Context, instance string) error {
-	id, err := a.mayLeave(ctx, instance)
+	id, err := a.checkLeave(ctx, instance)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (a *API) drainAs(ctx echo.Context, instance string) error {
 
 func (a *API) deregister(ctx echo.Context) error {
 	instance := ctx.QueryParam("instance")
-	id, err := a.mayLeave(ctx, instance)
+	id, err := a.checkLeave(ctx, instance)
 	if err != nil {
 		return err
 	}
@@ -76,32 +76,31 @@ func (a *API) deregister(ctx echo.Context) error {
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-// mayLeave says whether who asks may let a node go: an agent its own, and an
-// operator any that is registered.
-func (a *API) mayLeave(ctx echo.Context, instance string) (director.NodeID, error) {
+// checkLeave says whether the caller may drain or deregister a node as its agent does:
+// an agent its own node, an operator any registered one.
+func (a *API) checkLeave(ctx echo.Context, instance string) (director.NodeID, error) {
 	id := director.NodeID(ctx.Param("id"))
-	if instance == "" && asking(ctx).Role == api.RoleAgent {
-		return id, problem(http.StatusBadRequest, "instance: an agent says which run of it this is, as when it registered")
+	if instance == "" && caller(ctx).Role == api.RoleAgent {
+		return id, problem(http.StatusBadRequest, "instance: an agent gives the instance that it registered with")
 	}
-	if err := a.owns(ctx, id, instance); err != nil {
+	if err := a.checkOwner(ctx, id, instance); err != nil {
 		return id, err
 	}
 	if view := a.cfg.Syncer.View(); view.Snapshot != nil {
 		_, there := view.FindNode(id)
 		registered := slices.ContainsFunc(a.cfg.Syncer.Registrations(), func(r store.Heard) bool { return r.Node == id })
 		if there && !registered {
-			return id, problem(http.StatusConflict, string(id)+" is declared in the directors' configuration, and not registered: set drained: true there, or take it out")
+			return id, problem(http.StatusConflict, string(id)+" is declared in the configuration file, and not registered: set drained: true there, or remove it")
 		}
 	}
 	return id, nil
 }
 
-// owns refuses an agent that speaks as a run of another one, or with no instance
-// wants to see its node. They differ by the token that the node was registered
-// with, unless that one is gone from the file or goes by another name there. Who
-// says to be another run is the registry's affair.
-func (a *API) owns(ctx echo.Context, id director.NodeID, instance string) error {
-	who := asking(ctx)
+// checkOwner refuses an agent that acts for another agent's node, or reads it. A node
+// belongs to the token that it was registered with, unless that token is gone from
+// the file. Another instance of the same agent is the registry's business.
+func (a *API) checkOwner(ctx echo.Context, id director.NodeID, instance string) error {
+	who := caller(ctx)
 	if who.Role != api.RoleAgent {
 		return nil
 	}
@@ -113,5 +112,5 @@ func (a *API) owns(ctx echo.Context, id director.NodeID, instance string) error 
 	case i >= 0 && !slices.ContainsFunc(a.cfg.Tokens(), func(t Token) bool { return t.Name == all[i].Token }):
 		return nil
 	}
-	return problem(http.StatusForbidden, fmt.Sprintf("the token %q is not the one that %.80q was registered with; an agent has to do with its own node only", who.Name, id))
+	return problem(http.StatusForbidden, fmt.Sprintf("the token %q is not the one that %.80q was registered with; an agent may use its own node only", who.Name, id))
 }

@@ -16,15 +16,14 @@ func overrideOf(o store.Overlay, entry string, s store.Stamp, now time.Time) *ap
 	return &api.Override{By: s.By, At: s.At, Why: s.Why, Until: s.Until, Revision: s.Revision}
 }
 
-// version names the state of something that can be edited, which is made of
-// parts; nil parts are not there. Whoever edits says which version was seen, so
-// that nobody overwrites what they have not.
+// version is a hash of an entry's parts, for ETag and If-Match: an edit names the
+// version that it replaces, so that nobody overwrites what they have not read.
 func version(parts ...any) string {
 	h := sha256.New()
 	for _, p := range parts {
 		b, err := json.Marshal(p)
 		if err != nil {
-			b = []byte(err.Error()) // not to be expected: all of it came as JSON
+			b = []byte(err.Error()) // not expected: all of it came as JSON
 		}
 		h.Write(b)
 		h.Write([]byte{0})

@@ -18,7 +18,7 @@ func problem(status int, detail string) *api.Problem {
 	return &api.Problem{Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
-// statuses are the store's errors and what they are in HTTP.
+// statuses are the HTTP statuses of the store's errors.
 var statuses = []struct {
 	err    error
 	status int
@@ -33,7 +33,7 @@ var statuses = []struct {
 	{store.ErrClosed, http.StatusServiceUnavailable},
 }
 
-// problemOf makes a Problem of any error.
+// problemOf makes a Problem of any error. A fault is one that nobody expected.
 func problemOf(err error) (p *api.Problem, fault bool) {
 	var held *store.HeldError
 	var router *echo.HTTPError
@@ -55,7 +55,7 @@ func problemOf(err error) (p *api.Problem, fault bool) {
 	return problem(http.StatusInternalServerError, "internal error; the log has more"), true
 }
 
-// refuse is the one place where errors become answers.
+// refuse turns errors into answers, all of them.
 func refuse(log *slog.Logger, err error, ctx echo.Context) {
 	p, fault := problemOf(err)
 	if fault && !gone(err, ctx) {
@@ -70,17 +70,17 @@ func refuse(log *slog.Logger, err error, ctx echo.Context) {
 		if p.RetryAfter > 0 {
 			h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
 		}
-		_ = ctx.JSON(p.Status, p) // who asked may be gone
+		_ = ctx.JSON(p.Status, p) // the client may be gone
 	}
 }
 
-// gone says that who asked did not wait for the answer, which is nobody's fault.
+// gone says that the client did not wait for the answer, which is nobody's fault.
 func gone(err error, ctx echo.Context) bool {
 	var broken *net.OpError
 	return errors.As(err, &broken) || ctx.Request().Context().Err() != nil
 }
 
-// oneLine joins the mistakes of an error, as far as somebody reads them.
+// oneLine joins the lines of an error, and shortens it.
 func oneLine(err error) string {
 	const enough = 1000 // bytes
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")

@@ -72,7 +72,7 @@ func describeRegion(r director.Region, row []director.Weight, overlay store.Over
 	return out
 }
 
-// rowVersion is the version of a region's row: another row in the file is another one, too.
+// rowVersion is the version of a region's row. It changes with the file's row, too.
 func rowVersion(declared *director.Region, inForce store.Overlay) string {
 	var entry any
 	if e, ok := inForce.Rows[declared.ID]; ok {
@@ -92,8 +92,8 @@ func weights(row []director.Weight) []api.Weight {
 	return out
 }
 
-// matchText writes a Match on one line. A continent is marked as one, for many
-// have the letters of a country.
+// matchText writes a Match on one line. Continents are marked, for some have the
+// letters of a country.
 func matchText(m *director.Match) string {
 	var parts []string
 	for _, c := range m.CIDRs {

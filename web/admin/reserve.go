@@ -8,7 +8,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Reserve reckons what is left when a node or a site dies.
+// Reserve computes who would find no seat if a node or a site died.
 func (a *API) Reserve() (api.ReserveAnswer, error) {
 	view, err := a.view()
 	if err != nil {
@@ -26,7 +26,7 @@ func (a *API) reserve(ctx echo.Context) error {
 var descMissing = prometheus.NewDesc("signpost_reserve_missing_seats",
 	"Listeners who would find no seat below target, or below limit, if a node or a site died now.", []string{"dies", "name", "below"}, nil)
 
-// reserveMetrics reckons the reserve when metrics are collected.
+// reserveMetrics computes the reserve when metrics are collected.
 type reserveMetrics struct{ view func() director.View }
 
 // Describe implements [prometheus.Collector].

@@ -20,7 +20,7 @@ const (
 	maxRuleBytes = 4 << 10 // of one
 )
 
-// RuleUse is how often a rule was the first that held, at this director since it started.
+// RuleUse is a client rule, and how many requests it decided at this director since the start.
 type RuleUse struct {
 	ID     string // of an operator's rule
 	Rule   json.RawMessage
@@ -28,8 +28,8 @@ type RuleUse struct {
 	Hits   uint64
 }
 
-// Rules returns all client rules, operators' before the file's and the shipped
-// ones, with those that are not in force.
+// Rules returns all client rules, in force or not: operators' rules, then the file's,
+// then those that come with Signpost.
 func (a *API) Rules() (api.RulesAnswer, error) {
 	o := a.cfg.Syncer.Overlay()
 	uses := a.cfg.Rules()
@@ -95,7 +95,7 @@ func (a *API) getClients(ctx echo.Context) error {
 	return answer(ctx, out, err)
 }
 
-// readRule reads a rule, and says what is wrong with it.
+// readRule reads a rule and checks it.
 func (a *API) readRule(ctx echo.Context) (e api.RuleEdit, err error) {
 	if err := readEdit(ctx, &e); err != nil {
 		return e, err
@@ -131,7 +131,7 @@ func (a *API) postRule(ctx echo.Context) error {
 		case indexRule(o, e.ID) >= 0:
 			return problem(http.StatusConflict, fmt.Sprintf("there is a rule %s; give the new one another id, or PUT that one", e.ID))
 		case len(o.Rules) >= maxRules:
-			return problem(http.StatusConflict, fmt.Sprintf("there are %d rules, which is the most; take one out, or write some into the file", maxRules))
+			return problem(http.StatusConflict, fmt.Sprintf("there are %d rules, which is the limit; remove one, or move some to the file", maxRules))
 		}
 		return insertRule(o, store.Rule{ID: e.ID, Rule: e.Rule}, e.Before, len(o.Rules))
 	})
@@ -182,9 +182,9 @@ func (a *API) deleteRule(ctx echo.Context) error {
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-// changeRule changes an operator's rule that stands at a place.
+// changeRule changes an operator's rule; change gets its index.
 func (a *API) changeRule(ctx echo.Context, e *api.Edit, id string, change func(o *store.Overlay, at int) error) error {
-	saw, err := ifMatch(ctx, true)
+	match, err := ifMatch(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -193,19 +193,19 @@ func (a *API) changeRule(ctx echo.Context, e *api.Edit, id string, change func(o
 		if at < 0 {
 			return noRule(id)
 		}
-		if err := saw.check("rules/"+id, version(o.Rules[at])); err != nil {
+		if err := match.check("rules/"+id, version(o.Rules[at])); err != nil {
 			return err
 		}
 		return change(o, at)
 	})
-	return a.newer(ctx, err, func() (any, error) { return a.rule(id) })
+	return a.orStale(ctx, err, func() (any, error) { return a.rule(id) })
 }
 
 func indexRule(o *store.Overlay, id string) int {
 	return slices.IndexFunc(o.Rules, func(r store.Rule) bool { return r.ID == id })
 }
 
-// insertRule puts a rule before another one or, where none is named, at a place.
+// insertRule inserts a rule before the one named, or else at an index.
 func insertRule(o *store.Overlay, r store.Rule, before string, at int) error {
 	if before != "" {
 		if at = indexRule(o, before); at < 0 {
@@ -216,7 +216,7 @@ func insertRule(o *store.Overlay, r store.Rule, before string, at int) error {
 	return nil
 }
 
-// anyJSON is how rules are checked where nobody knows them.
+// anyJSON checks rules where Config.CheckRule is not set.
 func anyJSON(rule json.RawMessage) error {
 	if len(rule) == 0 || rule[0] != '{' {
 		return fmt.Errorf("give a rule with the keys of the configuration file")

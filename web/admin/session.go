@@ -15,16 +15,15 @@ import (
 
 const (
 	sessionCookie = "signpost_session"
-	// sessionIdle is after how long without a request a browser must log in again:
-	// more than a shift.
+	// sessionIdle is how long a session lasts without a request: more than a shift.
 	sessionIdle = 12 * time.Hour
-	// maxSessions bounds them; the one that was idle for longest goes first.
+	// maxSessions bounds sessions; the one that was idle for longest is dropped first.
 	maxSessions = 1000
 )
 
 // sessions are the browsers that have logged in at this director, by the hash of
-// their cookie. Each lives by the token it was made with: without that, or after
-// sessionIdle, it is void. The zero value is ready, and safe for concurrent use.
+// their cookie. Each ends with the token it was opened with, or after sessionIdle. The
+// zero value is ready, and safe for concurrent use.
 type sessions struct {
 	mu  sync.Mutex
 	all map[[sha256.Size]byte]*session
@@ -35,7 +34,7 @@ type session struct {
 	used  time.Time
 }
 
-// open returns the cookie's value of a new session.
+// open opens a session and returns the value of its cookie.
 func (s *sessions) open(token tokenHash, now time.Time) string {
 	secret := rand.Text() + rand.Text() // 260 bit
 	s.mu.Lock()
@@ -44,14 +43,14 @@ func (s *sessions) open(token tokenHash, now time.Time) string {
 		s.all = map[[sha256.Size]byte]*session{}
 	}
 	if len(s.all) >= maxSessions {
-		s.forgetOne()
+		s.evictOldest()
 	}
 	s.all[sha256.Sum256([]byte(secret))] = &session{token, now}
 	return secret
 }
 
-// forgetOne makes room. s.mu is held.
-func (s *sessions) forgetOne() {
+// evictOldest drops the session that was idle for longest. s.mu is held.
+func (s *sessions) evictOldest() {
 	var idle *session
 	var key [sha256.Size]byte
 	for k, one := range s.all {
@@ -62,7 +61,7 @@ func (s *sessions) forgetOne() {
 	delete(s.all, key)
 }
 
-// use returns the token of a session that lives, and notes that it was used.
+// use returns the token of a live session, and notes that it was used.
 func (s *sessions) use(secret string, now time.Time) (tokenHash, bool) {
 	key := sha256.Sum256([]byte(secret))
 	s.mu.Lock()
@@ -92,14 +91,14 @@ func (a *API) login(ctx echo.Context) error {
 	}
 	tokens := a.cfg.Tokens()
 	if len(tokens) == 0 {
-		return ctx.NoContent(http.StatusNoContent) // everybody is in already
+		return ctx.NoContent(http.StatusNoContent) // no token is needed
 	}
 	t, err := a.check(ctx.Request(), tokens, l.Token)
 	if err != nil {
 		return err
 	}
 	if !t.Role.May(api.RoleView) {
-		return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, which has nothing to look at; log in with one of the role %s or %s", t.Name, t.Role, api.RoleView, api.RoleOperate))
+		return problem(http.StatusForbidden, fmt.Sprintf("the token %q has the role %s, which may not see pages; log in with one of the role %s or %s", t.Name, t.Role, api.RoleView, api.RoleOperate))
 	}
 	ctx.SetCookie(cookie(ctx, a.sessions.open(t.Hash, a.cfg.Now()), 0))
 	return ctx.NoContent(http.StatusNoContent)
@@ -113,15 +112,15 @@ func (a *API) logout(ctx echo.Context) error {
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-// cookie makes the session's; a maxAge below 0 deletes it, and 0 keeps it until the
-// browser ends.
+// cookie returns the session's cookie. A maxAge below 0 deletes it; 0 keeps it until the
+// browser is closed.
 func cookie(ctx echo.Context, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure goes by the scheme: on loopback there is no TLS
 		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: ctx.Scheme() == "https", // here, or at a proxy before it, which says so
+		Secure: ctx.Scheme() == "https", // here, or at a proxy in front that says so
 	}
 }
 
 func (a *API) whoami(ctx echo.Context) error {
-	return answer(ctx, asking(ctx), nil)
+	return answer(ctx, caller(ctx), nil)
 }

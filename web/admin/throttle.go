@@ -9,34 +9,31 @@ import (
 )
 
 const (
-	// triesBurst is how many wrong tokens an address may show at once, and
-	// triesEach after how long it may show one more.
-	triesBurst = 10
-	triesEach  = 3 * time.Second
-	// maxAddresses bounds what is remembered; the one that was slow first goes first.
+	// An address may show tryBurst wrong tokens at once, and one more each tryInterval.
+	tryBurst    = 10
+	tryInterval = 3 * time.Second
+	// maxAddresses bounds the addresses; the one whose tries end first is dropped first.
 	maxAddresses = 10_000
-	// maxGood bounds how many good tokens of one address are remembered.
+	// maxGood bounds the good tokens of one address.
 	maxGood = 64
 )
 
 type tokenHash = [sha256.Size]byte
 
-// A throttle slows down who tries tokens. Of each address it knows, as a generic
-// cell rate algorithm does, when its tries will be forgotten, and which tokens
-// were good from there: they stay good while somebody else at that address, such
-// as an agent with a token that was taken away, is slowed down. It is safe for
-// concurrent use.
+// A throttle limits wrong tokens by address, with a generic cell rate algorithm. Tokens
+// that were good from an address stay good while somebody else there, such as an agent
+// with a revoked token, must wait. It is safe for concurrent use.
 type throttle struct {
 	mu    sync.Mutex
 	known map[netip.Prefix]*tries
 }
 
 type tries struct {
-	until time.Time   // when all wrong tries are forgotten
+	until time.Time   // when all wrong tries are forgiven
 	good  []tokenHash // the newest last
 }
 
-// wait returns how long an address must wait until a token may be looked at.
+// wait returns how long an address must wait before it may show this token.
 func (t *throttle) wait(from netip.Prefix, token tokenHash, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,10 +41,10 @@ func (t *throttle) wait(from netip.Prefix, token tokenHash, now time.Time) time.
 	if k == nil || !k.until.After(now) || slices.Contains(k.good, token) {
 		return 0
 	}
-	return max(0, k.until.Sub(now)-(triesBurst-1)*triesEach)
+	return max(0, k.until.Sub(now)-(tryBurst-1)*tryInterval)
 }
 
-// wrong counts a try.
+// wrong counts a wrong token.
 func (t *throttle) wrong(from netip.Prefix, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,7 +52,7 @@ func (t *throttle) wrong(from netip.Prefix, now time.Time) {
 	if k.until.Before(now) {
 		k.until = now
 	}
-	k.until = k.until.Add(triesEach)
+	k.until = k.until.Add(tryInterval)
 }
 
 // right notes a good token.
@@ -72,7 +69,7 @@ func (t *throttle) right(from netip.Prefix, token tokenHash) {
 	}
 }
 
-// of returns what is known of an address. t.mu is held.
+// of returns the tries of an address. t.mu is held.
 func (t *throttle) of(from netip.Prefix) *tries {
 	if k := t.known[from]; k != nil {
 		return k
@@ -81,15 +78,15 @@ func (t *throttle) of(from netip.Prefix) *tries {
 		t.known = map[netip.Prefix]*tries{}
 	}
 	if len(t.known) >= maxAddresses {
-		t.forgetOne()
+		t.evictOldest()
 	}
 	k := &tries{}
 	t.known[from] = k
 	return k
 }
 
-// forgetOne makes room. t.mu is held.
-func (t *throttle) forgetOne() {
+// evictOldest drops the address whose tries end first. t.mu is held.
+func (t *throttle) evictOldest() {
 	var first netip.Prefix
 	for from, k := range t.known {
 		if !first.IsValid() || k.until.Before(t.known[first].until) {
@@ -99,8 +96,8 @@ func (t *throttle) forgetOne() {
 	delete(t.known, first)
 }
 
-// addressOf is whom a try is counted for: an IPv4 address, or an IPv6 /64, which
-// is what one customer has.
+// addressOf is what tries are counted by: an IPv4 address, or an IPv6 /64, which one
+// customer has.
 func addressOf(remote string) netip.Prefix {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// A Token lets its bearer in. Only its hash is known.
+// A Token is known by its hash only.
 type Token struct {
-	Name string // who it was given to, for logs; no secret
+	Name string // whose it is, for the history and the log; no secret
 	Role api.Role
 	Hash [sha256.Size]byte // SHA-256 of the token
 }
@@ -24,12 +24,12 @@ func NewToken(name string, role api.Role, token string) Token {
 	return Token{name, role, sha256.Sum256([]byte(token))}
 }
 
-// maxTokens bounds what is compared for each request.
+// maxTokens bounds the comparisons for each request.
 const maxTokens = 1000
 
 // ParseTokens reads a file of tokens, one a line: a name, a role, and the SHA-256
-// of the token in hexadecimal. Empty lines, and those that begin with #, are left
-// out. The error joins one for each bad line, with its number.
+// of the token in hexadecimal. It skips empty lines and those that begin with #. The
+// error joins one for each bad line, with its number.
 func ParseTokens(file string) ([]Token, error) {
 	var all []Token
 	var errs []error
@@ -84,8 +84,8 @@ func parseToken(fields []string) (Token, error) {
 	return t, nil
 }
 
-// find returns the token with this hash. All are compared, each in constant time,
-// so that nothing of a token shows in how long it takes.
+// find returns the token with a hash. It compares all, each in constant time, so that
+// the time taken says nothing about a token.
 func find(tokens []Token, hash tokenHash) (Token, bool) {
 	found, which := 0, 0
 	for i := range tokens {

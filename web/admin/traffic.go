@@ -15,7 +15,7 @@ type Traffic struct {
 	Nodes   map[director.NodeID]uint64   // the same, by where they were sent
 }
 
-// A meter makes rates of counts. One goroutine measures; rates is for all.
+// A meter makes rates of counts. One goroutine calls measure; rates is for all.
 type meter struct {
 	last  Traffic
 	at    time.Time // when last was; zero: there is none
@@ -42,7 +42,7 @@ func rates[K comparable](before, after map[K]uint64, seconds float64) map[K]floa
 	return out
 }
 
-// from is how many listeners a second come from a region.
+// from returns how many listeners a second come from a region.
 func (m *meter) from(r director.RegionID) float64 {
 	if now := m.rates.Load(); now != nil {
 		return now.Regions[r]

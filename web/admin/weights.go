@@ -41,12 +41,12 @@ func (a *API) deleteWeights(ctx echo.Context) error {
 }
 
 func (a *API) putRow(ctx echo.Context, e *api.Edit, row map[director.NodeID]float64) error {
-	saw, err := ifMatch(ctx, true)
+	match, err := ifMatch(ctx, true)
 	if err != nil {
 		return err
 	}
 	id := director.RegionID(ctx.Param("id"))
-	err = a.putRows(ctx, e, map[director.RegionID]newRow{id: {row, saw}})
+	err = a.putRows(ctx, e, map[director.RegionID]newRow{id: {row, match}})
 	if err != nil {
 		return err
 	}
@@ -66,9 +66,9 @@ func (a *API) putAllWeights(ctx echo.Context) error {
 	rows := make(map[director.RegionID]newRow, len(e.Rows))
 	for id, r := range e.Rows {
 		if r.Version == "" {
-			return problem(http.StatusPreconditionRequired, fmt.Sprintf("rows.%s.version: say which version of the row you have seen, as GET /api/v1/regions tells it", id))
+			return problem(http.StatusPreconditionRequired, fmt.Sprintf("rows.%s.version: give the version of the row that you have read, from GET /api/v1/regions", id))
 		}
-		rows[id] = newRow{r.Weights, seen{versions: []string{r.Version}}}
+		rows[id] = newRow{r.Weights, precondition{versions: []string{r.Version}}}
 	}
 	if err := a.putRows(ctx, &e.Edit, rows); err != nil {
 		return err
@@ -77,10 +77,10 @@ func (a *API) putAllWeights(ctx echo.Context) error {
 	return answer(ctx, out, err)
 }
 
-// newRow is a row instead of the one that was seen; nil weights: the file's row.
+// newRow replaces a row of the versions in ifMatch; nil weights: by the file's row.
 type newRow struct {
 	weights map[director.NodeID]float64
-	seen    seen
+	ifMatch precondition
 }
 
 // putRows replaces rows, all or none.
@@ -107,7 +107,7 @@ func (a *API) putRows(ctx echo.Context, e *api.Edit, rows map[director.RegionID]
 		}
 		for _, id := range order {
 			at = id
-			if err := rows[id].seen.check("rows/"+string(id), rowVersion(known[id], inForce)); err != nil {
+			if err := rows[id].ifMatch.check("rows/"+string(id), rowVersion(known[id], inForce)); err != nil {
 				return err
 			}
 			if w := rows[id].weights; w != nil {
@@ -118,11 +118,10 @@ func (a *API) putRows(ctx echo.Context, e *api.Edit, rows map[director.RegionID]
 		}
 		return nil
 	})
-	return a.newer(ctx, err, func() (any, error) { return a.Region(at) })
+	return a.orStale(ctx, err, func() (any, error) { return a.Region(at) })
 }
 
-// checkRow says what is wrong with a row. Nodes that may register can be named
-// before they are there.
+// checkRow says what is wrong with a row. It may name nodes that have yet to register.
 func checkRow(c *director.Config, region director.RegionID, row map[director.NodeID]float64) error {
 	if row == nil {
 		return nil
@@ -152,5 +151,5 @@ func checkRow(c *director.Config, region director.RegionID, row map[director.Nod
 	return nil
 }
 
-// clipName keeps what somebody mistook for a name from filling the answer.
+// clipName shortens what was given for a name, for an error.
 func clipName[S ~string](s S) string { return fmt.Sprintf("%.80s", s) }

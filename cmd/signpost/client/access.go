@@ -12,9 +12,8 @@ import (
 	"unicode"
 )
 
-// Access is where a command finds the directors, and the token that it shows
-// them. For each of the two the flag comes first, then the environment, then
-// ~/.config/signpost/client.yaml.
+// Access is where the directors are, and the token for them. For each the flag comes
+// first, then the environment, then ~/.config/signpost/client.yaml.
 type Access struct {
 	Server    []string `placeholder:"URL" help:"The operators' side of a director, http://director1.example:8001 ($$SIGNPOST_SERVER). Given several, the next is asked while one is away."`
 	TokenFile string   `placeholder:"FILE" help:"A file with the token for it ($$SIGNPOST_TOKEN_FILE, or the token itself in $$SIGNPOST_TOKEN)."`
@@ -38,8 +37,8 @@ const (
 // A found setting is a value and where it was found.
 type found struct{ value, source string }
 
-// Open finds them by flags, environment and file. The error names where a
-// bad value was found.
+// Open finds directors and token by flags, environment and file. The error names the
+// source of a bad value.
 func (a Access) Open(t *Terminal) (*Session, error) {
 	getenv := t.Getenv
 	var file clientFile
@@ -115,12 +114,12 @@ func checkToken(t found) (found, error) {
 	case t.value == "":
 		return t, fmt.Errorf("%s holds no token", t.source)
 	case len(t.value) > maxTokenBytes || strings.ContainsFunc(t.value, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return t, fmt.Errorf("%s holds something else than one token, which has letters, digits and signs of ASCII and no blanks", t.source)
+		return t, fmt.Errorf("%s does not hold one token, which is ASCII without blanks", t.source)
 	}
 	return t, nil
 }
 
-// clientFileName is where the file is looked for; empty: nowhere.
+// clientFileName returns the file's path; empty: there is none.
 func clientFileName(getenv func(string) string) string {
 	dir := getenv("XDG_CONFIG_HOME")
 	if home := getenv("HOME"); dir == "" && home != "" {

@@ -89,7 +89,7 @@ func TestBadAccess(t *testing.T) {
 		{name: "in a flag", flags: Access{Server: []string{"ftp://a"}}, want: `--server: "ftp://a": write`},
 		{name: "no token file", file: clientFile{TokenFile: "missing"}, want: "missing: no such file"},
 		{name: "an empty token file", flags: Access{TokenFile: "/dev/null"}, want: "--token-file: /dev/null holds no token"},
-		{name: "two words", env: map[string]string{"SIGNPOST_TOKEN": "two words"}, want: "SIGNPOST_TOKEN holds something else than one token"},
+		{name: "two words", env: map[string]string{"SIGNPOST_TOKEN": "two words"}, want: "SIGNPOST_TOKEN does not hold one token"},
 	} {
 		home := t.TempDir()
 		vars := map[string]string{"HOME": home}

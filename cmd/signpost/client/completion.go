@@ -29,13 +29,13 @@ func (c *CompletionCmd) Run(t *Terminal) error {
 	return err
 }
 
-// CompleteCmd says what a command line could go on with. Shells call it.
+// CompleteCmd proposes words for a command line. Shells call it.
 type CompleteCmd struct {
 	Words []string `arg:"" optional:"" passthrough:"" help:"The words so far, and what there is of the next."`
 }
 
-// Run prints one candidate a line, with what it is behind a tab. Whatever goes
-// wrong, there is only less to print.
+// Run prints one candidate a line, and its help after a tab. Whatever fails, there is
+// only less to print.
 func (c *CompleteCmd) Run(ctx context.Context, t *Terminal, model *kong.Application) error {
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
@@ -50,16 +50,16 @@ func (c *CompleteCmd) Run(ctx context.Context, t *Terminal, model *kong.Applicat
 	return nil
 }
 
-// A candidate is a word that could come next, and what it is.
+// A candidate is a word that could come next, with help.
 type candidate struct{ word, help string }
 
-// A line is what is understood of the words so far.
+// A line is a command line that is not complete.
 type line struct {
 	node       *kong.Node // the command
 	positional int        // how many arguments it has
 	flag       *kong.Flag // whose value comes next; nil: none
 	given      Access
-	partial    string // what there is of the next word
+	partial    string // of the next word
 }
 
 func readLine(root *kong.Node, words []string) line {
@@ -87,7 +87,7 @@ func readLine(root *kong.Node, words []string) line {
 	return l
 }
 
-// take notes the value of the flag before it.
+// take sets the value of the flag before it.
 func (l *line) take(value string) {
 	if l.flag != nil {
 		switch l.flag.Name {
@@ -120,7 +120,7 @@ func (l *line) find(name string) *kong.Flag {
 	return nil
 }
 
-// candidates are those for the next word, whatever there is of it already.
+// candidates returns those for the next word, whatever is typed of it.
 func (l *line) candidates(names func(kind string) []candidate) []candidate {
 	if l.flag != nil {
 		return values(l.flag.Value, names)
@@ -154,7 +154,7 @@ func (l *line) candidates(names func(kind string) []candidate) []candidate {
 	return all
 }
 
-// values are what a flag or an argument can be, as far as that is known.
+// values returns known values of a flag or an argument.
 func values(v *kong.Value, names func(kind string) []candidate) []candidate {
 	if kind := v.Tag.Get("completion"); kind != "" {
 		return names(kind)
@@ -168,10 +168,10 @@ func values(v *kong.Value, names func(kind string) []candidate) []candidate {
 	return all
 }
 
-// namesTimeout is how long a shell's user is kept waiting for names.
+// namesTimeout is how long the user of a shell waits for names at most.
 const namesTimeout = time.Second
 
-// names asks a director for the nodes, regions or rules that there are.
+// names asks a director for the names of nodes, regions or rules.
 func (l *line) names(ctx context.Context, t *Terminal, kind string) (all []candidate) {
 	ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 	defer cancel()

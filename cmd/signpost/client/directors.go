@@ -16,15 +16,15 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Directors are the operators' sides of directors that agree with each other: the
-// one that answered last is asked, and the next while it is away. They have one
-// user at a time.
+// Directors are the operators' sides of directors that share a store. The one that
+// answered last is asked, and the next while it is away. They are not safe for
+// concurrent use.
 type Directors struct {
 	URLs    []string      // see ParseServer; at least one
 	Token   string        // empty: none is sent
 	Timeout time.Duration // of one try
 
-	at int // whom to ask
+	at int // the one to ask
 }
 
 // A Call is one request.
@@ -32,30 +32,30 @@ type Call struct {
 	Method  string
 	Path    string // with its query: "/api/v1/nodes?threshold=5"
 	Body    any    // becomes JSON; nil: no body
-	IfMatch string // the version that is to be changed; empty: whichever
-	// Once says that it must not arrive twice: where it may have arrived already, no
-	// other director is asked.
+	IfMatch string // the version to change; empty: any
+	// Once says that it must not be done twice: if it may have arrived, no other director
+	// is asked.
 	Once bool
 }
 
 // An Answer is what a director says.
 type Answer struct {
 	Body json.RawMessage
-	// Revision is that of the overlay which the call made; empty: it changed nothing.
+	// Revision is the overlay's with the change; empty: nothing changed.
 	Revision string
 }
 
-// maxAnswerBytes bounds what is read of an answer: the explanation with 1,000 nodes
-// is some 500 KB, and the list of nodes names each one's mounts.
+// maxAnswerBytes bounds an answer: the explanation with 1,000 nodes is some 500 KB,
+// and the list of nodes names each one's mounts.
 const maxAnswerBytes = 64 << 20
 
-// httpClient follows no redirect: a token goes to nobody but who it was meant for.
+// httpClient follows no redirect, so that a token goes to its director only.
 var httpClient = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// ParseServer checks the address of a director's operators' side, and returns it
-// without the slash at its end.
+// ParseServer checks the URL of a director's operators' side, and returns it without a
+// slash at its end.
 func ParseServer(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
@@ -64,11 +64,11 @@ func ParseServer(s string) (string, error) {
 	return strings.TrimSuffix(s, "/"), nil
 }
 
-// Current returns the director that is asked.
+// Current returns the director to ask.
 func (d *Directors) Current() string { return d.URLs[d.at] }
 
-// Ask asks the directors in turn, each once, until one answers. One that refuses
-// has answered: the error is then a *Refusal. The next call begins with another,
+// Ask asks the directors in turn, each once, until one answers. A refusal is an
+// answer: the error is then a *Refusal, and the next call begins with another director,
 // which may know better.
 func (d *Directors) Ask(ctx context.Context, c Call) (Answer, error) {
 	var errs []error
@@ -90,9 +90,8 @@ func (d *Directors) Ask(ctx context.Context, c Call) (Answer, error) {
 	return Answer{}, c.unsure(nil, errors.Join(errs...))
 }
 
-// unsure returns the error that a call ends with. If a director said, perhaps
-// before it, that it cannot do it now, it may have been done all the same: the
-// store's answer to that director may have been lost, and nothing else.
+// unsure returns the error that a call ends with. Where a director failed, the change
+// may have been made all the same, as when only the store's answer was lost.
 func (c *Call) unsure(before []error, err error) error {
 	all := errors.Join(append(before, err)...)
 	if !c.Once || !errors.As(all, new(*awayError)) {
@@ -131,7 +130,7 @@ func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
 	}
 	refusal := newRefusal(resp, body)
 	if refusal.Status < http.StatusBadRequest || refusal.Status >= http.StatusInternalServerError {
-		return Answer{}, &awayError{refusal} // it has not refused: another may do it
+		return Answer{}, &awayError{refusal} // another director may do it
 	}
 	return Answer{}, refusal
 }
@@ -161,11 +160,11 @@ func (d *Directors) request(ctx context.Context, c Call) (*http.Request, error) 
 	return r, nil
 }
 
-// A Refusal is a director's answer that it will not do what was asked.
+// A Refusal is a director's answer that refuses a call.
 type Refusal struct {
 	api.Problem
-	Director string          `json:"-"`   // who refused
-	Now      json.RawMessage `json:"now"` // with 412 and 409: the thing as it is now
+	Director string          `json:"-"`   // that refused
+	Now      json.RawMessage `json:"now"` // with 412 and 409: the current entry
 }
 
 func newRefusal(resp *http.Response, body []byte) *Refusal {
@@ -177,7 +176,7 @@ func newRefusal(resp *http.Response, body []byte) *Refusal {
 	return p
 }
 
-// RefusalOf returns the refusal that err is about; nil: it is something else.
+// RefusalOf returns the refusal in err; nil: it is another error.
 func RefusalOf(err error) *Refusal {
 	var r *Refusal
 	if errors.As(err, &r) {
@@ -186,15 +185,15 @@ func RefusalOf(err error) *Refusal {
 	return nil
 }
 
-// An awayError is the answer of a director that cannot do it now, or of something
-// before it. It does not unwrap to the Refusal that it would otherwise be.
+// An awayError is the answer of a director that cannot do it now, or of a proxy in
+// front of it. It does not unwrap to a Refusal.
 type awayError struct{ answer *Refusal }
 
 // Error returns the answer's detail.
 func (e *awayError) Error() string { return e.answer.Detail }
 
-// neverArrived says that a call failed before a director did anything about it, or
-// that the director is not sure to have done it.
+// neverArrived says that a call failed before a director did anything, or with a 503,
+// after which the same call can be made again.
 func neverArrived(err error) bool {
 	var dial *net.OpError
 	var away *awayError

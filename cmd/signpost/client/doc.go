@@ -1,4 +1,4 @@
-// Package client is the operators' command line: commands that ask a running
-// director, and change what it does, through the API of its operators' side.
-// Whatever they print was answered by a director; nothing is reckoned here.
+// Package client has the operators' commands: they ask a running director, and change
+// what it does, by the API of its operators' side. They print what a director
+// answers, and compute nothing themselves.
 package client

@@ -10,12 +10,12 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Reason is what everybody who changes something may say of it.
+// Reason is a change's, for the history.
 type Reason struct {
 	Why string `placeholder:"TEXT" help:"Why, for the history and for colleagues."`
 }
 
-// Term is for how long a change is wanted.
+// Term is how long a change holds.
 type Term struct {
 	For time.Duration `placeholder:"DURATION" help:"Take it back by itself after so long, such as 2h."`
 }
@@ -87,7 +87,7 @@ func (c *ResumeCmd) Run(ctx context.Context, t *Terminal) error {
 	return change(ctx, t, c.Query, c.Node, "resume", c.Reason, Term{})
 }
 
-// change makes one call about a node, and shows the node.
+// change changes a node, and shows it.
 func change(ctx context.Context, t *Terminal, q Query, node, verb string, r Reason, term Term) error {
 	s, err := q.Open(t)
 	if err != nil {
@@ -120,13 +120,11 @@ func showNode(t *Terminal, q Query, n api.Node, a Answer) error {
 
 const (
 	waitInterval = time.Second
-	// waitEmpty is how many answers in a row must say that a node is safe to
-	// terminate: a director may have sent listeners there while it had not heard.
+	// waitEmpty is how many answers in a row must say that a node is safe to terminate.
 	waitEmpty = 3
 )
 
-// wait asks until the node is safe to terminate. A director that is away for a
-// while does not end it.
+// wait asks until the node is safe to terminate. It goes on while a director is away.
 func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node, Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -150,10 +148,10 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 			}
 			trouble, safe = err.Error(), 0
 		case !n.Drained:
-			return n, answer, fmt.Errorf("%s is drained no more: somebody has resumed it; `signpost history` says who", c.Node)
+			return n, answer, fmt.Errorf("%s is no longer drained: somebody has resumed it; `signpost history` says who", c.Node)
 		default:
 			left = nil
-			if n.Drain != nil { // else this director has only just heard of it
+			if n.Drain != nil { // else this director has just learned of it
 				left = n.Drain.Left
 			}
 			if now := leftText(left); now != told {
@@ -176,8 +174,8 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 	}
 }
 
-// late says why the waiting ended: whether a director answered, and how many listen
-// there still, nil if it does not know.
+// late returns the error when the time is up. left is how many still listen; nil: not
+// known.
 func (c *DrainCmd) late(answered bool, left *int) error {
 	switch {
 	case !answered:

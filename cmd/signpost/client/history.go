@@ -40,7 +40,7 @@ func (c *HistoryCmd) Run(ctx context.Context, t *Terminal) error {
 // printHistory shows the newest changes; with a limit of 0, all.
 func printHistory(t *Terminal, all []api.Change, limit int) {
 	if len(all) == 0 {
-		t.say("nothing was changed yet: the file is in force as it is")
+		t.say("nothing has been changed: the file is in force as it is")
 		return
 	}
 	shown := all
@@ -70,14 +70,14 @@ func printHistory(t *Terminal, all []api.Change, limit int) {
 	}
 }
 
-// entryText says what became of an entry: "rows/de fra1=3 -> fra1=1".
+// entryText writes the change of an entry: "rows/de: fra1=3 -> fra1=1".
 func entryText(e api.EntryChange) string {
 	kind, _, _ := strings.Cut(e.Entry, "/")
 	nothing := map[string]string{"rows": "the file's", "nodes": "in use"}[kind]
 	return fmt.Sprintf("%s: %s -> %s", e.Entry, cmp.Or(valueText(e.Before), nothing, "none"), cmp.Or(valueText(e.After), nothing, "none"))
 }
 
-// valueText is an entry of the overlay in a few words; empty: there is none.
+// valueText writes an entry of the overlay in a few words; empty: there is none.
 func valueText(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
@@ -107,7 +107,7 @@ func valueText(raw json.RawMessage) string {
 	return fmt.Sprintf("%q", clip(v.Text, 40))
 }
 
-// UndoCmd takes back one change.
+// UndoCmd reverts a change.
 type UndoCmd struct {
 	Revision store.Revision `arg:"" help:"The revision that the change made, as history shows it."`
 	Reason

@@ -11,7 +11,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Query is what all commands that ask have in common.
+// Query is a part of all commands that ask a director.
 type Query struct {
 	Access
 	JSON bool `help:"Print the director's own JSON."`
@@ -63,7 +63,7 @@ func orNothing(n int) string {
 	return fmt.Sprint(n)
 }
 
-// stateOf is one word for how a node is.
+// stateOf returns a node's state in one word.
 func stateOf(n api.Node) cell {
 	switch {
 	case n.Override != nil && n.Override.State == "disabled":
@@ -78,7 +78,7 @@ func stateOf(n api.Node) cell {
 	return cell{n.State.String(), green}
 }
 
-// detailOf says what there is to know besides the numbers, the weightiest first.
+// detailOf returns what is worth knowing besides the numbers, the most important first.
 func detailOf(t *Terminal, n api.Node) string {
 	var all []string
 	if n.Override != nil {
@@ -97,7 +97,7 @@ func detailOf(t *Terminal, n api.Node) string {
 	return strings.Join(all, "; ")
 }
 
-// byWhom says who made something so, why, and until when: "by anna: new disks, for 2h more".
+// byWhom writes an override: "by anna: new disks, for 2h more".
 func byWhom(t *Terminal, o *api.Override) string {
 	out := "by " + o.By
 	if o.Why != "" {
@@ -153,7 +153,7 @@ func printNode(t *Terminal, n api.Node) {
 	}
 }
 
-// leftText says how many listen still; nil: nobody counts them.
+// leftText writes how many still listen; nil: nobody counts them.
 func leftText(left *int) string {
 	if left == nil {
 		return "nobody counts who is left"

@@ -25,8 +25,8 @@ type RulesCmd struct {
 
 const rulesPath = "/api/v1/rules"
 
-// A clientRule is a client rule in JSON, which has the keys of the configuration
-// file. What another version knows besides is passed over.
+// A clientRule is a client rule in JSON, with the keys of the configuration file.
+// Another version's other keys are ignored.
 type clientRule struct {
 	Name            string        `json:"name,omitempty"`
 	UserAgent       string        `json:"user_agent,omitempty"`
@@ -47,7 +47,7 @@ type headerMatch struct {
 	Absent bool   `json:"absent,omitempty"`
 }
 
-// clients says on a line whom the rule is for.
+// clients writes whom the rule is for on one line.
 func (r clientRule) clients() string {
 	var all []string
 	if r.UserAgent != "" {
@@ -72,7 +72,7 @@ func (r clientRule) clients() string {
 	return cmp.Or(strings.Join(all, ", "), "everybody")
 }
 
-// answers says on a line what they get.
+// answers writes what they get on one line.
 func (r clientRule) answers() string {
 	return strings.Join(append([]string{cmp.Or(r.Answer, "redirect")}, r.flags()...), ", ")
 }
@@ -138,7 +138,7 @@ func printRules(t *Terminal, rules []api.Rule, all bool) {
 		out.print(t)
 	}
 	if shipped > 0 {
-		t.say("behind these come those that are part of Signpost (%d); --all shows them", shipped)
+		t.say("after these come the rules that are part of Signpost (%d); --all shows them", shipped)
 	}
 }
 
@@ -231,7 +231,7 @@ func (c *rulesRemoveCmd) Run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-// versionOf finds an operator's rule.
+// versionOf returns the version of an operator's rule.
 func versionOf(all []api.Rule, id string) (string, error) {
 	var ids []string
 	for _, r := range all {

@@ -14,12 +14,12 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// A Session is one command's talk with the directors. Its errors say where server
-// and token came from.
+// A Session is one command's connection to the directors. Its errors say where server
+// and token were configured.
 type Session struct {
 	Directors
 	serversBy string // in a few words: "the address is from SIGNPOST_SERVER"
-	tokenBy   string // "SIGNPOST_TOKEN"; empty: there is no token
+	tokenBy   string // "SIGNPOST_TOKEN"; empty: no token
 }
 
 // Get asks for what is at path and reads it into v, unless v is nil.
@@ -63,8 +63,8 @@ func (s *Session) explain(err error) error {
 func nodePath(id string) string   { return "/api/v1/nodes/" + url.PathEscape(id) }
 func regionPath(id string) string { return "/api/v1/regions/" + url.PathEscape(id) }
 
-// whichNode says which node was probably meant, where a refusal is about nodes and
-// one of those named is not there. Else it returns the refusal.
+// whichNode proposes the node that was probably meant, if a refusal is about nodes and
+// one of those named does not exist. Otherwise it returns the refusal.
 func (s *Session) whichNode(ctx context.Context, refusal error, named ...string) error {
 	var a api.NodesAnswer
 	return s.which(ctx, refusal, "node", named, &a, func() (ids []string) {

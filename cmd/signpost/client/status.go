@@ -9,7 +9,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// StatusCmd says how the directors are.
+// StatusCmd shows the state of the directors.
 type StatusCmd struct{ Query }
 
 // Run prints it.

@@ -60,8 +60,8 @@ func printClients(t *Terminal, all []api.Client, everybody bool) {
 	}
 }
 
-// addCommand is what makes a suggested rule; empty: a newer director suggests what
-// cannot be said here.
+// addCommand returns the command that makes a suggested rule; empty: this version has
+// no flags for it.
 func addCommand(raw json.RawMessage) string {
 	var r clientRule
 	if json.Unmarshal(raw, &r) != nil {
@@ -95,8 +95,7 @@ func addCommand(raw json.RawMessage) string {
 	return strings.Join(words, " ")
 }
 
-// quoted writes a word for a shell. What players call themselves is not to be
-// trusted.
+// quoted writes a word for a shell. User agents are not to be trusted.
 func quoted(word string) string {
 	if regexp.MustCompile(`^[A-Za-z0-9_./:-]+$`).MatchString(word) {
 		return word

@@ -6,8 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// A colour is what a terminal paints a cell with. It only underlines what the
-// cell says.
+// A colour is a cell's on a terminal. The text says the same without it.
 type colour string
 
 const (
@@ -24,8 +23,8 @@ type cell struct {
 	colour
 }
 
-// A table has a line of headings and aligned columns. A heading that begins with
-// '>' is that of numbers, which stand at the right.
+// A table has a line of headings and aligned columns. A heading that begins with '>'
+// aligns its column right, for numbers.
 type table struct {
 	heads []string
 	rows  [][]cell
@@ -47,8 +46,7 @@ func (t *table) add(fields ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// print writes the table, without columns that are empty throughout, and without
-// blanks at the ends of lines.
+// print writes the table, without empty columns and trailing blanks.
 func (t *table) print(to *Terminal) {
 	widths := make([]int, len(t.heads))
 	for _, row := range t.rows {
@@ -88,7 +86,7 @@ func (t *table) print(to *Terminal) {
 	fmt.Fprint(to.Out, b.String())
 }
 
-// orDash shows that a number is not known or not set.
+// orDash writes a number, or a dash if it is not known or not set.
 func orDash(n int) string {
 	if n == 0 {
 		return "-"
@@ -96,5 +94,5 @@ func orDash(n int) string {
 	return fmt.Sprint(n)
 }
 
-// percent shows a part of 1.
+// percent writes a part of 1.
 func percent(part float64) string { return fmt.Sprintf("%.1f %%", 100*part) }

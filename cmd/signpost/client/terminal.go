@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// A Terminal is where a command was called, and what it reads and writes.
+// A Terminal is a command's surroundings.
 type Terminal struct {
 	Out, Err io.Writer
 	Getenv   func(string) string
@@ -21,8 +21,8 @@ type Terminal struct {
 	ReadYAML func(file string, v any) error
 }
 
-// colours says whether what is written to w may be coloured: on a terminal, unless
-// the environment asks for none (see no-color.org).
+// colours says whether output may be coloured: on a terminal, unless the environment
+// forbids it (see no-color.org).
 func (t *Terminal) colours() bool {
 	if t.Getenv("NO_COLOR") != "" || t.Getenv("TERM") == "dumb" {
 		return false
@@ -50,14 +50,14 @@ func (t *Terminal) JSON(answer []byte) error {
 	return err
 }
 
-// changed says how a change can be taken back.
+// changed prints how to take a change back.
 func (t *Terminal) changed(a Answer) {
 	if a.Revision != "" {
 		t.say("`signpost undo %s` takes it back", a.Revision)
 	}
 }
 
-// ago is how long it is since at, in its largest unit: "45s", "12m", "3h", "9d".
+// ago writes the time since at in its largest unit: "45s", "12m", "3h", "9d".
 func (t *Terminal) ago(at time.Time) string {
 	if at.IsZero() {
 		return ""
@@ -80,8 +80,8 @@ func brief(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// Clean makes text from elsewhere harmless for a terminal: what controls one, or
-// turns the direction of writing, becomes a question mark. Lines stay.
+// Clean makes text from elsewhere harmless for a terminal: control characters, and
+// those that change the direction of writing, become question marks. Lines stay.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar {
@@ -91,5 +91,5 @@ func Clean(s string) string {
 	}, s)
 }
 
-// clean does the same for what stands on one line.
+// clean does the same for text on one line.
 func clean(s string) string { return strings.ReplaceAll(Clean(s), "\n", "?") }

@@ -15,7 +15,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// WeightsCmd is about the regions' rows of weights.
+// WeightsCmd shows and changes rows of weights.
 type WeightsCmd struct {
 	Get   weightsGetCmd   `cmd:"" default:"withargs" help:"Show the rows of weights."`
 	Set   weightsSetCmd   `cmd:"" help:"Give a region another row of weights, and show what becomes of it."`
@@ -69,7 +69,7 @@ func printRegions(t *Terminal, regions []api.Region) {
 	out.print(t)
 }
 
-// clip shortens a long list, which --json has in full.
+// clip shortens a long text, which --json has in full.
 func clip(s string, most int) string {
 	if r := []rune(s); len(r) > most {
 		return string(r[:most-2]) + ".."
@@ -85,7 +85,7 @@ func join[T ~string](all []T) string {
 	return strings.Join(words, " ")
 }
 
-// rowText writes a row as weights set takes it.
+// rowText writes a row in the form of weights set.
 func rowText(row []api.Weight, byLoad bool) string {
 	if len(row) == 0 {
 		return "by distance"
@@ -129,7 +129,7 @@ func printRegion(t *Terminal, r api.Region) {
 	out.print(t)
 }
 
-// An Assignment is a node's weight as it is written on the command line.
+// An Assignment is a node's weight on the command line.
 type Assignment struct {
 	Node   director.NodeID
 	Weight float64
@@ -196,7 +196,7 @@ func (c *weightsResetCmd) Run(ctx context.Context, t *Terminal) error {
 	return r.run(ctx, t)
 }
 
-// A rowEdit gives a region another row.
+// A rowEdit replaces a region's row.
 type rowEdit struct {
 	Query
 	region  string
@@ -246,7 +246,7 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 	return nil
 }
 
-// stale says who was faster, and what stands there now.
+// stale returns an error that says who was faster, and what the row is now.
 func (e *rowEdit) stale(t *Terminal, err error) error {
 	refusal := RefusalOf(err)
 	if refusal == nil || refusal.Status != http.StatusPreconditionFailed {

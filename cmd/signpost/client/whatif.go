@@ -15,7 +15,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// WhatIfCmd shows what would become of the present listeners.
+// WhatIfCmd shows where the present listeners would be after a change.
 type WhatIfCmd struct {
 	LostNode []director.NodeID   `name:"lost-node" placeholder:"NODE" completion:"nodes" help:"The node dies."`
 	LostSite []string            `name:"lost-site" placeholder:"SITE" help:"All nodes of the site die."`
@@ -27,7 +27,7 @@ type WhatIfCmd struct {
 	Query
 }
 
-// Proposed is a row of weights as it is written in one word, "de:fra1=3,ams1=1".
+// Proposed is a row of weights in one word, "de:fra1=3,ams1=1".
 type Proposed struct {
 	Region director.RegionID
 	Row    map[director.NodeID]float64
@@ -51,7 +51,7 @@ func (p *Proposed) UnmarshalText(b []byte) error {
 	return err
 }
 
-// named lists the nodes that a question is about.
+// named returns the nodes of a question.
 func named(q api.WhatIfQuestion) (all []string) {
 	for _, n := range q.LostNodes {
 		all = append(all, string(n))
@@ -159,11 +159,11 @@ func (f *forecasts) print(t *Terminal, regions ...string) {
 	t.say("If the %d listeners came anew: without a seat below target %d now, %d then; below limit %d now, %d then",
 		f.Now.Listeners, f.Now.BeyondTarget, f.Then.BeyondTarget, f.Now.BeyondLimit, f.Then.BeyondLimit)
 	if f.Then.Unbounded {
-		t.say("some may use a node that has no limit that anybody knows: it is taken to hold any number")
+		t.say("some may use a node without a known limit, which counts as holding any number")
 	}
 }
 
-// nodesOf lists the nodes that have a share in one of them, those of the first first.
+// nodesOf returns the nodes with a share in any list, in that order.
 func nodesOf(lists ...[]director.NodeShare) (all []director.NodeID) {
 	for _, list := range lists {
 		for _, s := range list {
@@ -182,7 +182,7 @@ func shareOf(all []director.NodeShare, id director.NodeID) float64 {
 	return 0
 }
 
-// sameShares says that nobody would see a difference.
+// sameShares says that there is no visible difference.
 func sameShares(a, b []director.NodeShare) bool {
 	const visible = 0.0005 // as percent shows them
 	return !slices.ContainsFunc(nodesOf(a, b), func(n director.NodeID) bool {

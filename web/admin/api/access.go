@@ -5,18 +5,17 @@ import (
 	"time"
 )
 
-// A Role is what a token may do.
+// A Role says what a token may do.
 type Role string
 
 // The roles.
 const (
-	RoleAgent   Role = "agent"   // register, drain and deregister the node that the agent stands beside
+	RoleAgent   Role = "agent"   // register, drain and deregister the agent's own node
 	RoleView    Role = "view"    // read everything
 	RoleOperate Role = "operate" // everything
 )
 
-// May says whether somebody of this role may do what needs one of roles. An
-// operator may do everything.
+// May says whether r may do what needs one of roles. Operators may do everything.
 func (r Role) May(roles ...Role) bool {
 	return r == RoleOperate || slices.Contains(roles, r)
 }
@@ -26,11 +25,11 @@ type Login struct {
 	Token string `json:"token"`
 }
 
-// Identity is who asks.
+// Identity is the caller.
 type Identity struct {
 	Name    string `json:"name"` // of the token; "local" where no token is set
 	Role    Role   `json:"role"`
-	Session bool   `json:"session"` // by a browser's cookie, and not by a token
+	Session bool   `json:"session"` // known by a browser's cookie
 }
 
 // Problem is an error as RFC 9457 has it, "application/problem+json".
@@ -41,8 +40,7 @@ type Problem struct {
 
 	HeldBy *Holder `json:"held_by,omitempty"` // with 409, who has the id
 
-	// With a stale edit: what stands there now, as its GET gives it, who made that,
-	// and when.
+	// With a stale edit: the current entry, as its GET gives it, and who made it when.
 	Now any       `json:"now,omitempty"`
 	By  string    `json:"by,omitempty"`
 	At  time.Time `json:"at,omitzero"`

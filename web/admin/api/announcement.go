@@ -7,19 +7,18 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// An Announcement is what an agent says of the node that it stands beside: the
-// body of PUT /api/v1/nodes/{id}. It has ages and no times, so that the clocks of
-// agents do not matter. Fields that are not known here are passed over, for
-// agents may be newer than directors.
+// An Announcement registers an agent's node, or reports on it: the body of
+// PUT /api/v1/nodes/{id}. It has ages instead of times, so that agents' clocks do not
+// matter. Directors ignore unknown fields, for agents may be newer.
 type Announcement struct {
-	Instance string   `json:"instance"` // the agent, and those after it that go on with its registration
+	Instance string   `json:"instance"` // of the agent, and of a later one that continues its registration
 	Node     NodeSpec `json:"node"`
-	Drained  bool     `json:"drained,omitempty"` // it takes no new listeners; this is never taken back
+	Drained  bool     `json:"drained,omitempty"` // the node takes no new listeners, for good
 	Report   Measured `json:"report"`
 }
 
-// NodeSpec is what an agent may say of a node for good. The fields mean what
-// those of [director.Node] do.
+// NodeSpec is what an agent declares of its node. The fields are those of
+// [director.Node].
 type NodeSpec struct {
 	URLs        []string `json:"urls"`
 	InternalURL string   `json:"internal_url,omitempty"`
@@ -30,12 +29,12 @@ type NodeSpec struct {
 	MaxNewPerS  int      `json:"max_new_per_s,omitempty"`
 }
 
-// Place is where a node stands.
+// Place is where a node is.
 type Place struct {
 	Country       string  `json:"country,omitempty"`
 	Lat           float32 `json:"lat"` // degrees, as those of [director.Place]
 	Lon           float32 `json:"lon"`
-	CountryCentre bool    `json:"country_centre,omitempty"` // that is what Lat and Lon are of
+	CountryCentre bool    `json:"country_centre,omitempty"` // Lat and Lon are the middle of the country
 }
 
 // Measured is a [director.Report] with ages for times.
@@ -71,8 +70,8 @@ func NewAnnouncement(instance string, spec NodeSpec, r director.Report, now time
 	return a
 }
 
-// MaxText is how many bytes directors take of what a server says of itself, and of
-// an operator's reason.
+// MaxText is the longest text that directors take for a server's description or an
+// operator's reason, in bytes.
 const MaxText = 300
 
 // Clip shortens text to MaxText bytes of UTF-8.

@@ -8,17 +8,17 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// Edit is what every edit says of itself: a part of its body.
+// Edit is a part of every edit's body.
 type Edit struct {
 	Why   string    `json:"why,omitempty"`
-	Until time.Time `json:"until,omitzero"` // from then on it has no effect; zero: until it is taken back
+	Until time.Time `json:"until,omitzero"` // when it expires; zero: never
 	For   string    `json:"for,omitempty"`  // instead of Until: "2h", "90m"
 }
 
 // NodeEdit is the body of POST /api/v1/nodes/{id}/drain, /disable and /resume.
 type NodeEdit struct {
 	Edit
-	Instance string `json:"instance,omitempty"` // an agent's, which drains its own node
+	Instance string `json:"instance,omitempty"` // of an agent that drains its own node
 }
 
 // RowEdit is the body of PUT /api/v1/regions/{id}/weights.
@@ -33,7 +33,7 @@ type RowsEdit struct {
 	Rows map[director.RegionID]RowVersion `json:"rows"`
 }
 
-// RowVersion is a row instead of the one of which Version was seen.
+// RowVersion is a row, and the version of the row that it replaces.
 type RowVersion struct {
 	Version string                      `json:"version"`
 	Weights map[director.NodeID]float64 `json:"weights"` // nil: the file's row
@@ -42,9 +42,9 @@ type RowVersion struct {
 // RuleEdit is the body of POST /api/v1/rules and PUT /api/v1/rules/{id}.
 type RuleEdit struct {
 	Edit
-	ID     string          `json:"id,omitempty"` // of a new one; empty: one is made up
+	ID     string          `json:"id,omitempty"` // of a new rule; empty: the director chooses one
 	Rule   json.RawMessage `json:"rule"`
-	Before string          `json:"before,omitempty"` // the id of the rule that a new one goes before; empty: behind all
+	Before string          `json:"before,omitempty"` // the id of the rule that it goes before; empty: last
 }
 
 // NoteEdit is the body of PUT /api/v1/notes/{id}.

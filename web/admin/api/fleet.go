@@ -13,23 +13,22 @@ type NodesAnswer struct {
 	Nodes []Node    `json:"nodes"`
 }
 
-// Node is what is known of a node, declared or registered. Times are by the
-// store's clock.
+// Node is a node, declared or registered.
 type Node struct {
 	ID         director.NodeID `json:"id"`
 	URLs       []string        `json:"urls"`
 	Site       string          `json:"site,omitempty"`
-	Registered *Holder         `json:"registered,omitempty"` // who registered it; nil: it is declared
+	Registered *Holder         `json:"registered,omitempty"` // by whom; nil: it is declared in the file
 
 	State  director.Reason `json:"state"`            // fit, drained, down or unverified
-	Health director.Health `json:"health"`           // which a drained node has, too
-	Detail string          `json:"detail,omitempty"` // why, in the prober's or the agent's words
-	By     string          `json:"by,omitempty"`     // the director or agent that saw it so
-	Server string          `json:"server,omitempty"` // what the server says that it is
-	Since  time.Time       `json:"since,omitzero"`   // since when it is in that state; zero: not known
-	Full   bool            `json:"full,omitempty"`   // the server itself refuses listeners
+	Health director.Health `json:"health"`           // a drained node has it, too
+	Detail string          `json:"detail,omitempty"` // why, in the words of the prober or the agent
+	By     string          `json:"by,omitempty"`     // the director or agent that says so
+	Server string          `json:"server,omitempty"` // the server's name and version
+	Since  time.Time       `json:"since,omitzero"`   // when it came into that state; zero: not known
+	Full   bool            `json:"full,omitempty"`   // the server refuses listeners
 
-	Used    int `json:"used"`     // listeners, those on their way included
+	Used    int `json:"used"`     // listeners, with those on their way
 	EnRoute int `json:"en_route"` // listeners on their way
 	Target  int `json:"target,omitempty"`
 	Limit   int `json:"limit,omitempty"`
@@ -37,45 +36,45 @@ type Node struct {
 	Kbit       float64 `json:"kbit"` // kbit/s sent to listeners now; 0: not told
 	MbitTarget float64 `json:"mbit_target,omitempty"`
 	MbitLimit  float64 `json:"mbit_limit,omitempty"`
-	SentPerS   float64 `json:"sent_per_s"` // listeners that all directors sent there within the last second
+	SentPerS   float64 `json:"sent_per_s"` // listeners that all directors sent there in the last second
 	Room       float64 `json:"room"`       // 0..1
 	WarmUp     float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
 
-	Mounts []string `json:"mounts"` // public names of those that it carries now
+	Mounts []string `json:"mounts"` // public names of the mounts that it carries now
 
 	Drained bool `json:"drained"`
-	// SafeToTerminate says that it is drained and that no more listen, or are on
-	// the way, than the threshold. It is false where nobody knows how many listen.
+	// SafeToTerminate says that it is drained, and that at most a threshold of listeners
+	// are there or on their way. It is false where nobody knows how many there are.
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Drain           *Drain    `json:"drain,omitempty"`    // nil: it is not drained
-	Override        *Override `json:"override,omitempty"` // what operators made of it; nil: nothing
+	Override        *Override `json:"override,omitempty"` // by operators; nil: none
 
 	Version string `json:"version"` // of Override, for If-Match
 }
 
 // Drain is how far a drained node has emptied.
 type Drain struct {
-	Since           time.Time `json:"since,omitzero"` // zero: the file says so, or not known
-	Left            *int      `json:"left,omitempty"` // listeners, those on their way included; nil: nobody counts them, as at a disabled node
+	Since           time.Time `json:"since,omitzero"` // zero: declared in the file, or not known
+	Left            *int      `json:"left,omitempty"` // listeners, with those on their way; nil: nobody counts them, as at a disabled node
 	SafeToTerminate bool      `json:"safe_to_terminate"`
-	Threshold       int       `json:"threshold"` // how many may be left
+	Threshold       int       `json:"threshold"` // of listeners that may be left
 }
 
 // Holder is the agent that holds a node's id.
 type Holder struct {
 	Instance string    `json:"instance"`
 	Token    string    `json:"token,omitempty"`
-	Until    time.Time `json:"until,omitzero"`      // for how long, if it does not report again
-	SilentMS int64     `json:"silent_ms,omitempty"` // for how long it has not reported
+	Until    time.Time `json:"until,omitzero"`      // when it ends without another report
+	SilentMS int64     `json:"silent_ms,omitempty"` // since its last report
 }
 
-// Override is who changed something at run time, over what the file declares.
+// Override is an operator's change that masks what the file declares.
 type Override struct {
 	State    store.NodeState `json:"state,omitempty"` // of a node
 	By       string          `json:"by"`
 	At       time.Time       `json:"at"`
 	Why      string          `json:"why,omitempty"`
-	Until    time.Time       `json:"until,omitzero"` // zero: until it is taken back
+	Until    time.Time       `json:"until,omitzero"` // when it expires; zero: never
 	Revision store.Revision  `json:"revision,omitempty"`
 }
 
@@ -83,7 +82,7 @@ type Override struct {
 type Termination struct {
 	SafeToTerminate bool `json:"safe_to_terminate"`
 	Drained         bool `json:"drained"`
-	Left            *int `json:"left,omitempty"` // listeners, those on their way included; nil: nobody counts them, as at a disabled node
+	Left            *int `json:"left,omitempty"` // listeners, with those on their way; nil: nobody counts them, as at a disabled node
 }
 
 // MountsAnswer is all mounts, by name or in the file's order.
@@ -94,15 +93,15 @@ type MountsAnswer struct {
 // Mount is one mount of the fleet.
 type Mount struct {
 	Name  string `json:"name"`  // "/live.mp3"
-	Title string `json:"title"` // as declared, or the station's name; empty: neither
+	Title string `json:"title"` // declared, or else the station's name
 	Type  string `json:"type"`  // media type; empty: not known
 	Kbit  int    `json:"kbit,omitempty"`
 
-	Listeners int               `json:"listeners"` // at all nodes that tell, relays included, and those whom directors carry
+	Listeners int               `json:"listeners"` // at all nodes that count them, with relays, and carried inline
 	Nodes     []director.NodeID `json:"nodes"`     // that carry it now
 	Down      []director.NodeID `json:"down"`      // the others
 	Playing   string            `json:"playing,omitempty"`
-	URL       string            `json:"url,omitempty"` // where listeners hear it; empty: the file does not tell public URLs
+	URL       string            `json:"url,omitempty"` // for listeners; empty: the file has no listen.public_urls
 }
 
 // RegionsAnswer is all regions, in the file's order.
@@ -114,18 +113,18 @@ type RegionsAnswer struct {
 // Region is a region with its row of weights.
 type Region struct {
 	ID    director.RegionID `json:"id"`
-	Match string            `json:"match"` // as "DE-BY AT AS3320"; empty: it only names nodes
+	Match string            `json:"match"` // as "DE-BY AT AS3320"; empty: others overflow into it
 
 	Row      []Weight  `json:"row"`                // in force; empty: by distance
 	Declared []Weight  `json:"declared"`           // as the file has it
-	ByLoad   bool      `json:"by_load"`            // the row in force only lists nodes: each takes by its free capacity
-	Override *Override `json:"override,omitempty"` // who replaced the file's row; nil: nobody
+	ByLoad   bool      `json:"by_load"`            // the row in force has no weights: shares go by free capacity
+	Override *Override `json:"override,omitempty"` // of the row; nil: none
 
-	Overflow []director.RegionID `json:"overflow"` // whose rows come next
-	Deny     []string            `json:"deny"`     // mounts that its listeners may not hear; "*": all
+	Overflow []director.RegionID `json:"overflow"` // regions whose rows come next
+	Deny     []string            `json:"deny"`     // mounts that are not licensed here; "*": all
 
-	Shares   []director.NodeShare `json:"shares"`     // where a listener who comes now is sent, the largest first
-	SentPerS float64              `json:"sent_per_s"` // listeners that this director sends somewhere from it
+	Shares   []director.NodeShare `json:"shares"`     // of new listeners, the largest first
+	SentPerS float64              `json:"sent_per_s"` // listeners that this director sends to nodes
 
 	Version string `json:"version"` // of the row, for If-Match
 }
@@ -136,14 +135,14 @@ type Weight struct {
 	Weight float64         `json:"weight"`
 }
 
-// ReserveAnswer is what is left when a node or a site dies.
+// ReserveAnswer says who would find no seat if a node or a site died.
 type ReserveAnswer struct {
 	Nodes []director.Loss `json:"nodes"`
 	Sites []director.Loss `json:"sites"`
 }
 
-// WhatIfAnswer is what becomes of the listeners that are there now: as things
-// are, and as they would be.
+// WhatIfAnswer is a forecast for the present listeners: as things are, and with the
+// proposed change.
 type WhatIfAnswer struct {
 	Now  director.Forecast `json:"now"`
 	Then director.Forecast `json:"then"`

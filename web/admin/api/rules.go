@@ -15,8 +15,8 @@ type RulesAnswer struct {
 
 // Rule is a client rule.
 type Rule struct {
-	ID      string          `json:"id,omitempty"`      // of an operator's rule; only those can be edited
-	Version string          `json:"version,omitempty"` // of it, for If-Match
+	ID      string          `json:"id,omitempty"`      // of an operator's rule, which alone can be edited
+	Version string          `json:"version,omitempty"` // for If-Match
 	Rule    json.RawMessage `json:"rule"`              // with the keys of the configuration file
 	Origin  string          `json:"origin"`            // overlay, file or shipped
 	Hits    uint64          `json:"hits"`              // at this director since it started
@@ -28,20 +28,20 @@ type Rule struct {
 	Effect string    `json:"effect,omitempty"` // why it has none; empty: it is in force
 }
 
-// Where a rule stands.
+// Where a rule comes from.
 const (
 	OriginOverlay = "overlay" // an operator made it at run time
 	OriginFile    = "file"
 	OriginShipped = "shipped" // it comes with the program
 )
 
-// ClientsAnswer is the clients for which there is no rule.
+// ClientsAnswer is the clients without a rule.
 type ClientsAnswer struct {
 	Clients []Client `json:"clients"`
 }
 
-// Client is a family of clients for which there is no rule, and how far they
-// came up the ladder of answers since this director started.
+// Client is a family of clients without a rule, and which answers they were given
+// since this director started.
 type Client struct {
 	Family  string `json:"family"`  // the user agent's first word
 	Example string `json:"example"` // one whole user agent

@@ -8,7 +8,7 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// StatusAnswer is how this director is doing.
+// StatusAnswer is the state of this director.
 type StatusAnswer struct {
 	Director string `json:"director"`
 	Site     string `json:"site,omitempty"`
@@ -19,12 +19,12 @@ type StatusAnswer struct {
 	Reason   string `json:"reason,omitempty"` // why
 
 	SnapshotAgeMS int64          `json:"snapshot_age_ms"`
-	PictureAgeMS  int64          `json:"picture_age_ms"` // since the store answered
-	Revision      store.Revision `json:"revision"`       // of the overlay that is in force
+	PictureAgeMS  int64          `json:"picture_age_ms"` // since the store answered last
+	Revision      store.Revision `json:"revision"`       // of the overlay in force
 
-	Directors []Director     `json:"directors"` // that live, this one among them
-	Effects   []store.Effect `json:"effects"`   // what became of the overlay's entries
-	Problems  []string       `json:"problems"`  // what somebody should look at
+	Directors []Director     `json:"directors"` // live ones, with this one
+	Effects   []store.Effect `json:"effects"`   // of the overlay's entries
+	Problems  []string       `json:"problems"`  // for an operator to look at
 	Store     string         `json:"store"`     // memory or redis
 }
 
@@ -37,7 +37,7 @@ type Director struct {
 	Suspect    string `json:"suspect,omitempty"` // why it does not trust its own probes
 }
 
-// Rates is what this director does in a second. What does nothing is left out.
+// Rates are this director's, in 1/s. Zero rates are left out.
 type Rates struct {
 	At      time.Time                     `json:"at"`
 	Seconds float64                       `json:"seconds"` // over which they were measured
@@ -46,7 +46,7 @@ type Rates struct {
 	Nodes   map[director.NodeID]float64   `json:"nodes"`
 }
 
-// HistoryAnswer is what operators changed, the newest first.
+// HistoryAnswer is operators' changes, the newest first.
 type HistoryAnswer struct {
 	Revision store.Revision `json:"revision"` // of the overlay
 	Changes  []Change       `json:"changes"`
@@ -54,14 +54,14 @@ type HistoryAnswer struct {
 
 // Change is one edit by an operator.
 type Change struct {
-	Revision store.Revision `json:"revision"` // of the overlay that it made
+	Revision store.Revision `json:"revision"` // of the overlay with it
 	By       string         `json:"by"`
 	At       time.Time      `json:"at"`
 	Why      string         `json:"why,omitempty"`
-	Undoes   store.Revision `json:"undoes,omitempty"` // the change that it took back
+	Undoes   store.Revision `json:"undoes,omitempty"` // the change that it reverts
 	Entries  []EntryChange  `json:"entries"`
 	Undoable bool           `json:"undoable"`
-	WhyNot   string         `json:"why_not,omitempty"` // where it cannot be undone
+	WhyNot   string         `json:"why_not,omitempty"` // if it is not
 }
 
 // EntryChange is what a change did to one entry of the overlay.
@@ -71,7 +71,7 @@ type EntryChange struct {
 	After  json.RawMessage `json:"after,omitempty"`  // nil: there is none
 }
 
-// OverlayAnswer is everything that operators changed, and what became of it.
+// OverlayAnswer is all of operators' changes, and their effects.
 type OverlayAnswer struct {
 	Overlay store.Overlay  `json:"overlay"`
 	Effects []store.Effect `json:"effects"`

@@ -15,8 +15,8 @@ var assetFiles embed.FS
 //go:embed templates
 var templateFiles embed.FS
 
-// assets are the embedded files. They are asked for below a hash of all of them,
-// so that browsers may keep them for good, and never mix old ones with new ones.
+// assets are the embedded files. Their URLs have a hash of all of them, so that browsers
+// may keep them for ever, and never mix versions.
 type assets struct {
 	files http.Handler
 	hash  string
@@ -43,11 +43,11 @@ func loadAssets() assets {
 	return assets{http.FileServerFS(files), hex.EncodeToString(all.Sum(nil)[:6])}
 }
 
-// url is where pages find an asset.
+// url returns the URL of an asset.
 func (a assets) url(name string) string { return "/assets/" + a.hash + "/" + name }
 
-// ServeHTTP serves one. A page of another version of the program may ask for its
-// own; it gets ours, not to be kept.
+// ServeHTTP serves an asset. A page of another version of the program gets this
+// version's, and may not keep it.
 func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	if r.PathValue("hash") == a.hash {
@@ -57,8 +57,8 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.files.ServeHTTP(w, r)
 }
 
-// parsePages parses each page with the frame around it. The templates are
-// compiled in, so a mistake in one is found by every test.
+// parsePages parses each page with the layout. The templates are embedded, so every
+// test finds a mistake in one.
 func parsePages(a assets) map[string]*template.Template {
 	frame := template.Must(template.New("").Funcs(functions).Funcs(template.FuncMap{"asset": a.url}).
 		ParseFS(templateFiles, "templates/layout.html"))

@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// clientsPage is who comes without a rule, and the rules.
+// clientsPage has clients without a rule, and the rules.
 type clientsPage struct {
 	Clients []client
 	Rules   []rule
@@ -26,10 +26,10 @@ type rule struct {
 	Name, Answer, Reason string
 	Conditions, Options  []string
 	From                 string
-	Stamp                *api.Override // who made it; nil: the file, or Signpost
+	Stamp                *api.Override // by an operator; nil: it is of the file, or comes with Signpost
 }
 
-// ruleText is a rule as the API has it: with the keys of the configuration file.
+// ruleText is a rule in JSON, with the keys of the configuration file.
 type ruleText struct {
 	Name            string `json:"name"`
 	UserAgent       string `json:"user_agent"`
@@ -84,7 +84,7 @@ func describeRule(r api.Rule) rule {
 	var t ruleText
 	out := rule{Rule: r, From: map[string]string{"overlay": "operators", "file": "the file", "shipped": "Signpost"}[r.Origin]}
 	if err := json.Unmarshal(r.Rule, &t); err != nil {
-		t.Name = "a rule that cannot be read"
+		t.Name = "an unreadable rule"
 	}
 	out.Name, out.Answer, out.Reason = cmp.Or(t.Name, r.ID), t.Answer, t.Reason
 	condition := func(is bool, format string, args ...any) {

@@ -1,7 +1,6 @@
-// Package dashboard is the operators' pages: rendered here from the same answers
-// that the API gives as JSON, kept up to date in the browser by one ES module, and
-// changing things by the API only. All of it is in the program; nothing comes from
-// elsewhere.
+// Package dashboard has the operators' pages. They are rendered from the same answers
+// that the API gives as JSON, kept up to date in the browser by ES modules and the API's
+// events, and change things by the API only. All of it is embedded.
 package dashboard
 
 import (
@@ -59,17 +58,17 @@ type view struct {
 	Pages       []pageLink
 	Who         string
 	Role        api.Role
-	Session     bool   // there is something to log out of
-	Operate     bool   // who looks may change things
-	Theme       string // light or dark; empty: as the system has it
+	Session     bool   // the user can log out
+	Operate     bool   // the user may change things
+	Theme       string // light or dark; empty: the system's
 	Bands       []band
 	Data        any
 }
 
-// A band tells across the page that something is wrong.
+// A band is a line across the page about a problem.
 type band struct{ Level, Text string }
 
-// page serves a page of what data returns.
+// page serves a page with what data returns.
 func (d *dashboard) page(name, title string, data func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := view{Title: title}
@@ -107,11 +106,10 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = out.WriteTo(w) // who asked may be gone
+	_, _ = out.WriteTo(w) // the client may be gone
 }
 
-// bands tells of a director that cannot be relied on, and of what else somebody
-// should look at.
+// bands returns the problems of this director.
 func (d *dashboard) bands() []band {
 	st, err := d.api.Status()
 	if err != nil {

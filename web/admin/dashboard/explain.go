@@ -10,16 +10,16 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// explainPage is a question, and what would become of such a request.
+// explainPage is a question and its answer.
 type explainPage struct {
 	Addr, Mount, UserAgent string
 	TLS                    bool
 	Mounts                 []string // for the form
-	Mistake                string   // in the question
+	Mistake                string   // in the question; empty: none
 	Answer                 *explanation
 }
 
-// explanation is the part that is shown of what GET /api/v1/explain answers.
+// explanation is the part of an answer of GET /api/v1/explain that is shown.
 type explanation struct {
 	Client struct {
 		Addr, Scheme, Place, Taken string
@@ -81,7 +81,7 @@ func (d *dashboard) explain(r *http.Request) (any, error) {
 	return p, nil
 }
 
-// Verdict says in a line where the listener goes.
+// Verdict writes where the listener goes, on one line.
 func (e *explanation) Verdict() string {
 	switch {
 	case e.Location != "":
@@ -94,5 +94,5 @@ func (e *explanation) Verdict() string {
 	return fmt.Sprintf("%d", e.Status)
 }
 
-// Good says that the listener gets something to hear.
+// Good says that the listener gets a stream.
 func (e *explanation) Good() bool { return e.Status < http.StatusBadRequest }

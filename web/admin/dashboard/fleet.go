@@ -13,7 +13,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// fleetPage is the fleet at a glance.
+// fleetPage is the overview of the fleet.
 type fleetPage struct {
 	Nodes                 []api.Node
 	Director              string
@@ -25,7 +25,7 @@ type fleetPage struct {
 	Reserve               reserve
 }
 
-// reserve is the worst that the loss of one node would do.
+// reserve is the worst loss of one node.
 type reserve struct {
 	director.Loss
 	Level, Text string
@@ -95,8 +95,8 @@ func needsAttention(n *api.Node) bool {
 	return n.State != director.Fit || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
 }
 
-// words are how a node's state is told: a shape, a word, since when, why, and
-// what an operator can do about it.
+// words describe a node's state: a shape, a word, since when, why, and an operator's
+// actions.
 type words struct {
 	Shape, Word, Detail string
 	Since               time.Time
@@ -143,7 +143,7 @@ func wording(n api.Node) words {
 	return w
 }
 
-// Short is a word that a narrow column has room for.
+// Short returns a word for a narrow column.
 func (w words) Short() string { return strings.ReplaceAll(w.Shape, "_", " ") }
 
 func (w *words) drained(n *api.Node) {

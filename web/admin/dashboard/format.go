@@ -11,8 +11,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// What numbers and times look like. The ES module writes them in the same way
-// when it brings them up to date; a test holds both to that.
+// Formats of numbers and times. The ES modules have the same ones; a test compares
+// them.
 
 var functions = template.FuncMap{
 	"count": count[int], "hits": count[uint64], "mbit": mbit, "ago": func(t time.Time) string { return ago(t, time.Now()) },
@@ -47,7 +47,7 @@ func rate(n float64) string {
 	return strconv.FormatFloat(n, 'f', 1, 64)
 }
 
-// percent writes a part 0..1 as whole percent, and tells little from nothing.
+// percent writes a part 0..1 as whole percent, and "<1" for little but not nothing.
 func percent(part float64) string {
 	if part > 0 && part < .01 {
 		return "<1"
@@ -86,7 +86,7 @@ func rfc(t time.Time) string {
 
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// joined names things, at most six of them.
+// joined writes a list of names, six at most.
 func joined[S ~string](names []S) string {
 	const enough = 6
 	parts := make([]string, 0, enough+1)

@@ -11,7 +11,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// historyPage is what operators changed.
+// historyPage is operators' changes.
 type historyPage struct{ Changes []change }
 
 type change struct {
@@ -19,7 +19,7 @@ type change struct {
 	Lines []difference
 }
 
-// A difference is what an entry was and became, for people.
+// A difference is an entry before and after.
 type difference struct{ Entry, Before, After string }
 
 func (d *dashboard) history(*http.Request) (any, error) {
@@ -73,7 +73,7 @@ func sketch(entry string, value json.RawMessage) string {
 	return clip(string(value))
 }
 
-// clip bounds what one line of the history takes.
+// clip bounds a line of the history.
 func clip(s string) string {
 	const most = 400
 	if r := []rune(s); len(r) > most {

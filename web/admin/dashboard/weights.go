@@ -21,15 +21,15 @@ type matrixRow struct {
 	Cells []cell // by node
 }
 
-// A cell is a node in a region's row; the zero cell: it is not in it.
+// A cell is a node in a region's row; the zero cell: it is not in the row.
 type cell struct {
 	In            bool
 	Weight, Share string
 	Heat          int // 0..5, by the share
 }
 
-// Width is the matrix's in CSS pixels. With it, a browser does not measure every
-// cell after each key to find how wide columns are.
+// Width returns the matrix's width in CSS pixels, so that a browser need not measure
+// every cell after each key.
 func (p weightsPage) Width() int { return 218 + 66*len(p.Nodes) }
 
 func (d *dashboard) weights(*http.Request) (any, error) {
@@ -65,8 +65,8 @@ func (d *dashboard) weights(*http.Request) (any, error) {
 	return p, nil
 }
 
-// Entries is the row as "ams1:1 fra1:3", with nodes that have no column, for they are
-// not there: what is saved has them, too.
+// Entries returns the row as "ams1:1 fra1:3", with nodes that are absent and so have no
+// column: they are saved, too.
 func (r matrixRow) Entries() string {
 	var b strings.Builder
 	for i, w := range r.Row {
@@ -78,7 +78,7 @@ func (r matrixRow) Entries() string {
 	return b.String()
 }
 
-// heat is a share in steps that the eye tells apart.
+// heat returns a share in six steps of colour.
 func heat(share float64) int {
 	for i, above := range []float64{.6, .35, .2, .08, 0} {
 		if share > above {
@@ -88,7 +88,7 @@ func heat(share float64) int {
 	return 0
 }
 
-// Places is what a region is made of, for people.
+// Places returns what a region matches, in words.
 func (r matrixRow) Places() string {
 	if r.Match == "" {
 		return "nobody's own: others overflow into it"
