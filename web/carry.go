@@ -73,7 +73,7 @@ func (s *Server) carry(x *exchange) error {
 	}
 	x.streamHeaders()
 	stream := Stream{
-		Upstreams: x.to.upstreams(&x.request), Mount: x.to.listener.Mount, Kbit: x.plan.kbit, Query: x.r.URL.RawQuery,
+		Upstreams: x.to.upstreams(&x.request), Mount: x.to.listener.Mount, Kbit: x.plan.kbit, Query: x.target.query,
 		Client: x.client.addr, ICYLine: x.rule != nil && x.rule.ICY, Type: x.to.mediaType(&x.request),
 	}
 	if x.r.Method == http.MethodHead {

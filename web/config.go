@@ -60,10 +60,10 @@ type Policy struct {
 	// entries of playlists. Empty: the request's scheme and Host.
 	PublicURL string
 
-	// DefaultMount is what "/" and SHOUTcast's "/;" stand for. Empty: "/;" stands
-	// for the only mount, if there is one.
+	// DefaultMount is what "/" and SHOUTcast's "/;" and "/stream" stand for. Empty: the
+	// latter stand for SHOUTcast's stream 1.
 	DefaultMount string
-	// SIDs names the mounts of SHOUTcast's "/stream/1/". Empty: by order.
+	// SIDs names SHOUTcast's streams, as in "/stream/1/" and "/;?sid=1". Empty: by order.
 	SIDs map[int]string
 
 	// KeepAlive keeps connections open after an answer: for directors behind a

@@ -91,6 +91,9 @@ func (s *Server) stream(x *exchange) error {
 		if err := s.admit(&x.request); err != nil {
 			return err
 		}
+		if x.target.mount < 0 && s.shoutcastPage(x) {
+			return nil
+		}
 		s.arrive(&x.request)
 		s.plan(&x.request, &x.plan)
 		if x.plan.Answer == Proxy && x.plan.fault == nil && x.handOn() {

@@ -101,7 +101,7 @@ func (s *Server) fleetBody(x *exchange) ([]byte, error) {
 }
 
 func (s *Server) icestats(base string, sources []fleetSource) ([]byte, error) {
-	stats := icestats{ServerID: "Signpost"}
+	stats := icestats{ServerID: serverID}
 	stats.ServerStart, stats.StartISO = icecastTimes(s.start)
 	if u, err := url.Parse(base); err == nil {
 		stats.Host = u.Hostname()

@@ -16,58 +16,104 @@ const (
 type target struct {
 	mount  int    // in the snapshot; -1: no such mount
 	path   string // the stream's decoded path, as the listener named it
+	query  string // the listener's query as it came, without what has told the mount
 	format Answer // Redirect: the stream itself; else a playlist
 }
 
-// findTarget reads a decoded path. A mount of the whole name comes first, then a
-// playlist of a mount, then the habits of SHOUTcast.
-func (p *policy) findTarget(s *director.Snapshot, path string) target {
+// findTarget reads a decoded path and a raw query. A mount of the whole name comes
+// first, then a playlist of a mount, then the habits of SHOUTcast.
+func (p *policy) findTarget(s *director.Snapshot, path, query string) target {
 	if m, ok := s.FindMount(path); ok {
-		return target{mount: m, path: path}
+		return target{mount: m, path: path, query: query}
 	}
 	if name, format, ok := cutPlaylist(path); ok {
-		if m, ok := p.findStream(s, name); ok {
-			return target{mount: m, path: s.Mount(m).Name, format: format}
+		if m, left, ok := p.findStream(s, name, query); ok {
+			return target{mount: m, path: s.Mount(m).Name, query: left, format: format}
 		} else if m, ok := s.FindMount(name); ok {
-			return target{mount: m, path: name, format: format}
+			return target{mount: m, path: name, query: query, format: format}
+		} else if name == "/listen" {
+			if m, left, ok := p.numbered(s, query); ok {
+				return target{mount: m, path: s.Mount(m).Name, query: left, format: format}
+			}
 		}
 	}
-	if m, ok := p.findStream(s, path); ok {
-		return target{mount: m, path: s.Mount(m).Name}
+	if m, left, ok := p.findStream(s, path, query); ok {
+		return target{mount: m, path: s.Mount(m).Name, query: left}
 	}
-	return target{mount: -1, path: path}
+	return target{mount: -1, path: path, query: query}
 }
 
-// findStream understands what SHOUTcast's listeners ask for: "/;" and
-// "/;stream.mp3" behind nothing or behind a mount, and "/stream/1/".
-func (p *policy) findStream(s *director.Snapshot, path string) (int, bool) {
-	if i := strings.Index(path, "/;"); i >= 0 {
-		if path = path[:i]; path == "" {
-			return p.defaultMount(s)
+// findStream understands what SHOUTcast's listeners ask for. A semicolon ends the path:
+// "/;", "/;stream.nsv" and "/stream/;" are the stream with the number that the query
+// tells ("sid=2"), else the first; "/live.mp3;x" and "/live.mp3/;" are a mount. "/stream"
+// and "/stream/2/" name streams by number. It returns the query without the number.
+func (p *policy) findStream(s *director.Snapshot, path, query string) (mount int, left string, ok bool) {
+	if i := strings.IndexByte(path, ';'); i >= 0 {
+		path = path[:i]
+		if m, ok := s.FindMount(strings.TrimSuffix(path, "/")); ok {
+			return m, query, true
 		}
-		if m, ok := s.FindMount(path); ok {
-			return m, true
+		if path == "/" {
+			return p.numbered(s, query)
 		}
 	}
-	if path == "/" && p.DefaultMount != "" {
-		return p.defaultMount(s)
+	switch path {
+	case "/":
+		if p.DefaultMount != "" || sidIn(query) != "" {
+			return p.numbered(s, query)
+		}
+	case "/stream", "/stream/":
+		return p.numbered(s, query)
 	}
 	if sid, ok := strings.CutPrefix(path, "/stream/"); ok {
 		if n, err := strconv.Atoi(strings.TrimSuffix(sid, "/")); err == nil {
-			return p.mountOfSID(s, n)
+			m, ok := p.mountOfSID(s, n)
+			return m, query, ok
 		}
 	}
-	return -1, false
+	return -1, query, false
 }
 
+// numbered returns the stream whose number is in a query; without one, the default.
+func (p *policy) numbered(s *director.Snapshot, query string) (mount int, left string, ok bool) {
+	pair := sidIn(query)
+	if pair == "" {
+		m, ok := p.defaultMount(s)
+		return m, query, ok
+	}
+	n, err := strconv.Atoi(pair[len("sid="):])
+	if err != nil {
+		return -1, query, false
+	}
+	before, after, _ := strings.Cut(query, pair)
+	if before == "" {
+		after = strings.TrimPrefix(after, "&")
+	} else {
+		before = strings.TrimSuffix(before, "&")
+	}
+	m, ok := p.mountOfSID(s, n)
+	return m, before + after, ok
+}
+
+// sidIn returns the pair of a raw query that tells a stream's number, "sid=2"; empty:
+// there is none.
+func sidIn(query string) string {
+	for rest := query; rest != ""; {
+		var pair string
+		if pair, rest, _ = strings.Cut(rest, "&"); strings.HasPrefix(pair, "sid=") {
+			return pair
+		}
+	}
+	return ""
+}
+
+// defaultMount is what is played to a listener who names none: as configured, else the
+// first stream, as at a SHOUTcast server.
 func (p *policy) defaultMount(s *director.Snapshot) (int, bool) {
 	if p.DefaultMount != "" {
 		return s.FindMount(p.DefaultMount)
 	}
-	if len(s.Mounts()) == 1 {
-		return 0, true
-	}
-	return -1, false
+	return p.mountOfSID(s, 1)
 }
 
 // mountOfSID returns SHOUTcast's stream number sid: as configured, else by order.
@@ -79,6 +125,19 @@ func (p *policy) mountOfSID(s *director.Snapshot, sid int) (int, bool) {
 		return sid - 1, true
 	}
 	return -1, false
+}
+
+// sidOf is mountOfSID's inverse; 0: the mount has no number.
+func (p *policy) sidOf(s *director.Snapshot, mount int) int {
+	if len(p.SIDs) == 0 {
+		return mount + 1
+	}
+	for sid, name := range p.SIDs {
+		if m, ok := s.FindMount(name); ok && m == mount {
+			return sid
+		}
+	}
+	return 0
 }
 
 // hasControl says whether a decoded path has bytes that have no place in one:

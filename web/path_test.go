@@ -17,9 +17,10 @@ func TestFindTarget(t *testing.T) {
 	s := w.view.Load().Snapshot
 	for _, c := range []struct {
 		policy Policy
-		path   string
+		path   string // and query
 		mount  string // empty: none
 		format Answer
+		left   string // of the query
 	}{
 		{path: "/live.mp3", mount: "/live.mp3"},
 		{path: "/live", mount: "/live.mp3"},
@@ -45,7 +46,32 @@ func TestFindTarget(t *testing.T) {
 		{path: "/stream/1/x"},
 		{policy: Policy{SIDs: map[int]string{7: "/off.mp3"}}, path: "/stream/7/", mount: "/off.mp3"},
 		{policy: Policy{SIDs: map[int]string{7: "/off.mp3"}}, path: "/stream/1/"},
-		{path: "/;"}, // several mounts: which?
+		{path: "/;", mount: "/live.mp3"},
+		{path: "/;stream.nsv", mount: "/live.mp3"},
+		{path: "/;?sid=2", mount: "/plain.mp3"},
+		{path: "/;?a=b&sid=2&c=d", mount: "/plain.mp3", left: "a=b&c=d"},
+		{path: "/;?sid=2&c=d", mount: "/plain.mp3", left: "c=d"},
+		{path: "/;?a=b&sid=2", mount: "/plain.mp3", left: "a=b"},
+		{path: "/;?sid=x"},
+		{path: "/;?sid=0"},
+		{path: "/;?asid=2", mount: "/live.mp3", left: "asid=2"},
+		{path: "/?sid=2", mount: "/plain.mp3"},
+		{path: "/?sid=99"},
+		{path: "/stream?sid=2", mount: "/plain.mp3"},
+		{path: "/stream", mount: "/live.mp3"},
+		{path: "/stream/", mount: "/live.mp3"},
+		{path: "/stream/;x", mount: "/live.mp3"},
+		{path: "/stream;x?sid=2", mount: "/plain.mp3"},
+		{path: "/stream/2/;x", mount: "/plain.mp3"},
+		{path: "/listen.pls", mount: "/live.mp3", format: PLS},
+		{path: "/listen.pls?sid=2", mount: "/plain.mp3", format: PLS},
+		{path: "/listen.m3u?sid=2", mount: "/plain.mp3", format: M3U},
+		{path: "/listen?sid=2"},
+		{path: "/live.mp3;stream.nsv", mount: "/live.mp3"},
+		{path: "/live;x?sid=2", mount: "/live.mp3", left: "sid=2"},
+		{path: "/none;x"},
+		{path: "/live.mp3?sid=2", mount: "/live.mp3", left: "sid=2"},
+		{policy: Policy{DefaultMount: "/live", SIDs: map[int]string{2: "/off.mp3"}}, path: "/?sid=2", mount: "/off.mp3"},
 		{path: "/"},
 		{path: ""},
 		{policy: Policy{DefaultMount: "/live"}, path: "/;", mount: "/live.mp3"},
@@ -57,13 +83,14 @@ func TestFindTarget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := p.findTarget(s, c.path)
+		path, query, _ := strings.Cut(c.path, "?")
+		got := p.findTarget(s, path, query)
 		name := ""
 		if got.mount >= 0 {
 			name = s.Mount(got.mount).Name
 		}
-		if name != c.mount || got.format != c.format {
-			t.Errorf("%q: mount %q as %v, want %q as %v", c.path, name, got.format, c.mount, c.format)
+		if name != c.mount || got.format != c.format || name != "" && got.query != c.left {
+			t.Errorf("%q: mount %q as %v, %q left; want %q as %v, %q", c.path, name, got.format, got.query, c.mount, c.format, c.left)
 		}
 	}
 }

@@ -223,10 +223,10 @@ func (to *destination) url(q *request, i int) string {
 	if base == "" {
 		return ""
 	}
-	if q.r.URL.RawQuery == "" {
+	if q.target.query == "" {
 		return base + path
 	}
-	return base + path + querySeparator(path) + q.r.URL.RawQuery
+	return base + path + querySeparator(path) + q.target.query
 }
 
 // upstreams are the nodes' own URLs, in order.

@@ -46,7 +46,7 @@ func (s *Server) identify(q *request) error {
 	if q.view.Snapshot == nil {
 		return faultStarting
 	}
-	q.target = q.policy.findTarget(q.view.Snapshot, u.Path)
+	q.target = q.policy.findTarget(q.view.Snapshot, u.Path, u.RawQuery)
 	name := q.target.path
 	if q.target.mount >= 0 {
 		name = q.view.Mount(q.target.mount).Name
@@ -146,10 +146,10 @@ func (q *request) followsRedirects() bool { return !q.inlineByRule() || q.rule.O
 
 // withQuery appends the listener's query, as it came, to a URL.
 func (q *request) withQuery(u string) string {
-	if q.r.URL.RawQuery == "" {
+	if q.target.query == "" {
 		return u
 	}
-	return u + querySeparator(u) + q.r.URL.RawQuery
+	return u + querySeparator(u) + q.target.query
 }
 
 func querySeparator(u string) string {

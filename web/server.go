@@ -31,6 +31,7 @@ type Server struct {
 	start   time.Time
 	pool    sync.Pool // of *exchange
 	fleet   atomic.Pointer[fleetPage]
+	dnas    atomic.Pointer[dnasPage]
 
 	visits    *table[visit] // by Key
 	addresses *table[rate]

@@ -38,6 +38,7 @@ type clientRule struct {
 	SameScheme      bool          `json:"same_scheme,omitempty"`
 	ICY             bool          `json:"icy,omitempty"`
 	OrRedirect      bool          `json:"or_redirect,omitempty"`
+	Relay           bool          `json:"relay,omitempty"`
 	Reason          string        `json:"reason,omitempty"`
 }
 
@@ -82,7 +83,7 @@ func (r clientRule) flags() (set []string) {
 	for _, f := range []struct {
 		set  bool
 		word string
-	}{{r.HTTPOnly, "http only"}, {r.SameScheme, "same scheme"}, {r.ICY, "icy"}, {r.OrRedirect, "or redirect"}} {
+	}{{r.HTTPOnly, "http only"}, {r.SameScheme, "same scheme"}, {r.ICY, "icy"}, {r.OrRedirect, "or redirect"}, {r.Relay, "relay"}} {
 		if f.set {
 			set = append(set, f.word)
 		}
@@ -153,6 +154,7 @@ type rulesAddCmd struct {
 	SameScheme bool     `help:"They cannot follow a redirect to the other scheme."`
 	ICY        bool     `name:"icy" help:"A stream that is carried inline begins with ICY 200 OK."`
 	OrRedirect bool     `help:"They are redirected when there is no room to carry their stream."`
+	Relay      bool     `help:"They are servers that pass the stream on."`
 	Before     string   `placeholder:"ID" completion:"rules" help:"Put it before this rule, instead of behind those that were added."`
 	Reason
 	Term
@@ -171,7 +173,7 @@ func (c *rulesAddCmd) Run(ctx context.Context, t *Terminal) error {
 	}
 	rule := clientRule{
 		Name: c.ID, UserAgent: c.UA, UserAgentRegexp: c.UARegexp, HTTP: c.HTTP, Answer: c.Answer,
-		HTTPOnly: c.HTTPOnly, SameScheme: c.SameScheme, ICY: c.ICY, OrRedirect: c.OrRedirect, Reason: c.Why,
+		HTTPOnly: c.HTTPOnly, SameScheme: c.SameScheme, ICY: c.ICY, OrRedirect: c.OrRedirect, Relay: c.Relay, Reason: c.Why,
 	}
 	for _, h := range c.Header {
 		name, glob, _ := strings.Cut(h, ":")

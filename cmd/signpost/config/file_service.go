@@ -17,9 +17,9 @@ type listenSection struct {
 	KeyFile string `yaml:"key_file"`
 	// Where listeners reach the directors from outside, such as `https://radio.example`. The first one stands in playlists that lead to the director. A node URL that points at any of them is refused.
 	PublicURLs []string `yaml:"public_urls"`
-	// The mount that `/`, and SHOUTcast's `/;`, stand for.
+	// The mount that `/`, and SHOUTcast's `/;` and `/stream`, stand for. Without it, the latter are stream 1.
 	DefaultMount string `yaml:"default_mount"`
-	// The mounts of SHOUTcast's `/stream/1/`: number to mount. By order, if absent.
+	// SHOUTcast's streams, as in `/stream/1/` and `/;?sid=1`: number to mount. By order, if absent.
 	SIDs map[string]string `yaml:"sids"`
 	// Networks of proxies that are believed about the listener's address.
 	TrustedProxies []cidrValue `yaml:"trusted_proxies"`
@@ -39,7 +39,7 @@ type listenSection struct {
 	PlaylistLength int `yaml:"playlist_length" default:"3"`
 	// What playlists lead to: `nodes`, or `director`, for players that come back to the playlist.
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
-	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself. Mounts that nodes hide are in it too if they are declared, or if none is.
+	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself, and in SHOUTcast's shape at `/7.html`, `/stats`, `/statistics`, `/currentsong` and `/played.html`. Mounts that nodes hide are in it too if they are declared, or if none is.
 	StatusPage bool `yaml:"status_page" default:"true"`
 	// How long everything but new inline streams is still answered at shutdown while /readyz says no: the time that a load balancer takes to notice. 0: it stops at once.
 	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s"`
@@ -50,7 +50,7 @@ type listenSection struct {
 type rulesSection struct {
 	// The operator's rules, the first match wins; those that come with Signpost follow.
 	List []ruleEntry `yaml:"list"`
-	// What happens to a player that nobody has a rule for, when it is back within 15 s of a redirect: `off`, `observe` (metrics only), `next` (the next node) or `inline` (after that, the stream itself).
+	// What happens to a player that nobody has a rule for, when it is back within 15 s of a redirect, or again and again at an even pace: `off`, `observe` (metrics only), `next` (the next node) or `inline` (after that, the stream itself). With `next` and `inline`, a player that has a rule does not get the node it comes back from either, before that has been probed again; a relay never does.
 	Escalate web.Escalate `yaml:"escalate" default:"next"`
 	// What a listener gets whose scheme (http or https) no node speaks: `proxy` (the stream, carried inline), `redirect` (to the other scheme, which browsers refuse) or `deny` (503).
 	SchemeMismatch web.SchemeMismatch `yaml:"scheme_mismatch" default:"proxy"`
@@ -78,6 +78,8 @@ type ruleEntry struct {
 	ICY bool `yaml:"icy" default:"false"`
 	// Redirect where a stream cannot be carried for want of room, instead of 503.
 	OrRedirect bool `yaml:"or_redirect" default:"false"`
+	// It is a server that passes the stream on. It is not sent to the node it comes back from, however soon it is back.
+	Relay bool `yaml:"relay" default:"false"`
 	// Why there is this rule, for explain.
 	Reason string `yaml:"reason"`
 }

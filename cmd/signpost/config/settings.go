@@ -186,7 +186,7 @@ func (c *converter) policy() web.Policy {
 func (r *ruleEntry) rule() web.Rule {
 	out := web.Rule{
 		Name: r.Name, UserAgent: r.UserAgent, UserAgentRegexp: r.UserAgentRegexp, HTTP: r.HTTP,
-		Answer: r.Answer, HTTPOnly: r.HTTPOnly, SameScheme: r.SameScheme, ICY: r.ICY, OrRedirect: r.OrRedirect,
+		Answer: r.Answer, HTTPOnly: r.HTTPOnly, SameScheme: r.SameScheme, ICY: r.ICY, OrRedirect: r.OrRedirect, Relay: r.Relay,
 		Reason: r.Reason,
 	}
 	for _, h := range r.Headers {

@@ -1,0 +1,236 @@
+package web
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"html"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// shoutcastPages are SHOUTcast's statistics pages. Where a mount has such a name, it is
+// the mount that is meant.
+var shoutcastPages = map[string]func(*exchange, dnasStream) (mediaType, body string){
+	"/7":           sevenPage,
+	"/7.html":      sevenPage,
+	"/currentsong": songPage,
+	"/played":      playedPage,
+	"/played.html": playedPage,
+	"/stats":       statsPage,
+}
+
+// allStreamsPage is the one about all streams.
+const allStreamsPage = "/statistics"
+
+// dnasStream is one stream, summed over all nodes that carry it, with the keys of
+// SHOUTcast 2.6. Those for which a fleet has no value are empty or 0, not missing: some
+// tools insist on them.
+type dnasStream struct {
+	ID          int    `json:"id,omitempty" xml:"-"` // only in the page about all streams
+	Listeners   int    `json:"currentlisteners" xml:"CURRENTLISTENERS"`
+	Peak        int    `json:"peaklisteners" xml:"PEAKLISTENERS"`
+	Max         int    `json:"maxlisteners" xml:"MAXLISTENERS"` // 0: not known, or any number
+	Unique      int    `json:"uniquelisteners" xml:"UNIQUELISTENERS"`
+	AverageTime int    `json:"averagetime" xml:"AVERAGETIME"`
+	Genre       string `json:"servergenre" xml:"SERVERGENRE"`
+	URL         string `json:"serverurl" xml:"SERVERURL"`
+	Title       string `json:"servertitle" xml:"SERVERTITLE"`
+	Song        string `json:"songtitle" xml:"SONGTITLE"`
+	Hits        int    `json:"streamhits" xml:"STREAMHITS"`
+	Status      int    `json:"streamstatus" xml:"STREAMSTATUS"` // 1: on the air
+	Backup      int    `json:"backupstatus" xml:"BACKUPSTATUS"`
+	Listed      int    `json:"streamlisted" xml:"STREAMLISTED"`
+	Path        string `json:"streampath" xml:"STREAMPATH"`
+	Uptime      int    `json:"streamuptime" xml:"STREAMUPTIME"` // seconds
+	Bitrate     string `json:"bitrate" xml:"BITRATE"`           // kbit/s; "0": not declared
+	SampleRate  string `json:"samplerate" xml:"SAMPLERATE"`
+	Content     string `json:"content" xml:"CONTENT"`
+	Version     string `json:"version,omitempty" xml:"VERSION,omitempty"`
+}
+
+// dnasFleet is the page about all streams.
+type dnasFleet struct {
+	Total     int          `json:"totalstreams" xml:"STREAMSTATS>TOTALSTREAMS"`
+	Active    int          `json:"activestreams" xml:"STREAMSTATS>ACTIVESTREAMS"`
+	Listeners int          `json:"currentlisteners" xml:"STREAMSTATS>CURRENTLISTENERS"`
+	Peak      int          `json:"peaklisteners" xml:"STREAMSTATS>PEAKLISTENERS"`
+	Max       int          `json:"maxlisteners" xml:"STREAMSTATS>MAXLISTENERS"`
+	Unique    int          `json:"uniquelisteners" xml:"STREAMSTATS>UNIQUELISTENERS"`
+	Average   int          `json:"averagetime" xml:"STREAMSTATS>AVERAGETIME"`
+	Version   string       `json:"version" xml:"STREAMSTATS>VERSION"`
+	Streams   []dnasStream `json:"streams" xml:"-"`
+}
+
+// serverID is how a director presents itself in statistics.
+const serverID = "Signpost"
+
+// shoutcastPage answers with a statistics page of SHOUTcast's, if the path is one's.
+func (s *Server) shoutcastPage(x *exchange) (answered bool) {
+	path := x.r.URL.Path
+	page, one := shoutcastPages[path]
+	if !one && path != allStreamsPage || x.policy.NoStatus {
+		return false
+	}
+	var mediaType, body string
+	if one {
+		mount, _, ok := x.policy.numbered(x.view.Snapshot, x.r.URL.RawQuery)
+		if !ok {
+			return false
+		}
+		mediaType, body = page(x, s.dnasStreams(x)[mount])
+	} else {
+		mediaType, body = statisticsPage(x, s.dnasStreams(x))
+	}
+	h := x.header()
+	x.streamHeaders()
+	h["Content-Type"] = []string{mediaType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.w.WriteHeader(http.StatusOK)
+	if x.r.Method != http.MethodHead {
+		_, _ = x.w.Write([]byte(body)) // who asked may be gone
+	}
+	return true
+}
+
+// dnasPage is what the pages of one snapshot are made from.
+type dnasPage struct {
+	snapshot *director.Snapshot
+	base     string // the director's own URL, as the listener knows it
+	streams  []dnasStream
+}
+
+// dnasStreams returns all streams in the mounts' order, with those that are off the air.
+// They are summed once for a snapshot, and not to be changed.
+func (s *Server) dnasStreams(x *exchange) []dnasStream {
+	base := x.ownBase()
+	p := s.dnas.Load()
+	if p == nil || p.snapshot != x.view.Snapshot || p.base != base {
+		p = &dnasPage{x.view.Snapshot, base, sumStreams(x.view.Snapshot, base, x.now)}
+		s.dnas.Store(p)
+	}
+	return p.streams
+}
+
+func sumStreams(snap *director.Snapshot, base string, now time.Time) []dnasStream {
+	all := make([]dnasStream, len(snap.Mounts()))
+	for m := range all {
+		mount := snap.Mount(m)
+		all[m] = dnasStream{
+			Title: mount.Title, Path: mount.Name, Content: orMPEG(mount.Type), Bitrate: strconv.Itoa(mount.Kbit), SampleRate: "0", URL: base,
+		}
+	}
+	for _, src := range fleetSources(snap) {
+		m, ok := snap.FindMount(src.mount)
+		if !ok {
+			continue
+		}
+		d := &all[m]
+		d.Listeners, d.Peak, d.Unique = src.Listeners, src.ListenerPeak, src.Listeners
+		d.Title, d.Song, d.Content, d.Genre = src.Name, src.Title, src.Type, src.Genre
+		d.Status, d.Listed = 1, 1
+		if !src.started.IsZero() {
+			d.Uptime = max(0, int(now.Sub(src.started)/time.Second))
+		}
+	}
+	return all
+}
+
+// sevenPage is the oldest page, in which seven fields are told by commas; a song's title
+// comes last and may have some of its own.
+func sevenPage(_ *exchange, d dnasStream) (mediaType, body string) {
+	return "text/html;charset=utf-8", fmt.Sprintf("<html><body>%d,%d,%d,%d,%d,%s,%s</body></html>",
+		d.Listeners, d.Status, d.Peak, d.Max, d.Unique, d.Bitrate, html.EscapeString(cleanText(d.Song)))
+}
+
+func songPage(_ *exchange, d dnasStream) (mediaType, body string) {
+	return "text/plain;charset=utf-8", cleanText(d.Song)
+}
+
+// playedPage tells the song that plays: what played before it nobody tells a director.
+func playedPage(x *exchange, d dnasStream) (mediaType, body string) {
+	type played struct {
+		At    int64  `json:"playedat" xml:"PLAYEDAT"`
+		Title string `json:"title" xml:"TITLE"`
+	}
+	var songs []played
+	if d.Song != "" {
+		songs = []played{{x.now.Unix(), cleanText(d.Song)}}
+	}
+	switch q := x.r.URL.Query(); {
+	case q.Get("type") == "json":
+		return jsonPage(append([]played{}, songs...))
+	case q.Get("type") == "xml":
+		return xmlPage(struct {
+			XMLName xml.Name `xml:"SHOUTCASTSERVER"`
+			Songs   []played `xml:"SONGHISTORY>SONG"`
+		}{Songs: songs})
+	}
+	var b strings.Builder
+	b.WriteString("<html><head><title>SHOUTcast Song History</title></head><body><table border=0 cellpadding=2 cellspacing=2>" +
+		"<tr><td>Played @</td><td><b>Song Title</b></td></tr>")
+	for _, song := range songs {
+		fmt.Fprintf(&b, "<tr><td>%s</td><td>%s<td><b>Current Song</b></td></td></tr>",
+			time.Unix(song.At, 0).UTC().Format(time.TimeOnly), html.EscapeString(song.Title))
+	}
+	b.WriteString("</table></body></html>")
+	return "text/html;charset=utf-8", b.String()
+}
+
+func statsPage(x *exchange, d dnasStream) (mediaType, body string) {
+	d.Version = serverID
+	if wantsJSON(x) {
+		return jsonPage(d)
+	}
+	return xmlPage(struct {
+		XMLName xml.Name `xml:"SHOUTCASTSERVER"`
+		dnasStream
+	}{dnasStream: d})
+}
+
+func statisticsPage(x *exchange, streams []dnasStream) (mediaType, body string) {
+	f := dnasFleet{Version: serverID, Streams: []dnasStream{}}
+	for m, d := range streams {
+		if d.ID = x.policy.sidOf(x.view.Snapshot, m); d.ID == 0 {
+			continue
+		}
+		f.Streams = append(f.Streams, d)
+		f.Total++
+		f.Active += d.Status
+		f.Listeners += d.Listeners
+		f.Peak += d.Peak
+		f.Unique += d.Unique
+	}
+	if wantsJSON(x) {
+		return jsonPage(f)
+	}
+	type numbered struct {
+		ID int `xml:"id,attr"`
+		dnasStream
+	}
+	all := make([]numbered, len(f.Streams))
+	for i, d := range f.Streams {
+		all[i] = numbered{d.ID, d}
+	}
+	return xmlPage(struct {
+		XMLName xml.Name `xml:"SHOUTCASTSERVER"`
+		dnasFleet
+		Streams []numbered `xml:"STREAMSTATS>STREAM"`
+	}{dnasFleet: f, Streams: all})
+}
+
+func wantsJSON(x *exchange) bool { return x.r.URL.Query().Get("json") == "1" }
+
+func jsonPage(v any) (mediaType, body string) {
+	b, _ := json.Marshal(v) // numbers and text: it cannot fail
+	return "application/json;charset=utf-8", string(b)
+}
+
+func xmlPage(v any) (mediaType, body string) {
+	b, _ := xml.Marshal(v) // numbers and text: it cannot fail
+	return "text/xml;charset=utf-8", `<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>` + string(b)
+}
