@@ -14,25 +14,26 @@ import (
 	"github.com/signpost-fm/signpost/store/redisstore/redistest"
 )
 
-// soon is how long a call may take with Redis in whatever state: the time-outs,
-// and some time for a machine that is busy. Syncers give up after a second.
-const soon = 4 * time.Second
+// patience is how long a call may take that must end by itself, whatever the state
+// of Redis. As shipped it takes 1.5 s at most.
+const patience = time.Minute
 
-// mustBeAway checks that neither Sync nor Edit is answered, soon, and that the
-// error says what to do.
+// mustBeAway checks that neither Sync nor Edit is answered, that they give up by
+// themselves, and that the error says what to do.
 func mustBeAway(t *testing.T, s *redisstore.Store, remedy string) {
 	t.Helper()
-	began := time.Now()
-	_, err := s.Sync(t.Context(), offer("a"))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := s.Sync(ctx, offer("a"))
 	if !errors.Is(err, store.ErrAway) || !strings.Contains(fmt.Sprint(err), remedy) {
 		t.Errorf("Sync: %v; want ErrAway, and %q in it", err, remedy)
 	}
-	_, err = s.Edit(t.Context(), 0, note(0, "x"))
+	_, err = s.Edit(ctx, 0, note(0, "x"))
 	if !errors.Is(err, store.ErrAway) || !strings.Contains(fmt.Sprint(err), remedy) {
 		t.Errorf("Edit: %v; want ErrAway, and %q in it", err, remedy)
 	}
-	if took := time.Since(began); took > 2*soon {
-		t.Errorf("both took %v", took)
+	if ctx.Err() != nil {
+		t.Errorf("Sync and Edit have not given up within %v", patience)
 	}
 }
 
@@ -141,17 +142,26 @@ func TestCluster(t *testing.T) {
 		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
 		node.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
 	}
-	began := time.Now()
+	// A call that fails has the others asked who serves the slots. go-redis by itself
+	// does so once a minute.
+	askedForSlots := func() (n int) {
+		for _, node := range []*redistest.Server{third, c.Nodes[owner]} {
+			var calls int
+			_, _ = fmt.Sscanf(node.Info("cmdstat_cluster|slots"), "calls=%d", &calls)
+			n += calls
+		}
+		return n
+	}
+	before := askedForSlots()
+	_, _ = s.Sync(t.Context(), copyOf("a", held))
+	redistest.Await(t, "the others to be asked who serves the slots", func() bool { return askedForSlots() > before })
 	redistest.Await(t, "the cluster to serve again", func() bool {
 		p, err := s.Sync(t.Context(), copyOf("a", held))
 		return err == nil && p.Overlay.Revision == 1
 	})
-	if took := time.Since(began); took > 2*soon {
-		t.Errorf("the new owner of the slot was found after %v", took)
-	}
-	before := s.RoundTrips()
+	trips := s.RoundTrips()
 	sync(t, s, copyOf("a", held))
-	if got := s.RoundTrips() - before; got != 1 {
+	if got := s.RoundTrips() - trips; got != 1 {
 		t.Errorf("a sync took %d round trips, want 1", got)
 	}
 }
@@ -214,8 +224,8 @@ func await(t *testing.T, hints <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-hints:
-	case <-time.After(10 * time.Second):
-		t.Fatal("no hint")
+	case <-time.After(patience):
+		t.Fatalf("no hint within %v", patience)
 	}
 }
 

@@ -11,9 +11,12 @@ func (s *Store) PingAfter(d time.Duration) { s.pingAfter = d }
 
 // Patiently is c for a test in which Redis answers, however busy the machine is.
 func Patiently(c Config) Config {
-	c.waits = waits{dial: 8 * time.Second, answer: 8 * time.Second, call: 16 * time.Second}
+	c.waits = waits{dial: Patience, answer: Patience, call: 2 * Patience}
 	return c
 }
+
+// Patience is how long a store waits for an answer that was opened so.
+const Patience = time.Minute
 
 // MaxChanges is how many changes of a director are kept.
 const MaxChanges = maxChanges

@@ -40,10 +40,13 @@ func TestSuiteOnCluster(t *testing.T) {
 	storetest.Run(t, backends(redisstore.Config{Addrs: c.Addrs, Cluster: true}, c.Nodes...))
 }
 
+// soaking says whether tests run at their full size.
+var soaking = os.Getenv("SIGNPOST_SOAK") != ""
+
 // soak skips what takes long unless it is asked for.
 func soak(t *testing.T) {
 	t.Helper()
-	if os.Getenv("SIGNPOST_SOAK") == "" {
+	if !soaking {
 		t.Skip("SIGNPOST_SOAK=1 runs it")
 	}
 }

@@ -144,7 +144,7 @@ func TestBounds(t *testing.T) {
 		}
 		return changes, bytes
 	}
-	for _, reports := range []int{1, 300} {
+	for _, reports := range []int{1, 60} {
 		o := offer(fmt.Sprint("director of ", reports))
 		var once, most int
 		before := s.RoundTrips()
