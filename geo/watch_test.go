@@ -72,12 +72,12 @@ func run(t *testing.T, poll time.Duration, path string) watcher {
 	return w
 }
 
-// until waits for a condition, at most 20 s.
+// until waits for a condition, with a deadline for what hangs.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for !condition() {
 		select {
 		case <-tick.C:

@@ -17,6 +17,9 @@ import (
 	"github.com/signpost-fm/signpost/web/lazy"
 )
 
+// patience is how long a test waits for what must happen.
+const patience = 2 * time.Minute
+
 // serve makes the world answer on a loopback socket and returns its address.
 func (w *world) serve(proxies ...netip.Prefix) string {
 	w.t.Helper()
@@ -45,7 +48,7 @@ func raw(t *testing.T, addr, request string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	go io.WriteString(c, request) // the answer may come before all is sent
 	b, _ := io.ReadAll(c)
 	return string(b)
@@ -92,7 +95,7 @@ func TestARefusalArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, "GET /"+strings.Repeat("a", 256<<10)+" HTTP/1.1\r\nHost: radio.example\r\n\r\n"); err != nil {
 		t.Errorf("the request cannot be sent: %v", err)
 	}
@@ -195,7 +198,7 @@ func TestConnectionLimit(t *testing.T) {
 // eventually polls until ok, which is expected to happen within moments.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -72,7 +72,7 @@ func TestScripts(t *testing.T) {
 
 // patience is how long a script waits for anything; it says more of the machine
 // than of the program.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 type running struct {
 	mu  sync.Mutex

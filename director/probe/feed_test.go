@@ -131,7 +131,7 @@ func TestFeedsOfNodes(t *testing.T) {
 	defer func() { cancel(); <-ended }()
 	until := func(what string, ok func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); !ok(); <-time.After(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: not within 10 s; %d feeds", what, open.Load())
 			}

@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds how long a test waits for what should come at once.
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 func testCompareAndSet(t *testing.T, b *backend) {
 	first, second := b.open(t), b.open(t)

@@ -79,6 +79,8 @@ type API struct {
 	echo    *echo.Echo
 	started time.Time
 
+	eventInterval time.Duration // see the constant
+
 	sessions sessions
 	throttle throttle
 	hub      hub
@@ -97,7 +99,7 @@ type Question struct {
 // New returns the operators' side. It fails if two collectors have the same metric.
 func New(c Config) (*API, error) {
 	c.setDefaults()
-	a := &API{cfg: c, started: c.Now()}
+	a := &API{cfg: c, started: c.Now(), eventInterval: eventInterval}
 	reg := prometheus.NewRegistry()
 	own := []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -19,7 +19,7 @@ const (
 // Run sends events and measures rates until ctx is done. It returns nil.
 func (a *API) Run(ctx context.Context) error {
 	defer a.hub.close()
-	tick := time.NewTicker(eventInterval)
+	tick := time.NewTicker(a.eventInterval)
 	defer tick.Stop()
 	a.meter.measure(a.cfg.Traffic(), a.cfg.Now())
 	for {

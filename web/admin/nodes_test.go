@@ -18,6 +18,9 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
+// patience is how long a test waits for what must happen.
+const patience = 2 * time.Minute
+
 // prober says that fra1 is up with 7 listeners, and that it reaches edge-1.
 type prober struct{ first chan struct{} }
 
@@ -76,7 +79,7 @@ func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Confi
 	if err != nil {
 		t.Fatal(err)
 	}
-	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, DownAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +130,13 @@ func (r *running) nodes() map[director.NodeID]api.Node {
 
 func (r *running) eventually(what string, holds func() bool) {
 	r.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-deadline:
-			r.t.Fatalf("not within 30 s: %s", what)
+			r.t.Fatalf("not within %v: %s", patience, what)
 		case <-tick.C:
 		}
 	}

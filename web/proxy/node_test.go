@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 // TestMain checks, when every test is over, that no stream left a goroutine or a
 // socket behind.

@@ -23,6 +23,9 @@ import (
 	"github.com/signpost-fm/signpost/web/quick"
 )
 
+// patience is how long a test waits for what must happen.
+const patience = 2 * time.Minute
+
 // seat is a server with a listener, and how many requests were answered how.
 type seat struct {
 	addr        string
@@ -57,7 +60,7 @@ func serve(t *testing.T, fast bool, h http.HandlerFunc) *seat {
 		}
 		h(w, r)
 	})
-	s.server = &http.Server{Handler: count, ReadHeaderTimeout: 5 * time.Second, ConnContext: quick.ConnContext, ErrorLog: newLog(s.log)}
+	s.server = &http.Server{Handler: count, ReadHeaderTimeout: patience, ConnContext: quick.ConnContext, ErrorLog: newLog(s.log)}
 	s.fast = &quick.Server{Handler: count, IdleTimeout: time.Minute, ErrorLog: s.server.ErrorLog}
 	if fast {
 		l = s.fast.Listen(l)
@@ -69,7 +72,7 @@ func serve(t *testing.T, fast bool, h http.HandlerFunc) *seat {
 
 func (s *seat) stop(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := errors.Join(s.server.Shutdown(ctx), s.fast.Shutdown(ctx)); err != nil {
 		t.Errorf("shutdown: %v", err)
@@ -118,7 +121,7 @@ func talk(t *testing.T, addr, said string, n int) (heard []string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, said)
 	in := bufio.NewReader(c)
 	for range n {
@@ -227,7 +230,7 @@ func TestShutdownEndsWhoWaits(t *testing.T) {
 	}
 	s.stop(t)
 	for _, c := range clients {
-		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("a waiting client is told %v, want that the server has closed", err)
 		}
@@ -338,7 +341,7 @@ func TestEachAnswerHasItsTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := <-l.conns
-	for until := time.Now().Add(20 * time.Second); conn.write.Load() == nil || !conn.write.Load().IsZero(); <-time.After(time.Millisecond) {
+	for until := time.Now().Add(patience); conn.write.Load() == nil || !conn.write.Load().IsZero(); <-time.After(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("it may write until %v", conn.write.Load())
 		}

@@ -23,7 +23,7 @@ import (
 
 // patience is how long a test waits for anything; it says more of the machine than of
 // the program.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A fakeDirector keeps what it is asked, and answers what it is told to.
 type fakeDirector struct {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,7 +25,8 @@ type Directors struct {
 	Token   string        // empty: none is sent
 	Timeout time.Duration // of one try
 
-	at int // the one to ask
+	at   int // the one to ask
+	most int // bytes of an answer; 0: maxAnswerBytes
 }
 
 // A Call is one request.
@@ -119,12 +121,13 @@ func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
 		return Answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	most := cmp.Or(d.most, maxAnswerBytes)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return Answer{}, err
-	case len(body) > maxAnswerBytes:
-		return Answer{}, fmt.Errorf("the answer is larger than the %d MB that are read of one", maxAnswerBytes>>20)
+	case len(body) > most:
+		return Answer{}, fmt.Errorf("the answer is larger than the %d MB that are read of one", most>>20)
 	case resp.StatusCode < http.StatusMultipleChoices:
 		return Answer{body, resp.Header.Get("Signpost-Revision")}, nil
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 func start(t *testing.T, o Options) *Node {
 	t.Helper()

@@ -184,7 +184,7 @@ func TestAnAgentRegistersAndDrainsItsNode(t *testing.T) {
 		if err != nil {
 			t.Errorf("the agent ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the agent stays although nobody listens")
 	}
 	s.eventually(5*time.Second, "the node is deregistered", func() bool { _, there := s.node(); return !there })
@@ -239,7 +239,7 @@ func TestAgentsThatFollowEachOther(t *testing.T) {
 			if err != nil && with != syscall.SIGKILL {
 				t.Fatalf("%v: the agent ended with %v", with, err)
 			}
-		case <-time.After(leisure):
+		case <-time.After(patience):
 			t.Fatalf("%v: the agent goes on", with)
 		}
 	}

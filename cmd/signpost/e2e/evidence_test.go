@@ -86,7 +86,7 @@ func TestListenersTellOfADeadNode(t *testing.T) {
 		died := time.Now()
 		asked.again(witnesses)
 		for _, s := range all {
-			s.eventually(5*time.Second, "the dead node is known", func() bool {
+			s.within(unprobed, "the dead node is known", func() bool {
 				return strings.Contains(s.explain(), `"node":"`+name+`","rung":"all","reason":"down"`)
 			})
 		}
@@ -139,10 +139,9 @@ func TestServersTellOfChanges(t *testing.T) {
 	s.eventually(5*time.Second, "all tell", func() bool { return strings.Count(s.log.String(), "tells of changes by itself") == len(fleet) })
 	leave := listen(t, fleet[0].URL()+"/live.mp3")
 	defer leave()
-	const soon = 3 * time.Second // a tick, and two for the machine
-	took := s.eventually(soon, "a listener is known", func() bool { return strings.Contains(s.metrics(), `signpost_node_used{node="n1"} 1`) })
+	took := s.within(unprobed, "a listener is known", func() bool { return strings.Contains(s.metrics(), `signpost_node_used{node="n1"} 1`) })
 	t.Logf("a listener was known after %v", took.Round(time.Millisecond))
 	fleet[1].Kill()
-	took = s.eventually(soon, "a dead node is known", func() bool { return strings.Contains(s.metrics(), `signpost_node_up{node="n2"} 0`) })
+	took = s.within(unprobed, "a dead node is known", func() bool { return strings.Contains(s.metrics(), `signpost_node_up{node="n2"} 0`) })
 	t.Logf("a dead node was known after %v", took.Round(time.Millisecond))
 }

@@ -115,7 +115,7 @@ func (c *crowd) fail(what string) {
 func (c *crowd) parts(fleet []*probetest.Node, n int) []float64 {
 	c.t.Helper()
 	var out []float64
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		c.mu.Lock()
 		total := len(c.failed)

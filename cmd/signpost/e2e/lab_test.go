@@ -134,7 +134,7 @@ func directFile(t *testing.T, config string) *signpost {
 			} else {
 				s.url = "http://" + l[1]
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("signpost does not say where it listens:\n%s", s.log)
 		}
 	}
@@ -154,17 +154,18 @@ func (s *signpost) stop() {
 		if err != nil {
 			s.t.Errorf("signpost: %v\n%s", err, s.log)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		s.cmd.Process.Kill()
-		s.t.Errorf("signpost did not end within 15 s of SIGTERM\n%s", s.log)
+		s.t.Errorf("signpost did not end within %v of SIGTERM\n%s", patience, s.log)
 	}
 	s.exited = nil
 }
 
 const quickProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
 
-// seldomProbes leave it to others to tell of a change: leisure is over before them.
-const seldomProbes = "probe: {interval: 30s}\n"
+// seldomProbes leave it to others to tell of a change, which they must do
+// unprobed, in less time. A report lives no longer than a minute.
+const seldomProbes, unprobed = "probe: {interval: 55s}\n", 50 * time.Second
 
 func configuration(fleet []*probetest.Node, rest string) string {
 	var b strings.Builder
@@ -208,10 +209,6 @@ func (s *signpost) reload() {
 	}
 }
 
-// leisure is how long a test waits that runs beside others, or on a machine that
-// stands still for seconds.
-const leisure = 25 * time.Second
-
 // atMost fails if what took too long, on a machine that does nothing else.
 func atMost(t *testing.T, most time.Duration, what string, took time.Duration) {
 	t.Helper()
@@ -225,8 +222,14 @@ func atMost(t *testing.T, most time.Duration, what string, took time.Duration) {
 func (s *signpost) eventually(within time.Duration, what string, holds func() bool) time.Duration {
 	s.t.Helper()
 	if !soak {
-		within = max(within, leisure)
+		within = max(within, patience)
 	}
+	return s.within(within, what, holds)
+}
+
+// within polls until what is true, or fails.
+func (s *signpost) within(within time.Duration, what string, holds func() bool) time.Duration {
+	s.t.Helper()
 	begin := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -243,7 +246,7 @@ func (s *signpost) eventually(within time.Duration, what string, holds func() bo
 var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Transport:     &http.Transport{DisableKeepAlives: true},
-	Timeout:       10 * time.Second,
+	Timeout:       patience,
 }
 
 // get asks as the listener at an address.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 )
 
 // heard returns the tone, of those given in Hz, that stands out in a recording
@@ -15,7 +14,7 @@ import (
 func heard(t *testing.T, recording string, tones []int) int {
 	t.Helper()
 	const rate = 8000
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	pcm, err := exec.CommandContext(ctx, "ffmpeg", "-v", "quiet", "-i", recording, "-f", "s16le", "-ac", "1", "-ar", "8000", "-t", "1.5", "-").Output()
 	if err != nil || len(pcm) < rate { // half a second at least

@@ -67,7 +67,7 @@ const (
 	root = "../../.."
 	// patience is how long a test waits for anything; it says more of the machine than
 	// of the program.
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // poll tries until it works or patience is at its end.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"time"
 )
 
 // SetTitle says what is playing on a mount.
@@ -69,7 +68,7 @@ func (n *Node) statistics() (s statistics, err error) {
 
 // admin asks for one of the server's admin pages.
 func (n *Node) admin(page string, query url.Values) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/admin/"+page+"?"+query.Encode(), nil)
 	if err != nil {

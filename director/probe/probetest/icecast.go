@@ -61,7 +61,7 @@ type Node struct {
 
 // patience is how long anything may take to start. On two busy cores, three
 // servers with their sources take about a second.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Icecast starts a server and the sources of its mounts, and returns when all
 // mounts are there. Where icecast2 or ffmpeg is not installed the test is skipped,

@@ -27,7 +27,7 @@ import (
 
 // patience bounds every wait. It is long for a machine that is busy, and for Sentinels,
 // which do nothing for 30 s when they notice that they stood still for 2.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // Options of a Server.
 type Options struct {

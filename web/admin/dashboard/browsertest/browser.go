@@ -23,7 +23,7 @@ import (
 
 // Patience is how long a page may take for what a test waits for: far more than
 // it needs, for tests run beside each other on small machines.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 // A Tab is one page of a browser.
 type Tab struct {
