@@ -51,3 +51,18 @@ func BenchmarkDecide(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSpread decides for answers in DNS: two nodes of a row of 10.
+func BenchmarkSpread(b *testing.B) {
+	s := sized(b, 10, true)
+	d := Decision{Want: 2, Spread: true}
+	l := Listener{Mount: "/live.mp3", Scheme: HTTP, Port: 8000, Family: IPv4}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Key++
+		s.Decide(&d, l, nil)
+	}
+	if d.Drawn != 10 {
+		b.Fatal(d.Drawn)
+	}
+}

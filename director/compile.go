@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -56,6 +57,8 @@ type fleetNode struct {
 	hash       uint64
 	http       string // base URLs without a trailing slash; empty: none
 	https      string
+	httpPort   uint16 // of its URLs; 0: it has none, or one with a path before the mount's
+	httpsPort  uint16
 	upstream   string // the base URL for directors, without a trailing slash
 	ipv4, ipv6 bool   // what a literal address in the URLs says; both false: a name
 }
@@ -213,6 +216,7 @@ func (k *compiler) nodes() {
 		}
 		fn := fleetNode{Node: n, hash: hashString(string(n.ID))}
 		k.nodeURLs(&fn, i)
+		k.nodeAddrs(&fn, i)
 		k.upstream(&fn, i)
 		k.nodeCapacity(n, i)
 		for mount, path := range n.Paths {
@@ -236,18 +240,40 @@ func (k *compiler) nodeURLs(n *fleetNode, i int) {
 		if u == nil {
 			continue
 		}
-		slot := &n.http
+		slot, port := &n.http, &n.httpPort
 		if u.Scheme == "https" {
-			slot = &n.https
+			slot, port = &n.https, &n.httpsPort
 		}
 		if *slot != "" {
 			k.fail(fmt.Sprintf("a second %s URL; a node has one a scheme, declare another node for %q", u.Scheme, raw), "nodes", i, "urls", j)
 		}
 		*slot = strings.TrimRight(u.String(), "/")
+		if strings.Trim(u.Path, "/") == "" {
+			p, _ := strconv.ParseUint(PortOf(u), 10, 16) // 0 is no port either
+			*port = uint16(p)
+		}
 		if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
 			n.ipv4 = n.ipv4 || ip.Unmap().Is4()
 			n.ipv6 = n.ipv6 || !ip.Unmap().Is4()
 		}
+	}
+}
+
+// nodeAddrs takes the declared addresses, which say more than those in URLs.
+func (k *compiler) nodeAddrs(n *fleetNode, i int) {
+	if len(n.Addrs) == 0 {
+		return
+	}
+	n.ipv4, n.ipv6 = false, false
+	for j, a := range n.Addrs {
+		switch {
+		case !a.IsValid() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast():
+			k.fail(fmt.Sprintf("%q is no address that listeners can come to", a), "nodes", i, "addresses", j)
+		case slices.Contains(n.Addrs[:j], a):
+			k.fail(fmt.Sprintf("%s stands here twice", a), "nodes", i, "addresses", j)
+		}
+		n.ipv4 = n.ipv4 || a.Unmap().Is4()
+		n.ipv6 = n.ipv6 || !a.Unmap().Is4()
 	}
 }
 

@@ -50,7 +50,10 @@ type Node struct {
 	// InternalURL is the base URL at which directors reach it, to probe it and to carry
 	// its streams, where that is another than listeners'. Empty: they use URLs too.
 	InternalURL string
-	Site        string // where it stands, for failures that nodes share; may be empty
+	// Addrs are the addresses at which listeners reach it, for answers in DNS. Empty:
+	// those that its URLs name or lead to.
+	Addrs []netip.Addr
+	Site  string // where it stands, for failures that nodes share; may be empty
 	// Place is used for distance; only its coordinates matter. NoPoint: unknown.
 	Place Place
 

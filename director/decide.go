@@ -12,10 +12,15 @@ type Listener struct {
 	Addr   netip.Addr // for CIDR rows and the address family only; may be invalid
 	Place  Place
 	Key    uint64 // the listener's placement hash: the same Key gets the same node
-	Mount  string // decoded path: "/live.mp3"
+	Mount  string // decoded path: "/live.mp3"; empty: whichever, of a fleet whose nodes all play the same
 	Scheme Scheme // what the node's URL must be
 	// Avoid are the nodes it has just come back from, in any order; empty: none.
-	Avoid [2]NodeID
+	Avoid  [2]NodeID
+	Family Family // in which it will come to the node; AddrFamily: Addr's
+	// Port is that of a listener who is told the name of a host and nothing else, as by
+	// DNS: it comes to this port with the mount's public path, and nodes that serve the
+	// mount elsewhere are passed over. 0: it is told a URL.
+	Port uint16
 	// Joins are nodes from which the mount comes here already, for listeners of whom
 	// this would be one more: it takes no seat there, even if none is left.
 	Joins []NodeID
@@ -31,19 +36,35 @@ const (
 	AnyScheme = HTTP | HTTPS
 )
 
+// Family is an address family.
+type Family uint8
+
+// The address families of a Listener.
+const (
+	AddrFamily Family = iota // that of its Addr; any, if there is none
+	IPv4
+	IPv6
+)
+
 // A Decision is the answer to a Listener. The caller owns it and hands it in
-// again and again; Decide writes every field but Want.
+// again and again; Decide writes every field but Want and Spread.
 type Decision struct {
 	// Want is how many nodes to rank; 0 means 1. A redirect needs one, a
 	// playlist as many as it has lines.
 	Want int
+	// Spread makes Ranked an answer of which any node may be taken, as resolvers of DNS
+	// reorder what they pass on: see [Snapshot.Decide].
+	Spread bool
 
 	Outcome Outcome
 	Region  RegionID // whose row the ladder began with; empty: none matched, by distance
-	Mount   int      // for Snapshot.Mount and Snapshot.URL; -1 with NoMount
+	Mount   int      // for Snapshot.Mount and Snapshot.URL; -1 with NoMount, and if none was asked for
 	// Ranked is the answer first and its alternates after it. It is empty for
 	// NoMount, MountDown, Denied and Nobody, and for Full when every node is at its limit.
 	Ranked []Candidate
+	// Drawn is, with Spread, from how many nodes Ranked was drawn: if it is 1, every Key
+	// gets the same.
+	Drawn int
 	// Seen is why nodes were passed over that were looked at, and Fit if one was not.
 	Seen Reasons
 }
@@ -78,6 +99,7 @@ type search struct {
 	// forgiving lifts what is only a preference: a listener over IPv6 usually has
 	// IPv4 as well, and the node it came back from is better than none.
 	forgiving bool
+	want      int     // how many to rank
 	seen      Reasons // why nodes were passed over
 	trace     *Explanation
 }
@@ -85,27 +107,40 @@ type search struct {
 // Decide fills d with the answer to l. It allocates nothing once d.Ranked is
 // large enough, and is safe for concurrent use as long as d is the caller's own.
 // live may be nil.
+//
+// With d.Spread, the first of d.Ranked is the same as without, and up to Want-1 others
+// of its tier follow, so chosen over all Keys that each node gets its share whether
+// the first is taken or any of them with the same chance. A node whose share is above
+// 1/Want is sometimes alone in an answer for that.
 func (s *Snapshot) Decide(d *Decision, l Listener, live Live) {
 	s.decide(d, &l, live, nil)
 }
 
 func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanation) {
 	d.Ranked = d.Ranked[:0]
-	d.Region, d.Mount, d.Seen = "", -1, 0
+	d.Region, d.Mount, d.Seen, d.Drawn = "", -1, 0, 0
 	d.Want = max(d.Want, 1)
-	m, ok := s.names[l.Mount]
-	if !ok {
-		d.Outcome = NoMount
-		return
+	if l.Mount != "" {
+		m, ok := s.names[l.Mount]
+		if !ok {
+			d.Outcome = NoMount
+			return
+		}
+		d.Mount = m
 	}
-	d.Mount = m
 	ladder, denied := s.place(d, l, trace)
 	if denied {
 		d.Outcome = Denied
 		return
 	}
-	q := search{s: s, d: d, l: *l, live: live, trace: trace}
+	q := search{s: s, d: d, l: *l, live: live, want: d.Want, trace: trace}
+	if d.Spread && trace == nil {
+		q.want = 1
+	}
 	q.find(ladder)
+	if d.Spread && len(d.Ranked) > 0 && trace == nil {
+		q.spread(ladder)
+	}
 }
 
 // find goes through the stages until one has somebody.
@@ -130,7 +165,7 @@ func (s *Snapshot) place(d *Decision, l *Listener, trace *Explanation) (ladder [
 	if r != noRegion {
 		region := &s.fleet.regions[r]
 		d.Region = region.id
-		ladder, denied = region.ladder, region.denies(s.mounts[d.Mount].Name)
+		ladder, denied = region.ladder, region.denies(s.mountName(d.Mount))
 	}
 	if ladder == nil {
 		ladder = s.fleet.near.ladder(l.Place)
@@ -170,7 +205,7 @@ func (q *search) run(ladder []*rung) bool {
 				q.trace.add(*q, r, e, c, reason, share, waived)
 			}
 		}
-		if q.stage == byShare && len(q.d.Ranked) >= q.d.Want && q.trace == nil {
+		if q.stage == byShare && len(q.d.Ranked) >= q.want && q.trace == nil {
 			break
 		}
 	}
@@ -192,16 +227,17 @@ func (q *search) judge(e entry) Reason {
 	if st.health != Fit {
 		return st.health
 	}
-	at := q.d.Mount*len(q.s.nodes) + e.node
-	carries := q.s.carries[at]
+	carries := q.s.carriesAt(q.d.Mount, e.node)
 	switch {
 	case carries == LacksMount:
 		return LacksMount
 	case st.schemes&q.l.Scheme == 0:
 		return LacksScheme
+	case q.l.Port != 0 && !q.s.servesAt(e.node, q.d.Mount, q.l.Scheme, q.l.Port):
+		return Elsewhere
 	case e.weight == 0:
 		return WeightZero
-	case st.full || carries == NodeFull || q.s.fullAt != nil && q.mountFull(e.node, q.s.fullAt[at]):
+	case st.full || carries == NodeFull || q.s.fullAt != nil && q.d.Mount >= 0 && q.mountFull(e.node, q.s.fullAt[q.d.Mount*len(q.s.nodes)+e.node]):
 		return NodeFull
 	case st.limit > 0 && q.used(e.node) >= st.limit:
 		return AtLimit
@@ -243,10 +279,17 @@ func (q *search) recent(node int) int {
 }
 
 func (q *search) reaches(st *nodeState) bool {
-	switch a := q.l.Addr; {
-	case !a.IsValid() || !st.ipv4 && !st.ipv6:
+	family := q.l.Family
+	if a := q.l.Addr; family == AddrFamily && a.IsValid() {
+		family = IPv6
+		if a.Unmap().Is4() {
+			family = IPv4
+		}
+	}
+	switch {
+	case family == AddrFamily || !st.ipv4 && !st.ipv6:
 		return true // unknown
-	case a.Unmap().Is4():
+	case family == IPv4:
 		return st.ipv4
 	default:
 		return st.ipv6
@@ -286,7 +329,7 @@ func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 		st := &s.nodes[e.node]
 		n := nominal(s, r, e)
 		all += n
-		if st.warm == 1 && st.health == Fit && !st.full && s.carries[mount*len(s.nodes)+e.node] == Fit {
+		if st.warm == 1 && st.health == Fit && !st.full && s.carriesAt(mount, e.node) == Fit {
 			steady += n * st.room
 		}
 	}
@@ -339,7 +382,8 @@ func (q *search) lastGood(ladder []*rung) (since time.Time) {
 
 func (q *search) mayStillServe(e entry, since time.Time) bool {
 	st := &q.s.nodes[e.node]
-	if e.weight == 0 || st.schemes&q.l.Scheme == 0 || q.s.carries[q.d.Mount*len(q.s.nodes)+e.node] == LacksMount {
+	if e.weight == 0 || st.schemes&q.l.Scheme == 0 || q.s.carriesAt(q.d.Mount, e.node) == LacksMount ||
+		q.l.Port != 0 && !q.s.servesAt(e.node, q.d.Mount, q.l.Scheme, q.l.Port) {
 		return false
 	}
 	return st.health == Unverified || st.health == Down && !st.report.Since.Before(since)
@@ -356,11 +400,11 @@ func (q *search) rank(c Candidate, share float64) {
 	u := uniform(q.l.Key, q.s.fleet.nodes[c.Node].hash)
 	c.draw = (1 - u) / share
 	i := len(r)
-	if i >= q.d.Want && !c.before(&r[i-1]) {
+	if i >= q.want && !c.before(&r[i-1]) {
 		return
 	}
 	c.draw = exponential(u) / share
-	if i >= q.d.Want {
+	if i >= q.want {
 		if !c.before(&r[i-1]) {
 			return
 		}

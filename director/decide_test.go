@@ -12,6 +12,7 @@ type liveCounts struct{ used, recent map[int]int }
 func (l liveCounts) Used(n int) int   { return l.used[n] }
 func (l liveCounts) Recent(n int) int { return l.recent[n] }
 func (l liveCounts) Count(int)        { panic("Decide must not count") }
+func (l liveCounts) Expect(int, int)  { panic("Decide must not count") }
 
 func TestOutcomes(t *testing.T) {
 	t.Parallel()

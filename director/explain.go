@@ -36,9 +36,11 @@ type Candidacy struct {
 	Expected float64 `json:"expected"` // the part 0..1 of the rung's listeners that it gets
 	Used     int     `json:"used"`     // listeners, those on their way included
 	EnRoute  int     `json:"en_route"`
-	Target   int     `json:"target,omitempty"` // listeners
-	Limit    int     `json:"limit,omitempty"`  // listeners
-	Km       float64 `json:"km,omitempty"`     // distance, where both places are known
+	// Estimated is how many of EnRoute nobody has counted: those whom answers in DNS bring.
+	Estimated int     `json:"en_route_estimated,omitempty"`
+	Target    int     `json:"target,omitempty"` // listeners
+	Limit     int     `json:"limit,omitempty"`  // listeners
+	Km        float64 `json:"km,omitempty"`     // distance, where both places are known
 
 	rung int
 }
@@ -81,7 +83,7 @@ func (s *Snapshot) candidacy(node int, l *Listener) Candidacy {
 	out := Candidacy{
 		Node: n.ID, Site: n.Site, Detail: st.report.Detail,
 		Room: st.room, WarmUp: st.warm,
-		Used: st.used, EnRoute: st.enRoute, Target: st.target, Limit: st.limit,
+		Used: st.used, EnRoute: st.enRoute, Estimated: st.estimated, Target: st.target, Limit: st.limit,
 	}
 	if p := n.Place; p.Point != NoPoint && l.Place.Point != NoPoint {
 		out.Km = distanceKm(float64(p.Lat), float64(p.Lon), float64(l.Place.Lat), float64(l.Place.Lon))

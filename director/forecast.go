@@ -211,6 +211,7 @@ type calm struct{ *Snapshot }
 func (c calm) Used(node int) int { return c.nodes[node].used }
 func (calm) Recent(int) int      { return 0 }
 func (calm) Count(int)           {}
+func (calm) Expect(int, int)     {}
 
 // newcomers returns the shares by which the next listener of a ladder is decided,
 // by the search that decides.
@@ -220,7 +221,7 @@ func (s *Snapshot) newcomers(ladder []*rung, mount int) []NodeShare {
 		return out
 	}
 	d := Decision{Want: len(s.nodes), Mount: mount}
-	q := search{s: s, d: &d, l: Listener{Scheme: AnyScheme}, live: calm{s}}
+	q := search{s: s, d: &d, l: Listener{Scheme: AnyScheme}, live: calm{s}, want: d.Want}
 	q.find(ladder)
 	if q.stage == lastKnown {
 		return out

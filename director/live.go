@@ -11,6 +11,9 @@ type Live interface {
 	Recent(node int) int
 	// Count says that a listener was sent to the node. Decide never calls it.
 	Count(node int)
+	// Expect says that n listeners are on their way to the node by an estimate, as
+	// nobody can count those whom an answer in DNS brings. Decide never calls it.
+	Expect(node, n int)
 }
 
 // View is a snapshot and the counters that belong to it: their node numbers agree.

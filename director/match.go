@@ -248,3 +248,22 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	out, _ := netip.AddrFromSlice(a)
 	return out
 }
+
+// bounds returns the stretch around addr that one span covers, or the gap between two.
+func (m *matcher) bounds(addr netip.Addr) (first, last netip.Addr) {
+	if len(m.cidrs) == 0 || !addr.IsValid() {
+		return first, last
+	}
+	addr = addr.Unmap().WithZone("")
+	i, exact := slices.BinarySearchFunc(m.cidrs, addr, func(s span, a netip.Addr) int { return s.from.Compare(a) })
+	if !exact {
+		i--
+	}
+	if i >= 0 && m.cidrs[i].from.Is4() == addr.Is4() {
+		first = m.cidrs[i].from
+	}
+	if i+1 < len(m.cidrs) && m.cidrs[i+1].from.Is4() == addr.Is4() {
+		last = m.cidrs[i+1].from.Prev()
+	}
+	return first, last
+}

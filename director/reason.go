@@ -12,6 +12,7 @@ const (
 	Unverified                // no probe has seen it yet
 	LacksMount                // it is up, but does not carry the mount now
 	LacksScheme               // it has no URL in the listener's scheme
+	Elsewhere                 // it serves the mount at another port or path than the listener was told
 	LacksFamily               // it has no address in the listener's family
 	NotInRow                  // the region's row does not list it
 	WeightZero                // the row lists it with weight 0
@@ -25,7 +26,7 @@ const (
 
 var reasonNames = [numReasons]string{
 	Fit: "fit", Drained: "drained", Down: "down", Unverified: "unverified", LacksMount: "lacks_mount",
-	LacksScheme: "lacks_scheme", LacksFamily: "lacks_family", NotInRow: "not_in_row", WeightZero: "weight_zero",
+	LacksScheme: "lacks_scheme", Elsewhere: "elsewhere", LacksFamily: "lacks_family", NotInRow: "not_in_row", WeightZero: "weight_zero",
 	AtTarget: "at_target", AtLimit: "at_limit", NodeFull: "node_full", Paced: "paced", ToAvoid: "to_avoid",
 }
 

@@ -14,7 +14,9 @@ type Input struct {
 	Now     time.Time         // the store's clock
 	Reports map[NodeID]Report // the newest of each node
 	EnRoute map[NodeID]int    // listeners sent to a node that its report cannot have counted yet
-	Recent  map[NodeID]int    // listeners all directors sent to a node within the last second
+	// Estimated is how many of EnRoute nobody has counted: those whom answers in DNS bring.
+	Estimated map[NodeID]int
+	Recent    map[NodeID]int // listeners all directors sent to a node within the last second
 	// Uncounted is, by mount, how many listen whom no node counts: they are carried
 	// inline by directors and share a connection.
 	Uncounted map[string]int
@@ -49,9 +51,10 @@ type nodeState struct {
 	freeStep         int // of target, or what it holds where there is none
 	room, free, warm float64
 
-	enRoute int
-	recent  int
-	report  Report
+	enRoute   int
+	estimated int // of enRoute
+	recent    int
+	report    Report
 }
 
 // Build makes the snapshot that follows prev, which may be nil: hysteresis needs
@@ -73,7 +76,7 @@ func (f *Fleet) state(i int, prev *Snapshot, in Input) nodeState {
 	r := in.Reports[n.ID]
 	st := nodeState{
 		health: healthReason(n, r), full: r.Full, ipv4: n.ipv4, ipv6: n.ipv6, schemes: n.schemes(),
-		maxNew: n.MaxNewPerS, enRoute: in.EnRoute[n.ID], recent: in.Recent[n.ID], report: r,
+		maxNew: n.MaxNewPerS, enRoute: in.EnRoute[n.ID], estimated: in.Estimated[n.ID], recent: in.Recent[n.ID], report: r,
 	}
 	if !st.ipv4 && !st.ipv6 {
 		st.ipv4, st.ipv6 = r.IPv4, r.IPv6
@@ -307,6 +310,32 @@ func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 func (s *Snapshot) Upstream(n, m int) (base, path string) {
 	node := &s.fleet.nodes[n]
 	return node.upstream, s.pathAt(node, m)
+}
+
+// carriesAt says whether a node carries mount m: Fit, LacksMount or NodeFull. m below
+// 0 is whichever mount.
+func (s *Snapshot) carriesAt(m, n int) Reason {
+	if m < 0 {
+		return Fit
+	}
+	return s.carries[m*len(s.nodes)+n]
+}
+
+func (s *Snapshot) mountName(m int) string {
+	if m < 0 {
+		return ""
+	}
+	return s.mounts[m].Name
+}
+
+// servesAt says whether who knows a node's name, a port and the public path of mount m
+// (below 0: of whichever) finds it there in one of the schemes.
+func (s *Snapshot) servesAt(n, m int, scheme Scheme, port uint16) bool {
+	node := &s.fleet.nodes[n]
+	if scheme&HTTP != 0 && node.httpPort == port || scheme&HTTPS != 0 && node.httpsPort == port {
+		return m < 0 || len(node.Paths) == 0 || s.pathAt(node, m) == s.paths[m]
+	}
+	return false
 }
 
 func (s *Snapshot) pathAt(node *fleetNode, m int) string {

@@ -6,6 +6,7 @@ type NodeState struct {
 	State           Reason  // Fit, Drained, Down or Unverified
 	Used            int     // listeners, relays subtracted, those on their way included
 	EnRoute         int     // listeners on their way
+	Estimated       int     // of EnRoute, those that are an estimate
 	Recent          int     // listeners sent to it in the second before the snapshot
 	EffectiveTarget int     // listeners; converted where it is set in Mbit/s or told by the server; 0: unknown
 	EffectiveLimit  int     // listeners, likewise
@@ -31,7 +32,7 @@ func (s *Snapshot) Node(n int) NodeState {
 	st := &s.nodes[n]
 	return NodeState{
 		Node: s.fleet.nodes[n].Node, State: st.health,
-		Used: st.used, EnRoute: st.enRoute, Recent: st.recent,
+		Used: st.used, EnRoute: st.enRoute, Estimated: st.estimated, Recent: st.recent,
 		EffectiveTarget: st.target, EffectiveLimit: st.limit,
 		Room: st.room, WarmUp: st.warm, Report: st.report,
 	}

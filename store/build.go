@@ -36,7 +36,7 @@ func (l *loop) build() {
 		}
 	}
 	l.snapshot = l.fleet.Build(l.snapshot, director.Input{
-		Now: now, Reports: held, EnRoute: sum.enRoute, Recent: sum.recent, Uncounted: l.uncounted(),
+		Now: now, Reports: held, EnRoute: sum.enRoute, Estimated: sum.estimated, Recent: sum.recent, Uncounted: l.uncounted(),
 	})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(st *Status) {

@@ -11,8 +11,9 @@ import (
 // only rises, so that a reader who remembers an earlier value has the listeners
 // in between, and nothing is lost between two readings.
 type counter struct {
-	sent atomic.Int64
-	_    [56]byte // a cache line of its own, so that nodes do not slow each other down
+	sent     atomic.Int64
+	expected atomic.Int64 // of sent, those that are an estimate
+	_        [48]byte     // a cache line of its own, so that nodes do not slow each other down
 }
 
 // live implements director.Live for one snapshot.
@@ -28,6 +29,11 @@ func (l live) Used(node int) int   { n := &l[node]; return n.used + n.since() }
 func (l live) Recent(node int) int { n := &l[node]; return n.recent + n.since() }
 func (l live) Count(node int)      { l[node].sent.Add(1) }
 
+func (l live) Expect(node, n int) {
+	l[node].sent.Add(int64(n))
+	l[node].expected.Add(int64(n))
+}
+
 func (n *liveNode) since() int { return int(n.sent.Load() - n.base) }
 
 // ledgers keeps this director's counts by node, over all snapshots. It has one
@@ -36,8 +42,9 @@ type ledgers map[director.NodeID]*ledger
 
 type ledger struct {
 	*counter
-	read    int64   // what the counter said when it was last collected
-	buckets []Count // not older than EnRouteMax
+	// What the counter said when it was last collected.
+	read, readExpected int64
+	buckets            []Count // not older than EnRouteMax
 }
 
 // of returns the ledger of a node, beginning one if there is none.
@@ -63,12 +70,16 @@ func (l ledgers) collect(now time.Time) {
 		sent := n.sent.Load()
 		since := int(sent - n.read)
 		n.read = sent
+		expected := n.expected.Load()
+		estimated := int(expected - n.readExpected)
+		n.readExpected = expected
 		switch last := len(n.buckets) - 1; {
 		case since == 0:
 		case last >= 0 && n.buckets[last].At.Equal(at):
 			n.buckets[last].N += since
+			n.buckets[last].Estimated += estimated
 		default:
-			n.buckets = append(n.buckets, Count{Node: id, At: at, N: since})
+			n.buckets = append(n.buckets, Count{Node: id, At: at, N: since, Estimated: estimated})
 		}
 	}
 }

@@ -59,11 +59,13 @@ func TestCollect(t *testing.T) {
 		v.Count(0)
 		l.collect(noon.Add(after))
 	}
+	v.Expect(0, 5)
+	l.collect(noon.Add(700 * time.Millisecond))
 	l.collect(noon.Add(time.Second)) // nothing was counted: no bucket
 	want := []Count{
 		{Node: "a", At: noon, N: 2},
 		{Node: "a", At: noon.Add(BucketWidth), N: 1},
-		{Node: "a", At: noon.Add(2 * BucketWidth), N: 1},
+		{Node: "a", At: noon.Add(2 * BucketWidth), N: 6, Estimated: 5},
 	}
 	if diff := cmp.Diff(want, l.counts()); diff != "" {
 		t.Errorf("buckets (-want +got):\n%s", diff)

@@ -52,8 +52,9 @@ type load struct {
 	settle time.Duration
 	taken  map[director.NodeID]time.Time // when listeners were last counted at each node
 
-	enRoute map[director.NodeID]int
-	recent  map[director.NodeID]int
+	enRoute   map[director.NodeID]int
+	estimated map[director.NodeID]int // of enRoute
+	recent    map[director.NodeID]int
 }
 
 func newLoad(now time.Time, settle time.Duration, reports map[director.NodeID]director.Report) *load {
@@ -61,8 +62,8 @@ func newLoad(now time.Time, settle time.Duration, reports map[director.NodeID]di
 		now:     now,
 		settle:  settle,
 		taken:   make(map[director.NodeID]time.Time, len(reports)),
-		enRoute: map[director.NodeID]int{},
-		recent:  map[director.NodeID]int{},
+		enRoute: map[director.NodeID]int{}, estimated: map[director.NodeID]int{},
+		recent: map[director.NodeID]int{},
 	}
 	for id, r := range reports {
 		if r.Listeners >= 0 && !r.Full { // else it has not counted them
@@ -82,5 +83,8 @@ func (l *load) add(c Count) {
 	}
 	if enRoute(c.At, l.taken[c.Node], l.now, l.settle) {
 		l.enRoute[c.Node] += c.N
+		if c.Estimated > 0 {
+			l.estimated[c.Node] += min(c.Estimated, c.N)
+		}
 	}
 }

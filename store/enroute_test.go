@@ -74,7 +74,7 @@ func TestLoad(t *testing.T) {
 	l := newLoad(now, 3*time.Second, reports)
 	for node := range reports {
 		l.add(Count{Node: node, At: ago(500 * time.Millisecond), N: 1})
-		l.add(Count{Node: node, At: ago(5 * time.Second), N: 10})
+		l.add(Count{Node: node, At: ago(5 * time.Second), N: 10, Estimated: 4})
 		l.add(Count{Node: node, At: ago(14 * time.Second), N: 100})
 		l.add(Count{Node: node, At: ago(20 * time.Second), N: 1000})
 		for _, rubbish := range []int{0, -1, -1 << 62, maxCount + 1, 1 << 62} {
@@ -85,6 +85,10 @@ func TestLoad(t *testing.T) {
 	want := map[director.NodeID]int{"fresh": 1, "stale": 11, "silent": 111, "full": 111, "unknown": 7}
 	if diff := cmp.Diff(want, l.enRoute); diff != "" {
 		t.Errorf("en route (-want +got):\n%s", diff)
+	}
+	want = map[director.NodeID]int{"stale": 4, "silent": 4, "full": 4}
+	if diff := cmp.Diff(want, l.estimated); diff != "" {
+		t.Errorf("estimated (-want +got):\n%s", diff)
 	}
 	want = map[director.NodeID]int{"fresh": 1, "stale": 1, "silent": 1, "full": 1}
 	if diff := cmp.Diff(want, l.recent); diff != "" {

@@ -142,15 +142,7 @@ func (l *loop) exchange(ctx context.Context) {
 	l.began = l.cfg.Now()
 	l.again = false
 	l.late.Reset(l.cfg.Tick / 5)
-	var o Offer
-	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
-		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
-	}
-	uncounted := l.carried()
-	l.mu.Lock()
-	o.Director, o.Overlay = l.self(), l.overlay
-	l.mu.Unlock()
-	o.Director.Uncounted = uncounted
+	o := l.offer()
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 		defer cancel()
@@ -159,6 +151,37 @@ func (l *loop) exchange(ctx context.Context) {
 		p, err := l.cfg.Store.Sync(ctx, o)
 		l.results <- result{p, err, began, l.cfg.Now()}
 	}()
+}
+
+// offer is all that this director knows and others do not.
+func (l *loop) offer() (o Offer) {
+	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
+		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
+	}
+	uncounted := l.carried()
+	l.mu.Lock()
+	o.Director, o.Overlay = l.self(), l.overlay
+	l.mu.Unlock()
+	o.Director.Uncounted = uncounted
+	if l.cfg.Addrs != nil {
+		o.Director.Addrs = l.cfg.Addrs()
+	}
+	return o
+}
+
+// depart tells the others, while this director still counts as live to them, that
+// listeners reach it nowhere any more.
+func (l *loop) depart() {
+	if l.cfg.Addrs == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
+	defer cancel()
+	o := l.offer()
+	o.Director.Addrs = nil
+	if _, err := l.cfg.Store.Sync(ctx, o); err != nil {
+		l.cfg.Log.Warn("the other directors could not be told that this one stops; they notice by its silence", "err", err)
+	}
 }
 
 func (l *loop) keepCopy(o Overlay) {
@@ -228,6 +251,7 @@ func (l *loop) stop() error {
 			return nil // a store that does not give up has the copy, too
 		}
 	}
+	l.depart()
 	if l.copy == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -106,7 +107,10 @@ type Director struct {
 	// they share a connection. It may be below 0.
 	Uncounted map[string]int `json:"uncounted,omitempty"`
 	Doubts    []Doubt        `json:"doubts,omitempty"` // of the last seconds
-	Seen      time.Time      `json:"seen,omitzero"`    // its last Sync; set by the store
+	// Addrs are where listeners reach it, for a name of all directors in DNS. None: nobody
+	// knows, or it is about to stop.
+	Addrs []netip.Addr `json:"addrs,omitempty"`
+	Seen  time.Time    `json:"seen,omitzero"` // its last Sync; set by the store
 }
 
 // A Problem is something about a store, or in it, that a handle passes over.
@@ -129,4 +133,6 @@ type Count struct {
 	Node director.NodeID `json:"node"`
 	At   time.Time       `json:"at"`
 	N    int             `json:"n"`
+	// Estimated is how many of N nobody has counted: those whom answers in DNS bring.
+	Estimated int `json:"estimated,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -46,6 +47,10 @@ type SyncerConfig struct {
 	// Uncounted returns, by mount, how many listeners this director carries whom no
 	// node counts. It is called each tick and must not block. nil: it carries none.
 	Uncounted func() map[string]int
+	// Addrs returns where listeners reach this director, and nothing once it is about to
+	// stop: then the others are told at once. It is called each tick and must not block.
+	// nil: nowhere.
+	Addrs func() []netip.Addr
 
 	Director string // unique to this run of the process; empty: the host's name and some chance
 	Site     string // where this director stands; may be empty

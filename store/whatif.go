@@ -137,7 +137,7 @@ func (p *Proposal) failed(effects []Effect) error {
 func (p *Proposal) input(s *director.Snapshot) director.Input {
 	in := director.Input{
 		Now: s.Built(), Reports: map[director.NodeID]director.Report{},
-		EnRoute: map[director.NodeID]int{}, Recent: map[director.NodeID]int{},
+		EnRoute: map[director.NodeID]int{}, Estimated: map[director.NodeID]int{}, Recent: map[director.NodeID]int{},
 	}
 	for i := range s.Nodes() {
 		n := s.Node(i)
@@ -145,7 +145,7 @@ func (p *Proposal) input(s *director.Snapshot) director.Input {
 		if slices.Contains(p.LostNodes, n.ID) || n.Site != "" && slices.Contains(p.LostSites, n.Site) {
 			r.Node, r.Health = n.ID, director.Failed
 		}
-		in.Reports[n.ID], in.EnRoute[n.ID], in.Recent[n.ID] = r, n.EnRoute, n.Recent
+		in.Reports[n.ID], in.EnRoute[n.ID], in.Estimated[n.ID], in.Recent[n.ID] = r, n.EnRoute, n.Estimated, n.Recent
 	}
 	return in
 }

@@ -46,8 +46,9 @@ type liveCounts struct {
 	count map[int]int
 }
 
-func (l *liveCounts) Used(int) int   { return 0 }
-func (l *liveCounts) Recent(int) int { return 0 }
+func (l *liveCounts) Used(int) int    { return 0 }
+func (l *liveCounts) Recent(int) int  { return 0 }
+func (l *liveCounts) Expect(int, int) {}
 func (l *liveCounts) Count(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -53,6 +53,9 @@ type change struct {
 type bucket struct {
 	At    time.Time               `json:"at"`
 	Nodes map[director.NodeID]int `json:"n,omitempty"`
+	// Estimated is how many of these nobody has counted; older directors neither write
+	// nor read it.
+	Estimated map[director.NodeID]int `json:"e,omitempty"`
 }
 
 // offeredIn returns what is in o to offer.
@@ -97,6 +100,7 @@ func merged(counts []store.Count) []store.Count {
 	for _, c := range counts {
 		if last := len(out) - 1; last >= 0 && out[last].Node == c.Node {
 			out[last].N += c.N
+			out[last].Estimated += c.Estimated
 		} else {
 			out = append(out, c)
 		}
@@ -112,9 +116,15 @@ func (o offered) since(before offered) (change, bool) {
 		if slices.Equal(counts, before.counts[at]) {
 			continue
 		}
-		b := bucket{at, make(map[director.NodeID]int, len(counts))}
+		b := bucket{At: at, Nodes: make(map[director.NodeID]int, len(counts))}
 		for _, one := range counts {
 			b.Nodes[one.Node] = one.N
+			if one.Estimated != 0 {
+				if b.Estimated == nil {
+					b.Estimated = map[director.NodeID]int{}
+				}
+				b.Estimated[one.Node] = one.Estimated
+			}
 		}
 		c.Counts = append(c.Counts, b)
 	}
@@ -156,7 +166,7 @@ func (o offered) apply(c change) {
 		}
 		counts := make([]store.Count, 0, len(b.Nodes))
 		for node, n := range b.Nodes {
-			counts = append(counts, store.Count{Node: node, At: at, N: n})
+			counts = append(counts, store.Count{Node: node, At: at, N: n, Estimated: b.Estimated[node]})
 		}
 		o.counts[at] = merged(counts)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func edit(t *testing.T, s store.Store, at store.Revision, o store.Overlay) {
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func offer(id string, counts ...store.Count) store.Offer {
-	d := store.Director{ID: id, Site: "site-" + id, Config: "c0ffee", Uncounted: map[string]int{"/" + id: len(id), "/lingers": -1}}
+	d := store.Director{ID: id, Site: "site-" + id, Config: "c0ffee", Uncounted: map[string]int{"/" + id: len(id), "/lingers": -1}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}}
 	return store.Offer{Director: d, Counts: counts}
 }
 
@@ -116,7 +117,7 @@ var (
 		_ = json.Unmarshal(m, &v)
 		return v
 	}))
-	same   = cmp.Options{cmpopts.EquateEmpty(), sameJSON}
+	same   = cmp.Options{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}), sameJSON}
 	noSeen = cmp.Options{same, cmpopts.IgnoreFields(store.Director{}, "Seen")}
 	noNow  = cmp.Options{noSeen, cmpopts.IgnoreFields(store.Picture{}, "Now")}
 )
@@ -139,6 +140,7 @@ func testEmpty(t *testing.T, b *backend) {
 func testRepeatedSync(t *testing.T, b *backend) {
 	s := b.open(t)
 	o := offer("a", count("n1", 0, 5), count("n1", 1, 2), count("n2", 1, 1))
+	o.Counts[0].Estimated = 3
 	o.Reports = []director.Report{{Node: "n1", By: "a", Taken: day, Health: director.Up, Listeners: 7}}
 	first := take(t, s, o)
 	for range 3 {

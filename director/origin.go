@@ -1,0 +1,51 @@
+package director
+
+import (
+	"math"
+	"net/netip"
+)
+
+// An Origin is all that a decision takes from where a listener is: of two listeners
+// with equal Origins in snapshots of one fleet, what is decided differs by their Keys
+// alone. It is comparable.
+type Origin struct {
+	region int
+	rungs  int
+	first  *rung // the ladders are the fleet's own: equal pointers, equal ladders
+}
+
+// Origin returns that of a listener at an address and a place.
+func (s *Snapshot) Origin(addr netip.Addr, p Place) Origin {
+	r, _ := s.fleet.match.find(addr, p)
+	var ladder []*rung
+	if r != noRegion {
+		ladder = s.fleet.regions[r].ladder
+	}
+	if ladder == nil {
+		ladder = s.fleet.near.ladder(p)
+	}
+	o := Origin{region: r, rungs: len(ladder)}
+	if len(ladder) > 0 {
+		o.first = ladder[0]
+	}
+	return o
+}
+
+// CIDRBounds returns the first and the last address of the stretch around addr in which
+// the regions' CIDRs say the same. One that is not valid means that nothing ends there.
+func (s *Snapshot) CIDRBounds(addr netip.Addr) (first, last netip.Addr) {
+	return s.fleet.match.bounds(addr)
+}
+
+// SameFleet says whether both snapshots were built of the very same fleet, so that
+// their node numbers and Origins agree.
+func (s *Snapshot) SameFleet(o *Snapshot) bool { return o != nil && s.fleet == o.fleet }
+
+// Km is the great-circle distance between two places; infinite, if either's coordinates
+// are unknown.
+func (p Place) Km(o Place) float64 {
+	if p.Point == NoPoint || o.Point == NoPoint {
+		return math.Inf(1)
+	}
+	return distanceKm(float64(p.Lat), float64(p.Lon), float64(o.Lat), float64(o.Lon))
+}
