@@ -89,6 +89,8 @@ var (
 		"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4")
 	public6  = netip.MustParsePrefix("2000::/3")
 	special6 = prefixes("2001::/23", "2001:db8::/32", "3fff::/20")
+	// embedding6 are the networks whose addresses split takes for IPv4 ones.
+	embedding6 = prefixes("::/96", "::ffff:0:0/96", "2002::/16", "2001::/32", "64:ff9b::/96")
 )
 
 // isSpecial tells whether an address is private, loopback, link-local, shared

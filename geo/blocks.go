@@ -57,13 +57,38 @@ func (b *blocks[S]) last(from, to int, x S) int {
 
 // at returns the place of x, which lies in the block.
 func (b *blocks[S]) at(block int, x S) uint32 {
-	data := b.data[b.heads[block].offset:b.heads[block+1].offset]
+	data, i, _, _ := b.run(block, x)
+	named := namedUpTo(data, i) + 1 - max(1, int(data[i]&(refs-1)))
+	at := data[len(data)-b.size*named:]
+	if b.size == 2 {
+		return uint32(at[0]) | uint32(at[1])<<8
+	}
+	return uint32(at[0]) | uint32(at[1])<<8 | uint32(at[2])<<16
+}
+
+// bounds returns the first and the last address of the run that x lies in, which lies
+// in the block.
+func (b *blocks[S]) bounds(block int, x S) (first, last S) {
+	_, i, into, reach := b.run(block, x)
+	first = x - into
+	if i == runsInBlock-1 || reach == ^S(0) {
+		if last = b.heads[block+1].start; block < len(b.heads)-2 {
+			last-- // else that is the end of the space
+		}
+		return first, last
+	}
+	return first, first + reach
+}
+
+// run returns a block's data, which of its runs x lies in, how far in that, and the
+// run's reach, which is none for the last of a block.
+func (b *blocks[S]) run(block int, x S) (data []byte, i int, into, reach S) {
+	data = b.data[b.heads[block].offset:b.heads[block+1].offset]
 	x -= b.heads[block].start
 	others := runsInBlock
-	i := 0
 	for ; i < runsInBlock-1; i++ {
 		code := data[i] >> refBits
-		reach := b.reaches[code]
+		reach = b.reaches[code]
 		if code == otherReach {
 			reach = 0
 			for shift := 0; ; shift += 7 {
@@ -80,12 +105,7 @@ func (b *blocks[S]) at(block int, x S) uint32 {
 		}
 		x -= reach + 1
 	}
-	named := namedUpTo(data, i) + 1 - max(1, int(data[i]&(refs-1)))
-	at := data[len(data)-b.size*named:]
-	if b.size == 2 {
-		return uint32(at[0]) | uint32(at[1])<<8
-	}
-	return uint32(at[0]) | uint32(at[1])<<8 | uint32(at[2])<<16
+	return data, i, x, reach
 }
 
 // namedUpTo counts the runs 0 to i that name their place.

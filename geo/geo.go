@@ -38,6 +38,7 @@ type Source struct {
 type Locator struct {
 	unknown, private director.Place
 	nat64            []netip.Prefix
+	edges6           []bounds // see edges
 	log              *slog.Logger
 	files            []*file // what Run watches; after Open only Run touches them
 	current          atomic.Pointer[set]
@@ -70,6 +71,7 @@ func Open(c Config) (*Locator, error) {
 	if err := checkNAT64(c.NAT64); err != nil {
 		return nil, fmt.Errorf("geo: %w", err)
 	}
+	l.edges6 = l.findEdges()
 	if len(c.Databases) == 0 {
 		return l, l.useEmbedded()
 	}
@@ -95,10 +97,13 @@ func (l *Locator) Locate(addr netip.Addr) director.Place {
 	if !addr.IsValid() {
 		return l.unknown
 	}
-	a := l.split(addr)
+	return l.locate(l.current.Load(), l.split(addr))
+}
+
+func (l *Locator) locate(s *set, a address) director.Place {
 	var place director.Place
 	known := nothing
-	for _, ix := range l.current.Load().indexes {
+	for _, ix := range s.indexes {
 		p := ix.at(a)
 		asn := place.ASN
 		if k := knowledge(p); k > known {

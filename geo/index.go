@@ -109,8 +109,12 @@ type table4 struct {
 }
 
 func (t *table4) at(a uint32) uint32 {
+	return t.blocks.at(t.blockOf(a), a)
+}
+
+func (t *table4) blockOf(a uint32) int {
 	from, to := t.block[a>>16], t.block[a>>16+1]
-	return t.blocks.at(t.last(int(from), int(to)+1, a), a)
+	return t.last(int(from), int(to)+1, a)
 }
 
 func newTable4(r runs[uint32], places int) table4 {
@@ -142,13 +146,17 @@ type table6 struct {
 const fanout = 64
 
 func (t *table6) at(hi, lo uint64) uint32 {
-	from := last(t.top, hi) * fanout
-	p := t.blocks.at(t.last(from, min(from+fanout, len(t.heads)-1), hi), hi)
+	p := t.blocks.at(t.blockOf(hi), hi)
 	if p < t.places {
 		return p
 	}
 	d := &t.deep[p-t.places]
 	return d.place[last(d.start, lo)]
+}
+
+func (t *table6) blockOf(hi uint64) int {
+	from := last(t.top, hi) * fanout
+	return t.last(from, min(from+fanout, len(t.heads)-1), hi)
 }
 
 // newTable6 takes, in place of a place's number, places+n for deep[n].

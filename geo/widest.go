@@ -1,0 +1,217 @@
+package geo
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// widestSteps bounds how many ranges of equal place Widest looks at: some 100 us of
+// work at most.
+const widestSteps = 2048
+
+// Widest returns the length in bits of the widest prefix around addr, but none wider
+// than atLeast, in which alike is true for the place of every address. It is true of
+// addr's own place. The prefix may come out narrower than the widest where that would
+// take long to find, and never wider than is true. It allocates nothing, and is safe
+// for concurrent use.
+func (l *Locator) Widest(addr netip.Addr, atLeast int, alike func(director.Place) bool) int {
+	if !addr.IsValid() {
+		return 0
+	}
+	a := l.split(addr)
+	if a.is4 && !addr.Is4() {
+		return 128 // it stands for an IPv4 address, and its neighbours for any others
+	}
+	w := walk{l: l, set: l.current.Load(), is4: a.is4, left: widestSteps, alike: alike}
+	at, width := point{a.hi, a.lo}, 128
+	if a.is4 {
+		at, width = point{0, uint64(a.v4)}, 32
+	}
+	first, last := w.around(at)
+	n := width
+	for n > max(atLeast, 0) {
+		from, to := at.block(width-n+1, width)
+		if !from.before(first) && !last.before(to) {
+			n-- // still within the range that addr itself lies in
+			continue
+		}
+		// The half that is new.
+		if half, end := at.block(width-n, width); half == from {
+			from = end.next()
+		} else {
+			to = half.prev()
+		}
+		if !w.all(from, to) {
+			break
+		}
+		n--
+	}
+	return n
+}
+
+// A walk goes along address space, from one range of equal place to the next.
+type walk struct {
+	l     *Locator
+	set   *set
+	is4   bool
+	left  int // ranges that may yet be looked at
+	alike func(director.Place) bool
+}
+
+// all says whether every place from one address to another is alike. False may also
+// mean that finding out takes too long.
+func (w *walk) all(from, to point) bool {
+	for {
+		if w.left--; w.left < 0 {
+			return false
+		}
+		if !w.alike(w.l.locate(w.set, w.address(from))) {
+			return false
+		}
+		_, last := w.around(from)
+		if !last.before(to) {
+			return true
+		}
+		from = last.next()
+	}
+}
+
+func (w *walk) address(p point) address {
+	if w.is4 {
+		return address{is4: true, v4: uint32(p.lo)}
+	}
+	return w.l.split(address{hi: p.hi, lo: p.lo}.addr())
+}
+
+// around returns the first and the last address of a range around p in which the
+// place is surely the same: it ends where one in any database does, and where
+// addresses begin or end to be special, or to stand for IPv4 ones.
+func (w *walk) around(p point) (first, last point) {
+	a := w.address(p)
+	if a.is4 != w.is4 {
+		return p, p // IPv4 inside IPv6, in the middle of a walk
+	}
+	last = point{^uint64(0), ^uint64(0)}
+	if a.is4 {
+		last = point{0, 1<<32 - 1}
+	}
+	for _, ix := range w.set.indexes {
+		f, l := ix.rangeAt(a)
+		first, last = first.max(f), last.min(l)
+	}
+	for _, s := range w.l.edges(a.is4) {
+		switch {
+		case p.before(s.first):
+			last = last.min(s.first.prev())
+		case s.last.before(p):
+			first = first.max(s.last.next())
+		default:
+			first, last = first.max(s.first), last.min(s.last)
+		}
+	}
+	return first, last
+}
+
+// rangeAt returns the first and the last address of a run of one place around a.
+func (ix *index) rangeAt(a address) (from, to point) {
+	if a.is4 {
+		first, last := ix.v4.bounds(ix.v4.blockOf(a.v4), a.v4)
+		return point{0, uint64(first)}, point{0, uint64(last)}
+	}
+	t := &ix.v6
+	block := t.blockOf(a.hi)
+	if p := t.blocks.at(block, a.hi); p >= t.places {
+		d := &t.deep[p-t.places]
+		i := last(d.start, a.lo)
+		from, to = point{a.hi, d.start[i]}, point{a.hi, ^uint64(0)}
+		if i+1 < len(d.start) {
+			to.lo = d.start[i+1] - 1
+		}
+		return from, to
+	}
+	first, last := t.bounds(block, a.hi)
+	return point{first, 0}, point{last, ^uint64(0)}
+}
+
+// point is an address as a number of 128 bits; IPv4 is in the last 32 of them.
+type point struct{ hi, lo uint64 }
+
+func (p point) before(o point) bool { return p.hi < o.hi || p.hi == o.hi && p.lo < o.lo }
+
+func (p point) min(o point) point {
+	if o.before(p) {
+		return o
+	}
+	return p
+}
+
+func (p point) max(o point) point {
+	if p.before(o) {
+		return o
+	}
+	return p
+}
+
+func (p point) next() point {
+	lo, carry := bits.Add64(p.lo, 1, 0)
+	return point{p.hi + carry, lo}
+}
+
+func (p point) prev() point {
+	lo, borrow := bits.Sub64(p.lo, 1, 0)
+	return point{p.hi - borrow, lo}
+}
+
+// block returns the first and the last point of the block of 1<<size around p, in a
+// space of width bits.
+func (p point) block(size, width int) (first, last point) {
+	var mask point // the bits that differ within the block
+	switch {
+	case size >= 128:
+		mask = point{^uint64(0), ^uint64(0)}
+	case size >= 64:
+		mask = point{1<<(size-64) - 1, ^uint64(0)}
+	default:
+		mask = point{0, 1<<size - 1}
+	}
+	if width == 32 {
+		mask.lo &= 1<<32 - 1
+	}
+	return point{p.hi &^ mask.hi, p.lo &^ mask.lo}, point{p.hi | mask.hi, p.lo | mask.lo}
+}
+
+// bounds is a network by its first and last address.
+type bounds struct{ first, last point }
+
+var edges4 = boundsOf(special4)
+
+// edges are the networks at whose borders addresses begin or end to be special, or to
+// stand for IPv4 ones.
+func (l *Locator) edges(is4 bool) []bounds {
+	if is4 {
+		return edges4
+	}
+	return l.edges6
+}
+
+func (l *Locator) findEdges() []bounds {
+	return boundsOf(slices.Concat(special6, embedding6, l.nat64, []netip.Prefix{public6}))
+}
+
+func boundsOf(networks []netip.Prefix) []bounds {
+	var all []bounds
+	for _, n := range networks {
+		b := n.Addr().As16()
+		p, width := point{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}, 128
+		if n.Addr().Is4() {
+			p, width = point{0, p.lo & (1<<32 - 1)}, 32
+		}
+		first, last := p.block(width-n.Bits(), width)
+		all = append(all, bounds{first, last})
+	}
+	return all
+}
