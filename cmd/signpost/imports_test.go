@@ -44,6 +44,7 @@ var house = map[string]houseRule{
 	"store/redisstore":      {[]string{"director", "store"}, "a store keeps what it is given"},
 	"store/storetest":       {[]string{"director", "store"}, "the suite runs on every store, so it knows none"},
 	"web":                   {[]string{"director", "web/quick", "web/strictjson"}, "the public side must be testable without store, prober, geography and proxy: it has interfaces of its own for them"},
+	"web/dns":               {[]string{"director"}, "the listener's side in DNS stands beside HTTP and knows nothing of it: both ask the core"},
 	"web/proxy":             {[]string{"director", "web/proxy/audio"}, "carrying bytes needs to know nothing of how the node was found"},
 	"web/proxy/audio":       {nil, "a parser of what comes from outside is of use, and can be fuzzed, without anything around it"},
 	"web/lazy":              {nil, "a listener of connections is of use to any server"},
@@ -79,7 +80,9 @@ var libraries = []struct {
 	{"github.com/alecthomas/kong", []string{"cmd/signpost", "cmd/signpost/client", "cmd/bench"}, "a command line belongs to a command"},
 	{"github.com/fsnotify/", []string{"geo", "cmd/signpost/service"}, "files are watched by those who own them"},
 	{"github.com/redis/", []string{"store/redisstore", "cmd/bench"}, "losing Redis must be one package's problem (the benchmark compares with asking it for each request)"},
-	{"github.com/prometheus/", []string{"web", "web/admin", "cmd/signpost/service"}, "the core and the stores tell numbers, not metrics"},
+	{"github.com/prometheus/", []string{"web", "web/dns", "web/admin", "cmd/signpost/service"}, "the core and the stores tell numbers, not metrics"},
+	{"github.com/miekg/dns", []string{"cmd/bench"}, "answers are built by package web/dns itself, where nothing may be allocated (tests read them with a parser that is not ours, and the benchmark compares with a bare server)"},
+	{"github.com/dchest/siphash", []string{"web/dns"}, "the hash of DNS cookies, and nothing else"},
 	{"github.com/chromedp/", []string{"web/admin/dashboard"}, "a browser is driven by tests alone"},
 	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},
 }

@@ -1,0 +1,297 @@
+package dns
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// Config is what a [Server] needs. View, Locate and Widest must be set.
+type Config struct {
+	// View returns the newest snapshot with its counters, or one without a Snapshot
+	// before there is any. It must not block.
+	View func() director.View
+	// Locate returns where an address is, and Widest the length of the widest prefix
+	// around it, but none wider than atLeast, in which alike is true for the place of
+	// every address. They must not block.
+	Locate func(netip.Addr) director.Place
+	Widest func(addr netip.Addr, atLeast int, alike func(director.Place) bool) int
+	// Directors returns those that live now, this one among them unless it is about to
+	// stop. It must not block. nil: there are none.
+	Directors func() []Director
+
+	// Lookup finds the addresses of a host. nil: the system's resolver.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Secret makes Keys and cookies the same at all servers that share it. Without one,
+	// Keys are the same all the same, and cookies are this process's own.
+	Secret []byte
+
+	// Record is called for each query, if set. The Record is used again afterwards.
+	// It must not block and is called by several goroutines.
+	Record func(*Record)
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: no log
+
+	Policy Policy
+}
+
+// Director is a server that answers listeners by HTTP, as answers name it.
+type Director struct {
+	Addrs []netip.Addr
+	Place director.Place // NoPoint: unknown
+}
+
+// Server answers DNS. It is safe for concurrent use.
+type Server struct {
+	cfg     Config
+	policy  atomic.Pointer[policy]
+	keys    keys
+	limiter *limiter
+	began   time.Time
+	stats   *stats
+	nodes   nodeAddrs
+	learn   learner
+	setting sync.Mutex
+
+	tcp     atomic.Int64 // open connections
+	clients connections  // who has them
+	refused atomic.Uint64
+}
+
+// keys is what is derived from the secret.
+type keys struct {
+	placement uint64
+	cookie    cookieKey
+}
+
+// New makes a server. A policy with mistakes is an error, as [CheckPolicy] tells it.
+func New(c Config) (*Server, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Directors == nil {
+		c.Directors = func() []Director { return nil }
+	}
+	if c.Lookup == nil {
+		c.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	s := &Server{cfg: c, keys: newKeys(c.Secret), began: c.Now(), stats: newStats()}
+	var seed [8]byte
+	rand.Read(seed[:]) // never fails: see the package's documentation
+	s.limiter = newLimiter(binary.LittleEndian.Uint64(seed[:]))
+	s.learn.init()
+	return s, s.SetPolicy(c.Policy)
+}
+
+func newKeys(secret []byte) keys {
+	var own [16]byte
+	rand.Read(own[:])
+	k := keys{cookie: newCookieKey(own[:])}
+	if len(secret) > 0 {
+		placement := sha256.Sum256(append([]byte("signpost dns placement "), secret...))
+		cookies := sha256.Sum256(append([]byte("signpost dns cookies "), secret...))
+		k.placement = binary.LittleEndian.Uint64(placement[:])
+		k.cookie = newCookieKey(cookies[:])
+	}
+	return k
+}
+
+// SetPolicy puts a policy in force for the queries that come. One with mistakes is
+// refused whole, and the old one stays.
+func (s *Server) SetPolicy(p Policy) error {
+	c, err := compilePolicy(p)
+	if err != nil {
+		return fmt.Errorf("dns: %w", err)
+	}
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	s.stats.count(c.zone)
+	s.policy.Store(c)
+	return nil
+}
+
+// Sockets is what a server listens at.
+type Sockets struct {
+	udp  []*net.UDPConn // one for each core and address
+	tcp  []*net.TCPListener
+	addr netip.AddrPort
+}
+
+// Listen opens the sockets for an address such as ":53" or "192.0.2.53:53", UDP and
+// TCP; without a host, those of IPv4 and of IPv6. Port 0 is one that is free for all.
+func Listen(ctx context.Context, addr string) (*Sockets, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not host:port: %w", addr, err)
+	}
+	hosts := []string{host}
+	if host == "" || host == "*" {
+		hosts = []string{"0.0.0.0", "::"}
+	}
+	const tries = 20 // of a free port for UDP that is taken for TCP
+	for n := 1; ; n++ {
+		s, err := listen(ctx, hosts, port)
+		if err == nil {
+			return s, nil
+		}
+		if port != "0" || n == tries {
+			return nil, explained(addr, err)
+		}
+	}
+}
+
+func listen(ctx context.Context, hosts []string, port string) (s *Sockets, err error) {
+	s = &Sockets{}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	var missing error
+	for _, host := range hosts {
+		err := s.open(ctx, host, port)
+		if err != nil && len(hosts) > 1 && noFamily(err) {
+			missing = err // a machine without IPv6, or without IPv4
+			continue
+		}
+		if err != nil {
+			return s, err
+		}
+		port = fmt.Sprint(s.addr.Port())
+	}
+	if len(s.udp) == 0 {
+		return s, missing
+	}
+	return s, nil
+}
+
+func (s *Sockets) open(ctx context.Context, host, port string) error {
+	family := "6"
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().Is4() {
+		family = "4"
+	} else if err != nil {
+		family = "" // a name
+	}
+	c := net.ListenConfig{Control: socketOptions}
+	for range workers() {
+		p, err := c.ListenPacket(ctx, "udp"+family, net.JoinHostPort(host, port))
+		if err != nil {
+			return err
+		}
+		u := p.(*net.UDPConn)
+		s.udp = append(s.udp, u)
+		at := u.LocalAddr().(*net.UDPAddr).AddrPort()
+		if !s.addr.IsValid() {
+			s.addr = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+		}
+		port = fmt.Sprint(at.Port())
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp"+family, net.JoinHostPort(host, port))
+	if err != nil {
+		return err
+	}
+	s.tcp = append(s.tcp, l.(*net.TCPListener))
+	return nil
+}
+
+// workers is how many sockets share an address, where they can: one for each core.
+func workers() int {
+	if !sharesPorts {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Addr is the first address, with the port.
+func (s *Sockets) Addr() netip.AddrPort { return s.addr }
+
+// Close closes them; who serves them comes to an end.
+func (s *Sockets) Close() error {
+	var errs []error
+	for _, u := range s.udp {
+		errs = append(errs, u.Close())
+	}
+	for _, t := range s.tcp {
+		errs = append(errs, t.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Serve answers at the sockets until ctx is done, and closes them. What it returns
+// then is nil.
+func (s *Server) Serve(ctx context.Context, at *Sockets) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = at.Close() })
+	defer stop()
+	errs := make(chan error, len(at.udp)+len(at.tcp))
+	var all sync.WaitGroup
+	run := func(f func() error) {
+		all.Go(func() {
+			if err := f(); err != nil && ctx.Err() == nil {
+				errs <- err
+				cancel() // the others must not go on as if nothing had happened
+			}
+		})
+	}
+	for _, u := range at.udp {
+		run(func() error { return s.serveUDP(u) })
+	}
+	for _, t := range at.tcp {
+		run(func() error { return s.serveTCP(ctx, t) })
+	}
+	all.Wait()
+	_ = at.Close()
+	close(errs)
+	return <-errs
+}
+
+// Run looks up the addresses of nodes, and learns how many listeners an answer brings,
+// until ctx is done; then it returns nil.
+func (s *Server) Run(ctx context.Context) error {
+	var both sync.WaitGroup
+	both.Go(func() { s.nodes.run(ctx, s) })
+	both.Go(func() { s.learn.run(ctx, s) })
+	both.Wait()
+	return nil
+}
+
+// sortByDistance puts the nearest directors first; those nowhere known come last. There
+// are few of them.
+func sortByDistance(at []Director, p director.Place) {
+	for i := 1; i < len(at); i++ {
+		for j := i; j > 0 && at[j].Place.Km(p) < at[j-1].Place.Km(p); j-- {
+			at[j], at[j-1] = at[j-1], at[j]
+		}
+	}
+}
+
+// safely answers one query. A fault that it meets costs one answer, and is told.
+func (s *Server) safely(w *worker, msg []byte, n int, from netip.Addr, now time.Time) (size int) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.stats.panics.Add(1)
+			s.cfg.Log.Error("a DNS query panicked", "panic", p, "stack", string(debug.Stack()))
+			size = 0
+		}
+	}()
+	return w.answer(msg, n, from, false, now)
+}

@@ -1,0 +1,210 @@
+package dns
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// sharesPorts says that several sockets can share an address, and the kernel parts the
+// queries among them.
+const sharesPorts = true
+
+const (
+	// batchSize is how many queries are taken with one system call, and answered with one.
+	batchSize = 32
+	// udpBuffer is larger than any query that makes sense, and than any answer.
+	udpBuffer = 2048
+	// controlSize holds the address at which a query came in.
+	controlSize = 64
+	// socketBuffer holds the queries that come while a batch is answered. The kernel
+	// gives less if it may not be so much.
+	socketBuffer = 4 << 20
+	// maxFails is how often receiving may fail in a row: one failure may be an earlier
+	// answer's, told late.
+	maxFails = 1000
+)
+
+// socketOptions sets up a UDP socket before it is bound.
+func socketOptions(network, _ string, c syscall.RawConn) error {
+	var err error
+	set := func(fd, level, option, value int) {
+		err = errors.Join(err, os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value)))
+	}
+	called := c.Control(func(fd uintptr) {
+		fd4 := int(fd)
+		set(fd4, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
+		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_SNDBUF, socketBuffer)
+		// An answer must come from the address that was asked, of which a machine may have
+		// several; and nobody may make us believe that a way takes small packets only.
+		if network == "udp4" {
+			set(fd4, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+			set(fd4, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
+			return
+		}
+		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
+	})
+	return errors.Join(called, err)
+}
+
+// mmsghdr is the kernel's struct of that name.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// batch is the memory of a worker for its queries.
+type batch struct {
+	headers  [batchSize]mmsghdr
+	vectors  [batchSize]unix.Iovec
+	froms    [batchSize]unix.RawSockaddrInet6 // large enough for IPv4, too
+	controls [batchSize][controlSize]byte
+	buffers  [batchSize][udpBuffer]byte
+
+	// Of the system call under way: the functions that make it must not be made anew.
+	first, count int
+	errno        syscall.Errno
+}
+
+// serveUDP answers at a socket until it is closed.
+func (s *Server) serveUDP(u *net.UDPConn) error {
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("dns: %w", err)
+	}
+	w, b := s.newWorker(), newBatch()
+	fails := 0
+	receive := func(fd uintptr) bool { return b.call(unix.SYS_RECVMMSG, fd) }
+	send := func(fd uintptr) bool { return b.call(unix.SYS_SENDMMSG, fd) }
+	for {
+		b.prepare()
+		if err := raw.Read(receive); err != nil {
+			return closedIsNil(err)
+		}
+		if b.errno != 0 {
+			if fails++; fails == maxFails {
+				return fmt.Errorf("dns: receive: %w", b.errno)
+			}
+			continue
+		}
+		fails = 0
+		b.sendAll(raw, send, s.answerBatch(w, b, b.count), s)
+	}
+}
+
+func closedIsNil(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("dns: %w", err)
+}
+
+func newBatch() *batch {
+	b := new(batch)
+	for i := range b.vectors {
+		b.vectors[i].Base = &b.buffers[i][0]
+	}
+	return b
+}
+
+// prepare makes all buffers ready to receive.
+func (b *batch) prepare() {
+	b.first, b.count, b.errno = 0, batchSize, 0
+	for i := range b.headers {
+		b.vectors[i].SetLen(udpBuffer)
+		h := &b.headers[i].hdr
+		h.Name = (*byte)(unsafe.Pointer(&b.froms[i])) // answerBatch has moved them
+		h.Iov = &b.vectors[i]
+		h.SetIovlen(1)
+		h.Namelen = unix.SizeofSockaddrInet6
+		h.Control = &b.controls[i][0]
+		h.SetControllen(controlSize)
+		h.Flags = 0
+	}
+}
+
+// call receives into the buffers from first on, or sends them, and says whether it
+// could: else the socket is to be waited for.
+func (b *batch) call(number uintptr, fd uintptr) bool {
+	n, _, errno := syscall.Syscall6(number, fd, uintptr(unsafe.Pointer(&b.headers[b.first])), uintptr(b.count), unix.MSG_DONTWAIT, 0, 0)
+	switch errno {
+	case unix.EAGAIN:
+		return false
+	case unix.EINTR:
+		n, errno = 0, unix.EINTR
+	}
+	b.count, b.errno = int(n), errno
+	return true
+}
+
+// answerBatch answers the first n messages and moves the answers to the front, of which
+// it returns the number.
+func (s *Server) answerBatch(w *worker, b *batch, n int) (answers int) {
+	now := s.cfg.Now()
+	for i := range n {
+		h := &b.headers[i]
+		size := 0
+		if from, ok := b.from(i); ok && h.hdr.Flags&unix.MSG_TRUNC == 0 {
+			size = s.safely(w, b.buffers[i][:], int(h.n), from, now)
+		}
+		if size == 0 {
+			continue
+		}
+		b.vectors[i].SetLen(size)
+		if answers != i {
+			// What the headers point to stays where it is: they are exchanged.
+			b.headers[answers], b.headers[i] = b.headers[i], b.headers[answers]
+		}
+		answers++
+	}
+	return answers
+}
+
+// from is who sent message i. What was told of the address that it came in at is made
+// what the answer is sent from.
+func (b *batch) from(i int) (netip.Addr, bool) {
+	h := &b.headers[i].hdr
+	control := b.controls[i][:h.Controllen]
+	switch b.froms[i].Family {
+	case unix.AF_INET:
+		if len(control) >= unix.CmsgSpace(unix.SizeofInet4Pktinfo) {
+			// Whatever interface leads back to the client will do.
+			(*unix.Inet4Pktinfo)(unsafe.Pointer(&control[unix.CmsgLen(0)])).Ifindex = 0
+		}
+		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&b.froms[i])).Addr), true
+	case unix.AF_INET6:
+		a := netip.AddrFrom16(b.froms[i].Addr).Unmap()
+		if len(control) >= unix.CmsgSpace(unix.SizeofInet6Pktinfo) && !a.IsLinkLocalUnicast() {
+			(*unix.Inet6Pktinfo)(unsafe.Pointer(&control[unix.CmsgLen(0)])).Ifindex = 0
+		}
+		return a, true
+	}
+	return netip.Addr{}, false
+}
+
+// sendAll sends the first n answers. One that cannot be sent does not keep the others.
+func (b *batch) sendAll(raw syscall.RawConn, send func(uintptr) bool, n int, s *Server) {
+	for b.first = 0; b.first < n; {
+		b.count = n - b.first
+		if err := raw.Write(send); err != nil {
+			return // the socket is closed
+		}
+		switch {
+		case b.errno == unix.EINTR:
+		case b.errno != 0:
+			s.stats.sendFails.Add(1)
+			b.first++
+		default:
+			b.first += b.count
+		}
+	}
+}

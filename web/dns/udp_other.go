@@ -1,0 +1,35 @@
+//go:build !linux
+
+package dns
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+)
+
+// sharesPorts says that several sockets can share an address.
+const sharesPorts = false
+
+func socketOptions(string, string, syscall.RawConn) error { return nil }
+
+// serveUDP answers at a socket until it is closed. It is slower than on Linux.
+func (s *Server) serveUDP(u *net.UDPConn) error {
+	w := s.newWorker()
+	b := make([]byte, 2048)
+	for {
+		n, from, err := u.ReadFromUDPAddrPort(b)
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("dns: %w", err)
+		}
+		if size := s.safely(w, b, n, from.Addr().Unmap(), s.cfg.Now()); size > 0 {
+			if _, err := u.WriteToUDPAddrPort(b[:size], from); err != nil {
+				s.stats.sendFails.Add(1)
+			}
+		}
+	}
+}
