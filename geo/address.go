@@ -46,7 +46,7 @@ var nat64Shift = map[int]struct{ upper, shift int }{
 }
 
 // unmapNAT64 takes the IPv4 address out of an IPv6 one that has one of the
-// operator's prefixes, which checkNAT64 has seen.
+// operator's prefixes, which CheckNAT64 has seen.
 func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (address, bool) {
 	for _, p := range prefixes {
 		if p.Contains(addr) {
@@ -60,11 +60,10 @@ func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (address, bool) {
 	return address{}, false
 }
 
-func checkNAT64(prefixes []netip.Prefix) error {
-	for _, p := range prefixes {
-		if _, ok := nat64Shift[p.Bits()]; !ok || !p.Addr().Is6() {
-			return fmt.Errorf("%s is no NAT64 prefix: write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
-		}
+// CheckNAT64 says whether p can be one of Config.NAT64.
+func CheckNAT64(p netip.Prefix) error {
+	if _, ok := nat64Shift[p.Bits()]; !ok || !p.Addr().Is6() {
+		return fmt.Errorf("%s is no NAT64 prefix; write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
 	}
 	return nil
 }

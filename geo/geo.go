@@ -68,8 +68,10 @@ func Open(c Config) (*Locator, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	if err := checkNAT64(c.NAT64); err != nil {
-		return nil, fmt.Errorf("geo: %w", err)
+	for _, p := range c.NAT64 {
+		if err := CheckNAT64(p); err != nil {
+			return nil, fmt.Errorf("geo: %w", err)
+		}
 	}
 	l.edges6 = l.findEdges()
 	if len(c.Databases) == 0 {

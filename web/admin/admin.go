@@ -60,6 +60,9 @@ type Config struct {
 	// SafeBelow returns how many listeners may be left on a drained node that is
 	// safe to terminate; nil: none.
 	SafeBelow func() int
+	// Complete fills in what follows from what an agent says of a node's place; nil:
+	// nothing does.
+	Complete func(director.Place) director.Place
 	// PublicURL returns where listeners reach the directors, without a slash at
 	// its end; empty, or nil: not known.
 	PublicURL func() string

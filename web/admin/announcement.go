@@ -12,6 +12,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
+	"github.com/signpost-fm/signpost/web/idn"
 )
 
 const (
@@ -105,16 +106,27 @@ func (c *checker) spec(n *api.NodeSpec) {
 	if len(n.URLs) > maxURLs {
 		c.fail("node.urls", "a node has one URL a scheme, not %d", len(n.URLs))
 	}
-	for _, u := range n.URLs {
-		c.text("node.urls", u, 1024)
+	for i := range n.URLs {
+		c.url("node.urls", &n.URLs[i])
 	}
-	c.text("node.internal_url", n.InternalURL, 1024)
+	c.url("node.internal_url", &n.InternalURL)
 	if n.Site != "" {
 		c.name("node.site", n.Site)
 	}
 	c.count("node.target", n.Target, 0)
 	c.count("node.limit", n.Limit, 0)
 	c.count("node.max_new_per_s", n.MaxNewPerS, 0)
+}
+
+// url checks a URL, and writes its host name as DNS has it.
+func (c *checker) url(field string, raw *string) {
+	c.text(field, *raw, 1024)
+	ascii, err := idn.URL(*raw)
+	if err != nil {
+		c.fail(field, "%v", err)
+		return
+	}
+	*raw = ascii
 }
 
 func (c *checker) place(p *api.Place) (out director.Place) {

@@ -24,6 +24,9 @@ func (a *API) announce(ctx echo.Context) error {
 	if err != nil {
 		return problem(http.StatusUnprocessableEntity, err.Error())
 	}
+	if a.cfg.Complete != nil {
+		r.Place = a.cfg.Complete(r.Place)
+	}
 	if err := a.checkOwner(ctx, r.Node, said.Instance); err != nil {
 		return err
 	}

@@ -274,6 +274,7 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "a long id", id: "edge-" + strings.Repeat("x", 60), status: 422, want: "the node's id: "},
 		{name: "no instance", change: func(a *api.Announcement) { a.Instance = "" }, status: 422, want: "instance: "},
 		{name: "script for an instance", change: func(a *api.Announcement) { a.Instance = "<script>" }, status: 422, want: "instance: "},
+		{name: "a host that DNS cannot have", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://-ü.test"} }, status: 422, want: "node.urls: "},
 		{name: "no URL", change: func(a *api.Announcement) { a.Node.URLs = nil }, status: 422, want: "urls: no URL"},
 		{name: "a port that is none", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://h:99999"} }, status: 422, want: "port"},
 		{name: "port 0", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://h:0"} }, status: 422, want: "port"},
@@ -316,6 +317,29 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 	}
 	if n := r.nodes(); len(n) != 1 || len(r.Registrations()) != 0 {
 		t.Errorf("something was taken: %+v", n)
+	}
+}
+
+// What an agent says of a node is written as everybody else prints it, and completed.
+func TestAnnouncementIsCompleted(t *testing.T) {
+	t.Parallel()
+	r := fleetOf(t, director.Config{MayRegister: []string{"edge-*"}}, Config{Complete: func(p director.Place) director.Place {
+		p.Country = director.Code{'D', 'E'}
+		return p
+	}})
+	rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", func(a *api.Announcement) {
+		a.Node.URLs, a.Node.InternalURL = []string{"http://münchen.test:8000"}, "http://innen.münchen.test"
+		a.Node.Place = &api.Place{Lat: 48.1, Lon: 11.6}
+	}))
+	if rec.Code != 200 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	if len(r.Registrations()) != 1 {
+		t.Fatalf("registered: %+v", r.Registrations())
+	}
+	got := r.Registrations()[0]
+	if got.URLs[0] != "http://xn--mnchen-3ya.test:8000" || got.InternalURL != "http://innen.xn--mnchen-3ya.test" || got.Place.Country.String() != "DE" {
+		t.Errorf("registered: %+v", got)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/web/idn"
 )
 
 // fleet converts the file to what package director knows, and checks.
@@ -39,6 +40,26 @@ func (c *converter) fleet() director.Config {
 		c.countries(r.Match, i)
 	}
 	return out
+}
+
+// asciiURLs writes the host names of URLs as DNS has them, for everything that prints
+// them or asks there. One that DNS cannot have stays, and is refused with the URL.
+func (c *converter) asciiURLs() {
+	ascii := func(raw *string) {
+		if out, err := idn.URL(*raw); err == nil {
+			*raw = out
+		}
+	}
+	for i := range c.Listen.PublicURLs {
+		ascii(&c.Listen.PublicURLs[i])
+	}
+	for i := range c.Nodes {
+		for j := range c.Nodes[i].URLs {
+			ascii(&c.Nodes[i].URLs[j])
+		}
+		ascii(&c.Nodes[i].InternalURL)
+	}
+	ascii(&c.Regions.OverflowURL)
 }
 
 // countries refuses what is written as a country's code and is none: a region of
@@ -128,7 +149,8 @@ func (r *regionEntry) region() director.Region {
 	return out
 }
 
-// place makes a Place; the country alone stands for its centroid.
+// place makes a Place: the country alone stands for its middle, and coordinates for
+// the country that they lie in.
 func (p placeValue) place() (director.Place, error) {
 	var out director.Place
 	if p.Country != "" {
@@ -136,12 +158,10 @@ func (p placeValue) place() (director.Place, error) {
 		if err != nil {
 			return out, fmt.Errorf("%w; write a country such as DE, or degrees such as 50.1,8.7", err)
 		}
-		out.Country, out.Continent = code, geo.ContinentOf(code)
-		if lat, lon, ok := geo.Centroid(code); ok {
-			out.Lat, out.Lon, out.Point = lat, lon, director.CountryCentre
-		} else if !p.point {
+		if !isCountry(code) {
 			return out, errors.New(noCountry(code))
 		}
+		out.Country = code
 	}
 	if p.point {
 		if !(p.Lat >= -90 && p.Lat <= 90 && p.Lon >= -180 && p.Lon <= 180) {
@@ -149,7 +169,7 @@ func (p placeValue) place() (director.Place, error) {
 		}
 		out.Lat, out.Lon, out.Point = float32(p.Lat), float32(p.Lon), director.CityPoint
 	}
-	return out, nil
+	return geo.Complete(out), nil
 }
 
 // self lists the host:port pairs at which directors answer: the public URLs, and

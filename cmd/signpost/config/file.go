@@ -47,6 +47,8 @@ type File struct {
 type geoSection struct {
 	// Databases in MaxMind's format (.mmdb): city, country, ASN, in any number. A replaced file is taken up while running. Without any, the embedded country database is used.
 	Databases []string `yaml:"databases"`
+	// Prefixes of IPv6 behind which a NAT64 translator has IPv4 addresses, besides `64:ff9b::/96`: those are looked up as the IPv4 addresses inside. /32, /40, /48, /56, /64 or /96.
+	NAT64 []cidrValue `yaml:"nat64"`
 	// The place of addresses that no database knows.
 	Unknown placeValue `yaml:"unknown"`
 	// The place of private, loopback and otherwise reserved addresses.
@@ -76,7 +78,7 @@ type nodeEntry struct {
 	InternalURL string `yaml:"internal_url"`
 	// Where the node stands, for failures that nodes share: a data centre, a provider.
 	Site string `yaml:"site"`
-	// Where the node stands on the map, for distance.
+	// Where the node stands on the map, for distance. Its country follows from degrees where none is given.
 	Place placeValue `yaml:"place"`
 	// How many listeners it should hold. Given weights hold up to `spill_at` of it. 0: two thirds of the limit that the server tells.
 	Target int `yaml:"target" default:"0"`

@@ -87,6 +87,7 @@ type credential struct{ user, password string }
 func (d *Document) Settings() (*Settings, error) {
 	s := &Settings{Name: d.name, StateDir: d.path(d.StateDir), document: d}
 	c := converter{Document: d}
+	c.asciiURLs()
 	s.Fleet = c.fleet()
 	if _, err := director.Compile(s.Fleet); err != nil {
 		c.errs = append(c.errs, err)
@@ -96,6 +97,12 @@ func (d *Document) Settings() (*Settings, error) {
 		c.errs = append(c.errs, err)
 	}
 	s.Geo = geo.Config{Unknown: c.place(d.Geo.Unknown, "geo", "unknown"), Private: c.place(d.Geo.Private, "geo", "private")}
+	for i, p := range prefixes(d.Geo.NAT64) {
+		if err := geo.CheckNAT64(p); err != nil {
+			c.fail(err.Error(), "geo", "nat64", i)
+		}
+		s.Geo.NAT64 = append(s.Geo.NAT64, p)
+	}
 	for _, name := range d.Geo.Databases {
 		s.Geo.Databases = append(s.Geo.Databases, d.path(name))
 	}

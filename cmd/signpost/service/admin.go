@@ -12,6 +12,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
+	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
@@ -39,6 +40,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		Dashboard: dashboard.New,
 		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
+		Complete:  geo.Complete,
 		PublicURL: d.publicURL,
 		Troubles:  func() []string { return d.troubles(true) },
 		Version:   version.Current().Version,
