@@ -22,14 +22,14 @@ import (
 )
 
 type agentCmd struct {
-	Director  []string `required:"" env:"SIGNPOST_DIRECTOR" placeholder:"URL" help:"The operators' side of a director, http://director1.example:8001. Name all: each is told, for they may not hear it from each other."`
+	Director  []string `required:"" env:"SIGNPOST_DIRECTOR" placeholder:"URL" help:"The operators' side of a director, http://director1.example:8001. Name all of them: without a common store they do not tell each other."`
 	TokenFile string   `env:"SIGNPOST_TOKEN_FILE" placeholder:"FILE" help:"A file with the token to register with."`
 	ID        string   `required:"" env:"SIGNPOST_NODE_ID" help:"The node's id, one of those in the directors' store.registered.ids."`
 	URL       []string `required:"" env:"SIGNPOST_NODE_URL" help:"Base URL that listeners are sent to, at most one a scheme: http://edge1.example:8000."`
 
-	InternalURL string `env:"SIGNPOST_NODE_INTERNAL_URL" placeholder:"URL" help:"Base URL at which directors reach the server, where that is another than listeners': http://10.0.0.7:8000."`
+	InternalURL string `env:"SIGNPOST_NODE_INTERNAL_URL" placeholder:"URL" help:"Base URL at which directors reach the server, if it differs from the listeners': http://10.0.0.7:8000."`
 
-	Status          string `default:"http://127.0.0.1:8000" env:"SIGNPOST_NODE_STATUS" placeholder:"URL" help:"Where the streaming server is asked how it is."`
+	Status          string `default:"http://127.0.0.1:8000" env:"SIGNPOST_NODE_STATUS" placeholder:"URL" help:"Base URL at which the agent asks the streaming server for its statistics."`
 	Kind            string `default:"icecast" help:"What kind of server it is: icecast, or http for one that cannot list its mounts."`
 	CredentialsFile string `placeholder:"FILE" help:"A file with one line user:password, for the server's admin statistics."`
 
@@ -40,14 +40,15 @@ type agentCmd struct {
 	MaxNewPerS int    `name:"max-new-per-s" help:"How many listeners it can be given in one second."`
 
 	Interval     time.Duration `default:"1s" help:"From one report to the next."`
-	Sample       time.Duration `default:"1m" help:"How often each mount is listened to for four seconds, where only that tells whether anything comes in: with --credentials-file, Icecast tells it by itself. 0: never."`
-	InstanceFile string        `env:"SIGNPOST_INSTANCE_FILE" placeholder:"FILE" help:"A file by which an agent that ends on SIGUSR1, or dies, leaves the registration to the next, which goes on with it at once."`
-	DrainTimeout time.Duration `default:"5m" help:"How long listeners may take to leave after SIGTERM, before the node is deregistered all the same."`
+	Sample       time.Duration `default:"1m" help:"How often the agent listens to each mount for four seconds, if the server does not tell whether audio comes in: with --credentials-file, Icecast does. 0: never."`
+	InstanceFile string        `env:"SIGNPOST_INSTANCE_FILE" placeholder:"FILE" help:"A file that hands the registration of an agent that ends on SIGUSR1, or dies, to the next agent."`
+	DrainTimeout time.Duration `default:"5m" help:"How long listeners may take to leave after SIGTERM; then the node is deregistered anyway."`
 	logFlags
 }
 
-// Run keeps the node registered until SIGINT or SIGTERM, and then lets it go; a
-// second signal ends it at once. SIGUSR1 leaves the node to the agent that comes next.
+// Run keeps the node registered until SIGINT or SIGTERM, and then drains and deregisters
+// it; a second signal ends the process at once. SIGUSR1 leaves the registration to the
+// next agent.
 func (c *agentCmd) Run(out *console) error {
 	log := c.logger(out.err)
 	a, err := c.agent(log)
@@ -62,16 +63,16 @@ func (c *agentCmd) Run(out *console) error {
 	log.Info("starting", "version", version.Current().Version, "node", c.ID, "directors", c.Director, "instance", a.Instance())
 	a.Stay(here)
 	if ctx.Err() == nil {
-		log.Info("stopped; the node stays registered for an agent that comes within the directors' store.registered.down_after")
+		log.Info("stopped; the node stays registered for the next agent, which has the directors' store.registered.down_after to start")
 		return nil
 	}
-	stop() // from now on a signal ends the process
+	stop() // the next signal ends the process
 	stopHere()
 	a.Leave(context.Background(), c.DrainTimeout)
 	return nil
 }
 
-// agent checks the flags and makes what they describe.
+// agent checks the flags, and makes the agent that they describe.
 func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
 	out := agent.Config{
 		ID: c.ID, Status: c.Status, Kind: c.Kind, Interval: c.Interval, Sample: c.Sample, InstanceFile: c.InstanceFile, Log: log,

@@ -17,7 +17,7 @@ type checkCmd struct {
 	Probe bool   `help:"Ask each node once, and say what it carries."`
 }
 
-// Run validates the file and prints what it means.
+// Run checks the file and prints what it means.
 func (c *checkCmd) Run(out *console) error {
 	s, err := config.Read(c.File)
 	if err == nil {
@@ -41,8 +41,8 @@ func (c *checkCmd) Run(out *console) error {
 	return nil
 }
 
-// refused prints the mistakes as JSON where that was asked for; for people they
-// go where all errors go.
+// refused prints the mistakes as JSON if that was asked for. Otherwise they are printed
+// as every error is.
 func (c *checkCmd) refused(out io.Writer, err error) error {
 	var f *yamlfile.Error
 	if !c.JSON || !errors.As(err, &f) {

@@ -25,7 +25,7 @@ import (
 //go:embed demo.yaml
 var demoConfig []byte
 
-// demoListeners are addresses that the embedded database knows, for trying out.
+// demoListeners are addresses in the embedded database, to try the demo with.
 var demoListeners = []struct{ addr, where, country string }{
 	{"80.140.0.1", "Germany", "DE"},
 	{"196.25.1.1", "South Africa", "ZA"},
@@ -35,11 +35,11 @@ var demoListeners = []struct{ addr, where, country string }{
 }
 
 type demoCmd struct {
-	Show bool `help:"Print the configuration of the demo, and stop."`
+	Show bool `help:"Print the configuration of the demo."`
 	Any  bool `hidden:"" help:"Take any free ports, for tests."`
 }
 
-// Run plays three nodes and a director until SIGINT or SIGTERM.
+// Run runs three nodes and a director until SIGINT or SIGTERM.
 func (c *demoCmd) Run(out *console) error {
 	if c.Show {
 		_, err := out.out.Write(demoConfig)
@@ -47,9 +47,9 @@ func (c *demoCmd) Run(out *console) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	said := &quiet{out: out.out}
+	said := &lineWriter{out: out.out}
 	level := new(slog.LevelVar)
-	level.Set(slog.LevelWarn) // until everything that is expected to happen has happened
+	level.Set(slog.LevelWarn) // the start would be too much to read
 	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
 
 	d, err := c.open(log, said)
@@ -62,9 +62,9 @@ func (c *demoCmd) Run(out *console) error {
 	case <-ctx.Done():
 		return nil
 	}
-	d.invite(said)
+	d.printHelp(said)
 	level.Set(slog.LevelInfo)
-	go d.obey(out.in, said)
+	go d.readCommands(out.in, said)
 	select {
 	case <-ctx.Done():
 	case err = <-d.service.Failed():
@@ -74,16 +74,16 @@ func (c *demoCmd) Run(out *console) error {
 	return err
 }
 
-// quiet writes whole lines of several goroutines.
-type quiet struct {
+// lineWriter lets several goroutines write whole lines.
+type lineWriter struct {
 	mu  sync.Mutex
 	out io.Writer
 }
 
-func (q *quiet) Write(b []byte) (int, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.out.Write(b)
+func (w *lineWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(b)
 }
 
 func withoutTime(_ []string, a slog.Attr) slog.Attr {
@@ -93,11 +93,11 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// A demo is a fleet in one process.
+// A demo is a director and its nodes in one process.
 type demo struct {
 	service *service.Service
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards nodes
 	nodes []demoNode
 }
 
@@ -107,8 +107,7 @@ type demoNode struct {
 	up      bool
 }
 
-// open starts the nodes, writes where they are into the configuration, and
-// starts the director.
+// open starts the nodes, puts their URLs into the configuration, and starts the director.
 func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 	l, err := config.Parse("demo.yaml", demoConfig)
 	if err != nil {
@@ -139,7 +138,7 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 		d.close()
 		return nil, err
 	}
-	d.service, err = service.Start(s, service.Options{Log: log, Listen: listenNextFree, Record: func(r *web.Record) { tell(records, r) }})
+	d.service, err = service.Start(s, service.Options{Log: log, Listen: listenNextFree, Record: func(r *web.Record) { printRecord(records, r) }})
 	if err != nil {
 		d.close()
 		return nil, err
@@ -153,12 +152,12 @@ func (d *demo) close() {
 	}
 	for _, n := range d.nodes {
 		if n.up {
-			_ = n.node.Close() // the process ends
+			_ = n.node.Close() // the process ends anyway
 		}
 	}
 }
 
-// listenNextFree takes the next free port where one is taken.
+// listenNextFree listens at the address, or at the next free port if that one is taken.
 func listenNextFree(network, addr string) (net.Listener, error) {
 	const tries = 100
 	host, port, err := net.SplitHostPort(addr)
@@ -177,8 +176,8 @@ func listenNextFree(network, addr string) (net.Listener, error) {
 	}
 }
 
-// invite prints what to try.
-func (d *demo) invite(w io.Writer) {
+// printHelp prints what to try.
+func (d *demo) printHelp(w io.Writer) {
 	base, admin := "http://"+d.service.Addrs()[0].String(), "http://"+d.service.AdminAddr().String()
 	var b strings.Builder
 	b.WriteString("Signpost demo: three nodes and a director, all in this process.\n\n")
@@ -200,8 +199,8 @@ func (d *demo) invite(w io.Writer) {
 	fmt.Fprint(w, b.String())
 }
 
-// obey stops and starts nodes, by their number on a line, until in ends.
-func (d *demo) obey(in io.Reader, w io.Writer) {
+// readCommands stops and starts nodes, by their number on a line, until the end of in.
+func (d *demo) readCommands(in io.Reader, w io.Writer) {
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" {
@@ -216,7 +215,7 @@ func (d *demo) obey(in io.Reader, w io.Writer) {
 	}
 }
 
-// toggle stops or starts a node, and says what was done.
+// toggle stops or starts a node, and returns what to print about it.
 func (d *demo) toggle(i int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -233,18 +232,18 @@ func (d *demo) toggle(i int) string {
 		return fmt.Sprintf("%s: %v", n.options.Name, err)
 	}
 	if node.URL() != n.node.URL() {
-		_ = node.Close() // it would not be found there
+		_ = node.Close() // directors know it by its old URL
 		return n.options.Name + ": its port is taken meanwhile; start the demo anew"
 	}
 	n.node, n.up = node, true
 	return n.options.Name + " is back, and gets its share step by step."
 }
 
-// tell says what became of a request, for people.
-func tell(w io.Writer, r *web.Record) {
-	whence := r.Country.String()
-	if whence == "" {
-		whence = "nowhere known"
+// printRecord prints a request and its answer.
+func printRecord(w io.Writer, r *web.Record) {
+	from := r.Country.String()
+	if from == "" {
+		from = "an unknown place"
 	}
 	what := fmt.Sprintf("%d %s", r.Status, r.Answer)
 	if r.Node != "" {
@@ -253,5 +252,5 @@ func tell(w io.Writer, r *web.Record) {
 	if r.Fault != "" {
 		what += " (" + r.Fault + ")"
 	}
-	fmt.Fprintf(w, "%s %s from %s: %s, %v\n", r.Method, r.Path, whence, what, r.Duration.Round(1000))
+	fmt.Fprintf(w, "%s %s from %s: %s, %v\n", r.Method, r.Path, from, what, r.Duration.Round(1000))
 }

@@ -38,7 +38,7 @@ type explainCmd struct {
 	client.Query
 }
 
-// Run prints what would be answered, and why.
+// Run prints what the answer would be, and why.
 func (c *explainCmd) Run(ctx context.Context, t *client.Terminal) error {
 	ask := c.askServer
 	if c.Config != "" {
@@ -75,7 +75,7 @@ func (c *explainCmd) headers() (http.Header, error) {
 	return h, nil
 }
 
-// askConfig lets a server that serves nobody explain.
+// askConfig asks a server that was made from the file for this question alone.
 func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error) {
 	header, err := c.headers()
 	if err != nil {
@@ -114,8 +114,8 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	return json.Marshal(server.Explain(web.Question{Addr: c.Addr, Path: mount, UserAgent: c.UA, TLS: c.TLS, Header: header}))
 }
 
-// undeclared returns the mount, and what it is a playlist of, where the nodes
-// would tell the mounts.
+// undeclared returns the mount, and the mount that it may be a playlist of, if the file
+// declares none.
 func undeclared(c director.Config, mount string) []string {
 	if len(c.Mounts) > 0 {
 		return nil
@@ -123,7 +123,7 @@ func undeclared(c director.Config, mount string) []string {
 	return []string{mount, strings.TrimSuffix(mount, path.Ext(mount))}
 }
 
-// askServer asks a running director's operators' side.
+// askServer asks a running director by its API.
 func (c *explainCmd) askServer(ctx context.Context, t *client.Terminal) ([]byte, error) {
 	if _, err := c.headers(); err != nil {
 		return nil, err
@@ -140,8 +140,8 @@ func (c *explainCmd) askServer(ctx context.Context, t *client.Terminal) ([]byte,
 	return answer.Body, err
 }
 
-// An explanation is what is printed of a web.Explanation. Words are kept as they
-// come, so that one of a newer director is readable too.
+// An explanation is what is printed of a [web.Explanation]. Names are kept as text, so
+// that those of a newer director can be printed too.
 type explanation struct {
 	Client   web.ClientExplanation
 	Mount    string
@@ -183,7 +183,7 @@ func (e explanation) print(w io.Writer) {
 		line("rule", "none holds; escalate %s", e.Escalate)
 	}
 	d := e.Decision
-	if d.MatchedBy != "" { // else it never came to a decision
+	if d.MatchedBy != "" { // otherwise no decision was made
 		line("region", "%s, matched by %s; ladder: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
 		line("outcome", "%s%s", d.Outcome, map[bool]string{true: " on " + d.Node}[d.Node != ""])
 	}

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// printCandidates shows every node with its numbers, and why it was passed over.
+// printCandidates prints every node with its numbers, and why it was passed over.
 func printCandidates(w io.Writer, all []candidacy) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "RANK\tNODE\tRUNG\tREASON\tPART\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
@@ -26,7 +26,7 @@ func orDash(n int) string {
 	return strconv.Itoa(n)
 }
 
-// used tells listeners, and how many of them are still on their way.
+// used is the number of listeners, and how many of them are en route.
 func used(c candidacy) string {
 	if c.EnRoute == 0 {
 		return strconv.Itoa(c.Used)

@@ -1,7 +1,7 @@
 // Signpost directs listeners of radio streams to the node that serves them best.
 //
-// This package is the program: flags, the configuration file, and the wiring of
-// the packages that do the work. See `signpost --help`.
+// This package has the commands: flags, signals and output. The packages below it do
+// the work. See `signpost --help`.
 package main
 
 import (
@@ -22,40 +22,40 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// Exit codes. A refused configuration, or nothing to answer with, is failure.
+// Exit codes. A refused configuration is a failure, and so is a director that cannot be reached.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// cli is the command line. What differs between machines can be set in the
-// environment too; a flag wins over it, and both win over the file.
+// cli is the command line. What differs between machines can be set in the environment
+// too. A flag overrides the environment, and both override the file.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Direct listeners, by a configuration file."`
-	Agent   agentCmd   `cmd:"" help:"Keep the streaming server beside it registered at the directors."`
+	Agent   agentCmd   `cmd:"" help:"Keep a streaming server registered at the directors. Runs beside the server."`
 	Demo    demoCmd    `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
-	Check   checkCmd   `cmd:"" help:"Check a configuration file, and say what it means."`
-	Explain explainCmd `cmd:"" help:"Say where a listener would be sent, and why."`
-	Ready   readyCmd   `cmd:"" help:"Ask a director whether listeners should be sent to it: a health check for where no curl is."`
+	Check   checkCmd   `cmd:"" help:"Check a configuration file, and show what it means."`
+	Explain explainCmd `cmd:"" help:"Show where a listener would be sent, and why."`
+	Ready   readyCmd   `cmd:"" help:"Ask a director whether it is ready for listeners: a health check for images without curl."`
 
 	Nodes   client.NodesCmd   `cmd:"" group:"operate" help:"Show the nodes."`
 	Weights client.WeightsCmd `cmd:"" group:"operate" help:"Show or change the regions' weights."`
-	Drain   client.DrainCmd   `cmd:"" group:"operate" help:"Send a node no new listeners."`
-	Disable client.DisableCmd `cmd:"" group:"operate" help:"Drain a node, and do not probe it either."`
+	Drain   client.DrainCmd   `cmd:"" group:"operate" help:"Stop sending a node new listeners."`
+	Disable client.DisableCmd `cmd:"" group:"operate" help:"Drain a node, and stop probing it too."`
 	Resume  client.ResumeCmd  `cmd:"" group:"operate" help:"Send a node listeners again."`
 	Rules   client.RulesCmd   `cmd:"" group:"operate" help:"Show or change client rules."`
 	History client.HistoryCmd `cmd:"" group:"operate" help:"Show what operators changed."`
-	Undo    client.UndoCmd    `cmd:"" group:"operate" help:"Take back a change."`
-	Whatif  client.WhatIfCmd  `cmd:"" group:"operate" help:"Show what would become of the listeners if nodes died, or were drained, or had other weights."`
-	Status  client.StatusCmd  `cmd:"" group:"operate" help:"Show how the directors are."`
+	Undo    client.UndoCmd    `cmd:"" group:"operate" help:"Undo a change."`
+	Whatif  client.WhatIfCmd  `cmd:"" group:"operate" help:"Forecast the listeners if nodes died, were drained or had other weights."`
+	Status  client.StatusCmd  `cmd:"" group:"operate" help:"Show the state of the directors."`
 
-	Completion client.CompletionCmd `cmd:"" help:"Print what makes a shell complete words."`
-	Complete   client.CompleteCmd   `cmd:"" hidden:"" help:"Say what a command line could go on with."`
+	Completion client.CompletionCmd `cmd:"" help:"Print a shell's completion script."`
+	Complete   client.CompleteCmd   `cmd:"" hidden:"" help:"Complete a command line, for those scripts."`
 
-	Version versionCmd `cmd:"" help:"Say which version this is, and of what the embedded geo database is."`
+	Version versionCmd `cmd:"" help:"Show the version, and the source of the embedded geo database."`
 }
 
-// console is what a command reads and writes.
+// console has the standard streams of a command.
 type console struct {
 	in       io.Reader
 	out, err io.Writer
@@ -63,7 +63,7 @@ type console struct {
 
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	var c cli
-	helped := -1 // the exit code, once kong has answered by itself
+	helped := -1 // kong's exit code, once it has printed help
 	parser, err := kong.New(&c,
 		kong.Name("signpost"),
 		kong.Description("Signpost sends each listener of a radio stream to the node that serves them best."),
@@ -74,7 +74,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Vars{"version": version.Current().Version},
 	)
 	if err != nil {
-		panic(err) // the command line itself is badly declared
+		panic(err) // the tags of cli are wrong
 	}
 	call, err := parser.Parse(args)
 	switch {
@@ -93,7 +93,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return 0
 }
 
-// describeError leaves the mistakes in a file as they are: each begins with its place.
+// describeError adds the program's name, but not to mistakes in a file: each of those
+// begins with its position.
 func describeError(err error) string {
 	var f *yamlfile.Error
 	if errors.As(err, &f) {

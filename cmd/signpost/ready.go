@@ -16,29 +16,29 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 )
 
-// readyCmd asks a director what a load balancer asks it. An image without a shell
-// has nothing else for its health check.
+// readyCmd asks a director what a load balancer asks it. It is the health check of an
+// image without a shell.
 type readyCmd struct {
-	URL     string        `arg:"" optional:"" help:"A public address of the director, such as http://127.0.0.1:8000. Without it, the director of this machine is asked where the flags and the file let it listen."`
+	URL     string        `arg:"" optional:"" help:"A public address of the director, such as http://127.0.0.1:8000. Without it, the address comes from the flags and the file."`
 	Config  string        `short:"c" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The configuration file that the director was given."`
 	Listen  []string      `env:"SIGNPOST_LISTEN" placeholder:"ADDR" help:"The addresses for plain HTTP that it was given."`
 	Timeout time.Duration `default:"2s" help:"How long it may take to answer."`
 }
 
-// maxReadyAnswer bounds what is printed of an answer, in bytes.
+// maxReadyAnswer is how much of an answer is read, in bytes.
 const maxReadyAnswer = 4 << 10
 
-// Run prints the director's answer. It fails unless listeners should be sent there.
+// Run prints the director's answer. It fails if the director is not ready.
 func (c *readyCmd) Run(out *console) error {
 	client, base := http.DefaultClient, c.URL
 	if base == "" {
 		var err error
-		if base, err = c.here(); err != nil {
+		if base, err = c.localURL(); err != nil {
 			return fmt.Errorf("ready: %w", err)
 		}
 		client = &http.Client{Transport: &http.Transport{
-			// A certificate names what listeners come by, and not this machine's loopback.
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // nothing secret is said or heard
+			// The certificate is for the public name, and not for this machine's loopback.
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // nothing secret is sent
 		}}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
@@ -65,13 +65,12 @@ func (c *readyCmd) Run(out *console) error {
 	return err
 }
 
-// here returns where the director of this machine listens, by what it was started with.
-func (c *readyCmd) here() (string, error) {
+// localURL returns the URL of this machine's director, from its flags and its file.
+func (c *readyCmd) localURL() (string, error) {
 	scheme, all := "http", c.Listen
 	if len(all) == 0 {
-		// A mistake in the file is no reason to call a director sick that goes on by what
-		// it read before.
-		f, err := config.Glance(c.Config)
+		// A mistake in the file does not matter: a director that runs keeps what it read before.
+		f, err := config.ReadLenient(c.Config)
 		if err != nil {
 			return "", err
 		}
@@ -87,7 +86,7 @@ func (c *readyCmd) here() (string, error) {
 		return "", fmt.Errorf("%q does not say where to ask; give the director's address as an argument", all[0])
 	}
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // who listens at [::] takes IPv4 too
+		host = "127.0.0.1" // a listener at [::] accepts IPv4 too
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), nil
 }

@@ -115,7 +115,7 @@ nodes: [{id: one, urls: "http://127.0.0.1:1", kind: http}]
 			}
 		})
 	}
-	if here, err := (&readyCmd{}).here(); err != nil || here != "http://127.0.0.1:8000" {
+	if here, err := (&readyCmd{}).localURL(); err != nil || here != "http://127.0.0.1:8000" {
 		t.Errorf("without anything %q is asked (%v)", here, err)
 	}
 }

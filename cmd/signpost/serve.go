@@ -24,7 +24,7 @@ type serveCmd struct {
 	logFlags
 }
 
-// logFlags say how changes of state are logged.
+// logFlags choose how the program logs.
 type logFlags struct {
 	LogLevel  slog.Level `env:"SIGNPOST_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat string     `env:"SIGNPOST_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
@@ -38,7 +38,7 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// Run serves until SIGINT or SIGTERM; a second one ends it at once.
+// Run serves until SIGINT or SIGTERM. A second signal ends the process at once.
 func (c *serveCmd) Run(out *console) error {
 	if c.Config == "" {
 		return errors.New("no configuration: a director needs nodes to send listeners to; write a file and give it with --config (docs/signpost.example.yaml is one to begin with), or try `signpost demo`, which needs none")
@@ -60,11 +60,11 @@ func (c *serveCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
-	d.KeepMemory()
+	d.TuneMemory()
 	d.Follow(r, again)
 	select {
 	case <-ctx.Done():
-		stop() // from now on a signal ends the process
+		stop() // the next signal ends the process
 		log.Info("stopping", "requests_may_take", s.Listen.ShutdownTimeout)
 		d.Retire()
 	case err = <-d.Failed():
@@ -74,7 +74,7 @@ func (c *serveCmd) Run(out *console) error {
 	return err
 }
 
-// read loads the file, and lays flags and environment over it.
+// read loads the file, and overrides it by flags and environment.
 func (c *serveCmd) read() (*config.Settings, error) {
 	l, err := config.Load(c.Config)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 type versionCmd struct{}
 
-// Run prints the version, and where the embedded geography comes from.
+// Run prints the version, and the source of the embedded database.
 func (versionCmd) Run(c *console) error {
 	b, src := version.Current(), geo.Embedded()
 	_, err := fmt.Fprintf(c.out, "signpost %s\ncommit %s of %s\nbuilt with %s for %s/%s\nembedded geo database: %s of %s\n  %s\n",

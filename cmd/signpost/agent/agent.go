@@ -1,5 +1,5 @@
-// Package agent keeps the streaming server beside it registered at all directors: it
-// measures it, reports, and drains the node before it lets it go.
+// Package agent keeps one streaming server registered at all directors: it measures the
+// server, reports to each director, and drains the node before it deregisters it.
 package agent
 
 import (
@@ -16,50 +16,50 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// minCallTimeout is how long a director may take to answer at least. One that hangs
-// must not use up the 5 s after which a node is down that is silent to the others.
+// minCallTimeout is the least time that a director has to answer. All are called at
+// once, and one that hangs must not use up the 5 s after which a silent node is down.
 const minCallTimeout = 1500 * time.Millisecond
 
-// Config is what an Agent needs to know.
+// Config describes the node and its directors.
 type Config struct {
 	ID        string
-	Spec      api.NodeSpec // what directors are told of the node
-	Directors []string     // base URLs; each is told, for they may not hear it from each other
-	Token     string       // to register with; empty: none
+	Spec      api.NodeSpec // sent to the directors
+	Directors []string     // base URLs of all: they may not tell each other
+	Token     string       // of role agent; empty: none
 
-	Status string // base URL at which the streaming server is asked
-	Kind   string // of the server, one of [probe.Kinds]
-	// Credentials are for the server's statistics; nil: there are none.
+	Status string // base URL of the streaming server's statistics
+	Kind   string // of server, one of [probe.Kinds]
+	// Credentials are those of the server's statistics; nil: none.
 	Credentials func(director.NodeID) (user, password string, ok bool)
 
-	Interval time.Duration // from one report to the next, above 0
-	Sample   time.Duration // from one time that a mount is listened to to the next; 0: never
-	// InstanceFile leaves the registration to the next agent. Empty: that one registers anew.
+	Interval time.Duration // between reports; above 0
+	Sample   time.Duration // how often each mount is listened to; 0: never
+	// InstanceFile hands the registration to the next agent. Empty: that one registers anew.
 	InstanceFile string
 	Log          *slog.Logger
 }
 
-// An Agent keeps one node registered. It has one user at a time.
+// An Agent keeps one node registered. It is not safe for concurrent use.
 type Agent struct {
 	log       *slog.Logger
 	interval  time.Duration
 	spec      api.NodeSpec
 	prober    prober
 	registrar registrar
-	kept      *instanceFile // nil: the next agent is another instance
+	instance  *instanceFile // nil: the next agent is another instance
 
-	registered bool   // directors know of us
-	trouble    string // the last thing that went wrong, so that it is logged once
+	registered bool   // at one director at least
+	lastError  string // so that each error is logged once
 }
 
-// A prober with the one node measures it.
+// A prober measures the node.
 type prober interface {
 	Run(ctx context.Context) error
 	Reports() []director.Report
 	First() <-chan struct{}
 }
 
-// New makes an agent. An error is about the instance file.
+// New returns an agent. The error is about the instance file.
 func New(c Config) (*Agent, error) {
 	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, registrar: registrar{id: c.ID, instance: newInstance()}}
 	for _, u := range c.Directors {
@@ -75,14 +75,14 @@ func New(c Config) (*Agent, error) {
 	if c.InstanceFile == "" {
 		return a, nil
 	}
-	// Whoever goes on with a registration drains the node when told to stop, even
-	// before its first report.
+	// An agent that takes over a registration counts as registered: if it is stopped
+	// before its first report, it drains the node all the same.
 	var err error
-	a.kept, a.registrar.instance, a.registered, err = openInstance(c.InstanceFile)
+	a.instance, a.registrar.instance, a.registered, err = openInstance(c.InstanceFile)
 	return a, err
 }
 
-// Instance names this agent to the directors.
+// Instance is the name of this run of the agent at the directors.
 func (a *Agent) Instance() string { return a.registrar.instance }
 
 // Probe measures the node in the background until end is called.
@@ -91,12 +91,12 @@ func (a *Agent) Probe() (end func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = a.prober.Run(ctx) // it ends with its context, and has nothing to tell
+		_ = a.prober.Run(ctx) // it ends with its context, without an error
 	}()
 	return func() { cancel(); <-ended }
 }
 
-// Stay reports until ctx is done. Nobody is told of a node that was not measured yet.
+// Stay reports until ctx is done. The first report waits for the first measurement.
 func (a *Agent) Stay(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -115,18 +115,18 @@ func (a *Agent) Stay(ctx context.Context) {
 	}
 }
 
-// emptyReports is how many reports in a row must say that nobody listens or is on
-// the way: a director may not have heard yet that the node is drained.
+// emptyReports is how many answers in a row must say that nobody listens or is en route:
+// a director may not know yet that the node is drained.
 const emptyReports = 3
 
-// Leave drains the node, waits until its listeners are gone or the time is up, and
+// Leave drains the node, waits for its listeners to leave or for the timeout, and then
 // deregisters it.
 func (a *Agent) Leave(ctx context.Context, timeout time.Duration) {
 	if !a.registered {
 		a.log.Info("stopped; the node was not registered")
 		return
 	}
-	a.part()
+	a.endInstance()
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	a.log.Info("draining: no new listeners; a second signal ends this at once", "timeout", timeout)
@@ -140,25 +140,25 @@ func (a *Agent) Leave(ctx context.Context, timeout time.Duration) {
 		case ok:
 			empty = 0
 		case !a.registered:
-			a.log.Warn("stopped: another agent holds the node's id, or the node was taken out")
+			a.log.Warn("stopped: another agent holds the node's id, or the node was removed")
 			return
 		}
 		select {
 		case <-wait.Done():
-			a.log.Warn("the time to drain is up; the node is deregistered with listeners on it", "listeners", seen.Used)
+			a.log.Warn("the drain timeout is over; the node is deregistered with listeners on it", "listeners", seen.Used)
 			empty = emptyReports
 		case <-tick.C:
 		}
 	}
 	if err := a.registrar.deregister(ctx); err != nil {
-		a.log.Warn("stopped, but no director could be told; the node is down for them in a few seconds, and forgotten later", "err", err)
+		a.log.Warn("stopped, but no director could be reached; the node is down for them in a few seconds, and forgotten later", "err", err)
 		return
 	}
 	a.log.Info("stopped: the node is deregistered")
 }
 
-// report tells the directors what the prober knows, and returns how the fleet sees
-// the node: it is safe to terminate once all say so who answer.
+// report sends the newest measurement to the directors, and returns the node as the
+// fleet sees it: safe to terminate only if all directors that answer say so.
 func (a *Agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bool) {
 	reports := a.prober.Reports()
 	if len(reports) == 0 {
@@ -178,52 +178,52 @@ func (a *Agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bo
 	return fleet, len(seen) > 0
 }
 
-// note keeps in mind how a report went, and logs what is news in that.
-func (a *Agent) note(ctx context.Context, heard int, errs []error) {
+// note updates the agent's state after a report, and logs changes.
+func (a *Agent) note(ctx context.Context, accepted int, errs []error) {
 	was := a.registered
 	switch {
-	case heard > 0:
+	case accepted > 0:
 		a.registered = true
-	case slices.ContainsFunc(errs, takenOut):
+	case slices.ContainsFunc(errs, removed):
 		if was {
-			a.part()
+			a.endInstance()
 		}
 		a.registered = false
 	case slices.ContainsFunc(errs, heldByAnother):
 		a.registered = false
 	}
-	trouble := ""
+	text := ""
 	if err := errors.Join(errs...); err != nil {
 		if ctx.Err() != nil {
-			return // it is our own doing
+			return // we cancelled the call
 		}
-		trouble = err.Error()
+		text = err.Error()
 	}
-	if heard > 0 && (!was || a.trouble != "" && trouble == "") {
-		a.log.Info("the node is registered", "directors", heard)
+	if accepted > 0 && (!was || a.lastError != "" && text == "") {
+		a.log.Info("the node is registered", "directors", accepted)
 	}
-	if trouble != "" && trouble != a.trouble {
-		what := "the node is not registered, or its report did not arrive; it is tried again"
-		if heard > 0 {
-			what = "a report did not reach all directors; the others hear of it where they share a store"
+	if text != "" && text != a.lastError {
+		what := "the node is not registered, or its report did not arrive; the next report tries again"
+		if accepted > 0 {
+			what = "a report did not reach all directors; the others learn of it if they share a store"
 		}
-		a.log.Warn(what, "err", trouble)
+		a.log.Warn(what, "err", text)
 	}
-	a.trouble = trouble
+	a.lastError = text
 }
 
-// part makes the next agent another one than this, which is not to come back.
-func (a *Agent) part() {
-	if a.kept == nil {
+// endInstance makes the next agent a new instance: this one does not come back.
+func (a *Agent) endInstance() {
+	if a.instance == nil {
 		return
 	}
-	if err := a.kept.clear(); err != nil {
+	if err := a.instance.clear(); err != nil {
 		a.log.Error("the instance file cannot be emptied: remove it, or the next agent cannot register", "err", err)
 	}
 }
 
-// takenOut says that a director refuses this agent for good, for its node is out.
-func takenOut(err error) bool {
+// removed says that a director refuses this agent for good, because its node was removed.
+func removed(err error) bool {
 	p := client.RefusalOf(err)
 	return p != nil && p.Status == http.StatusNotFound
 }

@@ -137,7 +137,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 	}
 	one.Close()
 	other.Close()
-	if _, ok := a.report(t.Context(), false); ok || !a.registered || !strings.Contains(log.String(), "it is tried again") {
+	if _, ok := a.report(t.Context(), false); ok || !a.registered || !strings.Contains(log.String(), "the next report tries again") {
 		t.Errorf("nobody answers: %v, registered %v\n%s", ok, a.registered, &log)
 	}
 }
@@ -253,7 +253,7 @@ func TestAgentWhoseNodeWasTakenOut(t *testing.T) {
 		}
 		var log bytes.Buffer
 		a := newAgent(&log, d.URL)
-		a.kept = kept
+		a.instance = kept
 		for range before {
 			a.report(t.Context(), false)
 		}

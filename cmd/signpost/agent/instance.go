@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// newInstance names one run of an agent at this machine.
+// newInstance returns a name for this run of the agent.
 func newInstance() string {
 	run := rand.Text()[:12]
 	if host, err := os.Hostname(); err == nil {
@@ -19,7 +19,7 @@ func newInstance() string {
 	return run
 }
 
-// hostLabel is a host's name as part of an instance, which has the alphabet of ids.
+// hostLabel returns the host's name in the alphabet of ids.
 func hostLabel(host string) string {
 	const most = 40
 	label := strings.Map(func(r rune) rune {
@@ -35,16 +35,15 @@ func notInInstance(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
 }
 
-// longestInstance is how much directors take, in bytes.
+// longestInstance is what directors accept, in bytes.
 const longestInstance = 64
 
-// An instanceFile keeps an agent's instance for the one that comes after it, which
-// goes on with the same registration.
+// An instanceFile hands an agent's instance, and so its registration, to the next agent.
 type instanceFile struct{ file *os.File }
 
-// openInstance returns the instance in the file of that name, or a new one, which
-// stands in it from then on. The file is locked until the process ends. resumed says
-// that another agent had the instance, and may have registered with it.
+// openInstance returns the instance in the file of that name, or a new one, which it
+// writes there. The file is locked until the process ends. resumed says that another
+// agent had the instance, and may have registered with it.
 func openInstance(name string) (f *instanceFile, instance string, resumed bool, err error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -63,11 +62,11 @@ func openInstance(name string) (f *instanceFile, instance string, resumed bool, 
 	return f, instance, resumed, nil
 }
 
-// claim locks the file and returns the instance in it; empty: there is none.
+// claim locks the file and returns the instance in it, if any.
 func (f *instanceFile) claim() (string, error) {
 	switch err := syscall.Flock(int(f.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return "", errors.New("another agent that runs has it; end that one, or give this one a file of its own")
+		return "", errors.New("another agent runs with it; stop that one, or give this one its own file")
 	case err != nil:
 		return "", fmt.Errorf("cannot be locked: %w; use a file system with locks", err)
 	}
@@ -83,5 +82,5 @@ func (f *instanceFile) write(instance string) error {
 	return err
 }
 
-// clear lets the next agent be another instance: this one does not come back.
+// clear makes the next agent a new instance.
 func (f *instanceFile) clear() error { return f.file.Truncate(0) }

@@ -13,17 +13,17 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// A registrar tells all directors about one node: they may not hear it from each
-// other. It has one user at a time.
+// A registrar registers one node at every director, since they may not tell each other.
+// It is not safe for concurrent use.
 type registrar struct {
-	directors    []client.Directors // each by itself
+	directors    []client.Directors // one each
 	id, instance string
 }
 
-// announce registers the node, or reports how it is. It returns how those directors
-// see the node that took it in, and what went wrong at the others.
+// announce registers the node, or reports its state. It returns the node as each director
+// that accepted sees it, and the errors of the others.
 func (r *registrar) announce(ctx context.Context, a api.Announcement) (seen []api.Node, errs []error) {
-	for i, t := range r.tell(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a}) {
+	for i, t := range r.callAll(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a}) {
 		var n api.Node
 		err := t.err
 		if err == nil {
@@ -40,10 +40,10 @@ func (r *registrar) announce(ctx context.Context, a api.Announcement) (seen []ap
 	return seen, errs
 }
 
-// deregister takes the node out of the fleet. It fails if no director could be told.
+// deregister removes the node from the fleet. It fails if every director fails.
 func (r *registrar) deregister(ctx context.Context) error {
 	var errs []error
-	for _, t := range r.tell(ctx, client.Call{Method: http.MethodDelete, Path: r.path() + "?instance=" + url.QueryEscape(r.instance)}) {
+	for _, t := range r.callAll(ctx, client.Call{Method: http.MethodDelete, Path: r.path() + "?instance=" + url.QueryEscape(r.instance)}) {
 		if refusal := client.RefusalOf(t.err); t.err != nil && (refusal == nil || refusal.Status != http.StatusNotFound) {
 			errs = append(errs, t.err)
 		}
@@ -54,15 +54,15 @@ func (r *registrar) deregister(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// told is how a call went at one director.
-type told struct {
+// A reply is what one director answered.
+type reply struct {
 	client.Answer
 	err error
 }
 
-// tell makes a call at all directors at once.
-func (r *registrar) tell(ctx context.Context, c client.Call) []told {
-	all := make([]told, len(r.directors))
+// callAll makes a call to all directors at once.
+func (r *registrar) callAll(ctx context.Context, c client.Call) []reply {
+	all := make([]reply, len(r.directors))
 	var calls sync.WaitGroup
 	for i := range all {
 		calls.Go(func() { all[i].Answer, all[i].err = r.directors[i].Ask(ctx, c) })

@@ -7,8 +7,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Mistakes returns each mistake in a file that was refused as one line, for a log.
-// None: err is about something else.
+// Mistakes returns the mistakes of a refused file, each as one line for a log. nil: err
+// is about something else.
 func Mistakes(err error) []string {
 	var refused *yamlfile.Error
 	if errors.As(err, &refused) {
@@ -17,8 +17,7 @@ func Mistakes(err error) []string {
 	return nil
 }
 
-// annotate turns what other packages say about a configuration into mistakes at
-// their places in the file.
+// annotate turns errors of other packages into mistakes at their positions in the file.
 func (d *Document) annotate(err error) error {
 	if err == nil {
 		return nil

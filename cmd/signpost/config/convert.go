@@ -15,7 +15,7 @@ import (
 	"github.com/signpost-fm/signpost/web/idn"
 )
 
-// fleet converts the file to what package director knows, and checks.
+// fleet converts nodes, mounts and regions.
 func (c *converter) fleet() director.Config {
 	out := director.Config{
 		OverflowURL: c.Regions.OverflowURL,
@@ -42,8 +42,8 @@ func (c *converter) fleet() director.Config {
 	return out
 }
 
-// asciiURLs writes the host names of URLs as DNS has them, for everything that prints
-// them or asks there. One that DNS cannot have stays, and is refused with the URL.
+// asciiURLs replaces the host names in URLs by their ASCII form in DNS. One that has none
+// stays, and is refused with its URL.
 func (c *converter) asciiURLs() {
 	ascii := func(raw *string) {
 		if out, err := idn.URL(*raw); err == nil {
@@ -62,9 +62,8 @@ func (c *converter) asciiURLs() {
 	ascii(&c.Regions.OverflowURL)
 }
 
-// countries refuses what is written as a country's code and is none: a region of
-// it would hold nobody, and what it denies would be open to all. What is no code at
-// all is package director's to refuse.
+// countries refuses codes that no country has: such a region would match nobody, and
+// what it denies would be open to all. Package director refuses what is not a code.
 func (c *converter) countries(m matchEntry, region int) {
 	check := func(country, key string, j int) {
 		code, err := director.ParseCode(country)
@@ -86,19 +85,19 @@ func isCountry(code director.Code) bool {
 	return ok
 }
 
-// taken are codes that people take for a country's: ISO 3166-1 only reserves them,
-// for the United Kingdom, and for Greece as the European Union writes it.
-var taken = map[director.Code]string{{'U', 'K'}: "GB", {'E', 'L'}: "GR"}
+// reserved are codes that are often mistaken for a country's: ISO 3166-1 only reserves
+// them, for the United Kingdom, and for Greece in the European Union.
+var reserved = map[director.Code]string{{'U', 'K'}: "GB", {'E', 'L'}: "GR"}
 
-// noCountry says what is wrong with a code that is no country's.
+// noCountry is the mistake in a code that no country has.
 func noCountry(code director.Code) string {
-	if meant, ok := taken[code]; ok {
+	if meant, ok := reserved[code]; ok {
 		return fmt.Sprintf("no country has the code %q; did you mean %q?", code, meant)
 	}
 	return fmt.Sprintf("no country has the code %q; write one of ISO 3166-1, such as DE", code)
 }
 
-// noneBelowZero writes "none" as package director does: its zero is the default.
+// noneBelowZero writes "none" as package director does, where zero is the default.
 func noneBelowZero(t time.Duration) time.Duration {
 	if t == 0 {
 		return -1
@@ -149,8 +148,8 @@ func (r *regionEntry) region() director.Region {
 	return out
 }
 
-// place makes a Place: the country alone stands for its middle, and coordinates for
-// the country that they lie in.
+// place makes a Place. A country alone is placed at its centroid, and coordinates get the
+// country that they are in.
 func (p placeValue) place() (director.Place, error) {
 	var out director.Place
 	if p.Country != "" {
@@ -172,9 +171,8 @@ func (p placeValue) place() (director.Place, error) {
 	return geo.Complete(out), nil
 }
 
-// self lists the host:port pairs at which directors answer: the public URLs, and
-// the listen addresses. One of all interfaces stands for each of this machine's
-// addresses and names.
+// self returns the host:port pairs at which directors answer: the public URLs, and the
+// listen addresses, with all addresses and names of this machine for a wildcard.
 func (s *listenSection) self() []string {
 	var out []string
 	for _, raw := range s.PublicURLs {
@@ -199,7 +197,7 @@ func (s *listenSection) self() []string {
 	return slices.Compact(out)
 }
 
-// thisMachine lists the hosts that stand for this machine.
+// thisMachine returns the names and addresses of this machine.
 func thisMachine() []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	if name, err := os.Hostname(); err == nil {
@@ -207,7 +205,7 @@ func thisMachine() []string {
 	}
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
-		return hosts // then fewer loops are recognised
+		return hosts // fewer loops are recognised then
 	}
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok {

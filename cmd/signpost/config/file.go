@@ -11,16 +11,15 @@ import (
 
 //go:generate go test .. -run=TestReferencePage -update
 
-// The types of this file and of file_*.go are the configuration file: a tag
-// `yaml` is a key, `default` its value when the key is absent, and the comment
-// of the field its description in docs/configuration.md. A list key may be given
-// a single value instead of a list of one.
+// The types of this file and of file_*.go are the keys of the configuration file. The
+// comment of a field is its description in docs/configuration.md. Besides the tags of
+// package yamlfile, `above` and `least` are bounds, see bounds.
 
 // File is the whole configuration.
 type File struct {
-	// Where listeners come in, and what is known about them there.
+	// The public side: addresses, certificates, trusted proxies, limits.
 	Listen listenSection `yaml:"listen"`
-	// How an address becomes a place.
+	// How the place of a listener's address is found.
 	Geo geoSection `yaml:"geo"`
 	// The streams. Without this key every mount that a node reports is served under its own path.
 	Mounts []mountEntry `yaml:"mounts"`
@@ -28,7 +27,7 @@ type File struct {
 	Nodes []nodeEntry `yaml:"nodes"`
 	// Which listeners go to which nodes: a list of regions, or a mapping with `list` and the numbers of choosing. Without any, listeners go to the nearest nodes.
 	Regions regionsSection `yaml:"regions"`
-	// What kinds of player are answered how: a list of rules, or a mapping with `list` and what holds for all.
+	// How kinds of players are answered: a list of rules, or a mapping with `list` and what holds for all.
 	Rules rulesSection `yaml:"rules"`
 	// Where directors agree on load and on operators' changes.
 	Store storeSection `yaml:"store"`
@@ -36,16 +35,16 @@ type File struct {
 	Probe probeSection `yaml:"probe"`
 	// How much audio this director carries itself, for listeners who cannot be redirected.
 	Proxy proxySection `yaml:"proxy"`
-	// What the log keeps of listeners.
+	// What is logged about listeners.
 	Privacy privacySection `yaml:"privacy"`
 	// The operators' side: API, dashboard, metrics.
 	Admin adminSection `yaml:"admin"`
-	// A directory that this director may write to, for operators' changes and what has been learnt. Without it they are forgotten at exit. A relative path is relative to this file, as all paths in it.
+	// A directory that this director may write to, for operators' changes and what it has learned. Without it, they are lost at exit. Relative paths, here and elsewhere, are relative to this file.
 	StateDir string `yaml:"state_dir"`
 }
 
 type geoSection struct {
-	// Databases in MaxMind's format (.mmdb): city, country, ASN, in any number. A replaced file is taken up while running. Without any, the embedded country database is used.
+	// Databases in MaxMind's format (.mmdb): city, country, ASN, in any number. A file that is replaced is loaded again. Without any, the embedded country database is used.
 	Databases []string `yaml:"databases"`
 	// Prefixes of IPv6 behind which a NAT64 translator has IPv4 addresses, besides `64:ff9b::/96`: those are looked up as the IPv4 addresses inside. /32, /40, /48, /56, /64 or /96.
 	NAT64 []cidrValue `yaml:"nat64"`
@@ -65,20 +64,20 @@ type mountEntry struct {
 	Title string `yaml:"title"`
 	// The media type, such as `audio/mpeg`; what the nodes report, if absent.
 	Type string `yaml:"type"`
-	// The bitrate in kbit/s, for capacity in Mbit/s.
+	// The bitrate in kbit/s, for capacities in Mbit/s.
 	Kbit int `yaml:"kbit" default:"128"`
 }
 
 type nodeEntry struct {
 	// The node's name: letters, digits, `-`, `_` and `.`, at most 64 of them.
 	ID string `yaml:"id"`
-	// Base URLs that listeners are sent to, at most one a scheme: `http://fra1.example:8000`.
+	// Base URLs that listeners are sent to, at most one per scheme: `http://fra1.example:8000`.
 	URLs []string `yaml:"urls"`
-	// The base URL at which directors reach it, to probe it and to carry its streams inline, where that is another than listeners': an address in a private network, `http://10.0.0.7:8000`.
+	// The base URL at which directors reach it, to probe it and to carry its streams inline, if it differs from the listeners': an address in a private network, `http://10.0.0.7:8000`.
 	InternalURL string `yaml:"internal_url"`
-	// Where the node stands, for failures that nodes share: a data centre, a provider.
+	// The data centre or provider, for failures that nodes share.
 	Site string `yaml:"site"`
-	// Where the node stands on the map, for distance. Its country follows from degrees where none is given.
+	// Where the node is on the map, for distances. Degrees without a country get the country that they are in.
 	Place placeValue `yaml:"place"`
 	// How many listeners it should hold. Given weights hold up to `spill_at` of it. 0: two thirds of the limit that the server tells.
 	Target int `yaml:"target" default:"0"`
@@ -86,9 +85,9 @@ type nodeEntry struct {
 	Limit int `yaml:"limit" default:"0"`
 	// The same two numbers in Mbit/s of audio.
 	Mbit mbitValue `yaml:"mbit"`
-	// How many listeners it can be given in one second; stock Icecast 2.4 takes about 50. 0: any number.
+	// How many new listeners it can take in a second; stock Icecast 2.4 takes about 50. 0: any number.
 	MaxNewPerS int `yaml:"max_new_per_s" default:"0"`
-	// How many connections at the node are relays and not listeners.
+	// How many of the node's connections are relays and not listeners.
 	Relays int `yaml:"relays" default:"0"`
 	// Takes no new listeners; those it has stay until they leave.
 	Drained bool `yaml:"drained" default:"false"`
@@ -96,7 +95,7 @@ type nodeEntry struct {
 	Kind string `yaml:"kind" default:"icecast"`
 	// A file with one line `user:password`, for the server's admin statistics.
 	CredentialsFile string `yaml:"credentials_file"`
-	// The mounts that have another path on this node: mount name to path.
+	// Mounts that have another path on this node: mount name to path.
 	Paths map[string]string `yaml:"paths"`
 }
 
@@ -106,15 +105,15 @@ type regionsSection struct {
 	// Where listeners go when every node is at its limit, usually a CDN. `{mount}` in it becomes the mount's path.
 	OverflowURL string `yaml:"overflow_url"`
 	// The part of a node's target, 0 to 1, up to which given weights hold exactly.
-	SpillAt float64 `yaml:"spill_at" default:"0.85"`
-	// How long a node that came back takes to get its whole share. 0: none.
-	WarmUp time.Duration `yaml:"warm_up" default:"1m"`
-	// The part of its share, 0 to 1, with which it begins.
-	WarmUpFloor float64 `yaml:"warm_up_floor" default:"0.1"`
+	SpillAt float64 `yaml:"spill_at" default:"0.85" above:"0"`
+	// How long a node that comes back takes to get its whole share. 0: no time.
+	WarmUp time.Duration `yaml:"warm_up" default:"1m" least:"0"`
+	// The part of its share, 0 to 1, that it starts with.
+	WarmUpFloor float64 `yaml:"warm_up_floor" default:"0.1" above:"0"`
 	// Without regions: nodes up to this many times as far as the nearest one count as near.
-	NearFactor float64 `yaml:"near_factor" default:"1.3"`
+	NearFactor float64 `yaml:"near_factor" default:"1.3" above:"0"`
 	// Without regions: nodes up to this many kilometres away count as near.
-	NearKm float64 `yaml:"near_km" default:"300"`
+	NearKm float64 `yaml:"near_km" default:"300" above:"0"`
 }
 
 type regionEntry struct {

@@ -11,44 +11,44 @@ type listenSection struct {
 	HTTP []string `yaml:"http" default:":8000"`
 	// Addresses for HTTPS. They need `cert_file` and `key_file`.
 	HTTPS []string `yaml:"https"`
-	// The certificate chain in PEM. It follows the file.
+	// The certificate chain in PEM. It is loaded again when the file changes.
 	CertFile string `yaml:"cert_file"`
 	// Its private key in PEM.
 	KeyFile string `yaml:"key_file"`
-	// Where listeners reach the directors from outside, such as `https://radio.example`. The first one stands in playlists that lead to the director. A node URL that points at any of them is refused.
+	// The directors' URLs as listeners see them, such as `https://radio.example`. The first one is used in playlists that lead to the director. A node URL that points at any of them is refused.
 	PublicURLs []string `yaml:"public_urls"`
 	// The mount that `/`, and SHOUTcast's `/;` and `/stream`, stand for. Without it, the latter are stream 1.
 	DefaultMount string `yaml:"default_mount"`
 	// SHOUTcast's streams, as in `/stream/1/` and `/;?sid=1`: number to mount. By order, if absent.
 	SIDs map[string]string `yaml:"sids"`
-	// Networks of proxies that are believed about the listener's address.
+	// Networks of proxies that are trusted to tell the listener's address.
 	TrustedProxies []cidrValue `yaml:"trusted_proxies"`
 	// The header in which they tell it: `X-Forwarded-For` or `Forwarded`.
 	ForwardHeader web.ForwardHeader `yaml:"forward_header" default:"X-Forwarded-For"`
-	// Networks of load balancers that begin each connection with a PROXY protocol header, version 1 or 2. Connections from elsewhere are taken as they are.
+	// Networks of load balancers that send a PROXY protocol header, version 1 or 2, with each connection. Other connections have none.
 	ProxyProtocol []cidrValue `yaml:"proxy_protocol"`
 	// Keep connections open after an answer: for directors behind a proxy that keeps its own.
 	KeepAlive bool `yaml:"keep_alive" default:"false"`
-	// Connections of all listeners together; further ones are closed.
-	MaxConnections int `yaml:"max_connections" default:"20000"`
-	// Requests a second of one listener (address, player and mount), beyond which the answer is 429. 0: any number.
-	MaxPerKey int `yaml:"max_per_key" default:"10"`
-	// The same for one address (IPv4, or an IPv6 /64), behind which many may sit. 0: any number.
-	MaxPerAddress int `yaml:"max_per_address" default:"200"`
+	// Connections of all listeners together; more are closed.
+	MaxConnections int `yaml:"max_connections" default:"20000" above:"0"`
+	// Requests per second of one listener (address, player and mount); more get 429. 0: any number.
+	MaxPerKey int `yaml:"max_per_key" default:"10" least:"0"`
+	// The same for one address (IPv4, or an IPv6 /64), which many listeners may share. 0: any number.
+	MaxPerAddress int `yaml:"max_per_address" default:"200" least:"0"`
 	// How many nodes a playlist lists, 1 to 20.
 	PlaylistLength int `yaml:"playlist_length" default:"3"`
-	// What playlists lead to: `nodes`, or `director`, for players that come back to the playlist.
+	// What playlists lead to: `nodes`, or `director`, for players that reload the playlist.
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
-	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself, and in SHOUTcast's shape at `/7.html`, `/stats`, `/statistics`, `/currentsong` and `/played.html`. Mounts that nodes hide are in it too if they are declared, or if none is.
+	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself, and in SHOUTcast's shape at `/7.html`, `/stats`, `/statistics`, `/currentsong` and `/played.html`. Hidden mounts are listed too if they are declared, or if none is.
 	StatusPage bool `yaml:"status_page" default:"true"`
-	// How long everything but new inline streams is still answered at shutdown while /readyz says no: the time that a load balancer takes to notice. 0: it stops at once.
-	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s"`
+	// How long everything but new inline streams is still answered at shutdown, with /readyz saying no: the time that load balancers need to notice. 0: no time.
+	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s" least:"0"`
 	// How long requests may take to end at shutdown.
-	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s"`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" least:"0"`
 }
 
 type rulesSection struct {
-	// The operator's rules, the first match wins; those that come with Signpost follow.
+	// The operator's rules. The first match wins; Signpost's own rules follow.
 	List []ruleEntry `yaml:"list"`
 	// What happens to a player that nobody has a rule for, when it is back within 15 s of a redirect, or again and again at an even pace: `off`, `observe` (metrics only), `next` (the next node) or `inline` (after that, the stream itself). With `next` and `inline`, a player that has a rule does not get the node it comes back from either, before that has been probed again; a relay never does.
 	Escalate web.Escalate `yaml:"escalate" default:"next"`
@@ -96,13 +96,13 @@ type headerEntry struct {
 type storeSection struct {
 	// The Redis that directors share. Without it, a director agrees with nobody, and keeps operators' changes in `state_dir`.
 	Redis redisSection `yaml:"redis"`
-	// The data centre or provider this director stands in, for those who look at several directors.
+	// The data centre or provider of this director. Nodes are probed from different sites where possible.
 	Site string `yaml:"site"`
-	// How often what was sent away goes out, what others sent comes in, and choosing starts from it.
-	Tick time.Duration `yaml:"tick" default:"250ms"`
-	// How long a listener takes from the answer to a node's statistics.
-	Settle time.Duration `yaml:"settle" default:"3s"`
-	// Nodes that are not listed under `nodes`, because an agent beside each registers it.
+	// How often this director exchanges counts and reports with the store, and updates what it decides by.
+	Tick time.Duration `yaml:"tick" default:"250ms" above:"0"`
+	// How long it takes from the answer until the listener is in the node's statistics.
+	Settle time.Duration `yaml:"settle" default:"3s" above:"0"`
+	// Nodes that are not listed under `nodes`: an agent registers each.
 	Registered registeredSection `yaml:"registered"`
 }
 
@@ -110,7 +110,7 @@ type registeredSection struct {
 	// The ids under which nodes may register: whole ids, or beginnings such as `edge-*`. Rows may name them before they are there. Without any, none may register.
 	IDs []string `yaml:"ids"`
 	// How long an agent may be silent before its node is down. A director that hears of an agent only through one that does not tell any more goes by its own probes instead.
-	DownAfter time.Duration `yaml:"down_after" default:"5s"`
+	DownAfter time.Duration `yaml:"down_after" default:"5s" above:"0"`
 	// How long it may be silent before the node is forgotten.
 	ForgetAfter time.Duration `yaml:"forget_after" default:"5m"`
 }
@@ -141,57 +141,57 @@ type redisSection struct {
 	KeyFile string `yaml:"key_file"`
 	// The number of the database; 0 in a cluster.
 	DB int `yaml:"db" default:"0"`
-	// What every key begins with: fleets of different prefixes do not see each other.
+	// The prefix of every key: fleets with different prefixes do not see each other.
 	Prefix string `yaml:"prefix" default:"signpost"`
 }
 
 type probeSection struct {
-	// From one probe of a node to the next.
-	Interval time.Duration `yaml:"interval" default:"2s"`
-	// For a whole probe, name lookup included.
-	Timeout time.Duration `yaml:"timeout" default:"2s"`
-	// How soon a node in doubt is asked again.
-	Recheck time.Duration `yaml:"recheck" default:"500ms"`
+	// Time between probes of a node.
+	Interval time.Duration `yaml:"interval" default:"2s" above:"0"`
+	// Time limit of a probe, with name lookup.
+	Timeout time.Duration `yaml:"timeout" default:"2s" above:"0"`
+	// How soon a node in doubt is probed again.
+	Recheck time.Duration `yaml:"recheck" default:"500ms" above:"0"`
 	// How many failures in a row make a node down.
-	Fall int `yaml:"fall" default:"2"`
+	Fall int `yaml:"fall" default:"2" above:"0"`
 	// How many good answers in a row make it up again.
-	Rise int `yaml:"rise" default:"2"`
+	Rise int `yaml:"rise" default:"2" above:"0"`
 	// How often each director that probes a node listens to each of its mounts for four seconds, where only that tells whether anything comes in: with a
 	// `credentials_file`, Icecast tells it by itself. 0: never.
-	Sample time.Duration `yaml:"sample" default:"1m"`
+	Sample time.Duration `yaml:"sample" default:"1m" least:"0"`
 	// Let each Icecast with a `credentials_file` tell of changes by itself, over a connection that stays open: then it is asked at once, up to four times a second, and a listener who comes or goes, a source or a server that dies, is known in less than a second.
 	Push bool `yaml:"push" default:"false"`
 }
 
 type proxySection struct {
 	// Streams carried at once. 0: none.
-	MaxListeners int `yaml:"max_listeners" default:"500"`
+	MaxListeners int `yaml:"max_listeners" default:"500" least:"0"`
 	// Mbit/s of audio carried at once. 0: as many as `max_listeners` take.
-	MaxMbit float64 `yaml:"max_mbit" default:"100"`
+	MaxMbit float64 `yaml:"max_mbit" default:"100" least:"0"`
 	// Streams of one mount carried at once. 0: as many as `max_listeners`.
-	MaxPerMount int `yaml:"max_per_mount" default:"0"`
+	MaxPerMount int `yaml:"max_per_mount" default:"0" least:"0"`
 	// Streams to one address (IPv4, or an IPv6 /64) at once. 0: any number.
-	MaxPerClient int `yaml:"max_per_client" default:"0"`
+	MaxPerClient int `yaml:"max_per_client" default:"0" least:"0"`
 	// Open a connection to the node for each listener, which tells its address in X-Forwarded-For and passes on its query, for stations whose nodes must count every listener. Otherwise one connection to a node serves all listeners of a mount.
 	PerListener bool `yaml:"per_listener" default:"false"`
-	// How much audio a listener gets at once, to have in reserve when a node fails. 0: 64 KB, as Icecast does.
-	Burst time.Duration `yaml:"burst" default:"0s"`
-	// How long the connection to a node is kept for new listeners when the last one has left.
-	Linger time.Duration `yaml:"linger" default:"0s"`
-	// For the connection to a node.
-	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"2s"`
+	// How much audio a listener gets at once, as a reserve for when a node fails. 0: 64 KB, like Icecast.
+	Burst time.Duration `yaml:"burst" default:"0s" least:"0"`
+	// How long a connection to a node is kept for new listeners after the last one has left.
+	Linger time.Duration `yaml:"linger" default:"0s" least:"0"`
+	// Time limit for connecting to a node.
+	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"2s" above:"0"`
 	// From the request to a node's first byte of audio.
-	HeaderTimeout time.Duration `yaml:"header_timeout" default:"5s"`
+	HeaderTimeout time.Duration `yaml:"header_timeout" default:"5s" above:"0"`
 	// How long a node may be silent in mid-stream before its listeners are cut. Another node is looked for when half of the burst is used up.
-	IdleTimeout time.Duration `yaml:"idle_timeout" default:"15s"`
-	// How long a listener may take no audio.
-	StallTimeout time.Duration `yaml:"stall_timeout" default:"15s"`
-	// How long streams play on at shutdown, while new ones are refused.
-	DrainTimeout time.Duration `yaml:"drain_timeout" default:"10s"`
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"15s" above:"0"`
+	// How long a listener may accept no audio.
+	StallTimeout time.Duration `yaml:"stall_timeout" default:"15s" above:"0"`
+	// How long streams go on at shutdown, while new ones are refused.
+	DrainTimeout time.Duration `yaml:"drain_timeout" default:"10s" least:"0"`
 }
 
 type privacySection struct {
-	// Write whole addresses into request records, as royalty reports may need. Otherwise a /24 or /48 and a pseudonym that changes daily.
+	// Log full addresses, as royalty reports may need. Otherwise records have the /24 or /48, and a pseudonym that changes daily.
 	FullAddresses bool `yaml:"full_addresses" default:"false"`
 	// A file with a secret for placement and pseudonyms: the same at all directors, so that each sends a listener to the same node.
 	SecretFile string `yaml:"secret_file"`
@@ -200,14 +200,14 @@ type privacySection struct {
 type adminSection struct {
 	// The address of API, dashboard and metrics. Empty: there is none.
 	Listen string `yaml:"listen" default:"127.0.0.1:8001"`
-	// A file with the token that operators give as `Authorization: Bearer`. Without it and `tokens_file` nobody is asked, and `listen` must be a loopback address.
+	// A file with the token that operators send as `Authorization: Bearer`. Without it and `tokens_file` no token is needed, and `listen` must be a loopback address.
 	TokenFile string `yaml:"token_file"`
 	// A file with any number of tokens, one a line: a name, a role (`agent`, `view` or `operate`) and the token's SHA-256 in hexadecimal, as `sha256sum` prints it of the token without a newline. It is read again on reload.
 	TokensFile string `yaml:"tokens_file"`
-	// The certificate chain of `listen` in PEM, for https. It follows the file. Without it, operators come by plain http.
+	// The certificate chain of `listen` in PEM, for https. It is loaded again when the file changes. Without it, `listen` is plain http.
 	CertFile string `yaml:"cert_file"`
 	// Its private key in PEM.
 	KeyFile string `yaml:"key_file"`
 	// How many listeners may be left on a drained node that is safe to terminate.
-	SafeBelow int `yaml:"safe_below" default:"0"`
+	SafeBelow int `yaml:"safe_below" default:"0" least:"0"`
 }

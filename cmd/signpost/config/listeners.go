@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// listeners converts and checks where listeners and operators come in.
+// listeners converts and checks the addresses of both sides, with their certificates.
 func (c *converter) listeners() (Listen, Admin) {
 	if len(c.Listen.HTTP)+len(c.Listen.HTTPS) == 0 {
 		c.fail("no address to listen at; give listen.http, such as \":8000\"", "listen")
 	}
 	check := func(addr string, path ...any) {
-		_, port, err := net.SplitHostPort(addr) // a host's name is looked up when it is opened
+		_, port, err := net.SplitHostPort(addr) // names are looked up when the address is opened
 		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 			c.fail(fmt.Sprintf("%q is no address to listen at; write host:port, or :port for all interfaces", addr), path...)
 		}

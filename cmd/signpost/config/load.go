@@ -8,15 +8,14 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
-// A Document is a configuration file that was read without mistakes, before its parts
-// are checked against each other.
+// A Document is a configuration file that was read, before it is checked as a whole.
 type Document struct {
 	File
-	name string // for messages, as the operator wrote it
+	name string // as the operator wrote it
 	yaml *yamlfile.File
 }
 
-// path makes a path of the file relative to the working directory, if it is not absolute.
+// path returns a path in the file, which is relative to the file, for use by the process.
 func (d *Document) path(p string) string {
 	if p == "" || filepath.IsAbs(p) {
 		return p
@@ -25,7 +24,7 @@ func (d *Document) path(p string) string {
 }
 
 // Load reads the configuration file of that name. An error about its content is a
-// [*yamlfile.Error] with every mistake in it.
+// [*yamlfile.Error].
 func Load(name string) (*Document, error) {
 	source, err := yamlfile.Source(name)
 	if err != nil {
@@ -34,8 +33,8 @@ func Load(name string) (*Document, error) {
 	return Parse(name, source)
 }
 
-// Parse reads a configuration from source. name is for messages, and relative paths
-// are relative to its directory.
+// Parse reads a configuration from source. name is its file's name, for messages and for
+// relative paths.
 func Parse(name string, source []byte) (*Document, error) {
 	const empty = "the file is empty; `signpost demo` runs without one, and docs/configuration.md describes what belongs here"
 	d := &Document{name: name}
@@ -46,9 +45,9 @@ func Parse(name string, source []byte) (*Document, error) {
 	return d, nil
 }
 
-// Glance reads what can be read of a configuration file: a mistake in one value does
-// not keep the others back. Without a name, it returns the defaults.
-func Glance(name string) (f File, err error) {
+// ReadLenient returns the values of a configuration file that have no mistake, and the
+// defaults of all others. Without a name, it returns the defaults.
+func ReadLenient(name string) (f File, err error) {
 	if name == "" {
 		yamlfile.SetDefaults(&f)
 		return f, nil
@@ -65,7 +64,7 @@ func Glance(name string) (f File, err error) {
 	return f, err
 }
 
-// Read loads a file and checks all of it.
+// Read loads and checks a configuration file.
 func Read(name string) (*Settings, error) {
 	d, err := Load(name)
 	if err != nil {

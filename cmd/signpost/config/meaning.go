@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Meaning is what a configuration comes to, for people and as JSON.
+// A Meaning is what `signpost check` tells about a configuration.
 type Meaning struct {
 	File     string           `json:"file"`
 	Good     bool             `json:"good"`
@@ -59,11 +59,11 @@ type RungMeaning struct {
 type ShareMeaning struct {
 	Node    director.NodeID `json:"node"`
 	Percent float64         `json:"percent"`
-	Absent  bool            `json:"absent,omitempty"` // it is not declared, and has yet to register
+	Absent  bool            `json:"absent,omitempty"` // it has not registered yet
 }
 
-// Meaning asks the core what the configuration comes to. reports are what was heard of
-// nodes; they may be nil.
+// Meaning asks the core what the configuration means. reports are shown with the nodes;
+// nil: none.
 func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning, error) {
 	v, err := surveyOf(s.Fleet)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 			if len(rows[id]) == 0 {
 				continue
 			}
-			part := shares(r.told, string(id))
+			part := shares(r.explanation, string(id))
 			rung := RungMeaning{Region: string(id)}
 			for _, w := range rows[id] {
 				rung.Nodes = append(rung.Nodes, ShareMeaning{w.Node, 100 * part[w.Node], !declared[w.Node]})
@@ -106,8 +106,7 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 	return m, nil
 }
 
-// placeText describes where a node stands; of one that is known by its
-// coordinates alone, the country is not worth a word.
+// placeText describes a node's place. An unknown country is left out.
 func placeText(p director.Place) string {
 	if p == (director.Place{}) {
 		return "no place"
@@ -120,7 +119,7 @@ func deniedBy(regions []director.Region, id director.RegionID) []string {
 	return regions[i].Deny
 }
 
-// matchesOf lists what a region matches, the most specific first.
+// matchesOf describes what a region matches, the most specific first.
 func matchesOf(m director.Match) []string {
 	var all []string
 	for _, p := range m.CIDRs {
@@ -142,7 +141,7 @@ func matchesOf(m director.Match) []string {
 	return all
 }
 
-// Print shows it to people.
+// Print writes m as text.
 func (m Meaning) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s is good: %d nodes, %d mounts, %d regions\n", m.File, len(m.Nodes), len(m.Mounts), len(m.Regions))
 	m.printNodes(w)
@@ -172,7 +171,7 @@ func (m Meaning) printNodes(w io.Writer) {
 	for _, n := range m.Nodes {
 		capacity := "capacity: what the server tells"
 		if n.Target > 0 || n.Limit > 0 {
-			capacity = strings.Join(nonEmpty(numbered("target", n.Target), numbered("limit", n.Limit)), ", ")
+			capacity = strings.Join(nonEmpty(optional("target", n.Target), optional("limit", n.Limit)), ", ")
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", n.ID, strings.Join(n.URLs, " "), n.Place, capacity)
 	}
@@ -187,7 +186,7 @@ func (m Meaning) printNodes(w io.Writer) {
 	}
 }
 
-func numbered(name string, n int) string {
+func optional(name string, n int) string {
 	if n == 0 {
 		return ""
 	}

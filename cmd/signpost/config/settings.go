@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +23,14 @@ import (
 )
 
 // Settings is a configuration that was checked as a whole and converted to what each
-// package knows. It is immutable. The packages' own Configs are without what only
-// running gives them, such as logs and callbacks.
+// package is configured with, but for logs and callbacks. It is immutable.
 type Settings struct {
 	Name     string // of the file, as the operator wrote it
 	Listen   Listen
 	Admin    Admin
 	Fleet    director.Config
 	Policy   web.Policy
-	Secret   []byte // for placement and pseudonyms; nil: one of this run
+	Secret   []byte // for placement and pseudonyms; nil: each run has its own
 	Geo      geo.Config
 	Store    Store
 	Probe    probe.Config
@@ -42,48 +42,47 @@ type Settings struct {
 	kinds       map[director.NodeID]string
 }
 
-// Listen is where listeners come in.
+// Listen is about the public listeners.
 type Listen struct {
-	HTTP, HTTPS    []string       // addresses, host:port
+	HTTP, HTTPS    []string       // host:port
 	Certificate    Certificate    // of HTTPS
-	PublicURLs     []string       // how listeners reach the directors from outside
+	PublicURLs     []string       // of the directors, as listeners see them
 	ProxyProtocol  []netip.Prefix // load balancers that send a PROXY protocol header
 	MaxConnections int
-	ShutdownDelay  time.Duration
-	// ShutdownTimeout is how long requests may take to end.
-	ShutdownTimeout time.Duration
+	// At shutdown, everything is still answered for ShutdownDelay, and then requests may
+	// take ShutdownTimeout to end.
+	ShutdownDelay, ShutdownTimeout time.Duration
 }
 
-// Admin is the operators' side.
+// Admin is about the operators' listener.
 type Admin struct {
 	Listen      string // host:port; empty: there is none
 	Certificate Certificate
-	Tokens      []admin.Token // none: nobody is asked
-	SafeBelow   int           // listeners that may be left on a node that is safe to terminate
+	Tokens      []admin.Token // none: everybody may operate
+	SafeBelow   int           // listeners that a drained node may have left and be safe to terminate
 }
 
-// Certificate names the files of a certificate and its key, both or none.
+// Certificate has the paths of a certificate and its key. Zero: there is none.
 type Certificate struct{ CertFile, KeyFile string }
 
-// Store is where directors agree.
+// Store is about what directors share.
 type Store struct {
 	Redis                  *redisstore.Config // nil: the embedded store
 	Site                   string             // of this director
 	Tick, Settle           time.Duration
-	DownAfter, ForgetAfter time.Duration // of registered nodes that are silent
+	DownAfter, ForgetAfter time.Duration // since a registered node was last heard of
 }
 
-// Proxy is what is carried inline. Without MaxListeners it is nothing.
+// Proxy is about streams that are carried inline: none, if MaxListeners is 0.
 type Proxy struct {
 	proxy.Config
-	DrainTimeout time.Duration // how long streams play on at shutdown
+	DrainTimeout time.Duration // how long streams go on at shutdown
 }
 
-// credential is what a node's statistics are asked with.
+// A credential is for a node's admin statistics.
 type credential struct{ user, password string }
 
-// Settings converts and checks the whole file. The error is a [*yamlfile.Error] with
-// every mistake in it.
+// Settings converts and checks the whole file. The error is a [*yamlfile.Error].
 func (d *Document) Settings() (*Settings, error) {
 	s := &Settings{Name: d.name, StateDir: d.path(d.StateDir), document: d}
 	c := converter{Document: d}
@@ -110,14 +109,17 @@ func (d *Document) Settings() (*Settings, error) {
 	s.Secret = c.secret()
 	s.Listen, s.Admin = c.listeners()
 	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
-	c.bounds()
+	c.bounds(reflect.ValueOf(d.File))
+	if s.Store.ForgetAfter < s.Store.DownAfter {
+		c.fail("must not be below down_after", "store", "registered", "forget_after")
+	}
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, d.annotate(err)
 	}
 	return s, nil
 }
 
-// A converter collects every mistake while a file is converted.
+// A converter converts a file, and collects all mistakes.
 type converter struct {
 	*Document
 	errs []error
@@ -135,9 +137,8 @@ func (c *converter) place(p placeValue, path ...any) director.Place {
 	return place
 }
 
-// policyPlaces says where the fields of a web.Policy and the numbers of choosing
-// stand in the file.
-var policyPlaces = map[string][]any{
+// filePaths has the paths in the file of what other packages' errors name.
+var filePaths = map[string][]any{
 	"tuning":          {"regions"},
 	"may_register":    {"store", "registered", "ids"},
 	"overflow_url":    {"regions", "overflow_url"},
@@ -181,7 +182,7 @@ func (c *converter) policy() web.Policy {
 		}
 		p.SIDs[n] = mount
 	}
-	if c.Listen.PlaylistLength == 0 { // to package web, 0 is the default
+	if c.Listen.PlaylistLength == 0 { // package web takes 0 for the default
 		c.fail("must be 1 to 20 nodes", "listen", "playlist_length")
 	}
 	for _, r := range c.Rules.List {
@@ -202,7 +203,7 @@ func (r *ruleEntry) rule() web.Rule {
 	return out
 }
 
-// anyBelowZero writes "any number" as package web does: its zero is the default.
+// anyBelowZero writes "any number" as package web does, where zero is the default.
 func anyBelowZero(n int) int {
 	if n == 0 {
 		return -1
@@ -210,7 +211,7 @@ func anyBelowZero(n int) int {
 	return n
 }
 
-// access reads how each node is asked for its statistics.
+// access reads the kind and the credentials of each node.
 func (c *converter) access() (map[director.NodeID]credential, map[director.NodeID]string) {
 	credentials, kinds := map[director.NodeID]credential{}, map[director.NodeID]string{}
 	for i, n := range c.Nodes {
@@ -246,7 +247,7 @@ func (c *converter) secret() []byte {
 
 const (
 	minSecret      = 16       // characters
-	maxSecretBytes = 64 << 10 // more than any secret that people keep in a file
+	maxSecretBytes = 64 << 10 // far more than any secret
 )
 
 func readSecret(name string) (string, error) {
@@ -257,7 +258,7 @@ func readSecret(name string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-// ReadCredentials reads a file with one line user:password.
+// ReadCredentials reads a file that has one line, user:password.
 func ReadCredentials(name string) (user, password string, err error) {
 	text, err := readSecret(name)
 	if err != nil {
@@ -270,61 +271,37 @@ func ReadCredentials(name string) (user, password string, err error) {
 	return user, password, nil
 }
 
-// bounds checks the numbers that the other packages take as they come.
-func (c *converter) bounds() {
-	type bound struct {
-		ok   bool
-		msg  string
-		path []any
-	}
-	const positive, notNegative = "must be above 0", "must be 0 or more"
-	for _, b := range []bound{
-		{c.Store.Tick > 0, positive, []any{"store", "tick"}},
-		{c.Store.Settle > 0, positive, []any{"store", "settle"}},
-		{c.Store.Registered.DownAfter > 0, positive, []any{"store", "registered", "down_after"}},
-		{c.Store.Registered.ForgetAfter >= c.Store.Registered.DownAfter, "must not be below down_after", []any{"store", "registered", "forget_after"}},
-		{c.Probe.Interval > 0, positive, []any{"probe", "interval"}},
-		{c.Probe.Timeout > 0, positive, []any{"probe", "timeout"}},
-		{c.Probe.Recheck > 0, positive, []any{"probe", "recheck"}},
-		{c.Probe.Fall > 0, positive, []any{"probe", "fall"}},
-		{c.Probe.Rise > 0, positive, []any{"probe", "rise"}},
-		{c.Probe.Sample >= 0, notNegative, []any{"probe", "sample"}},
-		{c.Proxy.MaxListeners >= 0, notNegative, []any{"proxy", "max_listeners"}},
-		{c.Proxy.MaxMbit >= 0, notNegative, []any{"proxy", "max_mbit"}},
-		{c.Proxy.MaxPerMount >= 0, notNegative, []any{"proxy", "max_per_mount"}},
-		{c.Proxy.MaxPerClient >= 0, notNegative, []any{"proxy", "max_per_client"}},
-		{c.Proxy.Burst >= 0, notNegative, []any{"proxy", "burst"}},
-		{c.Proxy.Linger >= 0, notNegative, []any{"proxy", "linger"}},
-		{c.Proxy.DrainTimeout >= 0, notNegative, []any{"proxy", "drain_timeout"}},
-		{c.Proxy.ConnectTimeout > 0, positive, []any{"proxy", "connect_timeout"}},
-		{c.Proxy.HeaderTimeout > 0, positive, []any{"proxy", "header_timeout"}},
-		{c.Proxy.IdleTimeout > 0, positive, []any{"proxy", "idle_timeout"}},
-		{c.Proxy.StallTimeout > 0, positive, []any{"proxy", "stall_timeout"}},
-		{c.Listen.MaxConnections > 0, positive, []any{"listen", "max_connections"}},
-		{c.Listen.MaxPerKey >= 0, notNegative, []any{"listen", "max_per_key"}},
-		{c.Listen.MaxPerAddress >= 0, notNegative, []any{"listen", "max_per_address"}},
-		{c.Listen.ShutdownDelay >= 0, notNegative, []any{"listen", "shutdown_delay"}},
-		{c.Admin.SafeBelow >= 0, notNegative, []any{"admin", "safe_below"}},
-		{c.Listen.ShutdownTimeout >= 0, notNegative, []any{"listen", "shutdown_timeout"}},
-		{c.Regions.WarmUp >= 0, notNegative, []any{"regions", "warm_up"}},
-		{c.Regions.SpillAt > 0, positive, []any{"regions", "spill_at"}},
-		{c.Regions.WarmUpFloor > 0, positive, []any{"regions", "warm_up_floor"}},
-		{c.Regions.NearFactor > 0, positive, []any{"regions", "near_factor"}},
-		{c.Regions.NearKm > 0, positive, []any{"regions", "near_km"}},
-	} {
-		if !b.ok {
-			c.fail(b.msg, b.path...)
+// bounds checks the numbers that no other package checks: those with a tag `above`, and
+// those with a tag `least`, which must not be below it. Both tags are 0.
+func (c *converter) bounds(section reflect.Value, path ...any) {
+	for i := range section.NumField() {
+		f, v := section.Type().Field(i), section.Field(i)
+		here := slices.Concat(path, []any{f.Tag.Get("yaml")})
+		n := 0.0
+		switch {
+		case v.Kind() == reflect.Struct:
+			c.bounds(v, here...)
+		case v.CanInt():
+			n = float64(v.Int())
+		case v.CanFloat():
+			n = v.Float()
+		}
+		if _, ok := f.Tag.Lookup("above"); ok && n <= 0 {
+			c.fail("must be above 0", here...)
+		}
+		if _, ok := f.Tag.Lookup("least"); ok && n < 0 {
+			c.fail("must be 0 or more", here...)
 		}
 	}
 }
 
-// probe converts how nodes are watched.
+// probe converts the section probe.
 func (c *converter) probe() probe.Config {
 	p := c.Probe
 	return probe.Config{Interval: p.Interval, Timeout: p.Timeout, Recheck: p.Recheck, Fall: p.Fall, Rise: p.Rise, Sample: p.Sample, Push: p.Push}
 }
 
-// proxy converts what is carried inline.
+// proxy converts the section proxy.
 func (c *converter) proxy() Proxy {
 	p := c.Proxy
 	return Proxy{proxy.Config{
@@ -336,21 +313,21 @@ func (c *converter) proxy() Proxy {
 	}, p.DrainTimeout}
 }
 
-// translate says in the file's words what another package said in its own.
+// translate replaces the path in another package's error by that in the file.
 func translate(e *director.ConfigError) *director.ConfigError {
 	if len(e.Path) == 0 {
 		return e
 	}
 	first, _ := e.Path[0].(string)
-	place, ok := policyPlaces[first]
+	place, ok := filePaths[first]
 	if !ok {
 		return e
 	}
 	return &director.ConfigError{Path: slices.Concat(place, e.Path[1:]), Msg: cmp.Or(e.Msg, "is wrong")}
 }
 
-// Kind is what sort of server a node is. Of one that is not declared, its agent
-// tells everything but whether it can be reached.
+// Kind returns what kind of server a node is. One that is not declared is only probed for
+// whether it can be reached: its agent reports the rest.
 func (s *Settings) Kind(id director.NodeID) string {
 	if kind, declared := s.kinds[id]; declared {
 		return kind
@@ -358,7 +335,7 @@ func (s *Settings) Kind(id director.NodeID) string {
 	return probe.Reach
 }
 
-// Credentials are what a node's statistics are asked with.
+// Credentials returns those of a node's admin statistics, if there are any.
 func (s *Settings) Credentials(id director.NodeID) (user, password string, ok bool) {
 	c, ok := s.credentials[id]
 	return c.user, c.password, ok

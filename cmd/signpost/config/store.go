@@ -2,7 +2,7 @@ package config
 
 import "github.com/signpost-fm/signpost/store/redisstore"
 
-// store converts how directors share, and checks it.
+// store converts and checks the section store.
 func (c *converter) store() Store {
 	out := Store{
 		Site: c.Store.Site, Tick: c.Store.Tick, Settle: c.Store.Settle,
@@ -17,7 +17,8 @@ func (c *converter) store() Store {
 		Username: r.Username, PasswordFile: c.path(r.PasswordFile), SentinelPasswordFile: c.path(r.SentinelPasswordFile),
 		CAFile: c.path(r.CAFile), ServerName: r.ServerName, CertFile: c.path(r.CertFile), KeyFile: c.path(r.KeyFile),
 		DB: r.DB, Prefix: r.Prefix,
-	} // Opening it connects to nothing yet.
+	}
+	// Opening it does not connect yet.
 	s, err := redisstore.Open(*out.Redis)
 	if err != nil {
 		c.fail(err.Error(), "store", "redis")

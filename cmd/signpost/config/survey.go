@@ -8,8 +8,8 @@ import (
 	"github.com/signpost-fm/signpost/director/probe"
 )
 
-// AssumeUp builds a snapshot in which every node is up and empty and carries
-// every declared mount; where none is declared, the mounts given.
+// AssumeUp builds a snapshot in which every node is up and empty, and has all declared
+// mounts, or those given if none is declared.
 func AssumeUp(f *director.Fleet, nodes []director.Node, mounts ...string) *director.Snapshot {
 	now := time.Now()
 	in := director.Input{Now: now, Reports: map[director.NodeID]director.Report{}}
@@ -26,27 +26,27 @@ func AssumeUp(f *director.Fleet, nodes []director.Node, mounts ...string) *direc
 	return f.Build(nil, in)
 }
 
-// anyMount stands for all mounts where a configuration declares none.
+// anyMount stands for all mounts if a configuration declares none.
 const anyMount = "/any"
 
-// A survey is what a configuration means for each region, as the core sees it
-// when every node is up and empty.
+// A survey has what the core decides for a listener of each region while every node is
+// up and empty.
 type survey struct {
 	regions []regionSurvey
-	byDist  *director.Explanation // without regions
+	byDist  *director.Explanation // nil: there are regions
 }
 
 type regionSurvey struct {
 	director.Region
-	reached bool                 // some listener belongs to it, or overflows into it
-	told    director.Explanation // for one of its listeners, or one that overflows into it
+	reached     bool                 // some listener belongs to it, or overflows into it
+	explanation director.Explanation // for such a listener
 }
 
-// surveyOf asks the core itself, for a listener of each region.
+// surveyOf asks the core to explain a listener of each region.
 func surveyOf(c director.Config) (survey, error) {
 	c.Regions = append([]director.Region(nil), c.Regions...)
 	for i := range c.Regions {
-		c.Regions[i].Deny = nil // shares are of interest even where a mount is denied
+		c.Regions[i].Deny = nil // a region has shares even if it denies the mount
 	}
 	f, err := director.Compile(c)
 	if err != nil {
@@ -69,7 +69,7 @@ func surveyOf(c director.Config) (survey, error) {
 		one := regionSurvey{Region: r}
 		for _, l := range listenersOf(r.Match) {
 			if x := ask(l); x.Region == r.ID {
-				one.told, one.reached = x, true
+				one.explanation, one.reached = x, true
 				break
 			}
 		}
@@ -79,7 +79,7 @@ func surveyOf(c director.Config) (survey, error) {
 	return s, nil
 }
 
-// reachByOverflow finds the regions that only others overflow into.
+// reachByOverflow marks the regions that are reached by overflow only.
 func (s *survey) reachByOverflow() {
 	for i := range s.regions {
 		r := &s.regions[i]
@@ -89,14 +89,14 @@ func (s *survey) reachByOverflow() {
 		for _, other := range s.regions {
 			for _, o := range other.Overflow {
 				if o == r.ID && !r.reached {
-					r.reached, r.told = other.reached, other.told
+					r.reached, r.explanation = other.reached, other.explanation
 				}
 			}
 		}
 	}
 }
 
-// listenersOf makes up a listener for everything that a region matches.
+// listenersOf returns a listener for each thing that a region matches.
 func listenersOf(m director.Match) []director.Listener {
 	var all []director.Listener
 	for _, p := range m.CIDRs {
@@ -131,8 +131,7 @@ func listenersOf(m director.Match) []director.Listener {
 	return all
 }
 
-// shares are the parts of one rung's listeners that its nodes get, in the order
-// of the row.
+// shares returns the part of a rung's listeners that each of its nodes gets.
 func shares(x director.Explanation, rung string) map[director.NodeID]float64 {
 	out := map[director.NodeID]float64{}
 	for _, c := range x.Candidates {
@@ -143,7 +142,7 @@ func shares(x director.Explanation, rung string) map[director.NodeID]float64 {
 	return out
 }
 
-// ProbeOnce asks every node once, as the prober of a director does.
+// ProbeOnce probes every node once, as a director does.
 func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -154,7 +153,7 @@ func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = p.Run(ctx) // it ends with ctx, and has nothing to tell
+		_ = p.Run(ctx) // it ends with ctx, without an error
 	}()
 	<-p.First()
 	reports := map[director.NodeID]director.Report{}

@@ -10,8 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// tokens reads the tokens of the operators' side, and checks that one that others
-// can reach asks for them.
+// tokens reads the operators' tokens. A listener that other machines can reach needs one.
 func (c *converter) tokens() []admin.Token {
 	var tokens []admin.Token
 	if name := c.Admin.TokensFile; name != "" {
@@ -36,7 +35,7 @@ func (c *converter) tokens() []admin.Token {
 		tokens = append(tokens, admin.NewToken("admin.token_file", api.RoleOperate, token))
 	}
 	host, _, err := net.SplitHostPort(c.Admin.Listen)
-	addr, _ := netip.ParseAddr(host) // a name, or all interfaces: invalid
+	addr, _ := netip.ParseAddr(host) // invalid for a name and for all interfaces
 	guarded := c.Admin.TokenFile != "" || c.Admin.TokensFile != ""
 	if err == nil && !guarded && host != "localhost" && !addr.IsLoopback() {
 		c.fail(fmt.Sprintf("%s can be reached from other machines; give a token_file, or listen at 127.0.0.1", c.Admin.Listen), "admin", "listen")

@@ -10,9 +10,8 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// Try finds what only opening tells: databases that cannot be used, and a state
-// directory that cannot be written. `serve` finds out when it opens them. The
-// error is a [*yamlfile.Error].
+// Try finds mistakes that only show when things are opened: databases that cannot be
+// used, and a state directory that cannot be written. The error is a [*yamlfile.Error].
 func (s *Settings) Try() error {
 	c := converter{Document: s.document}
 	for i, name := range s.Geo.Databases {
@@ -24,14 +23,15 @@ func (s *Settings) Try() error {
 	return s.document.annotate(errors.Join(c.errs...))
 }
 
-// TryStateDir is what Try does of the state directory.
+// TryStateDir is Try for the state directory alone.
 func (s *Settings) TryStateDir() error {
 	c := converter{Document: s.document}
 	c.stateDir()
 	return s.document.annotate(errors.Join(c.errs...))
 }
 
-// stateDir refuses a state directory that cannot be written, or made. It makes none.
+// stateDir refuses a state directory that can neither be written nor made. It does not
+// make it.
 func (c *converter) stateDir() {
 	if c.StateDir == "" {
 		return
@@ -41,8 +41,8 @@ func (c *converter) stateDir() {
 	}
 }
 
-// tryToWrite makes a file in a directory, or in the one that it would be made in,
-// and removes it again.
+// tryToWrite makes a file, and removes it, in a directory, or in the parent that the
+// directory would be made in.
 func tryToWrite(dir string) error {
 	_, err := os.Stat(dir)
 	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
@@ -54,7 +54,7 @@ func tryToWrite(dir string) error {
 	}
 	f, err := os.CreateTemp(dir, ".signpost-*")
 	var of *fs.PathError
-	if errors.As(err, &of) { // of a name that says nothing
+	if errors.As(err, &of) { // its name was made up
 		return fmt.Errorf("nothing can be written to %s: %w", dir, of.Err)
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// The methods of this file are those of [yamlfile.Unmarshaler], [yamlfile.Typed] and
+// The methods implement [yamlfile.Unmarshaler], [yamlfile.Typed] and
 // [encoding.TextUnmarshaler].
 
 func (m *mountEntry) UnmarshalValue(v yamlfile.Value) {
@@ -94,7 +94,7 @@ func ParsePlace(text string) (director.Place, error) {
 
 // An mbitValue is a capacity in Mbit/s: a number is the target.
 type mbitValue struct {
-	// The Mbit/s a node should send. 0: not reckoned.
+	// The Mbit/s that a node should send. 0: it does not matter.
 	Target float64 `yaml:"target" default:"0"`
 	// The Mbit/s that no director knowingly exceeds. 0: no limit.
 	Limit float64 `yaml:"limit" default:"0"`
@@ -110,7 +110,7 @@ func (m *mbitValue) UnmarshalValue(v yamlfile.Value) {
 	v.Decode(m)
 }
 
-// A weightsValue is a row: nodes with weights, or nodes alone.
+// A weightsValue is a region's row: nodes with weights, or nodes alone.
 type weightsValue []weightEntry
 
 type weightEntry struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/signpost-fm/signpost/web"
 )
 
-// Warnings says what the configuration allows and its operator may not have meant.
+// Warnings returns what the configuration allows, but its operator may not have meant.
 func (s *Settings) Warnings() ([]string, error) {
 	v, err := surveyOf(s.Fleet)
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *Settings) warnings(v survey) []string {
 	warn := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 
 	for _, w := range s.unusedNodes() {
-		warn("node %s stands in no region's weights, so nobody is sent to it; add it to a row, or take it out", w)
+		warn("node %s is in no region's weights, so no listener is sent to it; add it to a row, or remove it", w)
 	}
 	hasDefault := false
 	for _, r := range v.regions {
@@ -38,7 +38,7 @@ func (s *Settings) warnings(v survey) []string {
 		warn("no region has `match: default`: listeners from elsewhere, and from unknown places, go to the nearest nodes of all")
 	}
 	if s.Proxy.MaxListeners == 0 {
-		warn("proxy.max_listeners is 0: nobody gets a stream inline, so players that cannot follow a redirect, and listeners whose scheme no node speaks, are refused or redirected in vain")
+		warn("proxy.max_listeners is 0: nobody gets a stream inline, so players that cannot follow a redirect, and listeners whose scheme no node speaks, are refused, or get a redirect that they cannot follow")
 	}
 	for _, r := range s.Fleet.Regions {
 		needs := []struct {
@@ -54,8 +54,8 @@ func (s *Settings) warnings(v survey) []string {
 	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v))
 }
 
-// refusedWarnings finds regions whose listeners are all refused while every node is
-// up. A region that may hear nothing means it.
+// refusedWarnings finds regions whose listeners are all refused although every node is
+// up, except those that deny everything.
 func (s *Settings) refusedWarnings(v survey) []string {
 	if s.Fleet.OverflowURL != "" {
 		return nil // they go there
@@ -65,16 +65,16 @@ func (s *Settings) refusedWarnings(v survey) []string {
 	}
 	var all []string
 	for _, r := range v.regions {
-		matched := r.told.Region == r.ID
-		if !matched || r.told.Node != "" || s.awaited(r) || slices.Contains(deniedBy(s.Fleet.Regions, r.ID), "*") {
+		matched := r.explanation.Region == r.ID
+		if !matched || r.explanation.Node != "" || s.awaited(r) || slices.Contains(deniedBy(s.Fleet.Regions, r.ID), "*") {
 			continue
 		}
-		all = append(all, fmt.Sprintf("region %s: every node that its listeners may come to is drained or has weight 0, so all of them get 503; let one take listeners, or let the region overflow into another", r.ID))
+		all = append(all, fmt.Sprintf("region %s: every node that may serve it is drained or has weight 0, so all its listeners get 503; let one take listeners, or let the region overflow into another", r.ID))
 	}
 	return all
 }
 
-// awaited says whether a region's listeners may come to nodes that have yet to register.
+// awaited reports whether nodes that have not registered yet may serve a region.
 func (s *Settings) awaited(r regionSurvey) bool {
 	if len(s.Fleet.MayRegister) == 0 {
 		return false
@@ -85,7 +85,7 @@ func (s *Settings) awaited(r regionSurvey) bool {
 	})
 }
 
-// sameURLWarnings finds nodes that are one server.
+// sameURLWarnings finds nodes that are the same server.
 func (s *Settings) sameURLWarnings() []string {
 	var all []string
 	first := map[string]director.NodeID{}
@@ -93,7 +93,7 @@ func (s *Settings) sameURLWarnings() []string {
 		for _, u := range n.URLs {
 			server := serverOf(u)
 			if other, ok := first[server]; ok && other != n.ID {
-				all = append(all, fmt.Sprintf("nodes %s and %s have the same URL %s, so this server is reckoned with twice; take one out", other, n.ID, u))
+				all = append(all, fmt.Sprintf("nodes %s and %s have the same URL %s, so this server's capacity counts twice; remove one", other, n.ID, u))
 				continue
 			}
 			first[server] = n.ID
@@ -102,8 +102,7 @@ func (s *Settings) sameURLWarnings() []string {
 	return all
 }
 
-// serverOf writes a node's URL in the one way that it has in common with others of
-// the same server.
+// serverOf returns a node's URL in a form that is equal for equal servers.
 func serverOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -112,23 +111,23 @@ func serverOf(raw string) string {
 	return strings.ToLower(u.Scheme+"://"+u.Hostname()) + ":" + director.PortOf(u) + strings.TrimSuffix(u.Path, "/")
 }
 
-// forgeryWarnings finds networks of everybody where those of proxies are asked for.
+// forgeryWarnings finds trusted networks that contain every address.
 func (s *Settings) forgeryWarnings() []string {
 	var all []string
-	for _, believed := range []struct {
+	for _, trusted := range []struct {
 		key      string
 		networks []netip.Prefix
 	}{{"trusted_proxies", s.Policy.Trusted}, {"proxy_protocol", s.Listen.ProxyProtocol}} {
-		for _, n := range believed.networks {
+		for _, n := range trusted.networks {
 			if n.Bits() == 0 {
-				all = append(all, fmt.Sprintf("listen.%s has %s, so whoever connects may claim any address, and regions, denials and limits go by that; name the networks of your proxies", believed.key, n))
+				all = append(all, fmt.Sprintf("listen.%s has %s, so whoever connects may claim any address, and regions, denials and limits go by that; name the networks of your proxies", trusted.key, n))
 			}
 		}
 	}
 	return all
 }
 
-// unusedNodes are those that no row lists. A region without a row takes all nodes.
+// unusedNodes returns the nodes in no row. A region without a row uses all nodes.
 func (s *Settings) unusedNodes() []director.NodeID {
 	var unused []director.NodeID
 	for _, n := range s.Fleet.Nodes {
@@ -144,26 +143,26 @@ func (s *Settings) unusedNodes() []director.NodeID {
 	return unused
 }
 
-// schemeWarnings finds regions whose listeners come in a scheme that none of
-// their nodes speaks: every one of them would be carried inline.
+// schemeWarnings finds regions whose listeners may come by a scheme that none of their
+// nodes has: each would be carried inline.
 func (s *Settings) schemeWarnings(v survey) []string {
 	var all []string
 	if len(s.Fleet.Nodes) == 0 {
-		return nil // all have yet to register
+		return nil // all nodes register later
 	}
 	for scheme, why := range s.schemes() {
 		if why == "" {
 			continue
 		}
 		name := [...]string{"http", "https"}[scheme]
-		if nodes := s.speaking(name, nil); len(nodes) == 0 {
+		if nodes := s.withScheme(name, nil); len(nodes) == 0 {
 			all = append(all, fmt.Sprintf("no node has an %s URL, but listeners may come by it (%s): %s",
 				name, why, s.mismatch(s.Fleet.Nodes)))
 			continue
 		}
 		for _, r := range v.regions {
 			ladder := s.ladder(r)
-			if len(ladder) > 0 && len(s.speaking(name, ladder)) == 0 {
+			if len(ladder) > 0 && len(s.withScheme(name, ladder)) == 0 {
 				all = append(all, fmt.Sprintf("region %s: none of its nodes has an %s URL, but listeners may come by it (%s): %s",
 					r.ID, name, why, s.mismatch(ladder)))
 			}
@@ -172,7 +171,7 @@ func (s *Settings) schemeWarnings(v survey) []string {
 	return all
 }
 
-// schemes says by what listeners may come in over http and over https; empty: by nothing.
+// schemes returns the key that lets listeners come by http and by https; empty: none does.
 func (s *Settings) schemes() [2]string {
 	var why [2]string
 	if len(s.Listen.HTTP) > 0 {
@@ -186,15 +185,15 @@ func (s *Settings) schemes() [2]string {
 			why[1] = "listen.public_urls"
 		}
 	}
-	// Behind a proxy that takes https, plain http here may be nobody's scheme.
+	// Behind a proxy that terminates https, plain http here is not the listeners' scheme.
 	if len(s.Listen.PublicURLs) > 0 && !slices.ContainsFunc(s.Listen.PublicURLs, func(u string) bool { return strings.HasPrefix(u, "http:") }) {
 		why[0] = ""
 	}
 	return why
 }
 
-// speaking are the nodes that have a URL of the scheme; nil: among all.
-func (s *Settings) speaking(scheme string, among []director.Node) []director.NodeID {
+// withScheme returns those of nodes that have a URL of the scheme; nil: of all.
+func (s *Settings) withScheme(scheme string, among []director.Node) []director.NodeID {
 	if among == nil {
 		among = s.Fleet.Nodes
 	}
@@ -207,7 +206,7 @@ func (s *Settings) speaking(scheme string, among []director.Node) []director.Nod
 	return ids
 }
 
-// rows are the row of a region and those of the regions that it overflows into; none: by distance.
+// rows returns the row of a region, and those of its overflow regions; none: by distance.
 func (s *Settings) rows(r regionSurvey) []director.Weight {
 	var all []director.Weight
 	for _, other := range s.Fleet.Regions {
@@ -218,7 +217,7 @@ func (s *Settings) rows(r regionSurvey) []director.Weight {
 	return all
 }
 
-// ladder is every node that a region's listeners can come to; none: by distance.
+// ladder returns every node that may serve a region; none: by distance.
 func (s *Settings) ladder(r regionSurvey) []director.Node {
 	ids := map[director.NodeID]bool{}
 	for _, w := range s.rows(r) {
@@ -233,8 +232,8 @@ func (s *Settings) ladder(r regionSurvey) []director.Node {
 	return nodes
 }
 
-// mismatch says what becomes of listeners whose scheme none of nodes speaks, and
-// what carrying them takes at most: all targets, at the mounts' highest bitrate.
+// mismatch describes what happens to listeners whose scheme none of nodes has, and what
+// carrying them takes at most: all targets, at the mounts' highest bitrate.
 func (s *Settings) mismatch(nodes []director.Node) string {
 	switch s.Policy.SchemeMismatch {
 	case web.MismatchDeny:

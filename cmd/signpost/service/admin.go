@@ -20,11 +20,11 @@ import (
 
 const (
 	adminHeaderTimeout = 5 * time.Second
-	adminTimeout       = 30 * time.Second // for reading a request, and for answering
+	adminTimeout       = 30 * time.Second // to read a request, and to answer it
 	adminIdleTimeout   = 2 * time.Minute
 )
 
-// openAdmin opens the operators' side.
+// openAdmin opens the operators' listener.
 func (d *Service) openAdmin(s *config.Settings) error {
 	if s.Admin.Listen == "" {
 		return nil
@@ -90,8 +90,8 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	return nil
 }
 
-// publicURL is where listeners reach this director: as the file has it, or else
-// where it listens, if that is one address.
+// publicURL returns where listeners reach this director: the file's public URL, or else
+// its own address, if that is a single one.
 func (d *Service) publicURL() string {
 	s := d.settings.Load()
 	if s.Policy.PublicURL != "" || len(s.Listen.HTTP) == 0 || len(d.addrs) == 0 {
@@ -103,13 +103,12 @@ func (d *Service) publicURL() string {
 	return ""
 }
 
-// tokens are those of the settings in force. A reload may take all of them away
-// while the listener, which it does not move, can still be reached by others: then
-// nobody is let in.
+// tokens returns those of the settings in force. A reload may remove all of them, and
+// cannot move the listener: if that can be reached from other machines, nobody is let in.
 func (d *Service) tokens() []admin.Token {
 	tokens := d.settings.Load().Admin.Tokens
 	if a, ok := d.admin.(*net.TCPAddr); len(tokens) == 0 && ok && !a.IP.IsLoopback() {
-		return []admin.Token{{Name: "nobody"}} // nothing has this hash
+		return []admin.Token{{Name: "nobody"}} // no token has this hash
 	}
 	return tokens
 }

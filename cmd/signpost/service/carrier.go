@@ -15,11 +15,11 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
-// carrier lets package web carry streams by package proxy; the two do not know
-// each other.
+// A carrier lets package web carry streams with package proxy; they do not import each
+// other.
 type carrier struct{ *proxy.Proxy }
 
-// NewCarrier returns what package web carries streams with.
+// NewCarrier returns the Carrier of a Proxy.
 func NewCarrier(p *proxy.Proxy) web.Carrier { return carrier{p} }
 
 // Carry implements [web.Carrier].
@@ -53,20 +53,18 @@ func (c carrier) Failing(mount string) []web.Trouble {
 	return all
 }
 
-// doubt has a node asked at once, by whoever probes it, that behaved toward this
-// director itself as a dead one does. What a full or a mistaken one does says nothing
-// of its health.
-func (d *Service) doubt(f proxy.Failure) {
+// nodeFailed has a node probed at once that failed toward this director as a dead one
+// does. Other failures, such as being full, are no sign of its health.
+func (d *Service) nodeFailed(f proxy.Failure) {
 	switch f.Why {
 	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded, proxy.WhyLost, proxy.WhySilent:
 		d.syncer.Failed(f.Node, f.Detail)
 	}
 }
 
-// opening counts a connection for streams that are carried inline as a listener on
-// its way to the node: so the node will count it, whether one listener has it to
-// himself or a thousand share it.
-func (d *Service) opening(node director.NodeID) {
+// countUpstream counts a new connection to a node as one listener en route: so will the
+// node, however many listeners share the connection.
+func (d *Service) countUpstream(node director.NodeID) {
 	v := d.syncer.View()
 	if v.Snapshot == nil {
 		return
@@ -76,7 +74,7 @@ func (d *Service) opening(node director.NodeID) {
 	}
 }
 
-// uncounted is whom the fleet's numbers would miss.
+// uncounted returns the inline listeners that no node counts, by mount.
 func (d *Service) uncounted() map[string]int {
 	if d.proxy == nil {
 		return nil
@@ -84,11 +82,11 @@ func (d *Service) uncounted() map[string]int {
 	return d.proxy.Uncounted()
 }
 
-// targetsWanted is how many nodes are tried for listeners whose node has failed.
+// targetsWanted is how many other nodes are tried when one fails.
 const targetsWanted = 3
 
-// targets asks the core where the listeners of a node may go, as the one among
-// them would be sent for whom the upstream was opened.
+// targets asks the core where the listeners of a node may go. It decides for the one for
+// whom the upstream was opened.
 func (d *Service) targets(mount string, node director.NodeID, client netip.Addr) []proxy.Upstream {
 	v := d.syncer.View()
 	if v.Snapshot == nil {
@@ -108,8 +106,8 @@ func (d *Service) targets(mount string, node director.NodeID, client netip.Addr)
 	return all
 }
 
-// bases are all nodes, with every URL at which they are found.
-func (d *Service) bases() iter.Seq2[director.NodeID, string] {
+// nodeURLs returns all nodes, each with all its URLs.
+func (d *Service) nodeURLs() iter.Seq2[director.NodeID, string] {
 	return func(yield func(director.NodeID, string) bool) {
 		v := d.syncer.View()
 		if v.Snapshot == nil {
@@ -127,14 +125,14 @@ func (d *Service) bases() iter.Seq2[director.NodeID, string] {
 }
 
 const (
-	// vacateEvery is how soon listeners leave a node that was drained.
+	// vacateEvery is how often drained nodes are looked for.
 	vacateEvery = time.Second
-	// vacateAgain is when those are asked again who could not.
+	// vacateAgain is when those listeners are tried again that had nowhere to go.
 	vacateAgain = 30 * time.Second
 )
 
-// vacate hands over the inline listeners of nodes that an operator has drained or
-// taken out, until ctx is done.
+// vacate moves inline listeners away from nodes that were drained or removed, until ctx
+// is done.
 func (d *Service) vacate(ctx context.Context) error {
 	tick := time.NewTicker(vacateEvery)
 	defer tick.Stop()

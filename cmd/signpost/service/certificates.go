@@ -14,24 +14,24 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 )
 
-// certEvery is how often certificates are looked at. They are read, and not
-// watched: what renews them may write in place, rename, or move a link above them.
+// certEvery is how often certificates are read. They are not watched: whatever renews
+// them may write in place, rename, or move a link above them.
 const certEvery = 2 * time.Second
 
-// certificates serves the certificate in force of one section, which follows its
-// files. It is safe for concurrent use.
+// certificates has the certificate of one section, and follows its files. It is safe for
+// concurrent use.
 type certificates struct {
 	section string
-	files   func() config.Certificate // in force
+	files   func() config.Certificate // of the settings in force
 	current atomic.Pointer[tls.Certificate]
 
-	mu    sync.Mutex
-	seen  []byte // what was last read, good or bad
-	fails string // why it cannot be read; empty: it can
+	mu        sync.Mutex
+	seen      []byte // the last content, good or bad
+	lastError string // why the files cannot be used; empty: they can
 }
 
-// config returns what the listeners use. HTTP/2 is not offered to players: they do
-// not speak it, and a stream is carried over HTTP/1.
+// config returns the TLS configuration of a listener. Players are not offered HTTP/2:
+// they do not speak it, and streams are carried over HTTP/1.
 func (c *certificates) config(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -42,7 +42,7 @@ func (c *certificates) config(protocols ...string) *tls.Config {
 	}
 }
 
-// load reads the files, and puts them in force if they are others than before.
+// load reads the files, and uses them if they have changed.
 func (c *certificates) load() (fresh bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,7 +59,7 @@ func (c *certificates) load() (fresh bool, err error) {
 		return false, err
 	}
 	both := bytes.Join([][]byte{cert, key}, []byte{0})
-	if bytes.Equal(both, c.seen) && c.fails == "" {
+	if bytes.Equal(both, c.seen) && c.lastError == "" {
 		return false, nil
 	}
 	pair, err := tls.X509KeyPair(cert, key)
@@ -71,8 +71,8 @@ func (c *certificates) load() (fresh bool, err error) {
 	return true, nil
 }
 
-// follow looks at the files until ctx is done. While they cannot be read, or do
-// not belong together, what was in force stays.
+// follow reads the files until ctx is done. The old certificate stays while they cannot
+// be read, or do not belong together.
 func (c *certificates) follow(ctx context.Context, log *slog.Logger) error {
 	t := time.NewTicker(certEvery)
 	defer t.Stop()
@@ -86,7 +86,7 @@ func (c *certificates) follow(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// reload loads, and says so in the log when that is news.
+// reload loads, and logs changes.
 func (c *certificates) reload(log *slog.Logger) {
 	fresh, err := c.load()
 	text := ""
@@ -94,18 +94,18 @@ func (c *certificates) reload(log *slog.Logger) {
 		text = err.Error()
 	}
 	c.mu.Lock()
-	news := text != c.fails
-	c.fails = text
+	changed := text != c.lastError
+	c.lastError = text
 	c.mu.Unlock()
 	switch {
 	case fresh:
-		log.Info("another certificate is in force", "section", c.section, "expires", expiry(c.current.Load()))
-	case news && err != nil:
+		log.Info("a new certificate is in force", "section", c.section, "expires", expiry(c.current.Load()))
+	case changed && err != nil:
 		log.Error("the certificate cannot be read, the old one stays in force", "section", c.section, "err", err)
 	}
 }
 
-// expiry is when a certificate expires.
+// expiry returns when a certificate expires, if that is known.
 func expiry(c *tls.Certificate) time.Time {
 	if c.Leaf == nil {
 		return time.Time{}
@@ -113,7 +113,7 @@ func expiry(c *tls.Certificate) time.Time {
 	return c.Leaf.NotAfter
 }
 
-// openCertificates reads the certificate of a section, and follows its files.
+// openCertificates loads the certificate of a section, and follows its files.
 func (d *Service) openCertificates(c *certificates, section string, files func(*config.Settings) config.Certificate) error {
 	c.section, c.files = section, func() config.Certificate { return files(d.settings.Load()) }
 	if _, err := c.load(); err != nil {

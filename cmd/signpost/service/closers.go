@@ -8,12 +8,11 @@ import (
 	"slices"
 )
 
-// closers are what has been opened, to be closed in reverse. What opens
-// something registers its close at once. The zero value is ready; it is not safe
-// for concurrent use.
+// closers close what was opened, in reverse. Each step that opens something adds its
+// close at once. The zero value is ready to use; it is not safe for concurrent use.
 type closers struct {
 	all    []closer
-	failed chan error // of what runs in the background
+	failed chan error // of background work
 }
 
 type closer struct {
@@ -21,13 +20,13 @@ type closer struct {
 	close func(context.Context) error
 }
 
-// add registers the close of something. It must return soon after its context is done.
+// add adds a function to call at the end. It must return soon after its context is done.
 func (c *closers) add(name string, close func(context.Context) error) {
 	c.all = append(c.all, closer{name, close})
 }
 
-// run starts something that runs until its context is cancelled, and registers
-// its end. If it ends by itself, that is a failure of the whole program.
+// run starts background work, and adds its end: its context is cancelled. Work that ends
+// before is a failure of the whole service.
 func (c *closers) run(name string, work func(context.Context) error) {
 	if c.failed == nil {
 		c.failed = make(chan error, 1)
@@ -43,7 +42,7 @@ func (c *closers) run(name string, work func(context.Context) error) {
 			}
 			select {
 			case failed <- fmt.Errorf("%s: %w", name, err):
-			default: // one failure is enough to stop for
+			default: // the first failure is enough
 			}
 		}
 		done <- err
@@ -62,7 +61,7 @@ func (c *closers) run(name string, work func(context.Context) error) {
 	})
 }
 
-// close closes everything, the last first, whatever fails on the way.
+// close calls everything, the last first. Errors are logged.
 func (c *closers) close(ctx context.Context, log *slog.Logger) {
 	for _, one := range slices.Backward(c.all) {
 		if err := one.close(ctx); err != nil {

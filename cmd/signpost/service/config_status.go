@@ -12,12 +12,12 @@ import (
 // A configStatus says how the configuration in force differs from the file. It is
 // immutable. The zero value: it does not.
 type configStatus struct {
-	refused error    // what is wrong with the file, so that the one before stays in force; nil: nothing
-	restart []string // keys of the last good file that wait for a restart
+	refused error    // why the file is refused; nil: it is not
+	restart []string // keys of the last accepted file that need a restart
 }
 
-// applied notes that a file is in force, but for keys that wait for a restart, and
-// logs those that are new.
+// applied records that a file is in force, except for keys that need a restart. New ones
+// are logged.
 func (d *Service) applied(restart []string) {
 	before := d.status.Swap(&configStatus{restart: restart}).restart
 	for _, key := range restart {
@@ -27,37 +27,37 @@ func (d *Service) applied(restart []string) {
 	}
 }
 
-// refuse notes that a file is not in force, and why.
+// refuse records that the file is refused.
 func (d *Service) refuse(err error) {
 	d.status.Store(&configStatus{refused: err, restart: d.status.Load().restart})
 }
 
-// maxShown is how many mistakes are shown of a file that is refused; the log has all.
+// maxShown is how many mistakes of a refused file operators see; the log has all.
 const maxShown = 3
 
-// troubles says what is not as it should be, besides what the syncer's status
-// tells. In full is for operators: a mistake may quote what is nobody else's to know.
+// troubles returns what is wrong besides the syncer's status. full is for operators only:
+// mistakes may quote secrets.
 func (d *Service) troubles(full bool) []string {
 	var all []string
 	s := d.status.Load()
 	if s.refused != nil {
 		text := "the configuration file is refused: the one before stays in force, and a restart would fail"
 		if full {
-			text += ": " + strings.Join(shortly(s.refused), "; ")
+			text += ": " + strings.Join(firstMistakes(s.refused), "; ")
 		}
 		all = append(all, text)
 	}
 	if len(s.restart) > 0 {
 		all = append(all, "changes of the configuration wait for a restart: "+strings.Join(s.restart, ", "))
 	}
-	if d.nobodyFit() {
+	if d.noNodeFit() {
 		all = append(all, "no node is fit: each is down, drained or not yet probed")
 	}
 	return all
 }
 
-// shortly gives the first mistakes that an error is about, each in one line.
-func shortly(err error) []string {
+// firstMistakes returns the first mistakes in err, each as one line.
+func firstMistakes(err error) []string {
 	lines := config.Mistakes(err)
 	if lines == nil {
 		lines = strings.Split(err.Error(), "\n")
@@ -68,9 +68,8 @@ func shortly(err error) []string {
 	return lines
 }
 
-// nobodyFit says whether no node is one that listeners should be sent to. Before the
-// first snapshot nobody knows.
-func (d *Service) nobodyFit() bool {
+// noNodeFit reports whether no node is fit. Before the first snapshot that is not known.
+func (d *Service) noNodeFit() bool {
 	view := d.syncer.View()
 	if view.Snapshot == nil {
 		return false

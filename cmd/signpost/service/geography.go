@@ -11,17 +11,17 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// geography is the Locator in force; a reload may open another.
+// geography has the Locator in force, which a reload may replace.
 type geography struct {
 	current atomic.Pointer[geo.Locator]
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-// locate is what package web asks.
+// locate returns the place of an address.
 func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load().Locate(a) }
 
-// use puts a Locator in force and watches its files, instead of the one before.
+// use replaces the Locator and watches the files of the new one.
 func (g *geography) use(l *geo.Locator, log *slog.Logger) {
 	g.close()
 	g.current.Store(l)

@@ -9,40 +9,40 @@ import (
 )
 
 const (
-	// headroom is how many bytes of garbage may lie about before they are collected.
-	// As a part of what lives, which is Go's way to say it, it would be little beside
-	// the embedded database and very much beside one of cities. A redirect leaves
-	// 1 KB behind, so that this is a collection for every 30,000 of them.
+	// headroom is how many bytes of garbage may accumulate before a collection. Go sets
+	// it in proportion to the live heap, which is too little with the embedded database
+	// and far too much with one of cities. A redirect allocates 1 KB, so that there is a
+	// collection for every 30,000 of them.
 	headroom = 32 << 20
-	// leastPercent is for directors that carry many streams inline: there, the more
-	// lives the dearer is a collection.
+	// leastPercent is for directors that carry many streams inline, whose heap makes
+	// each collection expensive.
 	leastPercent = 25
 	mostPercent  = 400
 
-	// tuneEvery is how soon the collector learns of another size of what lives, and
-	// memory is given back after a wave of inline listeners.
+	// tuneEvery is how often the collector is adapted to the size of the live heap, and
+	// how soon memory is returned after a wave of inline listeners.
 	tuneEvery = 5 * time.Second
-	// trimAfter is how many of them make that worth while: each leaves some 20 KB of
-	// net/http's behind (its connection, buffers, request and stack), and is itself
-	// content with 1.5 KB. Collecting costs some 15 ms of CPU.
+	// trimAfter is how many of them make that worthwhile: each leaves some 20 KB of
+	// net/http's behind (connection, buffers, request and stack), and needs only 1.5 KB
+	// itself. A collection costs some 15 ms of CPU.
 	trimAfter = 100
 )
 
-// memory keeps what the process holds near what it needs.
+// memory keeps the size of the process near what it needs.
 type memory struct {
 	carried func() uint64 // inline listeners so far
-	trimmed uint64        // and then
+	trimmed uint64        // carried, when memory was last returned
 	live    [1]metrics.Sample
 	percent int
 }
 
-// KeepMemory keeps what the process holds near what it needs, until Close.
-func (d *Service) KeepMemory() {
-	debug.FreeOSMemory() // loading databases left several times what is kept
-	d.closing.run("memory", d.keepMemory)
+// TuneMemory keeps the size of the process near what it needs, until Close.
+func (d *Service) TuneMemory() {
+	debug.FreeOSMemory() // loading databases takes several times what they need then
+	d.closing.run("memory", d.tuneMemory)
 }
 
-func (d *Service) keepMemory(ctx context.Context) error {
+func (d *Service) tuneMemory(ctx context.Context) error {
 	m := memory{carried: func() uint64 { return 0 }}
 	if d.proxy != nil {
 		m.carried = func() uint64 { return d.proxy.Usage().Carried }
@@ -66,7 +66,7 @@ func (m *memory) tune() {
 		m.trimmed = n
 	}
 	if os.Getenv("GOGC") != "" {
-		return // the operator knows better
+		return // the operator has decided
 	}
 	metrics.Read(m.live[:])
 	if p := percentOf(m.live[0].Value.Uint64()); p != m.percent {
@@ -75,8 +75,8 @@ func (m *memory) tune() {
 	}
 }
 
-// percentOf returns the setting that leaves the headroom beside so many live bytes,
-// in steps, for changing it stops everything for a moment.
+// percentOf returns the GC percentage that gives the headroom with so many live bytes. It
+// is in steps, since a change stops the world.
 func percentOf(live uint64) int {
 	percent := headroom * 100 / max(live, 1)
 	return int(min(max(percent, leastPercent), mostPercent)) / 5 * 5

@@ -12,9 +12,8 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// fleetMetrics shows the fleet as this director sees it, and how it comes to know.
-// It implements [prometheus.Collector]. There are as many series as nodes are
-// declared, times the metrics of a node.
+// fleetMetrics are about the fleet as this director sees it. It implements
+// [prometheus.Collector]. The number of series grows with that of nodes.
 type fleetMetrics struct {
 	syncer *store.Syncer
 	prober *probe.Prober
@@ -112,7 +111,7 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// configMetrics shows the configStatus. It implements [prometheus.Collector].
+// configMetrics are about the configStatus. It implements [prometheus.Collector].
 type configMetrics struct{ status *atomic.Pointer[configStatus] }
 
 var (

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// mixLife is how long a listener counts in a mix, on average: who was sent to a
-	// node longer ago has probably left it.
+	// mixLife is how long a listener counts, on average: listeners who were sent to a
+	// node longer ago have probably left.
 	mixLife = time.Hour
 	mixStep = time.Minute
 )
 
-// A mix says from which regions the listeners of a node come, by where this
-// director has sent whom: each counts for less as time goes by, half after about
-// 40 minutes. Safe for concurrent use.
+// A mix estimates from which regions the listeners of each node come, from where this
+// director has sent listeners. Each counts less as time goes by: half after 40 minutes.
+// It is safe for concurrent use.
 type mix struct {
 	counts func() sentCounts
 	now    func() time.Time
@@ -53,8 +53,8 @@ func (m *mix) run(ctx context.Context) error {
 	}
 }
 
-// sample takes in what was sent since the last sample, and forgets the nodes that
-// are counted no longer. m.mu is held.
+// sample adds what was sent since the last sample, and removes nodes that are no longer
+// counted. m.mu is held.
 func (m *mix) sample() {
 	now := m.now()
 	rest := math.Exp(-float64(now.Sub(m.at)) / float64(mixLife))
@@ -71,7 +71,7 @@ func (m *mix) sample() {
 				m.sent[node] = map[director.RegionID]float64{}
 			}
 			last := m.last[region][node]
-			if n < last { // it was forgotten, and is counted anew
+			if n < last { // the count started again
 				last = 0
 			}
 			m.sent[node][region] += float64(n - last)
@@ -81,8 +81,7 @@ func (m *mix) sample() {
 	m.at, m.last = now, counts
 }
 
-// of returns how many listeners of a node count for each region, as of now; empty:
-// this director has sent it none.
+// of returns the listeners of a node by region. Empty: this director has sent it none.
 func (m *mix) of(node director.NodeID) map[director.RegionID]float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -91,7 +90,7 @@ func (m *mix) of(node director.NodeID) map[director.RegionID]float64 {
 	}
 	out := map[director.RegionID]float64{}
 	for region, n := range m.sent[node] {
-		if n >= 0.5 { // what is less is hardly anybody
+		if n >= 0.5 { // less is hardly a listener
 			out[region] = n
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/signpost-fm/signpost/web"
 )
 
-// operatorRules returns the client rules of an overlay that are in force at now.
-// One that cannot be read is left out; the syncer's status says so.
+// operatorRules returns the client rules of an overlay that are in force at now, except
+// those that cannot be parsed: the syncer's status reports them.
 func operatorRules(o store.Overlay, now time.Time) []web.Rule {
 	var rules []web.Rule
 	for _, r := range o.InForce(now).Rules {
@@ -26,21 +26,20 @@ func operatorRules(o store.Overlay, now time.Time) []web.Rule {
 	return rules
 }
 
-// checkRule says what is wrong with a client rule of an overlay.
+// checkRule checks a client rule of an overlay.
 func checkRule(text json.RawMessage) error {
 	_, err := web.ParseRule(text)
 	return err
 }
 
-// policy is that of the settings, with the rules that operators made at run time.
+// policy returns the policy of the settings, with the operators' rules.
 func (d *Service) policy(s *config.Settings) web.Policy {
 	p := s.Policy
 	p.Overlay = operatorRules(d.syncer.Overlay(), d.syncer.Now())
 	return p
 }
 
-// followRules puts operators' rules in force as they make them, and lets them go
-// when they expire.
+// followRules applies operators' rules when they change or expire, until ctx is done.
 func (d *Service) followRules(ctx context.Context) error {
 	for {
 		changed := d.syncer.Changes()
@@ -48,7 +47,7 @@ func (d *Service) followRules(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changed: // that something has expired, too
+		case <-changed: // also when an entry expires
 		}
 	}
 }
@@ -60,7 +59,7 @@ func (d *Service) renewRules() {
 	if reflect.DeepEqual(p.Overlay, d.operatorRules) {
 		return
 	}
-	if err := d.web.SetPolicy(p); err != nil { // not to be expected: each was checked
+	if err := d.web.SetPolicy(p); err != nil { // should not happen: each was checked
 		d.log.Error("operators' client rules cannot be put in force; the old ones stay", "err", err)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// ruleUses are the client rules in force, as operators see them.
+// ruleUses returns the client rules in force, for operators.
 func (d *Service) ruleUses() []admin.RuleUse {
 	uses := d.web.RuleUses()
 	out := make([]admin.RuleUse, len(uses))
@@ -18,7 +18,7 @@ func (d *Service) ruleUses() []admin.RuleUse {
 	return out
 }
 
-// clientUses are the clients without a rule, as operators see them.
+// clientUses returns the clients without a rule, for operators.
 func (d *Service) clientUses() []api.Client {
 	uses := d.web.Clients()
 	out := make([]api.Client, len(uses))
@@ -36,14 +36,14 @@ func (d *Service) clientUses() []api.Client {
 
 func (d *Service) ruleText(r web.Rule) json.RawMessage {
 	text, err := json.Marshal(r)
-	if err != nil { // not to be expected: every rule has a form in JSON
+	if err != nil { // should not happen: every rule can be written as JSON
 		d.log.Error("a client rule cannot be shown", "rule", r.Name, "err", err)
 		return json.RawMessage("{}")
 	}
 	return text
 }
 
-// traffic is what this director has done, as operators see it.
+// traffic returns what this director has answered, for operators.
 func (d *Service) traffic() admin.Traffic {
 	t := d.web.Traffic()
 	return admin.Traffic{Answers: t.Answers, Regions: t.Regions, Nodes: t.Nodes}

@@ -15,10 +15,10 @@ import (
 const (
 	// recordFlush is how long a record may wait to be written.
 	recordFlush = 200 * time.Millisecond
-	// recordBatch is what is written early.
+	// recordBatch is how many bytes are written without waiting.
 	recordBatch = 64 << 10
-	// recordBound is what is kept, in bytes, while the reader of the log stands
-	// still. Beyond it records are dropped, and counted: no request waits for a log.
+	// recordBound is how many bytes are kept while they cannot be written. Beyond it,
+	// records are dropped and counted: no request waits for a log.
 	recordBound = 4 << 20
 )
 
@@ -30,7 +30,7 @@ type recordLog struct {
 	log  *slog.Logger
 	full chan struct{}
 
-	mu      sync.Mutex // guards what follows; never held while writing
+	mu      sync.Mutex // guards buf and dropped; not held while writing
 	buf     []byte
 	dropped int
 }
@@ -39,7 +39,7 @@ func newRecordLog(out io.Writer, log *slog.Logger) *recordLog {
 	return &recordLog{out: out, log: log, full: make(chan struct{}, 1), buf: make([]byte, 0, 2*recordBatch)}
 }
 
-// add takes a record. It does not wait and does not keep r.
+// add adds a record. It does not block, and does not keep r.
 func (l *recordLog) add(r *web.Record) {
 	l.mu.Lock()
 	if len(l.buf) >= recordBound {
@@ -58,7 +58,7 @@ func (l *recordLog) add(r *web.Record) {
 	}
 }
 
-// run writes until ctx is done, and then what is left.
+// run writes until ctx is done, and then the rest.
 func (l *recordLog) run(ctx context.Context) error {
 	tick := time.NewTicker(recordFlush)
 	defer tick.Stop()
@@ -78,7 +78,7 @@ func (l *recordLog) run(ctx context.Context) error {
 		dropped, l.dropped = l.dropped, 0
 		l.mu.Unlock()
 		if dropped > 0 {
-			l.log.Warn("request records were dropped: whoever reads them is too slow", "records", dropped)
+			l.log.Warn("request records were dropped: their reader is too slow", "records", dropped)
 		}
 		if len(spare) > 0 {
 			_, err := l.out.Write(spare)
@@ -96,8 +96,8 @@ func (l *recordLog) run(ctx context.Context) error {
 	}
 }
 
-// appendTime appends t to the millisecond. Of package time's layouts only RFC 3339's is
-// not read anew each time, and that has all digits of a fraction or none.
+// appendTime appends t in milliseconds. Package time formats only RFC 3339 without
+// parsing a layout, and that with all digits of the fraction or none.
 func appendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	b = t.AppendFormat(b, time.RFC3339)
@@ -105,7 +105,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
-// appendRecord appends r as a line of JSON. Fields that say nothing are left out.
+// appendRecord appends r as a line of JSON, without its empty fields.
 func appendRecord(b []byte, r *web.Record) []byte {
 	text := func(key, value string) {
 		if value != "" {
@@ -166,11 +166,11 @@ func appendHex(b []byte, v uint64) []byte {
 	return b
 }
 
-// maxTextBytes bounds what one header or path can add to a line.
+// maxTextBytes bounds a header or path in a line.
 const maxTextBytes = 512
 
-// appendJSONString appends s as a JSON string; what is not UTF-8 becomes U+FFFD,
-// and what is too long is cut.
+// appendJSONString appends s as a JSON string, cut to maxTextBytes. Bytes that are not
+// UTF-8 become U+FFFD.
 func appendJSONString(b []byte, s string) []byte {
 	if len(s) > maxTextBytes {
 		s = s[:maxTextBytes]

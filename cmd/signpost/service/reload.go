@@ -16,13 +16,12 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// apply puts other settings in force: whole, or not at all. With an error the
-// old ones stay.
+// apply puts other settings in force as a whole. After an error, the old ones stay.
 func (d *Service) apply(s *config.Settings) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
 	old := d.settings.Load()
-	if s.StateDir != old.StateDir { // it is opened at the next start, too late to refuse it
+	if s.StateDir != old.StateDir { // the next start opens it, when it is too late to refuse
 		if err := s.TryStateDir(); err != nil {
 			return err
 		}
@@ -31,9 +30,8 @@ func (d *Service) apply(s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	d.settings.Store(s) // before new nodes are probed, for their kind and credentials
-	// What follows was checked by settle: it fails only through a fault of ours,
-	// and then the part that has been applied is taken back.
+	d.settings.Store(s) // new nodes are probed with their kind and credentials
+	// All this was checked before. If it fails all the same, what was applied is undone.
 	if err := d.syncer.SetConfig(s.Fleet); err != nil {
 		d.settings.Store(old)
 		return err
@@ -58,7 +56,7 @@ func (d *Service) apply(s *config.Settings) error {
 	return nil
 }
 
-// newGeo opens the databases if they are others than before.
+// newGeo opens the databases if they have changed; nil: they have not.
 func (d *Service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
 	if reflect.DeepEqual(old.Geo, s.Geo) {
 		return nil, nil
@@ -68,7 +66,7 @@ func (d *Service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
 	return geo.Open(c)
 }
 
-// RestartKeys lists the keys that differ from those at the start, and are looked at only then.
+// RestartKeys returns the keys that differ, and are only read at the start.
 func RestartKeys(old, s *config.Settings) []string {
 	var keys []string
 	for _, fixed := range []struct {
@@ -84,7 +82,7 @@ func RestartKeys(old, s *config.Settings) []string {
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
 		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
-		{"admin.cert_file", old.Admin.Certificate == config.Certificate{}, s.Admin.Certificate == config.Certificate{}}, // whether there is TLS
+		{"admin.cert_file", old.Admin.Certificate == config.Certificate{}, s.Admin.Certificate == config.Certificate{}}, // TLS or not
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {
@@ -94,30 +92,30 @@ func RestartKeys(old, s *config.Settings) []string {
 	return keys
 }
 
-// A Reloader reads a file again on a signal and when it changes.
+// A Reloader applies a configuration file again, on a signal and when it changes.
 type Reloader struct {
 	service *Service
 	name    string
 	read    func() (*config.Settings, error)
-	seen    []byte // what was last read, good or bad
+	seen    []byte // the last content, good or bad
 }
 
-// NewReloader remembers what the file has now. read is how it is read, with what flags
-// and environment say.
+// NewReloader returns a Reloader that ignores the content that the file has now. read
+// reads it, with overrides by flags and environment.
 func NewReloader(name string, read func() (*config.Settings, error)) *Reloader {
 	r := &Reloader{name: name, read: read}
 	r.changed()
 	return r
 }
 
-// Follow has the file read again on every signal in again, and when it has changed,
-// until Close.
+// Follow runs r in the background, until Close. Each signal in again makes it read the
+// file.
 func (d *Service) Follow(r *Reloader, again <-chan os.Signal) {
 	r.service = d
 	d.closing.run("reloader", func(ctx context.Context) error { return r.watch(ctx, again) })
 }
 
-// reload applies the file, or says what is wrong with it.
+// reload applies the file, or logs its mistakes.
 func (r *Reloader) reload() {
 	s, err := r.read()
 	if err == nil {
@@ -139,40 +137,40 @@ func (r *Reloader) reload() {
 	}
 }
 
-// changed says whether the file's content is another than when it was last read.
+// changed reports whether the file's content has changed since it was last read.
 func (r *Reloader) changed() bool {
 	source, err := os.ReadFile(r.name)
 	if err != nil || bytes.Equal(source, r.seen) {
-		return false // gone for a moment, or only touched
+		return false // missing for a moment, or only touched
 	}
 	r.seen = source
 	return true
 }
 
-// settleTime is how long a directory must be quiet before a file in it is read:
-// editors and deployments write in several steps.
+// settleTime is how long a directory must be quiet before the file is read: editors and
+// deployments write in several steps.
 const settleTime = 200 * time.Millisecond
 
-// watch reloads on every signal in again, and when the file has changed, until
-// ctx is done. The directory is watched and not the file: it is replaced rather
-// than written, and under Kubernetes a link beside it is what changes.
+// watch reloads on every signal in again, and when the file has changed, until ctx is
+// done. It watches the directory: the file is usually replaced and not written, and under
+// Kubernetes a link beside it changes.
 func (r *Reloader) watch(ctx context.Context, again <-chan os.Signal) error {
 	w, err := watcher(r.name)
 	if err != nil {
-		// The director serves without, so this is no reason to end.
+		// The director can serve without.
 		r.service.log.Warn("the configuration file is not watched; SIGHUP reads it again", "err", err)
-		w = new(fsnotify.Watcher) // its channels never say anything
+		w = new(fsnotify.Watcher) // its channels never deliver
 	} else {
 		defer w.Close()
 	}
-	quiet := time.NewTimer(0) // the file may have changed before it was watched
+	quiet := time.NewTimer(0) // the file may have changed before this
 	defer quiet.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-again:
-			r.seen = nil // a file that cannot be read now is another once it can
+			r.seen = nil // if it cannot be read now, it has changed once it can
 			r.changed()
 			r.reload() //nolint:contextcheck // what is applied outlives this watch
 		case <-w.Events:
@@ -187,7 +185,7 @@ func (r *Reloader) watch(ctx context.Context, again <-chan os.Signal) error {
 	}
 }
 
-// watcher watches the directory of a file, and that of what it is a link to.
+// watcher watches the directory of a file, and that of its target if it is a link.
 func watcher(name string) (*fsnotify.Watcher, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {

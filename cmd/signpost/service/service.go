@@ -1,5 +1,5 @@
-// Package service is one running director: it opens what the settings ask for, puts
-// other settings in force while it runs, and closes everything in reverse.
+// Package service runs one director: it opens everything that the settings ask for,
+// applies other settings while it runs, and closes everything in reverse.
 package service
 
 import (
@@ -24,32 +24,32 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
-// CloseTimeout is how long everything but the requests may take to end.
+// CloseTimeout is how long closing may take, besides the requests.
 const CloseTimeout = 5 * time.Second
 
-// Options are what a Service is given besides its settings.
+// Options are a Service's outputs, and how it listens.
 type Options struct {
 	Log     *slog.Logger
 	Records io.Writer                                        // a line of JSON for each request; nil: none
 	Record  func(*web.Record)                                // instead of Records; it must not block
-	Listen  func(network, addr string) (net.Listener, error) // nil: the usual ones
+	Listen  func(network, addr string) (net.Listener, error) // nil: package lazy for http, net.Listen otherwise
 }
 
 // A Service is one running director.
 type Service struct {
 	options  Options
 	log      *slog.Logger
-	id       string // among directors; of this run only
+	id       string // of this run, among the directors
 	closing  closers
-	started  *config.Settings                // those of the start
+	started  *config.Settings                // at the start
 	settings atomic.Pointer[config.Settings] // in force
 	status   atomic.Pointer[configStatus]
-	reload   sync.Mutex // one reload at a time, or one change of rules
+	reload   sync.Mutex // held while settings or operators' rules are applied
 
 	geo   geography
-	certs certificates // of listeners
+	certs certificates // of the public listeners
 	store store.Store
-	// copyDir is where the syncer keeps its copy of what a shared store holds; empty: nowhere.
+	// copyDir is where the syncer keeps a copy of the shared overlay; empty: it keeps none.
 	copyDir string
 	prober  *probe.Prober
 	syncer  *store.Syncer
@@ -57,17 +57,16 @@ type Service struct {
 	web     *web.Server
 	mix     *mix
 	seed    maphash.Seed
-	// operatorRules are those in force, of the overlay; guarded by reload.
+	// operatorRules are the overlay's rules in force; guarded by reload.
 	operatorRules []web.Rule
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
 
-	adminCerts certificates // of operators
+	adminCerts certificates // of the operators' listener
 }
 
-// Start opens everything in the order in which it is needed. After an error,
-// what was opened is closed again.
+// Start opens everything. After an error, what was opened is closed again.
 func Start(s *config.Settings, o Options) (*Service, error) {
 	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s}
 	d.settings.Store(s)
@@ -84,20 +83,19 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	return d, nil
 }
 
-// Ready is closed once there is a first snapshot to answer with.
+// Ready is closed when there is a first snapshot.
 func (d *Service) Ready() <-chan struct{} { return d.syncer.Ready() }
 
-// Failed delivers why the director cannot go on; it is then to be closed.
+// Failed delivers an error after which the Service must be closed.
 func (d *Service) Failed() <-chan error { return d.closing.failed }
 
-// Addrs are the addresses of the public listeners, http first.
+// Addrs returns the addresses of the public listeners, http first.
 func (d *Service) Addrs() []net.Addr { return d.addrs }
 
-// AdminAddr is the address of the operators' side; nil: there is none.
+// AdminAddr returns the address of the operators' listener; nil: there is none.
 func (d *Service) AdminAddr() net.Addr { return d.admin }
 
-// Close ends everything, the last opened first. Requests get the time that the
-// configuration gives them.
+// Close closes everything, the last opened first. Requests may take the ShutdownTimeout.
 func (d *Service) Close() {
 	d.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+CloseTimeout)
@@ -105,15 +103,15 @@ func (d *Service) Close() {
 	d.closing.close(ctx, d.log)
 }
 
-// Retire says on /readyz that this director is about to stop, and answers for as
-// long as load balancers take to notice.
+// Retire makes /readyz say no, and goes on for the ShutdownDelay, so that load balancers
+// notice.
 func (d *Service) Retire() {
 	d.web.Drain()
 	time.Sleep(d.settings.Load().Listen.ShutdownDelay)
 }
 
-// drain lets streams that are carried inline play on for a while, as new ones are
-// refused. All else goes on meanwhile, so that load balancers and listeners notice.
+// drain lets inline streams go on for the DrainTimeout and refuses new ones. Everything
+// else is still answered.
 func (d *Service) drain() {
 	if d.proxy == nil || d.web == nil {
 		return
@@ -121,19 +119,19 @@ func (d *Service) drain() {
 	d.web.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Proxy.DrainTimeout)
 	defer cancel()
-	_ = d.proxy.Drain(ctx) // the deadline is no failure
+	_ = d.proxy.Drain(ctx) // running into the deadline is not a failure
 }
 
 func (d *Service) openProber(s *config.Settings) error {
 	c := s.Probe
 	c.Log = d.log.With("part", "probe")
-	// A reload may bring other credentials.
+	// A reload may change kinds and credentials.
 	c.Kind = func(id director.NodeID) string { return d.settings.Load().Kind(id) }
 	c.Path = func(id director.NodeID) string {
 		if d.settings.Load().Kind(id) != probe.Reach {
 			return ""
 		}
-		return d.syncer.Plays(id) // it is there: nobody has registered before
+		return d.syncer.Plays(id) // d.syncer is set before any node registers
 	}
 	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().Credentials(id) }
 	d.prober = probe.New(c)
@@ -165,15 +163,15 @@ func (d *Service) openProxy(s *config.Settings) error {
 	}
 	c := s.Proxy.Config
 	c.Log = d.log.With("part", "proxy")
-	c.Targets, c.Nodes = d.targets, d.bases
-	c.Evidence = d.doubt
-	c.Opening = d.opening
+	c.Targets, c.Nodes = d.targets, d.nodeURLs
+	c.Evidence = d.nodeFailed
+	c.Opening = d.countUpstream
 	d.proxy = proxy.New(c)
 	d.closing.add("proxy", d.proxy.Drain)
 	return nil
 }
 
-// openInline begins to look after those who are carried inline.
+// openInline starts to move inline listeners away from drained nodes.
 func (d *Service) openInline(*config.Settings) error {
 	if d.proxy != nil {
 		d.closing.run("hand-over of inline listeners", d.vacate)
@@ -206,7 +204,7 @@ func (d *Service) openWeb(s *config.Settings) error {
 	return nil
 }
 
-// readyz says on /readyz what is not as it should be.
+// readyz is what /readyz answers.
 func (d *Service) readyz() web.Readiness { return readiness(d.syncer.Status(), d.troubles(false)) }
 
 func readiness(st store.Status, troubles []string) web.Readiness {
@@ -221,7 +219,7 @@ func readiness(st store.Status, troubles []string) web.Readiness {
 	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; "), SnapshotAge: st.SnapshotAge}
 }
 
-// openPublic opens the public listeners, which answer 503 until the first snapshot.
+// openPublic opens the public listeners. They answer 503 until the first snapshot.
 func (d *Service) openPublic(s *config.Settings) error {
 	d.closing.add("web", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, d.settings.Load().Listen.ShutdownTimeout)
@@ -250,12 +248,12 @@ func (d *Service) openPublic(s *config.Settings) error {
 	return nil
 }
 
-// listenLazily spends fewer system calls on connections that end with a redirect.
+// listenLazily takes fewer system calls for a connection that ends with a redirect.
 func listenLazily(_, addr string) (net.Listener, error) {
 	return lazy.Listen(context.Background(), addr)
 }
 
-// open opens one public address.
+// open listens at one public address.
 func (d *Service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (net.Listener, error) {
 	if d.options.Listen != nil {
 		listen = d.options.Listen
@@ -272,7 +270,7 @@ func (d *Service) open(scheme, addr string, listen func(network, addr string) (n
 func (d *Service) serve(what string, l net.Listener, answer func(net.Listener) error) {
 	d.log.Info("listening", "for", what, "addr", l.Addr().String())
 	d.closing.run(what+" at "+l.Addr().String(), func(ctx context.Context) error {
-		defer context.AfterFunc(ctx, func() { _ = l.Close() })() // what is open goes on
+		defer context.AfterFunc(ctx, func() { _ = l.Close() })() // open connections go on
 		err := answer(l)
 		if ctx.Err() != nil {
 			return nil
@@ -284,7 +282,7 @@ func (d *Service) serve(what string, l net.Listener, answer func(net.Listener) e
 func (d *Service) sayWarnings(s *config.Settings) {
 	warnings, err := s.Warnings()
 	if err != nil {
-		d.log.Error("the configuration cannot be surveyed", "err", err) // it has compiled before
+		d.log.Error("the configuration cannot be surveyed", "err", err) // it was compiled before
 		return
 	}
 	for _, w := range warnings {

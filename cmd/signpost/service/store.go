@@ -12,7 +12,7 @@ import (
 	"github.com/signpost-fm/signpost/store/redisstore"
 )
 
-// newDirectorID names this run of the director among all that share a store.
+// newDirectorID returns a name for this run, which is unique in the store.
 func newDirectorID() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -21,9 +21,9 @@ func newDirectorID() string {
 	return host + "-" + rand.Text()[:8]
 }
 
-// openStore opens Redis, where it is configured, or the embedded store. Beside
-// Redis the state directory holds a copy of the overlay, for starting while Redis
-// is away and for filling one that was emptied.
+// openStore opens Redis if it is configured, and the embedded store otherwise. With Redis,
+// the state directory has a copy of the overlay, for a start while Redis is away and for a
+// Redis that lost its data.
 func (d *Service) openStore(s *config.Settings) error {
 	dir := s.StateDir
 	if dir != "" {

@@ -6,10 +6,10 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
-// streams shows operators what is carried inline. It implements [prometheus.Collector].
+// streams are the inline streams, for operators. It implements [prometheus.Collector].
 type streams struct{ *proxy.Proxy }
 
-// list is what /api/v1/streams shows.
+// list is the answer of /api/v1/streams.
 func (s streams) list() any {
 	return map[string]any{"budget": s.Usage(), "streams": s.Streams()}
 }

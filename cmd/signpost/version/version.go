@@ -8,18 +8,17 @@ import (
 
 // `make build` and `make release` set these with
 // -ldflags "-X github.com/signpost-fm/signpost/cmd/signpost/version.version=v1.2.3".
-// They are for a build outside the work tree, of which the go command knows nothing.
+// They are for builds outside a git checkout, of which the go command records nothing.
 var (
 	version string // the tag, or what `git describe` makes of the commit
 	commit  string // its hash
 	date    string // when it was committed, RFC 3339
 )
 
-// A Build is where a program comes from. What is not known is "unknown".
+// A Build identifies a program. Fields that are not known are "unknown".
 type Build struct{ Version, Commit, Date string }
 
-// Current is what the linker was given, or else what the go command recorded of the
-// module and the commit.
+// Current returns what the linker set, or else what the go command recorded.
 func Current() Build {
 	b := Build{version, commit, date}
 	info, ok := debug.ReadBuildInfo()

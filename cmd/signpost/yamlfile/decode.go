@@ -12,7 +12,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/spelling"
 )
 
-// Bounds on what a configuration file may ask of the loader. A fleet of 1,000
+// Bounds on what a file may contain. A fleet of 1,000
 // nodes and 100 regions that list them all needs some 110,000 values; anything
 // far beyond is a mistake or an alias bomb.
 const (
@@ -32,14 +32,14 @@ type decoder struct {
 	values   int // decoded so far, aliases expanded
 }
 
-// fail notes a mistake at n.
+// fail records a mistake at n.
 func (d *decoder) fail(n ast.Node, format string, args ...any) {
 	if len(d.mistakes) < maxMistakes {
 		d.mistakes = append(d.mistakes, Mistake{positionOf(n), fmt.Sprintf(format, args...)})
 	}
 }
 
-// decode reads n into v, which is addressable, and notes under path where it stands.
+// decode reads n into v, which is addressable, and records its position under path.
 func (d *decoder) decode(n ast.Node, v reflect.Value, path []any) {
 	if d.values++; d.values > maxValues || len(path) > maxDepth {
 		if d.values <= maxValues+1 {
@@ -60,7 +60,7 @@ func (d *decoder) decode(n ast.Node, v reflect.Value, path []any) {
 	d.plain(n, v, path)
 }
 
-// plain reads n into v by its type, in the one way that every value of it can be written.
+// plain reads n into v by its type, without its UnmarshalValue.
 func (d *decoder) plain(n ast.Node, v reflect.Value, path []any) {
 	if _, null := n.(*ast.NullNode); null {
 		return // a key without a value keeps its default
@@ -80,8 +80,8 @@ func (d *decoder) plain(n ast.Node, v reflect.Value, path []any) {
 	}
 }
 
-// resolve follows anchors and aliases to the value itself; nil: there is none,
-// and the mistake is noted.
+// resolve follows anchors and aliases to the value itself. nil: there is none, and a
+// mistake was recorded.
 func (d *decoder) resolve(n ast.Node) ast.Node {
 	for range maxDepth {
 		switch t := n.(type) {
@@ -113,8 +113,8 @@ type entry struct {
 	value ast.Node
 }
 
-// entries returns what the mapping n holds, with `<<` merged in behind its own
-// keys. ok is false when n is no mapping; the mistake is then noted.
+// entries returns the keys of the mapping n, and after them those that `<<` merges in.
+// ok is false if n is not a mapping; a mistake is then recorded.
 func (d *decoder) entries(n ast.Node, what string) (found []entry, ok bool) {
 	m, isMap := n.(ast.MapNode)
 	if !isMap {
@@ -153,7 +153,7 @@ func (d *decoder) entries(n ast.Node, what string) (found []entry, ok bool) {
 	return found, true
 }
 
-// merge returns the entries that a `<<` key brings in.
+// merge returns the entries that a `<<` key merges in.
 func (d *decoder) merge(n ast.Node, what string) []entry {
 	if d.values++; d.values > maxValues {
 		return nil
@@ -214,7 +214,7 @@ func (d *decoder) table(n ast.Node, v reflect.Value, path []any) {
 	v.Set(out)
 }
 
-// list reads a sequence; a single value is a list of one.
+// list reads a list. A single value is a list of one.
 func (d *decoder) list(n ast.Node, v reflect.Value, path []any) {
 	items := []ast.Node{n}
 	if s, many := n.(*ast.SequenceNode); many {
@@ -260,7 +260,7 @@ func setDefaults(v reflect.Value) {
 	}
 }
 
-// fields are the keys of one struct type, in the order they are declared.
+// fields are the keys of one struct type, in the order of declaration.
 type fields struct {
 	names []string
 	index map[string]int
@@ -277,7 +277,7 @@ func fieldsOf(t reflect.Type) fields {
 	return f
 }
 
-// keyOf names the part of the file that path leads to, for a message.
+// keyOf names the part of the file at path, for a message.
 func keyOf(path []any) string {
 	for _, p := range slices.Backward(path) {
 		if s, ok := p.(string); ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// A Position is a place in a file; lines and columns count from 1, columns in
-// characters. Zero: the file as a whole.
+// A Position is a line and a column in a file, both from 1, the column in characters.
+// Zero: the file as a whole.
 type Position struct{ Line, Column int }
 
 func positionOf(n ast.Node) Position {
@@ -35,23 +35,23 @@ func positionOf(n ast.Node) Position {
 	return Position{t.Position.Line, t.Position.Column}
 }
 
-// A Mistake is one thing wrong with a file: where, what, and the remedy.
+// A Mistake is one thing that is wrong in a file. The message names the remedy.
 type Mistake struct {
 	Position
 	Message string
 }
 
-// An Error is everything wrong with one file.
+// An Error has all mistakes in one file.
 type Error struct {
 	Name     string
 	Mistakes []Mistake // in the order of the file
-	// Partial says that the file is YAML: what is right in it was read all the same.
+	// Partial says that the file is YAML, so that all values without a mistake were read.
 	Partial bool
 
 	source []byte
 }
 
-// Error shows every mistake as name:line:column with the line itself.
+// Error returns every mistake as name:line:column with an excerpt of the line.
 func (e *Error) Error() string {
 	lines := strings.Split(string(e.source), "\n")
 	var b strings.Builder
@@ -74,8 +74,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// sort puts the mistakes into the order of the file. The parser counts a lone
-// carriage return as a line, so that a place may lie behind the end.
+// sort puts the mistakes into the order of the file. The parser counts a lone carriage
+// return as a line, so that a position may be behind the end.
 func (e *Error) sort() {
 	last := 1 + bytes.Count(e.source, []byte("\n"))
 	for i := range e.Mistakes {
@@ -95,9 +95,9 @@ func (e *Error) Lines() []string {
 	return out
 }
 
-// excerpt shows the line of a mistake with a mark below its column.
+// excerpt returns the line of a mistake with a mark below its column.
 func excerpt(line string, at Position) string {
-	const widest = 120 // characters of a line that are shown
+	const widest = 120 // characters
 	runes := []rune(strings.TrimRight(line, "\r"))
 	column := max(0, min(at.Column-1, len(runes)))
 	start := 0
@@ -113,7 +113,7 @@ func excerpt(line string, at Position) string {
 	return fmt.Sprintf("\n%5d | %s\n      | %*s", at.Line, string(shown), column-start+1, "^")
 }
 
-// pathKey makes a path a map key.
+// pathKey makes a map key of a path.
 func pathKey(path []any) string {
 	b := make([]byte, 0, 64)
 	for _, p := range path {

@@ -1,11 +1,10 @@
-// Package yamlfile reads strict YAML files into structs. It finds every mistake in a
-// file and not only the first, each with its position and the remedy, and bounds what
-// a file may ask for.
+// Package yamlfile reads strict YAML files into structs. It reports all mistakes in a
+// file, each with its position and the remedy, and bounds what a file may contain.
 //
 // In a struct, a tag `yaml` is a key, and `default` its value when the key is absent.
 // An unknown key is a mistake. A list may be given as a single value. Types that can
-// be written in several ways implement [Unmarshaler], those of a single value
-// [encoding.TextUnmarshaler].
+// be written in several ways implement [Unmarshaler]; scalars with a syntax of their own
+// implement [encoding.TextUnmarshaler].
 package yamlfile
 
 import (
@@ -29,21 +28,21 @@ import (
 // about 1 MB.
 const MaxBytes = 4 << 20
 
-// The parser follows nesting by recursion, so it is bounded before: brackets by
-// their depth, blocks by their column, for each level takes one at least.
+// The parser recurses, so nesting is bounded before it runs: brackets by their depth,
+// blocks by their column, since each level takes at least one.
 const (
 	maxBrackets = 100
 	maxColumn   = 2000
 )
 
-// A File is a YAML file that was read, and the position of each of its values.
+// A File is a YAML file that was read, with the position of each value.
 type File struct {
 	name   string // for messages, as the operator wrote it
 	source []byte
 	places map[string]Position
 }
 
-// Source reads the text of a file, and not much more than [MaxBytes] of it.
+// Source reads a file, up to one byte more than [MaxBytes].
 func Source(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -57,9 +56,9 @@ func Source(name string) ([]byte, error) {
 	return source, nil
 }
 
-// Parse reads source into the struct that v points to, its defaults first. name and
-// empty are for messages: what the file is called, and what to do about an empty one.
-// The error is an [*Error] with every mistake in it.
+// Parse sets the defaults of the struct that v points to, and reads source into it.
+// name is the file's name in messages, and empty the mistake in an empty file. The error
+// is an [*Error].
 func Parse(name string, source []byte, v any, empty string) (*File, error) {
 	SetDefaults(v)
 	f := &File{name, source, map[string]Position{}}
@@ -71,7 +70,7 @@ func Parse(name string, source []byte, v any, empty string) (*File, error) {
 	return f, nil
 }
 
-// Error returns the mistakes of a file as an error, in the order of the file.
+// Error makes an error of mistakes in the file.
 func (f *File) Error(mistakes []Mistake) *Error {
 	e := &Error{Name: f.name, Mistakes: mistakes, source: f.source}
 	e.sort()
@@ -89,7 +88,7 @@ func (f *File) Position(path []any) Position {
 	return Position{}
 }
 
-// decode returns all mistakes. empty is what is wrong with nothing.
+// decode reads the file and returns all mistakes.
 func (f *File) decode(into reflect.Value, empty string) []Mistake {
 	if found := checkText(f.source); len(found) > 0 {
 		return found
@@ -110,7 +109,7 @@ func (f *File) decode(into reflect.Value, empty string) []Mistake {
 	return d.mistakes
 }
 
-// checkText refuses what is no YAML text at all.
+// checkText refuses files that are no text.
 func checkText(source []byte) []Mistake {
 	switch {
 	case len(source) > MaxBytes:
@@ -127,8 +126,8 @@ func checkText(source []byte) []Mistake {
 	return found
 }
 
-// tabs finds lines that are indented with tabs, of which the parser says only
-// that something cannot start there.
+// tabs finds lines that are indented with tabs, about which the parser's own message is
+// of no help.
 func tabs(source []byte) []Mistake {
 	var found []Mistake
 	for i, line := range bytes.Split(source, []byte("\n")) {
@@ -141,7 +140,7 @@ func tabs(source []byte) []Mistake {
 	return found
 }
 
-// invalidUTF8 returns where line stops being UTF-8, in characters; -1: nowhere.
+// invalidUTF8 returns the first character of line that is not UTF-8; -1: there is none.
 func invalidUTF8(line []byte) int {
 	for i, n := 0, 0; i < len(line); n++ {
 		r, size := utf8.DecodeRune(line[i:])
@@ -153,7 +152,7 @@ func invalidUTF8(line []byte) int {
 	return -1
 }
 
-// parse returns the one document of source; nil: it is empty.
+// parse returns the one document in source; nil: source is empty.
 func parse(source []byte) (ast.Node, error) {
 	tokens := lexer.Tokenize(string(source))
 	if err := checkNesting(tokens); err != nil {
@@ -203,7 +202,7 @@ func tokenOf(n ast.Node) *token.Token {
 	return n.GetToken()
 }
 
-// syntaxMistake takes the place out of the library's error.
+// syntaxMistake takes the position out of the library's error.
 func syntaxMistake(err error) Mistake {
 	var y yaml.Error
 	if !errors.As(err, &y) {

@@ -32,7 +32,7 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value) {
 	}
 }
 
-// setScalar parses text into v by its type. The tags `default` are read by it too.
+// setScalar parses text into v by its type. It reads the `default` tags too.
 func setScalar(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
@@ -72,7 +72,7 @@ func setScalar(v reflect.Value, text string) error {
 	return nil
 }
 
-// scalarText returns the text of a scalar as it stands in the file.
+// scalarText returns the text of a scalar as it is written in the file.
 func scalarText(n ast.Node) (string, bool) {
 	switch t := n.(type) {
 	case *ast.StringNode:
@@ -86,9 +86,9 @@ func scalarText(n ast.Node) (string, bool) {
 	}
 }
 
-// urlInBraces puts a bare URL with a port together again. Between { and } the
+// urlInBraces restores a bare URL with a port. Between { and } the
 // parser takes "http://a.example:8000" for a key with a value, although YAML
-// wants a space behind the colon.
+// requires a space after the colon.
 func urlInBraces(n ast.Node) (string, bool) {
 	m, ok := n.(ast.MapNode)
 	if !ok {
@@ -112,11 +112,10 @@ func isNumber(t reflect.Type) bool {
 	return t.Kind() == reflect.Int || t.Kind() == reflect.Float64
 }
 
-// A Typed value has a name of its own for how it is written.
+// A Typed type says how its values are written.
 type Typed interface{ TypeName() string }
 
-// TypeName names a type for people, with its article, in messages and in the
-// reference page.
+// TypeName describes a type in messages and on the reference page, with its article.
 func TypeName(t reflect.Type) string {
 	if named, ok := reflect.Zero(t).Interface().(Typed); ok {
 		return named.TypeName()
@@ -140,7 +139,7 @@ func TypeName(t reflect.Type) string {
 	}
 }
 
-// describe names what stands in the file instead of what was expected.
+// describe names the node that is in the file instead of what was expected.
 func describe(n ast.Node) string {
 	switch n.(type) {
 	case ast.MapNode:

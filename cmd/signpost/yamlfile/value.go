@@ -7,42 +7,41 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// An Unmarshaler is a type that can be written in several ways. It reads the value
-// that it is given, and tells mistakes with [Value.Fail].
+// An Unmarshaler is a type that can be written in several ways. UnmarshalValue reads the
+// value into it, and reports mistakes with [Value.Fail].
 type Unmarshaler interface{ UnmarshalValue(Value) }
 
-// A Value is one value of a file while it is decoded.
+// A Value is a value in a file that is being decoded.
 type Value struct {
 	d    *decoder
 	node ast.Node
 	path []any
 }
 
-// Scalar returns the text of a single value as it is in the file; ok is false for
-// keys with values, a list, or nothing.
+// Scalar returns the text of a scalar as it is written. ok is false for anything else.
 func (v Value) Scalar() (text string, ok bool) { return scalarText(v.node) }
 
-// IsNull says whether there is nothing: a key without a value.
+// IsNull reports whether the key has no value.
 func (v Value) IsNull() bool { return v.node.Type() == ast.NullType }
 
-// IsList says whether it is a list.
+// IsList reports whether the value is a list.
 func (v Value) IsList() bool { return v.node.Type() == ast.SequenceType }
 
-// Fail notes a mistake here.
+// Fail records a mistake at the value.
 func (v Value) Fail(format string, args ...any) { v.d.fail(v.node, format, args...) }
 
-// Decode reads the value into what target points to, by its type. Its own
-// UnmarshalValue is not called.
+// Decode reads the value into what target points to, by its type. It does not call
+// target's UnmarshalValue.
 func (v Value) Decode(target any) { v.d.plain(v.node, reflect.ValueOf(target).Elem(), v.path) }
 
-// Has says whether a value that was decoded into a struct has a key.
+// Has reports whether a value that was decoded into a struct has the key.
 func (v Value) Has(key string) bool {
 	_, ok := v.d.places[pathKey(append(v.path, key))]
 	return ok
 }
 
-// DecodeSection reads a section that is a list, or keys with values of which `list`
-// is that list. The positions in the list are noted without the key `list`.
+// DecodeSection reads a section that is either a list, or a mapping with that list under
+// the key `list`. Paths of positions have no `list` in either case.
 func (v Value) DecodeSection(section, list any) {
 	if v.IsList() {
 		v.Decode(list)
@@ -56,7 +55,7 @@ func (v Value) DecodeSection(section, list any) {
 	}
 }
 
-// An Entry is one key of a [Value], with the value of its own.
+// An Entry is a key of a mapping, with its value.
 type Entry struct {
 	Key string
 
@@ -65,8 +64,8 @@ type Entry struct {
 	path  []any
 }
 
-// Entries returns the keys of a value in the order of the file; what names it in a
-// message. There are none if it is something else, which is a mistake.
+// Entries returns the keys of a mapping in the order of the file. Anything else is a
+// mistake, in which what names the value.
 func (v Value) Entries(what string) []Entry {
 	found, _ := v.d.entries(v.node, what)
 	all := make([]Entry, len(found))
@@ -76,10 +75,10 @@ func (v Value) Entries(what string) []Entry {
 	return all
 }
 
-// IsNull says whether the key has no value.
+// IsNull reports whether the key has no value.
 func (e Entry) IsNull() bool { return e.entry.value.Type() == ast.NullType }
 
-// Fail notes a mistake at the key.
+// Fail records a mistake at the key.
 func (e Entry) Fail(format string, args ...any) { e.d.fail(e.entry.node, format, args...) }
 
 // Decode reads the value of the key into what target points to.
