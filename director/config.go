@@ -67,6 +67,19 @@ type Node struct {
 	Drained    bool              // takes no new listeners
 }
 
+// MountAt returns the mount that the node serves at a path of its own; empty: none.
+func (n *Node) MountAt(path string) string {
+	for name, p := range n.Paths {
+		if p == path {
+			return name
+		}
+	}
+	if _, moved := n.Paths[path]; moved {
+		return ""
+	}
+	return path
+}
+
 // Mbit is a node's capacity in megabits a second of audio. Zero: not reckoned.
 type Mbit struct{ Target, Limit float64 }
 

@@ -20,8 +20,9 @@ type Carrier interface {
 	Failing(mount string) []Trouble
 	// Carry answers with the stream. It may return while that plays on, with the
 	// connection hijacked; done is called once when it has ended, by any goroutine,
-	// before Carry returns or long after. With [ErrNoRoom] and [ErrNoUpstream]
-	// nothing was written, the caller still answers, and done is never called.
+	// before Carry returns or long after. With [ErrNoRoom], [ErrNoUpstream] and a
+	// [RefusedError] nothing was written, the caller still answers, and done is never
+	// called.
 	Carry(w http.ResponseWriter, r *http.Request, s Stream, done func(Carried)) error
 }
 
@@ -31,6 +32,17 @@ var (
 	// ErrNoUpstream means that none of the nodes gave the stream.
 	ErrNoUpstream = errors.New("no node gave the stream")
 )
+
+// RefusedError means that nodes refused this very listener, by the password or the token
+// that came with its request, or for want of one.
+type RefusedError struct {
+	Status     int      // 401, or 403
+	Challenges []string // a node's, for WWW-Authenticate
+}
+
+func (e *RefusedError) Error() string {
+	return "a node refused the listener: " + http.StatusText(e.Status)
+}
 
 // Trouble is what a node did instead of playing, when it was last to. It is tried
 // after others for some seconds.
@@ -96,6 +108,14 @@ func (s *Server) carry(x *exchange) error {
 	if errors.Is(err, ErrNoRoom) {
 		s.stats.noRoom.Add(1)
 		return s.notCarried(x, faultNoRoom)
+	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		if refused.Status == http.StatusUnauthorized { // it would be refused at the nodes as well
+			x.header()["Www-Authenticate"] = refused.Challenges
+			return faultMembers
+		}
+		return s.notCarried(x, faultRefused)
 	}
 	s.stats.noUpstream.Add(1)
 	return s.notCarried(x, faultNoUpstream)

@@ -120,6 +120,10 @@ func TestNotCarried(t *testing.T) {
 		"no room":                        {&fakeCarrier{}, strict, 503},
 		"no room after all":              {&fakeCarrier{room: true, err: ErrNoRoom}, strict, 503},
 		"no upstream":                    {&fakeCarrier{room: true, err: ErrNoUpstream}, strict, 503},
+		"refused":                        {&fakeCarrier{room: true, err: &RefusedError{Status: 403}}, strict, 403},
+		"refused, or a redirect":         {&fakeCarrier{room: true, err: &RefusedError{Status: 403}}, lenient, 302},
+		"a password is wanted":           {&fakeCarrier{room: true, err: &RefusedError{Status: 401, Challenges: []string{"Basic"}}}, strict, 401},
+		"a password, and no redirect":    {&fakeCarrier{room: true, err: &RefusedError{Status: 401, Challenges: []string{"Basic"}}}, lenient, 401},
 		"no room, or a redirect":         {&fakeCarrier{}, lenient, 302},
 		"no upstream, or a redirect":     {&fakeCarrier{room: true, err: ErrNoUpstream}, lenient, 302},
 		"nobody carries, or a redirect":  {nil, lenient, 302},
@@ -130,13 +134,16 @@ func TestNotCarried(t *testing.T) {
 		if rec.Code != c.code {
 			t.Errorf("%s: %d, want %d", name, rec.Code, c.code)
 		}
+		if c.code == 401 && rec.Header().Get("WWW-Authenticate") != "Basic" {
+			t.Errorf("%s: headers %v, want the node's challenge", name, rec.Header())
+		}
 		if n := w.live.total(); n != map[int]int{302: 1}[c.code] {
 			t.Errorf("%s: %d listeners counted as on their way", name, n)
 		}
 		// Over https it must not fall back to a node that speaks http only.
 		rec = w.do(overHTTPS("User-Agent", "Deaf/1").at("/plain.mp3"))
-		if rec.Code != 503 {
-			t.Errorf("%s, https: %d %v, want 503", name, rec.Code, rec.Header())
+		if want := max(c.code, 401); rec.Code == 302 || c.code != 302 && rec.Code != want {
+			t.Errorf("%s, https: %d %v, want %d", name, rec.Code, rec.Header(), want)
 		}
 	}
 }

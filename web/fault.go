@@ -35,6 +35,8 @@ func (f *fault) mayPassByScheme() bool { return f == faultFull || f == faultNobo
 
 var (
 	faultBadPath     = newFault(http.StatusBadRequest, false, "the request has control characters in its path or query")
+	faultMembers     = newFault(http.StatusUnauthorized, false, "this stream wants a password or a token")
+	faultRefused     = newFault(http.StatusForbidden, false, "this stream is not open to you")
 	faultRuleDenies  = newFault(http.StatusForbidden, false, "this player is not served here")
 	faultNoMount     = newFault(http.StatusNotFound, false, "no such stream")
 	faultMethod      = newFault(http.StatusMethodNotAllowed, false, "use GET")

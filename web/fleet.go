@@ -154,7 +154,7 @@ func fleetSources(s *director.Snapshot) []fleetSource {
 			continue
 		}
 		for i, told := range r.Mounts {
-			name := publicName(node.Paths, told.Path)
+			name := node.MountAt(told.Path)
 			if m, ok := s.FindMount(name); ok && s.Mount(m).Name == name {
 				// A relay takes every mount, so each has its part of their connections.
 				told.Listeners -= node.Relays*(i+1)/len(r.Mounts) - node.Relays*i/len(r.Mounts)
@@ -182,19 +182,6 @@ func fleetSources(s *director.Snapshot) []fleetSource {
 		carried = append(carried, src)
 	}
 	return carried
-}
-
-// publicName returns the mount that a node serves at path; empty: none.
-func publicName(paths map[string]string, path string) string {
-	for name, p := range paths {
-		if p == path {
-			return name
-		}
-	}
-	if _, moved := paths[path]; moved {
-		return ""
-	}
-	return path
 }
 
 // add counts in what one node tells of the mount. What is told in words is taken

@@ -34,6 +34,9 @@ func (c *checkCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
+	if c.Probe {
+		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
+	}
 	if c.JSON {
 		return printJSON(out.out, m)
 	}

@@ -35,6 +35,16 @@ func (h *head) get(name string) string {
 	return ""
 }
 
+// all returns the fields of that name, in any case.
+func (h *head) all(name string) (values []string) {
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			values = append(values, f.value)
+		}
+	}
+	return values
+}
+
 // readHead reads up to and with the empty line. Lines that are no fields, and
 // fields with control characters, are passed over: a node's odd comment must not
 // keep its audio from anyone, nor reach a listener.

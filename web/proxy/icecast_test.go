@@ -4,8 +4,13 @@ package proxy
 
 import (
 	"bufio"
+	"encoding/base64"
+	"errors"
 	"io"
+	"net"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,4 +108,92 @@ func (f *front) playUntil(t *testing.T, happen func()) {
 	readAnswer(t, br)
 	happen()
 	_, _ = io.Copy(io.Discard, br)
+}
+
+// TestMembers: a mount with listener authentication plays for those who know the
+// password, each over a connection of its own, and the node's challenge is everybody
+// else's.
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	n := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", Member: "ann:secret"}}})
+	var blamed atomic.Int64
+	cfg := quick()
+	cfg.Evidence = func(Failure) { blamed.Add(1) }
+	cfg.Linger = time.Minute // nobody may find a member's upstream
+	f := startFront(t, cfg, Request{Upstreams: []Upstream{{Node: "node0", URL: n.URL() + "/live.mp3"}}, Mount: "/live.mp3"})
+	ask := func(name, password string) string {
+		r := "GET /live.mp3 HTTP/1.0\r\nHost: x\r\n"
+		if name != "" {
+			r += "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password)) + "\r\n"
+		}
+		return r + "\r\n"
+	}
+	refused := func(when, request string) {
+		t.Helper()
+		head, _ := f.play(t, request)
+		if !strings.HasPrefix(head, "HTTP/1.0 401 ") || !strings.Contains(head, "\r\nWww-Authenticate: Basic realm=") {
+			t.Errorf("%s: %q, want the node's challenge", when, head)
+		}
+		var why *RefusedError
+		if res := f.result(t); !errors.As(res.err, &why) || why.Why != WhyMembers || why.Status != http.StatusUnauthorized {
+			t.Errorf("%s: result %+v", when, res)
+		}
+	}
+	refused("nobody has asked before", ask("", ""))
+	refused("the wrong password", ask("ann", "guess"))
+	var playing []*heard
+	for range 2 {
+		h := f.hear(t, ask("ann", "secret"))
+		if !strings.HasPrefix(h.head, "HTTP/1.0 200 OK\r\n") {
+			t.Fatalf("with the password: %q", h.head)
+		}
+		if _, err := h.br.Discard(10_000); err != nil {
+			t.Fatal(err)
+		}
+		playing = append(playing, h)
+	}
+	refused("while members listen", ask("", ""))
+	refused("while members listen, with the wrong password", ask("ann", "guess"))
+	until(t, "the node counts each member", func() bool { return n.Listeners() == 2 })
+	for _, h := range playing {
+		_ = h.conn.Close()
+		f.result(t)
+	}
+	until(t, "members' upstreams end with them", func() bool { return n.Listeners() == 0 })
+	refused("after they have left", ask("", ""))
+	if got := blamed.Load(); got != 0 || len(f.proxy.Failing("/live.mp3")) != 0 {
+		t.Errorf("%d times the node was blamed, troubles %+v", got, f.proxy.Failing("/live.mp3"))
+	}
+}
+
+// TestTokens: a token in the URL opens what is closed without one, whatever the node
+// answers then; and a wrong one is the listener's.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	for _, closed := range []string{"401 Unauthorized\r\nWWW-Authenticate: Bearer", "403 Forbidden"} {
+		var n *node
+		n = startNode(t, func(conn net.Conn) {
+			if strings.Contains(<-n.requests, "token=good") {
+				saysAndWaits(okHead + sound)(conn)
+				return
+			}
+			says("HTTP/1.1 " + closed + "\r\n\r\n")(conn)
+		})
+		var blamed atomic.Int64
+		cfg := quick()
+		cfg.Evidence = func(Failure) { blamed.Add(1) }
+		f := startFront(t, cfg, Request{Upstreams: []Upstream{{Node: "node0", URL: "http://" + n.Addr().String() + "/live.mp3"}}, Mount: "/live.mp3"})
+		h := f.hear(t, "GET /live.mp3?token=good HTTP/1.0\r\n\r\n")
+		if !strings.HasPrefix(h.head, "HTTP/1.0 200 ") {
+			t.Errorf("%.3s, the right token: %q", closed, h.head)
+		}
+		before := blamed.Load() // who shows nothing learns of a 403 only that it may be full
+		if head, _ := f.play(t, "GET /live.mp3?token=bad HTTP/1.0\r\n\r\n"); !strings.HasPrefix(head, "HTTP/1.0 "+closed[:3]) {
+			t.Errorf("%.3s, a wrong token: %q", closed, head)
+		}
+		if closed[:3] == "401" && blamed.Load() != before {
+			t.Errorf("a wrong token is evidence against the node")
+		}
+		_ = h.conn.Close()
+	}
 }

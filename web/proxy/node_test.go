@@ -218,10 +218,18 @@ func (f *front) start(encrypted bool) {
 
 func (f *front) serve(w http.ResponseWriter, r *http.Request, req Request) {
 	req.Metadata, req.UserAgent = r.Header.Get("Icy-MetaData") == "1", r.UserAgent()
+	req.Authorization = r.Header.Get("Authorization")
+	if r.URL.RawQuery != "" {
+		req.Query = r.URL.RawQuery
+	}
 	err := f.proxy.Serve(w, r, req, func(res Result) { f.ended <- ended{res, nil} })
 	if err != nil {
 		w.Header().Set("Connection", "close")
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		status := http.StatusServiceUnavailable
+		if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+			status, w.Header()["Www-Authenticate"] = refused.Status, refused.Challenges
+		}
+		http.Error(w, err.Error(), status)
 		var res Result
 		if none := (*NoUpstreamError)(nil); errors.As(err, &none) {
 			res.Failed = none.Failed

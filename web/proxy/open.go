@@ -24,17 +24,23 @@ type ask struct {
 	query    string // what one listener adds to the URL: it may be a secret, and a mistake
 }
 
+// shows says whether the node is shown something that may be a mistake of the listener's.
+func (a *ask) shows() bool { return a.query != "" || a.header["Authorization"] != nil }
+
 // product is how the director presents itself to nodes.
 const product = "Signpost"
 
 // newAsk asks for the stream with its metadata, whether the first listener wants
-// it or not. With PerListener the node is told who that is. A Range is never
+// it or not. Over a personal upstream the node is told who that is. A Range is never
 // passed on: a live stream has none, and an answer of 206 makes players open
 // another connection.
 func (p *Proxy) newAsk(u Upstream, req Request) ask {
 	a := ask{upstream: u, req: req, header: http.Header{"Accept": {"*/*"}, "Icy-MetaData": {"1"}, "User-Agent": {product}}}
-	if p.cfg.PerListener {
+	if req.personal {
 		a.query = req.Query
+		if req.Authorization != "" {
+			a.header["Authorization"] = []string{req.Authorization}
+		}
 		a.header["User-Agent"] = []string{req.UserAgent} // "" sends none
 		if req.Client.IsValid() {
 			a.header["X-Forwarded-For"] = []string{req.Client.Unmap().WithZone("").String()}
@@ -63,8 +69,10 @@ func (a *ask) url() (*url.URL, error) {
 // URL may be to blame instead: a wrong token is answered with 403, as by a full node.
 func (a *ask) blames(w Why) bool {
 	switch w {
+	case WhyMembers:
+		return false
 	case WhyFull, WhyStatus, WhyRedirect, WhyNotAudio:
-		return a.query == ""
+		return !a.shows()
 	}
 	return true
 }
@@ -92,14 +100,16 @@ func (p *Proxy) nodeAt(a ask, u *url.URL) (director.NodeID, bool) {
 
 // refusal is why a node does not play, on its way to becoming a Failure.
 type refusal struct {
-	why    Why
-	detail string
+	why        Why
+	detail     string
+	code       int      // of the answer, where that is the reason
+	challenges []string // of a 401
 }
 
 func (r *refusal) Error() string { return r.detail }
 
 func refuse(why Why, format string, args ...any) error {
-	return &refusal{why, fmt.Sprintf(format, args...)}
+	return &refusal{why: why, detail: fmt.Sprintf(format, args...)}
 }
 
 // openOne asks one node and follows one redirect, if it stays within the fleet: where

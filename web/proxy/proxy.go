@@ -120,12 +120,18 @@ type Request struct {
 	Upstreams []Upstream // ranked: the next is tried if one fails before its first byte of audio
 	Mount     string     // the public path, for logs
 	Kbit      int        // what the stream takes of the budget, in kbit/s; 0: 128
-	Client    netip.Addr // for MaxPerClient, and with PerListener told to the node; invalid: unknown
-	UserAgent string     // told to the node with PerListener
-	Query     string     // appended to the URL with PerListener: what one listener adds decides for nobody else
-	Metadata  bool       // the listener asked for ICY metadata
-	ICYLine   bool       // answer "ICY 200 OK", which some SHOUTcast players insist on
-	Type      string     // media type where the node tells none or octet-stream; empty: audio/mpeg
+	Client    netip.Addr // for MaxPerClient, and told to the node like UserAgent; invalid: unknown
+	UserAgent string     // told to the node over an upstream that is this listener's own
+	// Query and Authorization are what the listener added to the URL, and its header of
+	// that name. A node gets them only over an upstream that is this listener's own: with
+	// PerListener, or where it lets in nobody without. They may be empty.
+	Query         string
+	Authorization string
+	Metadata      bool   // the listener asked for ICY metadata
+	ICYLine       bool   // answer "ICY 200 OK", which some SHOUTcast players insist on
+	Type          string // media type where the node tells none or octet-stream; empty: audio/mpeg
+
+	personal bool // the node is told who listens
 }
 
 // Proxy carries streams within a budget. It is safe for concurrent use.
@@ -150,6 +156,7 @@ type Proxy struct {
 	mounts  map[string]*mount
 	whys    map[Why]uint64
 	failing map[place]Trouble // what nodes did last, if not play
+	members map[place]members // where each listener has to show something
 }
 
 // New returns a Proxy that carries nothing yet. It is ended by Drain.
@@ -168,6 +175,7 @@ func New(cfg Config) *Proxy {
 	p := &Proxy{
 		cfg: cfg, epoch: time.Now(), budget: newBudget(cfg),
 		shared: map[key]*source{}, sources: map[*source]struct{}{}, mounts: map[string]*mount{}, whys: map[Why]uint64{}, failing: map[place]Trouble{},
+		members: map[place]members{},
 	}
 	p.base, p.end = context.WithCancel(context.Background())
 	p.cutoff, p.cut = context.WithCancelCause(context.Background())

@@ -64,6 +64,7 @@ const (
 	WhyTimeout  Why = "timeout"   // connected, but no audio within HeaderTimeout
 	WhyHeader   Why = "header"    // what came is not an HTTP or ICY answer, or its head is without end
 	WhyFull     Why = "full"      // 403 or 503: how Icecast and its kin refuse listeners at a limit
+	WhyMembers  Why = "members"   // 401: it wants a password or a token of each listener
 	WhyStatus   Why = "status"    // any other status but 2xx
 	WhyRedirect Why = "redirect"  // to a stranger, to itself, or a second one
 	WhyNotAudio Why = "not_audio" // a page, a playlist, a compressed body
@@ -84,6 +85,15 @@ var (
 	// ErrDraining is an ErrNoRoom: here or elsewhere, the ladder goes on.
 	ErrDraining = fmt.Errorf("proxy: shutting down: %w", ErrNoRoom)
 )
+
+// RefusedError says that a node refused this very listener: by the password or the token
+// that came with the request, or because there was none. It is no evidence against the
+// node. Nothing has been written, and the caller still owns the response.
+type RefusedError struct {
+	Failure
+	Status     int      // 401, or 403
+	Challenges []string // of the node: WWW-Authenticate, for 401
+}
 
 // NoUpstreamError is an ErrNoUpstream that says what each node did.
 type NoUpstreamError struct{ Failed []Failure }

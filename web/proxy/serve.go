@@ -37,11 +37,13 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done 
 	defer context.AfterFunc(p.cutoff, func() { cancel(EndDrained) })() //nolint:contextcheck // Drain's, not the request's: either ends the stream
 
 	var failed []Failure
-	src := p.choose(ctx, req, &failed)
+	src, refused := p.choose(ctx, req, &failed)
 	if src == nil {
 		p.budget.release(req.Kbit, req.Mount, req.Client)
 		p.running.Done()
 		switch {
+		case ctx.Err() == nil && refused != nil:
+			return refused
 		case ctx.Err() == nil:
 			return &NoUpstreamError{failed}
 		case endOf(ctx, "") == EndDrained:
@@ -94,27 +96,62 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 }
 
 // choose returns the first source that plays, claimed; nil when there is none, or
-// when ctx ended.
-func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) *source {
+// when ctx ended. refused says that nodes have something against this very listener.
+func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) (src *source, refused *RefusedError) {
 	for _, u := range p.ordered(req) {
-		src, err := p.await(ctx, u, req, p.cfg.PerListener)
-		if err == nil && src.paced() && !src.keep() {
-			// It is somebody else's, and cannot be joined.
-			p.release(src)
-			src, err = p.await(ctx, u, req, true)
-		}
+		src, err := p.tune(ctx, u, req)
 		if err == nil {
-			return src
+			return src, nil
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil, nil
 		}
-		if f, ok := err.(Failure); ok { //nolint:errorlint // never wrapped
+		if r, ok := err.(*RefusedError); ok { //nolint:errorlint // never wrapped
+			*failed = append(*failed, r.Failure)
+			if r.Status == http.StatusUnauthorized {
+				return nil, r // others would say the same
+			}
+			if req.shows() {
+				refused = r
+			}
+		} else if f, ok := err.(Failure); ok { //nolint:errorlint // never wrapped
 			*failed = append(*failed, f)
 		}
 	}
-	return nil
+	return nil, refused
 }
+
+// tune claims a source at one node: one that is shared where the node lets everybody in,
+// else the listener's own, over which it shows what it has.
+func (p *Proxy) tune(ctx context.Context, u Upstream, req Request) (*source, error) {
+	at := place{req.Mount, u.Node}
+	if !p.cfg.PerListener {
+		refused := p.membersAt(at)
+		if refused == nil {
+			src, err := p.await(ctx, u, req, false)
+			if err == nil && src.paced() && !src.keep() {
+				// It is somebody else's, and cannot be joined.
+				p.release(src)
+				return p.await(ctx, u, req, true)
+			}
+			var ok bool
+			if refused, ok = err.(*RefusedError); !ok { //nolint:errorlint // never wrapped
+				return src, err
+			}
+			if refused.Status == http.StatusUnauthorized {
+				p.noteMembers(at, refused)
+			}
+		}
+		if !req.shows() {
+			return nil, refused
+		}
+	}
+	req.personal = true
+	return p.await(ctx, u, req, true)
+}
+
+// shows says whether the listener has a token or a password.
+func (r *Request) shows() bool { return r.Query != "" || r.Authorization != "" }
 
 // await claims a source and waits until it plays. With an error there is no claim.
 func (p *Proxy) await(ctx context.Context, u Upstream, req Request, private bool) (*source, error) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ type source struct {
 	vacate chan struct{} // the listeners are to go elsewhere
 
 	ready chan struct{} // closed when it plays, or has failed to
-	fail  error         // set before ready is closed; nil: it plays
+	fail  error         // set before ready is closed; nil: it plays. A Failure, a *RefusedError or an End
 	head  head          // set before ready is closed
 	codec audio.Codec   // set before ready is closed
 
@@ -193,6 +194,9 @@ func (s *source) refuse(err error) {
 	s.fail = s.ask.failure(err)
 	if f, ok := s.fail.(Failure); ok { //nolint:errorlint // never wrapped
 		s.evidence(f)
+		if r := (*refusal)(nil); errors.As(err, &r) && (f.Why == WhyMembers || f.Why == WhyFull && r.code == http.StatusForbidden) {
+			s.fail = &RefusedError{f, r.code, r.challenges}
+		}
 	}
 	close(s.ready)
 }

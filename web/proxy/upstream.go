@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -50,7 +51,9 @@ func (u *upstream) judge() error {
 	h := &u.head
 	switch {
 	case h.code == http.StatusForbidden || h.code == http.StatusServiceUnavailable:
-		return refuse(WhyFull, "%.100q", h.status)
+		return &refusal{why: WhyFull, detail: fmt.Sprintf("%.100q", h.status), code: h.code}
+	case h.code == http.StatusUnauthorized && h.proto != "ICY": // SHOUTcast 1 says so of a stream that is off the air
+		return &refusal{why: WhyMembers, detail: fmt.Sprintf("%.100q", h.status), code: h.code, challenges: h.all("WWW-Authenticate")}
 	case h.code/100 != 2:
 		return refuse(WhyStatus, "%.100q", h.status)
 	}

@@ -1,7 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -163,4 +169,56 @@ func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	cancel()
 	<-ended
 	return reports
+}
+
+// listenTimeout bounds one request as a listener's.
+const listenTimeout = 3 * time.Second
+
+// MembersWarnings asks for every mount as a listener would who shows no password, at
+// the first node that plays it, and says of which that is not enough.
+func (s *Settings) MembersWarnings(reports map[director.NodeID]director.Report) []string {
+	var mu sync.Mutex
+	var all []string
+	var asking sync.WaitGroup
+	asked := map[string]bool{}
+	for _, n := range s.Fleet.Nodes {
+		for _, m := range reports[n.ID].Mounts {
+			name := n.MountAt(m.Path)
+			if reports[n.ID].Health != director.Up || name == "" || asked[name] {
+				continue
+			}
+			asked[name] = true
+			asking.Go(func() {
+				if s.wantsPassword(n, m.Path) {
+					mu.Lock()
+					defer mu.Unlock()
+					all = append(all, fmt.Sprintf("mount %s: node %s answers 401 to a listener without a password. Most players forget a user:password@ "+
+						"when they are redirected to another host: let them use a token in the query, or carry the mount inline (a rule with answer: proxy)", name, n.ID))
+				}
+			})
+		}
+	}
+	asking.Wait()
+	slices.Sort(all)
+	return all
+}
+
+func (s *Settings) wantsPassword(n director.Node, path string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
+	defer cancel()
+	base, err := url.Parse(cmp.Or(n.InternalURL, n.URLs[0]))
+	if err != nil {
+		return false
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath(path).String(), nil)
+	if err != nil {
+		return false
+	}
+	transport := &http.Transport{TLSClientConfig: s.Probe.TLS, DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusUnauthorized
 }

@@ -27,7 +27,7 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 	req := proxy.Request{
 		Upstreams: make([]proxy.Upstream, len(s.Upstreams)),
 		Mount:     s.Mount, Kbit: s.Kbit, Client: s.Client, ICYLine: s.ICYLine, Type: s.Type, Query: s.Query,
-		UserAgent: r.UserAgent(), Metadata: r.Header.Get("Icy-MetaData") == "1",
+		Authorization: r.Header.Get("Authorization"), UserAgent: r.UserAgent(), Metadata: r.Header.Get("Icy-MetaData") == "1",
 	}
 	for i, u := range s.Upstreams {
 		req.Upstreams[i] = proxy.Upstream(u)
@@ -35,7 +35,10 @@ func (c carrier) Carry(w http.ResponseWriter, r *http.Request, s web.Stream, don
 	err := c.Serve(w, r, req, func(res proxy.Result) {
 		done(web.Carried{Node: res.Node, Bytes: res.Bytes, End: string(res.End)})
 	})
+	var refused *proxy.RefusedError
 	switch {
+	case errors.As(err, &refused):
+		return &web.RefusedError{Status: refused.Status, Challenges: refused.Challenges}
 	case errors.Is(err, proxy.ErrNoRoom):
 		return fmt.Errorf("%w: %w", web.ErrNoRoom, err)
 	case errors.Is(err, proxy.ErrNoUpstream):

@@ -4,8 +4,12 @@ package probetest
 
 import (
 	"bytes"
+	"crypto/md5"
+	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"text/template"
 )
@@ -23,10 +27,21 @@ func freePort(t testing.TB, addr string) string {
 func (n *Node) writeConfig() {
 	n.t.Helper()
 	host, port, _ := net.SplitHostPort(n.addr)
+	members := filepath.Join(filepath.Dir(n.config), "members")
+	for i, m := range n.opts.Mounts {
+		name, password, ok := strings.Cut(m.Member, ":")
+		if !ok {
+			continue
+		}
+		line := fmt.Sprintf("%s:%x\n", name, md5.Sum([]byte(password))) // as Icecast has it
+		if err := os.WriteFile(fmt.Sprint(members, i), []byte(line), 0o644); err != nil {
+			n.t.Fatal(err)
+		}
+	}
 	var b bytes.Buffer
 	err := config.Execute(&b, map[string]any{
 		"Host": host, "Port": port, "Password": n.password,
-		"MaxClients": n.opts.MaxClients, "Mounts": n.opts.Mounts,
+		"MaxClients": n.opts.MaxClients, "Mounts": n.opts.Mounts, "Members": members,
 	})
 	if err == nil {
 		err = os.WriteFile(n.config, b.Bytes(), 0o644)
@@ -48,10 +63,12 @@ var config = template.Must(template.New("icecast.xml").Parse(`<icecast>
   <admin-user>admin</admin-user><admin-password>{{.Password}}</admin-password>
  </authentication>
  <listen-socket><port>{{.Port}}</port><bind-address>{{.Host}}</bind-address></listen-socket>
-{{- range .Mounts}}
+{{- range $i, $m := .Mounts}}
  <mount type="normal"><mount-name>{{.Path | html}}</mount-name>
   {{- with .Fallback}}<fallback-mount>{{. | html}}</fallback-mount><fallback-override>1</fallback-override>{{end}}
   {{- with .MaxListeners}}<max-listeners>{{.}}</max-listeners>{{end}}
+  {{- with .MaxSeconds}}<max-listener-duration>{{.}}</max-listener-duration>{{end}}
+  {{- if .Member}}<authentication type="htpasswd"><option name="filename" value="{{$.Members}}{{$i}}"/><option name="allow_duplicate_users" value="1"/></authentication>{{end}}
   {{- if .Hidden}}<hidden>1</hidden>{{end}}</mount>
 {{- end}}
  <paths>

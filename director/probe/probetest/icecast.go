@@ -41,6 +41,8 @@ type Mount struct {
 	Title        string // what is playing, from the start; empty: nothing is told
 	Fallback     string // the mount that listeners get while this one has no source
 	MaxListeners int    // 0: no limit
+	MaxSeconds   int    // after which a listener is disconnected; 0: never
+	Member       string // "name:password", without which nobody listens; empty: anybody may
 	Hidden       bool   // not shown on public pages
 	Silent       bool   // has no source until StartSource
 }
