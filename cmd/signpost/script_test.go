@@ -17,13 +17,42 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // pages is where README.md stands; scripts run in directories of their own.
 var pages, _ = filepath.Abs(root)
 
+// built is the program, without the race detector, of which the packages' own tests
+// make use: it is three times as slow.
+var built = struct {
+	once sync.Once
+	dir  string // of the file signpost
+	err  error
+}{}
+
+// program builds signpost once for all tests, and returns the directory it is in.
+func program() (dir string, err error) {
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "signpost-script-"); built.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", built.dir, ".").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	return built.dir, built.err
+}
+
+// TestMain removes the program that the tests built.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"signpost": main})
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
 }
 
 // TestScripts runs the real program, in a process of its own where it serves.
@@ -48,6 +77,11 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			dir, err := program()
+			if err != nil {
+				return err
+			}
+			e.Setenv("PATH", dir+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			for _, name := range []string{"NODE1", "NODE2"} {
 				node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 				e.Defer(node.Close)
@@ -98,7 +132,8 @@ func processOf(ts *testscript.TestScript, name string) *process {
 
 func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 	name := args[0]
-	cmd := exec.Command(programOnPath(ts), args[1:]...)
+	cmd := exec.Command(filepath.Join(built.dir, "signpost"), args[1:]...)
+	cmd.SysProcAttr = proctest.DieWithTest()
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.MkAbs(".tmp")}
 	for _, e := range []string{"SIGNPOST_CONFIG", "SIGNPOST_LISTEN", "SIGNPOST_ADMIN"} {
@@ -136,21 +171,6 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 func cmdType(ts *testscript.TestScript, _ bool, args []string) {
 	_, err := io.WriteString(processOf(ts, args[0]).in, args[1]+"\n")
 	ts.Check(err)
-}
-
-func programOnPath(ts *testscript.TestScript) string {
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if name := filepath.Join(dir, "signpost"); isFile(name) {
-			return name
-		}
-	}
-	ts.Fatalf("no signpost on the PATH")
-	return ""
-}
-
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // poll tries until it works or patience is at its end.

@@ -45,7 +45,7 @@ func TestInline(t *testing.T) {
 		urls[i] = n.URL()
 	}
 	configured := func(one, two bool) *config.Settings {
-		s, err := readConfig("radio.yaml", fmt.Appendf(nil, inlineFleet, urls[0], one, urls[1], two))
+		s, err := readConfig(t, "radio.yaml", fmt.Appendf(nil, inlineFleet, urls[0], one, urls[1], two))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestWhoIsCounted(t *testing.T) {
 			}
 			t.Cleanup(func() { n.Close() })
 			text := strings.Replace(fmt.Sprintf(inlineFleet, n.URL(), false, "http://127.0.0.1:1", true), "proxy: {", "probe: {interval: 200ms}\nproxy: {per_listener: "+c.alone+", ", 1)
-			s, err := readConfig("radio.yaml", []byte(text))
+			s, err := readConfig(t, "radio.yaml", []byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}

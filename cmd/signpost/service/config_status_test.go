@@ -19,7 +19,7 @@ func TestConfigStatus(t *testing.T) {
 	d := startService(t, t.TempDir(), format, Options{Log: slog.New(slog.NewTextHandler(&told, nil))})
 	apply := func(more string) {
 		t.Helper()
-		s, err := readConfig("radio.yaml", []byte(fmt.Sprintf(format, "http://one.example")+more))
+		s, err := readConfig(t, "radio.yaml", []byte(fmt.Sprintf(format, "http://one.example")+more))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestTroubles(t *testing.T) {
 	t.Parallel()
 	d := startService(t, t.TempDir(), "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n", Options{})
 	eventually(t, "a director without troubles", func() bool { return len(d.troubles(true)) == 0 })
-	_, err := readConfig("radio.yaml", []byte("a: 1\nb: 2\nc: 3\nd: 4\nnodes: [{id: one, limit: hunter2}]\n"))
+	_, err := readConfig(t, "radio.yaml", []byte("a: 1\nb: 2\nc: 3\nd: 4\nnodes: [{id: one, limit: hunter2}]\n"))
 	d.refuse(err)
 	const text = "the configuration file is refused: the one before stays in force, and a restart would fail"
 	if got := d.troubles(false); len(got) != 1 || got[0] != text {
@@ -83,7 +83,7 @@ func TestDarkFleetIsDegraded(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	url := d.settings.Load().Fleet.Nodes[0].URLs[0]
-	s, err := readConfig("radio.yaml", []byte(strings.Replace(fmt.Sprintf(format, url), ", drained: true", "", 1)))
+	s, err := readConfig(t, "radio.yaml", []byte(strings.Replace(fmt.Sprintf(format, url), ", drained: true", "", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestInternalURL(t *testing.T) {
 	}
 	t.Cleanup(func() { node.Close() })
 	const public = "http://127.0.0.1:1" // nothing answers there
-	s, err := readConfig("radio.yaml", fmt.Appendf(nil, `
+	s, err := readConfig(t, "radio.yaml", fmt.Appendf(nil, `
 listen: {http: "127.0.0.1:0"}
 admin: {listen: ""}
 mounts: [/live.mp3]

@@ -24,12 +24,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/geo/geotest"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
 
-// readConfig is what the programs do with a configuration before they use it.
-func readConfig(name string, source []byte) (*config.Settings, error) {
+// readConfig is what the programs do with a configuration before they use it. One
+// that says nothing of geo has a small database: the embedded one takes seconds
+// to open under the race detector.
+func readConfig(t testing.TB, name string, source []byte) (*config.Settings, error) {
+	t.Helper()
+	if !strings.Contains(string(source), "geo:") {
+		small := geotest.Database{Layout: geotest.Country, Rows: []geotest.Row{{Prefix: "8.8.8.0/24", Country: "US", Continent: "NA"}}}
+		source = fmt.Appendf(source, "\ngeo: {databases: '%s'}\n", small.Write(t, filepath.Join(t.TempDir(), "small.mmdb")))
+	}
 	d, err := config.Parse(name, source)
 	if err != nil {
 		return nil, err
@@ -43,7 +51,7 @@ func startService(t *testing.T, dir, format string, o Options) *Service {
 	t.Helper()
 	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(node.Close)
-	s, err := readConfig(filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, format, node.URL))
+	s, err := readConfig(t, filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, format, node.URL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +234,7 @@ nodes: [{id: one, urls: "%s", kind: http}]
 	d := startService(t, t.TempDir(), format, Options{})
 	before := d.settings.Load()
 	for _, unusable := range []string{"geo: {databases: nowhere.mmdb}", "state_dir: /dev/null/nowhere"} {
-		next, err := readConfig("next.yaml", []byte(strings.Replace(fmt.Sprintf(format, "http://two.example"), "id: one", "id: two", 1)+unusable+"\n"))
+		next, err := readConfig(t, "next.yaml", []byte(strings.Replace(fmt.Sprintf(format, "http://two.example"), "id: one", "id: two", 1)+unusable+"\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +319,7 @@ func TestTokensFollowTheFile(t *testing.T) {
 	}
 	apply := func(admin string) {
 		t.Helper()
-		s, err := readConfig(filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, file, admin, "http://one.example"))
+		s, err := readConfig(t, filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, file, admin, "http://one.example"))
 		if err != nil {
 			t.Fatal(err)
 		}

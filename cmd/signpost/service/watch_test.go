@@ -40,7 +40,7 @@ func busyMetrics(t *testing.T) series {
 		}
 		t.Cleanup(func() { nodes[i].Close() })
 	}
-	s, err := readConfig("radio.yaml", fmt.Appendf(nil, `
+	s, err := readConfig(t, "radio.yaml", fmt.Appendf(nil, `
 listen: {http: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 mounts: [/live.mp3]
