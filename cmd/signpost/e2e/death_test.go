@@ -160,7 +160,7 @@ func (r *troop) visit(c *crowd, who int) {
 			c.fail(answer)
 		}
 		select {
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(25 * time.Millisecond):
 		case <-c.ctx.Done():
 		}
 	}
@@ -185,7 +185,7 @@ func (e *editor) work(t *testing.T, stop <-chan struct{}) {
 		select {
 		case <-stop:
 			return
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(25 * time.Millisecond):
 		}
 		row := store.Row{Weights: map[director.NodeID]float64{"n1": float64(n)}, Stamp: stamp()}
 		o := store.Overlay{Rows: map[director.RegionID]store.Row{"all": row, "de": row}}

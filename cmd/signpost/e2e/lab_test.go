@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,8 +30,18 @@ var built = struct {
 	err  error
 }{}
 
+// sideBySide is how many tests run at once, unless -parallel says otherwise: most of
+// the time they wait for servers, players and probes.
+const sideBySide = "5"
+
 // TestMain removes the program that the tests built.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", sideBySide)
+	}
 	code := m.Run()
 	if built.path != "" {
 		os.RemoveAll(filepath.Dir(built.path))
@@ -231,7 +242,7 @@ func (s *signpost) eventually(within time.Duration, what string, holds func() bo
 func (s *signpost) within(within time.Duration, what string, holds func() bool) time.Duration {
 	s.t.Helper()
 	begin := time.Now()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond) // some polls ask as dozens of listeners
 	defer tick.Stop()
 	for !holds() {
 		if time.Since(begin) > within {

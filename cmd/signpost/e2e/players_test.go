@@ -165,9 +165,9 @@ func TestPlayers(t *testing.T) {
 }
 
 func ways(p player, redirecting, carrying *signpost) map[string]string {
-	out := map[string]string{
-		"redirect": redirecting.url + "/live.mp3",
-		"inline":   carrying.url + "/live.mp3",
+	out := map[string]string{"redirect": redirecting.url + "/live.mp3"}
+	if p.name == "ffmpeg" { // TestInlinePlayersHearTheSource has them all
+		out["inline"] = carrying.url + "/live.mp3"
 	}
 	for _, suffix := range p.playlists {
 		out["playlist "+suffix] = redirecting.url + "/live.mp3" + suffix
