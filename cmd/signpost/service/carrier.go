@@ -137,18 +137,11 @@ const (
 // vacate moves inline listeners away from nodes that were drained or removed, until ctx
 // is done.
 func (d *Service) vacate(ctx context.Context) error {
-	tick := time.NewTicker(vacateEvery)
-	defer tick.Stop()
 	asked := map[director.NodeID]time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
+	return every(ctx, vacateEvery, func() {
 		v := d.syncer.View()
 		if v.Snapshot == nil {
-			continue
+			return
 		}
 		for _, node := range d.proxy.Nodes() {
 			n, known := v.FindNode(node)
@@ -160,5 +153,5 @@ func (d *Service) vacate(ctx context.Context) error {
 				asked[node] = time.Now()
 			}
 		}
-	}
+	})
 }

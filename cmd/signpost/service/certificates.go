@@ -74,16 +74,7 @@ func (c *certificates) load() (fresh bool, err error) {
 // follow reads the files until ctx is done. The old certificate stays while they cannot
 // be read, or do not belong together.
 func (c *certificates) follow(ctx context.Context, log *slog.Logger) error {
-	t := time.NewTicker(certEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			c.reload(log)
-		}
-	}
+	return every(ctx, certEvery, func() { c.reload(log) })
 }
 
 // reload loads, and logs changes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 )
 
 // closers close what was opened, in reverse. Each step that opens something adds its
@@ -59,6 +60,20 @@ func (c *closers) run(name string, work func(context.Context) error) {
 			return waiting.Err()
 		}
 	})
+}
+
+// every calls do each time that d has passed, until ctx is done.
+func every(ctx context.Context, d time.Duration, do func()) error {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			do()
+		}
+	}
 }
 
 // close calls everything, the last first. Errors are logged.

@@ -48,16 +48,8 @@ func (d *Service) tuneMemory(ctx context.Context) error {
 		m.carried = func() uint64 { return d.proxy.Usage().Carried }
 	}
 	m.live[0].Name = "/gc/heap/live:bytes"
-	tick := time.NewTicker(tuneEvery)
-	defer tick.Stop()
-	for {
-		m.tune()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
+	m.tune()
+	return every(ctx, tuneEvery, m.tune)
 }
 
 func (m *memory) tune() {

@@ -39,18 +39,11 @@ func newMix(counts func() sentCounts, now func() time.Time) *mix {
 
 // run samples until ctx is done.
 func (m *mix) run(ctx context.Context) error {
-	t := time.NewTicker(mixStep)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			m.mu.Lock()
-			m.sample()
-			m.mu.Unlock()
-		}
-	}
+	return every(ctx, mixStep, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.sample()
+	})
 }
 
 // sample adds what was sent since the last sample, and removes nodes that are no longer
