@@ -1,8 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -13,7 +15,7 @@ type ForwardHeader string
 
 // The headers in which proxies tell it.
 const (
-	XForwardedFor ForwardHeader = "X-Forwarded-For" // and X-Forwarded-Proto
+	XForwardedFor ForwardHeader = "X-Forwarded-For" // and X-Forwarded-Proto, -Host and -Port
 	Forwarded     ForwardHeader = "Forwarded"       // RFC 7239
 )
 
@@ -59,7 +61,7 @@ func (e walkEnd) String() string { return walkEndNames[e] }
 
 // clientOf finds out who asks. It allocates nothing for good input.
 func (t *trust) clientOf(r *http.Request) client {
-	c := client{https: r.TLS != nil}
+	c := client{https: r.TLS != nil || tlsByProxy(r.Context())}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		c.peer = plain(ap.Addr())
 	}
@@ -83,6 +85,51 @@ func (t *trust) clientOf(r *http.Request) client {
 		c.https = false
 	}
 	return c
+}
+
+// host is how the listener calls the director, by the Host header or by what a trusted
+// proxy tells in its place. It is not to be trusted any further: it is the listener's own
+// claim, and only in what the listener gets.
+func (q *request) host() string {
+	if q.client.end == endDirect {
+		return q.r.Host
+	}
+	h := q.r.Header
+	if q.policy.trust.header == Forwarded {
+		return cmp.Or(forwardedHost(h["Forwarded"]), q.r.Host)
+	}
+	host := cmp.Or(firstValue(h["X-Forwarded-Host"]), q.r.Host)
+	port, err := strconv.ParseUint(firstValue(h["X-Forwarded-Port"]), 10, 16)
+	if err != nil || port == 0 {
+		return host
+	}
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	if q.client.https && port == 443 || !q.client.https && port == 80 {
+		return host
+	}
+	return host + ":" + strconv.FormatUint(port, 10)
+}
+
+// forwardedHost is what the outermost proxy was called by.
+func forwardedHost(lines []string) (host string) {
+	if len(lines) == 0 {
+		return ""
+	}
+	for rest, more := lines[0], true; more; { // the first element is the last from the right
+		var element string
+		rest, element, more = cutLast(rest)
+		host = ""
+		for element != "" {
+			var pair string
+			pair, element, _ = strings.Cut(element, ";")
+			if name, value, _ := strings.Cut(trimSpace(pair), "="); strings.EqualFold(name, "host") {
+				host = unquote(value)
+			}
+		}
+	}
+	return host
 }
 
 // firstValue returns the first entry of a list, which the outermost proxy wrote:

@@ -8,6 +8,41 @@ import (
 	"testing"
 )
 
+// TestOwnURL: a playlist that leads to the director calls it as the listener does, and
+// not as the proxy in between.
+func TestOwnURL(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		forward ForwardHeader
+		header  map[string]string
+		from    netip.Addr // zero: a trusted proxy
+		want    string
+	}{
+		"no header":              {want: "http://radio.example"},
+		"host":                   {header: map[string]string{"X-Forwarded-Host": "fm.example"}, want: "http://fm.example"},
+		"the outermost host":     {header: map[string]string{"X-Forwarded-Host": "fm.example, inner.example"}, want: "http://fm.example"},
+		"port":                   {header: map[string]string{"X-Forwarded-Port": "8080"}, want: "http://radio.example:8080"},
+		"the usual port":         {header: map[string]string{"X-Forwarded-Port": "443", "X-Forwarded-Proto": "https"}, want: "https://radio.example"},
+		"http at https's port":   {header: map[string]string{"X-Forwarded-Port": "443"}, want: "http://radio.example:443"},
+		"both":                   {header: map[string]string{"X-Forwarded-Host": "fm.example:8000", "X-Forwarded-Port": "8443", "X-Forwarded-Proto": "https"}, want: "https://fm.example:8443"},
+		"IPv6":                   {header: map[string]string{"X-Forwarded-Host": "[2001:db8::1]", "X-Forwarded-Port": "81"}, want: "http://[2001:db8::1]:81"},
+		"no port":                {header: map[string]string{"X-Forwarded-Port": "x"}, want: "http://radio.example"},
+		"an impossible port":     {header: map[string]string{"X-Forwarded-Port": "99999"}, want: "http://radio.example"},
+		"from anybody":           {from: german, header: map[string]string{"X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "666"}, want: "http://radio.example"},
+		"forwarded":              {forward: Forwarded, header: map[string]string{"Forwarded": `for=203.0.113.9;host="fm.example:81", for=10.1.1.1;host=inner`}, want: "http://fm.example:81"},
+		"forwarded without host": {forward: Forwarded, header: map[string]string{"Forwarded": "for=203.0.113.9", "X-Forwarded-Host": "evil.example"}, want: "http://radio.example"},
+	} {
+		w := newWorld(t, func(cfg *Config) { cfg.Policy.ForwardHeader, cfg.Policy.Entries = c.forward, EntriesDirector })
+		if !c.from.IsValid() {
+			c.from = balance
+		}
+		body := w.do(ask{url: "/plain.mp3.m3u", from: c.from, header: c.header}).Body.String()
+		if want := "#EXTM3U\n#EXTINF:-1,/plain.mp3\n" + c.want + "/plain.mp3\n"; body != want {
+			t.Errorf("%s: %q, want %q", name, body, want)
+		}
+	}
+}
+
 func TestClientAddress(t *testing.T) {
 	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:ff::/48"), netip.MustParsePrefix("::ffff:192.168.0.0/112")}

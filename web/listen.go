@@ -1,19 +1,23 @@
 package web
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/signpost-fm/signpost/web/quick"
 )
 
 // Listener prepares a listening socket for [Server.Serve]. It closes connections
 // beyond [Config.MaxConnections] at once: a player that is refused tries elsewhere, and
 // one that waits in a queue does not. Connections from the networks in proxies may
-// begin with a PROXY header, version 1 or 2, that tells the client's address; from
-// elsewhere such a header is garbage. TLS goes on top of it.
+// begin with a PROXY header, version 1 or 2, that tells the client's address, and in
+// version 2 whether it speaks TLS with the proxy; from elsewhere such a header is garbage.
+// TLS goes on top of it.
 func (s *Server) Listener(l net.Listener, proxies []netip.Prefix) net.Listener {
 	l = &limitedListener{Listener: l, s: s}
 	if len(proxies) == 0 {
@@ -33,6 +37,43 @@ func (s *Server) Listener(l net.Listener, proxies []netip.Prefix) net.Listener {
 			return proxyproto.SKIP, nil
 		},
 	}
+}
+
+type proxyHeaderKey struct{}
+
+// connContext keeps the connection at hand whose PROXY header is to be read by the first
+// request: here it would hold up all other connections.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if patient, ok := c.(*patientConn); ok {
+		if p, ok := patient.Conn.(*proxyproto.Conn); ok {
+			return context.WithValue(ctx, proxyHeaderKey{}, p)
+		}
+	}
+	return quick.ConnContext(ctx, c)
+}
+
+// tlsByProxy says whether the PROXY header of a request's connection tells that the
+// client speaks TLS, with whom it came from (the PROXY protocol, 2.2.5: PP2_TYPE_SSL).
+func tlsByProxy(ctx context.Context) bool {
+	c, ok := ctx.Value(proxyHeaderKey{}).(*proxyproto.Conn)
+	if !ok {
+		return false
+	}
+	h := c.ProxyHeader()
+	if h == nil {
+		return false
+	}
+	tlvs, err := h.TLVs()
+	if err != nil {
+		return false
+	}
+	for _, tlv := range tlvs {
+		if tlv.Type == proxyproto.PP2_TYPE_SSL && len(tlv.Value) > 0 {
+			const clientSSL = 1 // PP2_CLIENT_SSL
+			return tlv.Value[0]&clientSSL != 0
+		}
+	}
+	return false
 }
 
 // proxyHeaderTimeout bounds how long a trusted proxy may take for its header,

@@ -171,15 +171,17 @@ func (q *request) directorURL() string {
 
 // directorBase is this director's base URL; empty if the request does not tell it.
 func (q *request) directorBase() string {
-	switch {
-	case q.policy.PublicURL != "":
+	if q.policy.PublicURL != "" {
 		return q.policy.PublicURL
-	case !saneHost(q.r.Host):
+	}
+	host := q.host()
+	switch {
+	case !saneHost(host):
 		return ""
 	case q.client.https:
-		return "https://" + q.r.Host
+		return "https://" + host
 	}
-	return "http://" + q.r.Host
+	return "http://" + host
 }
 
 // saneHost accepts names, addresses and ports, and nothing that could break out

@@ -92,7 +92,7 @@ func New(c Config) (*Server, error) {
 		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		// No WriteTimeout: it would cut streams that are carried inline.
 		BaseContext: func(net.Listener) context.Context { return s.base },
-		ConnContext: quick.ConnContext,
+		ConnContext: connContext,
 		ErrorLog:    log.New(serverLog{c.Log}, "", 0),
 	}
 	s.quick = &quick.Server{Handler: s.echo, Context: s.base, IdleTimeout: idleTimeout, ErrorLog: s.http.ErrorLog}

@@ -155,6 +155,19 @@ func TestPROXYProtocol(t *testing.T) {
 			t.Errorf("%s: client %s, want %s", name, got, c.client)
 		}
 	}
+	// HAProxy's send-proxy-v2-ssl tells that the client speaks TLS, or that it does not.
+	tlv := func(client string) string { return "\x20\x00\x05" + client + "\x00\x00\x00\x00" }
+	for name, c := range map[string]struct{ tlv, location string }{
+		"with TLS":    {tlv("\x01"), "Location: https://"},
+		"without TLS": {tlv("\x00"), "Location: http://"},
+		"neither":     {"", "Location: http://"},
+		"broken":      {"\x20\x00\x09\x01", "Location: http://"},
+	} {
+		header := v2[:15] + string(rune(12+len(c.tlv))) + v2[16:] + c.tlv
+		if got := raw(t, trusting, header+get); !strings.Contains(got, c.location) {
+			t.Errorf("%s: %q, want %s", name, got, c.location)
+		}
+	}
 	if got := raw(t, trusting, "PROXY TCP4 bad\r\n"+get); strings.Contains(got, "302") {
 		t.Errorf("a broken header was accepted: %q", got)
 	}

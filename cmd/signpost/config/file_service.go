@@ -23,9 +23,9 @@ type listenSection struct {
 	SIDs map[string]string `yaml:"sids"`
 	// Networks of proxies that are trusted to tell the listener's address.
 	TrustedProxies []cidrValue `yaml:"trusted_proxies"`
-	// The header in which they tell it: `X-Forwarded-For` or `Forwarded`.
+	// The header in which they tell it: `X-Forwarded-For`, with `X-Forwarded-Proto` for the scheme and `X-Forwarded-Host` and `X-Forwarded-Port` for how the listener calls the director, or `Forwarded`, with `proto` and `host`.
 	ForwardHeader web.ForwardHeader `yaml:"forward_header" default:"X-Forwarded-For"`
-	// Networks of load balancers that send a PROXY protocol header, version 1 or 2, with each connection. Other connections have none.
+	// Networks of load balancers that send a PROXY protocol header, version 1 or 2, with each connection. With version 2 they can tell that the listener speaks TLS with them (HAProxy: `send-proxy-v2-ssl`). Other connections have none.
 	ProxyProtocol []cidrValue `yaml:"proxy_protocol"`
 	// Keep connections open after an answer: for directors behind a proxy that keeps its own.
 	KeepAlive bool `yaml:"keep_alive" default:"false"`
