@@ -14,7 +14,7 @@ import (
 type checkCmd struct {
 	File  string `arg:"" help:"The configuration file."`
 	JSON  bool   `help:"Print the meaning as JSON."`
-	Probe bool   `help:"Ask each node once, and say what it carries."`
+	Probe bool   `help:"Ask each node once, and say what it carries; let Redis do once all that directors ask of it, and say what it refuses."`
 }
 
 // Run checks the file and prints what it means.
@@ -36,6 +36,9 @@ func (c *checkCmd) Run(out *console) error {
 	}
 	if c.Probe {
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
+		if err := s.TryStore(); err != nil {
+			m.Warnings = append(m.Warnings, err.Error())
+		}
 	}
 	if c.JSON {
 		return printJSON(out.out, m)

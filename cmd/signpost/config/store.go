@@ -1,6 +1,13 @@
 package config
 
-import "github.com/signpost-fm/signpost/store/redisstore"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/signpost-fm/signpost/store/redisstore"
+)
 
 // store converts and checks the section store.
 func (c *converter) store() Store {
@@ -26,4 +33,23 @@ func (c *converter) store() Store {
 	}
 	_ = s.Close()
 	return out
+}
+
+// TryStore lets the store that directors share do once all that they ask of it, and
+// returns what it refuses; none: there is nothing to refuse.
+func (s *Settings) TryStore() error {
+	if s.Store.Redis == nil {
+		return nil
+	}
+	c := *s.Store.Redis
+	c.Log = slog.New(slog.DiscardHandler) // the error says it
+	shared, err := redisstore.Open(c)
+	if err != nil {
+		return fmt.Errorf("store.redis: %w", err)
+	}
+	err = shared.Try(context.Background()) // it has a limit of its own
+	if err = errors.Join(err, shared.Close()); err != nil {
+		return fmt.Errorf("store.redis: %w", err)
+	}
+	return nil
 }
