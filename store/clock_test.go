@@ -142,7 +142,7 @@ func TestRegistrationsOverStepsOfTheStoresClock(t *testing.T) {
 			pass(3 * tick)
 			report(3)
 			var held *store.HeldError
-			if _, err := b.Register(edge("edge-1", "i2", 7)); !errors.As(err, &held) {
+			if _, err := b.Register(edge("edge-1", "i2", 7), 0); !errors.As(err, &held) {
 				t.Errorf("step %v: another agent has the id: %v", step, err)
 			}
 			for _, d := range []*rig{a, b} {

@@ -45,7 +45,7 @@ func TestWhatIsMadeOfANodeGoesWithIt(t *testing.T) {
 		drained(t, b, "edge-1")
 		drained(t, b, "n1")
 		pass(3 * tick)
-		if err := a.Deregister("edge-1", ""); err != nil {
+		if err := a.Deregister("edge-1", store.Speaker{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 100 {
@@ -67,7 +67,7 @@ func TestWhatIsMadeOfANodeGoesWithIt(t *testing.T) {
 		pass(3 * tick)
 		drained(t, a, "edge-1")
 		pass(3 * tick)
-		if err := a.Deregister("edge-1", "i2"); err != nil {
+		if err := a.Deregister("edge-1", store.Speaker{Instance: "i2"}); err != nil {
 			t.Fatal(err)
 		}
 		register(t, a, edge("edge-1", "i3", 0))
@@ -75,7 +75,7 @@ func TestWhatIsMadeOfANodeGoesWithIt(t *testing.T) {
 		if got := isAt("edge-1", a, b); got != "fit" {
 			t.Errorf("the third of that id: %s", got)
 		}
-		if err := a.Deregister("edge-1", "i3"); err != nil {
+		if err := a.Deregister("edge-1", store.Speaker{Instance: "i3"}); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Millisecond)

@@ -2,6 +2,9 @@ package store
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -29,6 +32,9 @@ type Registration struct {
 
 	Instance string `json:"instance"`        // who holds the id: an agent, and those after it that go on with its registration
 	Token    string `json:"token,omitempty"` // the name of the token that it came with
+	// Secret is the [HashSecret] of what its agent alone knows: who does not is another
+	// agent, whatever instance it says. Empty: the agent has none, being older.
+	Secret string `json:"secret,omitempty"`
 
 	Since   time.Time `json:"since"`            // when this instance registered
 	Seen    time.Time `json:"seen"`             // when it last called
@@ -67,18 +73,42 @@ var (
 	ErrTooMany = errors.New("too many nodes are registered")
 )
 
-// A HeldError says that another agent holds the id.
+// A HeldError says that another agent holds the id. Who that is, it does not say: it is
+// an answer to somebody who is not.
 type HeldError struct {
-	Node     director.NodeID
-	Instance string // of the other
-	Token    string // with which it came
-	Until    time.Time
+	Node  director.NodeID
+	Until time.Time
 }
 
-// Error says who holds the id, and what to do.
+// Error says what to do.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s is registered by another agent (instance %s, token %q) that is alive: give each node an --id of its own, or stop that agent; if it does not report again, the id is free at %s",
-		e.Node, e.Instance, e.Token, e.Until.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s is registered by another agent that is alive: give each node an --id of its own, or stop that agent; if it does not report again, the id is free at %s",
+		e.Node, e.Until.UTC().Format(time.RFC3339))
+}
+
+// A Speaker is who speaks for a registered node: a run of its agent, and the
+// [HashSecret] of its secret. The zero Speaker is an operator, who may speak for any.
+type Speaker struct{ Instance, Secret string }
+
+// HashSecret returns what of an agent's secret is kept: nothing that proves to know it.
+// An empty secret is none.
+func HashSecret(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// heldBy says whether s is the agent that r is of.
+func (r *Registration) heldBy(s Speaker) bool {
+	return r.Instance == s.Instance && (r.Secret == "" || subtle.ConstantTimeCompare([]byte(r.Secret), []byte(s.Secret)) == 1)
+}
+
+// sameAgent says whether two registrations are of one agent. A director of an older
+// version tells no secret.
+func sameAgent(a, b *Registration) bool {
+	return a.Instance == b.Instance && (a.Secret == "" || b.Secret == "" || a.Secret == b.Secret)
 }
 
 // node returns what a registration adds to the fleet.
@@ -99,19 +129,20 @@ func (r *Registration) times() []*time.Time {
 // Register takes in what an agent says of its node: r.Instance registers it, or
 // reports anew. The times in r.Report are by this machine's clock; of the other
 // times only whether Drained is set counts, and it is never taken back. Others see
-// it after a tick. It returns what is now known of the node.
+// it after a tick. It returns what is now known of the node. No more than most nodes
+// that report may come with the same r.Token; 0: any number.
 //
 // Errors are a [HeldError] or wrap one of ErrNotAdmitted, ErrDeclared, ErrBadNode,
 // ErrNotRegistered (this instance has deregistered it) and ErrTooMany; nothing has
 // changed then.
-func (s *Syncer) Register(r Registration) (Registration, error) {
+func (s *Syncer) Register(r Registration, most int) (Registration, error) {
 	s.mu.Lock()
 	declared := s.declared
 	s.mu.Unlock()
 	if err := s.registry.admit(declared, &r); err != nil {
 		return Registration{}, err
 	}
-	got, fresh, err := s.registry.register(s.cfg.Now(), r, declared.edit)
+	got, fresh, err := s.registry.register(s.cfg.Now(), r, declared.edit, most)
 	if err == nil && fresh {
 		s.cfg.Log.Info("a node has registered", "node", r.Node, "urls", r.URLs, "instance", r.Instance, "token", r.Token)
 		s.wake()
@@ -119,32 +150,31 @@ func (s *Syncer) Register(r Registration) (Registration, error) {
 	return got, err
 }
 
-// Drain lets a registered node take no new listeners. instance is who asks; empty
-// is an operator, who may drain any. Errors are as with [Syncer.Register].
-func (s *Syncer) Drain(id director.NodeID, instance string) (Registration, error) {
+// Drain lets a registered node take no new listeners, as by says. Errors are as with
+// [Syncer.Register].
+func (s *Syncer) Drain(id director.NodeID, by Speaker) (Registration, error) {
 	was := false
-	r, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration, now time.Time) {
+	r, err := s.registry.change(s.cfg.Now(), id, by, func(r *Registration, now time.Time) {
 		if was = !r.Drained.IsZero(); !was {
 			r.Drained = now
 		}
 	})
 	if err == nil && !was {
-		s.cfg.Log.Info("a registered node takes no new listeners", "node", id, "by", cmp.Or(instance, "an operator"))
+		s.cfg.Log.Info("a registered node takes no new listeners", "node", id, "by", cmp.Or(by.Instance, "an operator"))
 		s.wake()
 	}
 	return r, err
 }
 
 // Deregister takes a registered node out of the fleet, and soon after it what
-// operators made of it. instance is who asks; empty is an operator, who may take
-// out any. Errors are as with [Syncer.Register].
-func (s *Syncer) Deregister(id director.NodeID, instance string) error {
-	_, err := s.registry.change(s.cfg.Now(), id, instance, func(r *Registration, now time.Time) { r.Gone = now })
+// operators made of it, as by says. Errors are as with [Syncer.Register].
+func (s *Syncer) Deregister(id director.NodeID, by Speaker) error {
+	_, err := s.registry.change(s.cfg.Now(), id, by, func(r *Registration, now time.Time) { r.Gone = now })
 	if err == nil {
 		s.mu.Lock()
 		s.left[id] = departure{at: s.cfg.Now(), revision: s.overlay.Revision}
 		s.mu.Unlock()
-		s.cfg.Log.Info("a node has deregistered", "node", id, "by", cmp.Or(instance, "an operator"))
+		s.cfg.Log.Info("a node has deregistered", "node", id, "by", cmp.Or(by.Instance, "an operator"))
 		s.wake()
 	}
 	return err

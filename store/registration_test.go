@@ -35,7 +35,7 @@ func edges() director.Config {
 
 func register(t *testing.T, d *rig, r store.Registration) store.Registration {
 	t.Helper()
-	got, err := d.Register(r)
+	got, err := d.Register(r, 0)
 	if err != nil {
 		t.Fatalf("%s: Register: %v", d.name, err)
 	}
@@ -97,7 +97,7 @@ func TestRegisteredNodeIsSeenByAll(t *testing.T) {
 			t.Errorf("after two ticks: %s", got)
 		}
 		n, _ := b.node("edge-1")
-		if n.Used != 7 || n.EffectiveTarget != 100 || n.Report.By != "agent i1" || n.Report.Taken.Sub(b.View().Built()).Abs() > time.Second {
+		if n.Used != 7 || n.EffectiveTarget != 100 || n.Report.By != "its agent" || n.Report.Taken.Sub(b.View().Built()).Abs() > time.Second {
 			t.Errorf("at the other: %+v", n)
 		}
 		if got := a.prober.probes(); !slices.Contains(got, "edge-1") || !slices.Contains(got, "n1") {
@@ -185,7 +185,7 @@ func TestDrainAndDeregister(t *testing.T) {
 		a, b := two(t, store.SyncerConfig{})
 		register(t, a, edge("edge-1", "i1", 7))
 		pass(3 * tick)
-		if _, err := a.Drain("edge-1", "i1"); err != nil {
+		if _, err := a.Drain("edge-1", store.Speaker{Instance: "i1"}); err != nil {
 			t.Fatal(err)
 		}
 		pass(twoTicks)
@@ -200,7 +200,7 @@ func TestDrainAndDeregister(t *testing.T) {
 		if got := isAt("edge-1", a, b); got != "drained" {
 			t.Errorf("drained, and it reports: %s", got)
 		}
-		if err := b.Deregister("edge-1", "i1"); err != nil {
+		if err := b.Deregister("edge-1", store.Speaker{Instance: "i1"}); err != nil {
 			t.Fatal(err)
 		}
 		pass(3 * tick)
@@ -208,10 +208,10 @@ func TestDrainAndDeregister(t *testing.T) {
 			t.Errorf("deregistered: %s", got)
 		}
 		for _, d := range []*rig{a, b} {
-			if _, err := d.Register(edge("edge-1", "i1", 5)); !errors.Is(err, store.ErrNotRegistered) {
+			if _, err := d.Register(edge("edge-1", "i1", 5), 0); !errors.Is(err, store.ErrNotRegistered) {
 				t.Errorf("%s: a late report of an agent that has deregistered: %v", d.name, err)
 			}
-			if err := d.Deregister("edge-1", "i1"); !errors.Is(err, store.ErrNotRegistered) {
+			if err := d.Deregister("edge-1", store.Speaker{Instance: "i1"}); !errors.Is(err, store.ErrNotRegistered) {
 				t.Errorf("%s: deregistered twice: %v", d.name, err)
 			}
 		}
@@ -233,7 +233,7 @@ func TestOperatorDrainsARegisteredNode(t *testing.T) {
 		a, b := two(t, store.SyncerConfig{})
 		register(t, a, edge("edge-1", "i1", 7))
 		pass(3 * tick)
-		if _, err := b.Drain("edge-1", ""); err != nil {
+		if _, err := b.Drain("edge-1", store.Speaker{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 8 {
@@ -245,12 +245,127 @@ func TestOperatorDrainsARegisteredNode(t *testing.T) {
 		}
 		// The word of an operator does not stand for the agent's.
 		pass(4 * time.Second)
-		if _, err := b.Drain("edge-1", ""); err != nil {
+		if _, err := b.Drain("edge-1", store.Speaker{}); err != nil {
 			t.Fatal(err)
 		}
 		pass(2 * time.Second)
 		if r := b.Registrations(); len(r) != 1 || r[0].Silent < 6*time.Second {
 			t.Errorf("registrations: %+v", r)
+		}
+	})
+}
+
+// A node belongs to the agent that knows its secret: whoever knows its instance alone can
+// neither report for it nor drain it nor take it out, at any director.
+func TestASecretBindsANode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := two(t, store.SyncerConfig{DownAfter: 3 * time.Second})
+		hers := edge("edge-1", "i1", 7)
+		hers.Secret = store.HashSecret("known to nobody else")
+		register(t, a, hers)
+		pass(3 * tick)
+		for _, d := range []*rig{a, b} {
+			for _, secret := range []string{"", store.HashSecret("guessed")} {
+				his := edge("edge-1", "i1", 500)
+				his.URLs, his.Secret = []string{"http://other.example"}, secret
+				var held *store.HeldError
+				if _, err := d.Register(his, 0); !errors.As(err, &held) {
+					t.Errorf("%s: registered with the secret %.8q: %v", d.name, secret, err)
+				}
+				by := store.Speaker{Instance: "i1", Secret: secret}
+				if _, err := d.Drain("edge-1", by); !errors.As(err, &held) {
+					t.Errorf("%s: drained with the secret %.8q: %v", d.name, secret, err)
+				}
+				if err := d.Deregister("edge-1", by); !errors.As(err, &held) {
+					t.Errorf("%s: deregistered with the secret %.8q: %v", d.name, secret, err)
+				}
+			}
+		}
+		register(t, b, hers)
+		pass(3 * tick)
+		if n, _ := a.node("edge-1"); n.Used != 7 || n.Drained || n.URLs[0] != "http://edge-1.example:8000" {
+			t.Errorf("another took something: %+v", n)
+		}
+		if _, err := b.Drain("edge-1", store.Speaker{Instance: "i1", Secret: hers.Secret}); err != nil {
+			t.Errorf("its own agent: %v", err)
+		}
+	})
+}
+
+// Of two agents with one instance, at two directors that have not heard of each other,
+// the one that registered first has the id.
+func TestTwoSecretsForOneInstance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b, atA, _ := apart(t)
+		hers, his := edge("edge-1", "i1", 7), edge("edge-1", "i1", 500)
+		hers.Secret, his.Secret = store.HashSecret("hers"), store.HashSecret("his")
+		atA.set(away)
+		pass(time.Second)
+		register(t, a, hers)
+		pass(time.Second)
+		register(t, b, his)
+		atA.set(well)
+		for range 2 {
+			_, _ = a.Register(hers, 0)
+			_, _ = b.Register(his, 0)
+			pass(time.Second)
+		}
+		x, _ := a.node("edge-1")
+		y, _ := b.node("edge-1")
+		if _, err := b.Register(his, 0); !errors.As(err, new(*store.HeldError)) || x.Used != 7 || y.Used != 7 {
+			t.Errorf("used %d and %d, want the first agent's 7; the second hears %v", x.Used, y.Used, err)
+		}
+	})
+}
+
+// An agent of an older version has no secret; the one after it, of this version, goes on
+// with its registration, and is bound from then on.
+func TestAnAgentThatGetsASecret(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := two(t, store.SyncerConfig{})
+		old := edge("edge-1", "i1", 7)
+		first := register(t, a, old)
+		pass(3 * tick)
+		next := old
+		next.Secret = store.HashSecret("new")
+		if got := register(t, b, next); !got.Since.Equal(first.Since) || !got.Returned.IsZero() {
+			t.Errorf("it did not go on: %+v", got)
+		}
+		pass(3 * tick)
+		for _, d := range []*rig{a, b} {
+			if _, err := d.Register(old, 0); !errors.As(err, new(*store.HeldError)) {
+				t.Errorf("%s: without the secret again: %v", d.name, err)
+			}
+		}
+	})
+}
+
+// A token registers as many nodes as it may; those that fell silent make room.
+func TestNodesOfAToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := two(t, store.SyncerConfig{DownAfter: 3 * time.Second})
+		try := func(d *rig, id director.NodeID, token string) error {
+			r := edge(id, "of "+string(id), 7)
+			r.Token = token
+			_, err := d.Register(r, 2)
+			pass(3 * tick)
+			return err
+		}
+		if err := errors.Join(try(a, "edge-1", "group"), try(b, "edge-2", "group"), try(a, "edge-1", "group"), try(a, "edge-9", "other")); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []*rig{a, b} {
+			if err := try(d, "edge-3", "group"); !errors.Is(err, store.ErrNotAdmitted) || !strings.Contains(err.Error(), "2 nodes") {
+				t.Errorf("%s: a third: %v", d.name, err)
+			}
+		}
+		pass(4 * time.Second)
+		if err := errors.Join(try(a, "edge-3", "group"), try(b, "edge-4", "group")); err != nil {
+			t.Errorf("instead of silent ones: %v", err)
 		}
 	})
 }
@@ -264,16 +379,16 @@ func TestTwoAgentsClaimOneID(t *testing.T) {
 		other := edge("edge-1", "i2", 500)
 		other.URLs = []string{"http://other.example"}
 		for _, d := range []*rig{a, b} {
-			_, err := d.Register(other)
+			_, err := d.Register(other, 0)
 			var held *store.HeldError
-			if !errors.As(err, &held) || held.Instance != "i1" || held.Token != "agents" || !held.Until.Equal(first.Seen.Add(3*time.Second)) ||
-				!strings.Contains(err.Error(), "--id") {
+			if !errors.As(err, &held) || !held.Until.Equal(first.Seen.Add(3*time.Second)) || !strings.Contains(err.Error(), "--id") ||
+				strings.Contains(err.Error(), "i1") || strings.Contains(err.Error(), "agents") {
 				t.Errorf("%s: %v, %+v", d.name, err, held)
 			}
-			if _, err := d.Drain("edge-1", "i2"); !errors.As(err, &held) {
+			if _, err := d.Drain("edge-1", store.Speaker{Instance: "i2"}); !errors.As(err, &held) {
 				t.Errorf("%s: drained by another: %v", d.name, err)
 			}
-			if err := d.Deregister("edge-1", "i2"); !errors.As(err, &held) {
+			if err := d.Deregister("edge-1", store.Speaker{Instance: "i2"}); !errors.As(err, &held) {
 				t.Errorf("%s: deregistered by another: %v", d.name, err)
 			}
 		}
@@ -289,7 +404,7 @@ func TestTwoAgentsClaimOneID(t *testing.T) {
 			if n, _ := d.node("edge-1"); n.Used != 500 || n.URLs[0] != "http://other.example" {
 				t.Errorf("%s: %+v", d.name, n)
 			}
-			if _, err := d.Register(edge("edge-1", "i1", 7)); !errors.As(err, new(*store.HeldError)) {
+			if _, err := d.Register(edge("edge-1", "i1", 7), 0); !errors.As(err, new(*store.HeldError)) {
 				t.Errorf("%s: the first comes back: %v", d.name, err)
 			}
 		}
@@ -325,7 +440,7 @@ func TestTwoAgentsClaimOneIDAtOnce(t *testing.T) {
 					t.Errorf("%s has %d listeners, want those of the first", d.name, n.Used)
 				}
 			}
-			if _, err := second.Register(edge("edge-1", "late", 2)); !errors.As(err, new(*store.HeldError)) {
+			if _, err := second.Register(edge("edge-1", "late", 2), 0); !errors.As(err, new(*store.HeldError)) {
 				t.Errorf("the second, with its next report: %v", err)
 			}
 			register(t, first, edge("edge-1", "early", 1))
@@ -358,7 +473,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		} {
 			r := edge("edge-1", "i1", 1)
 			tc.change(&r)
-			if _, err := d.Register(r); !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
+			if _, err := d.Register(r, 0); !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
 				t.Errorf("%s: %v; want %v and %q", tc.name, err, tc.want, tc.text)
 			}
 		}
@@ -370,7 +485,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		register(t, d, edge("edge-1", "i1", 1))
 		bad := edge("edge-1", "i1", 1)
 		bad.URLs = []string{"http://radio.example:8000"}
-		if _, err := d.Register(bad); !errors.Is(err, store.ErrBadNode) {
+		if _, err := d.Register(bad, 0); !errors.Is(err, store.ErrBadNode) {
 			t.Errorf("a good node that turns bad: %v", err)
 		}
 		many := store.Offer{Director: store.Director{ID: "another"}}
@@ -386,7 +501,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		if n := len(d.Registrations()); n != store.MaxRegistered {
 			t.Errorf("%d are known, want no more than %d", n, store.MaxRegistered)
 		}
-		if _, err := d.Register(edge("edge-more", "i1", 1)); !errors.Is(err, store.ErrTooMany) {
+		if _, err := d.Register(edge("edge-more", "i1", 1), 0); !errors.Is(err, store.ErrTooMany) {
 			t.Errorf("one more than the most: %v", err)
 		}
 		register(t, d, edge("edge-1", "i1", 1))
@@ -425,7 +540,7 @@ func TestRegisteredNodeOutOfReach(t *testing.T) {
 			if down := c.want == "down"; strings.Contains(n.Report.Detail, "(--url)") != down || strings.Contains(n.Report.Detail, "no whole answer") != down {
 				t.Errorf("%s: %q", c.what, n.Report.Detail)
 			}
-			if n.Used != 7 || n.Report.By != "agent i1" || !n.Report.IPv4 {
+			if n.Used != 7 || n.Report.By != "its agent" || !n.Report.IPv4 {
 				t.Errorf("%s: %+v", c.what, n)
 			}
 		}
@@ -468,7 +583,7 @@ func TestReloadDecidesAboutRegisteredNodes(t *testing.T) {
 		if n, _ := d.node("edge-1"); n.URLs[0] != "http://declared.example" || n.Report.By != d.Status().Director.ID {
 			t.Errorf("the declared node does not win: %+v", n)
 		}
-		if _, err := d.Register(edge("edge-1", "i1", 7)); !errors.Is(err, store.ErrDeclared) {
+		if _, err := d.Register(edge("edge-1", "i1", 7), 0); !errors.Is(err, store.ErrDeclared) {
 			t.Errorf("its agent is told: %v", err)
 		}
 		none := config("n1")

@@ -92,25 +92,28 @@ func sameNode(a, b *Registration) bool {
 
 // register takes in what an agent says of a node that was checked with that edit
 // of the declared configuration. fresh says that it is news, which others should
-// know at once.
-func (g *registry) register(now time.Time, r Registration, checked int) (got Registration, fresh bool, err error) {
+// know at once. most is as with [Syncer.Register].
+func (g *registry) register(now time.Time, r Registration, checked, most int) (got Registration, fresh bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.held[r.Node]
+	mine := h != nil && h.heldBy(Speaker{r.Instance, r.Secret})
 	switch {
-	case h != nil && h.Instance != r.Instance && g.alive(h, now):
+	case h != nil && !mine && g.alive(h, now):
 		return Registration{}, false, g.heldBy(h)
-	case h != nil && h.Instance == r.Instance && h.gone():
+	case mine && h.gone():
 		told := *h
 		told.Gone, told.mine = g.storeTime(now), true
 		g.put(&told)
 		return Registration{}, false, fmt.Errorf("%w: %s was taken out; restart its agent to register it again", ErrNotRegistered, r.Node)
 	case h == nil && len(g.held) >= MaxRegistered:
 		return Registration{}, false, fmt.Errorf("%w: %d are the most", ErrTooMany, MaxRegistered)
+	case most > 0 && !mine && g.reporting(r.Token, r.Node, now) >= most:
+		return Registration{}, false, fmt.Errorf("%w: the token %q has %d nodes registered, which is the most that it may; end one, or raise its nodes= in the directors' tokens_file", ErrNotAdmitted, r.Token, most)
 	}
 	seen := g.storeTime(now)
 	wantsDrain := !r.Drained.IsZero()
-	r.Report.Node, r.Report.By = r.Node, "agent "+r.Instance
+	r.Report.Node, r.Report.By = r.Node, "its agent"
 	r.Drained, r.Returned, r.Gone = time.Time{}, time.Time{}, time.Time{}
 	for _, t := range timesOf(&r.Report) {
 		*t = byStore(*t, now, g.offset)
@@ -121,32 +124,32 @@ func (g *registry) register(now time.Time, r Registration, checked int) (got Reg
 		if g.silent(h, now) {
 			r.Returned = seen
 		}
-		if h.Instance == r.Instance {
+		if mine {
 			r.Since, r.Drained = h.Since, h.Drained
 		}
 	}
 	if wantsDrain && r.Drained.IsZero() {
 		r.Drained = seen
 	}
-	fresh = h == nil || h.gone() || h.Instance != r.Instance || r.Returned != h.Returned
+	fresh = h == nil || h.gone() || !mine || r.Returned != h.Returned
 	g.put(&held{Registration: r, heard: now, mine: true, checked: checked})
 	return r, fresh, nil
 }
 
 // change changes a node for its agent, or for an operator.
-func (g *registry) change(now time.Time, id director.NodeID, instance string, change func(*Registration, time.Time)) (Registration, error) {
+func (g *registry) change(now time.Time, id director.NodeID, by Speaker, change func(*Registration, time.Time)) (Registration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.held[id]
 	switch {
 	case h == nil || h.gone():
 		return Registration{}, fmt.Errorf("%w: %s", ErrNotRegistered, id)
-	case instance != "" && instance != h.Instance:
+	case by != Speaker{} && !h.heldBy(by):
 		return Registration{}, g.heldBy(h)
 	}
 	next := *h
 	next.mine = true
-	if instance != "" { // an operator's word is not the agent's
+	if by != (Speaker{}) { // an operator's word is not the agent's
 		next.Seen, next.heard, next.By = g.storeTime(now), now, g.self
 	}
 	change(&next.Registration, g.storeTime(now))
@@ -155,7 +158,18 @@ func (g *registry) change(now time.Time, id director.NodeID, instance string, ch
 }
 
 func (g *registry) heldBy(h *held) *HeldError {
-	return &HeldError{Node: h.Node, Instance: h.Instance, Token: h.Token, Until: h.Seen.Add(g.downAfter)}
+	return &HeldError{Node: h.Node, Until: h.Seen.Add(g.downAfter)}
+}
+
+// reporting counts the nodes other than one that a token registered and that are not
+// known to be silent. g.mu is held.
+func (g *registry) reporting(token string, besides director.NodeID, now time.Time) (n int) {
+	for id, h := range g.held {
+		if id != besides && h.Token == token && !h.gone() && !g.silent(h, now) {
+			n++
+		}
+	}
+	return n
 }
 
 // put is every change of what is held. g.mu is held.
@@ -249,7 +263,7 @@ func (g *registry) adopt(now time.Time, p Picture) {
 // merge returns what holds of two registrations of one id. Whoever merges what
 // with what, and in which order, comes to the same.
 func (g *registry) merge(have, came *held, now time.Time) *held {
-	if have.Instance != came.Instance {
+	if !sameAgent(&have.Registration, &came.Registration) {
 		if g.before(came, have, now) {
 			return came
 		}
@@ -260,6 +274,7 @@ func (g *registry) merge(have, came *held, now time.Time) *held {
 	if newer {
 		out = *came
 	}
+	out.Secret = cmp.Or(have.Secret, came.Secret)
 	out.Since = earliest(have.Since, came.Since) // directors that both hear it differ by a moment
 	out.Gone = latest(have.Gone, came.Gone)
 	out.Drained = earliest(have.Drained, came.Drained)
@@ -276,9 +291,9 @@ func (g *registry) before(a, b *held, now time.Time) bool {
 	case x != y:
 		return x
 	case x:
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Instance, b.Instance)) < 0
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Secret, b.Secret)) < 0
 	}
-	return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.Instance, b.Instance)) < 0
+	return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Secret, b.Secret)) < 0
 }
 
 // earliest returns the earlier of two times, of which zero means never.

@@ -149,12 +149,12 @@ func TestANodeThatIsTakenOutStaysOut(t *testing.T) {
 		a, b := two(t, store.SyncerConfig{})
 		register(t, a, edge("edge-1", "i1", 7))
 		pass(3 * tick)
-		if err := b.Deregister("edge-1", ""); err != nil {
+		if err := b.Deregister("edge-1", store.Speaker{}); err != nil {
 			t.Fatal(err)
 		}
 		pass(3 * tick)
 		for range 150 {
-			if _, err := a.Register(edge("edge-1", "i1", 7)); !errors.Is(err, store.ErrNotRegistered) {
+			if _, err := a.Register(edge("edge-1", "i1", 7), 0); !errors.Is(err, store.ErrNotRegistered) {
 				t.Fatalf("its agent goes on: %v", err)
 			}
 			pass(time.Second)
@@ -180,7 +180,7 @@ func TestASilentNodeIsTakenOut(t *testing.T) {
 		if got := isAt("edge-1", a, b); got != "down" {
 			t.Errorf("before: %s", got)
 		}
-		if err := b.Deregister("edge-1", ""); err != nil {
+		if err := b.Deregister("edge-1", store.Speaker{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 90 {

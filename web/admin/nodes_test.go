@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -217,7 +218,7 @@ func TestTwoAgentsWithOneID(t *testing.T) {
 		{"DELETE", "/api/v1/nodes/edge-1?instance=i2", ""},
 	} {
 		p := problemIn(t, do(r.h, c.method, c.path, "Bearer a2", c.body))
-		if p.Status != 409 || p.HeldBy == nil || p.HeldBy.Instance != "i1" || p.HeldBy.Token != "agents" || time.Until(p.HeldBy.Until) < time.Second || !strings.Contains(p.Detail, "--id") {
+		if p.Status != 409 || p.HeldBy == nil || p.HeldBy.Instance != "" || p.HeldBy.Token != "" || time.Until(p.HeldBy.Until) < time.Second || !strings.Contains(p.Detail, "--id") {
 			t.Errorf("%s %s: %+v %+v", c.method, c.path, p, p.HeldBy)
 		}
 	}
@@ -244,6 +245,88 @@ func TestTwoAgentsWithOneID(t *testing.T) {
 	}
 	if rec := do(r.h, "DELETE", "/api/v1/nodes/edge-1", "Bearer o", ""); rec.Code != 204 {
 		t.Errorf("an operator takes it out: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// A node is its agent's: no answer to another one of the same token tells what would
+// let it speak for that node, and knowing the instance does not either.
+func TestANodeIsBoundToItsAgent(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	as := func(secret, method, path, body string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest(method, path, strings.NewReader(body))
+		req.Header.Set("Authorization", "Bearer a")
+		if secret != "" {
+			req.Header.Set("Signpost-Agent-Secret", secret)
+		}
+		rec := httptest.NewRecorder()
+		r.h.ServeHTTP(rec, req)
+		return rec
+	}
+	const hers = "known to nobody else"
+	if rec := as(hers, "PUT", "/api/v1/nodes/edge-1", agent("her-run", nil)); rec.Code != 200 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
+	for _, secret := range []string{"", "guessed by another"} {
+		for _, run := range []string{"her-run", "his-run"} {
+			for _, c := range []struct{ method, path, body string }{
+				{"PUT", "/api/v1/nodes/edge-1", agent(run, func(a *api.Announcement) { a.Node.URLs = []string{"http://evil.example"} })},
+				{"POST", "/api/v1/nodes/edge-1/drain", `{"instance":"` + run + `"}`},
+				{"DELETE", "/api/v1/nodes/edge-1?instance=" + run, ""},
+				{"GET", "/api/v1/nodes/edge-1", ""},
+				{"GET", "/api/v1/nodes/edge-1/safe_to_terminate", ""},
+			} {
+				rec := as(secret, c.method, c.path, c.body)
+				if c.method != "GET" && rec.Code != 409 {
+					t.Errorf("%s %s as %s with %q: %d %s", c.method, c.path, run, secret, rec.Code, rec.Body)
+				}
+				all := fmt.Sprint(rec.Header(), rec.Body)
+				if strings.Contains(all, "her-run") || strings.Contains(all, "agents") || strings.Contains(all, hers) || strings.Contains(all, store.HashSecret(hers)) {
+					t.Errorf("%s %s gives away: %s", c.method, c.path, all)
+				}
+			}
+		}
+	}
+	if n := r.nodes()["edge-1"]; n.State != director.Fit || n.Drained || n.URLs[0] != "http://edge.example:8000" {
+		t.Errorf("another took something: %+v", n)
+	}
+	if rec := as("short", "PUT", "/api/v1/nodes/edge-2", agent("i2", nil)); rec.Code != 422 {
+		t.Errorf("a secret that can be guessed: %d %s", rec.Code, rec.Body)
+	}
+	if rec := as(hers, "POST", "/api/v1/nodes/edge-1/drain", `{"instance":"her-run"}`); rec.Code != 200 {
+		t.Errorf("its own agent drains it: %d %s", rec.Code, rec.Body)
+	}
+	if rec := as(hers, "DELETE", "/api/v1/nodes/edge-1?instance=her-run", ""); rec.Code != 204 {
+		t.Errorf("its own agent takes it out: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// A token registers the ids that it may, and no more nodes than it may.
+func TestTokensWithLimits(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	few := NewToken("few", api.RoleAgent, "few")
+	few.IDs, few.Nodes = []string{"edge-fra-*", "edge-ams-1"}, 2
+	r.h.cfg.Tokens = func() []Token { return append([]Token{few}, fleetTokens...) }
+	put := func(id string) *httptest.ResponseRecorder {
+		return do(r.h, "PUT", "/api/v1/nodes/"+id, "Bearer few", agent("of-"+id, nil))
+	}
+	for _, id := range []string{"edge-1", "edge-ams-11", "edge-fra"} {
+		if p := problemIn(t, put(id)); p.Status != 403 || !strings.Contains(p.Detail, "edge-fra-*, edge-ams-1 only") {
+			t.Errorf("%s: %+v", id, p)
+		}
+	}
+	for _, id := range []string{"edge-fra-1", "edge-ams-1", "edge-fra-1"} {
+		if rec := put(id); rec.Code != 200 {
+			t.Errorf("%s: %d %s", id, rec.Code, rec.Body)
+		}
+	}
+	if p := problemIn(t, put("edge-fra-2")); p.Status != 403 || !strings.Contains(p.Detail, "2 nodes") {
+		t.Errorf("a third: %+v", p)
+	}
+	if rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil)); rec.Code != 200 {
+		t.Errorf("with another token: %d %s", rec.Code, rec.Body)
 	}
 }
 

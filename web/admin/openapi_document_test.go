@@ -28,6 +28,7 @@ type operation struct {
 	summary string
 	roles   string // who may, besides operators; empty: everybody
 	query   string // parameters, "name: what it is", one a line
+	header  string // a header, in the form of query
 	match   string // whether it takes If-Match: "may" or "must"
 	body    any    // nil: none
 	loose   bool   // unknown fields of the body are passed over
@@ -40,6 +41,7 @@ type operation struct {
 const (
 	thresholdParam = "threshold: How many listeners may be left on a node that is safe to terminate; by default admin.safe_below."
 	instanceParam  = "instance: Which run of the agent asks. An operator leaves it out."
+	secretParam    = "Signpost-Agent-Secret: What only the agent knows, 16 to 128 bytes, with every call: who registers a node with one is the only agent that can speak for it."
 	explainParams  = "addr: The listener's address.\nmount: The path that it asks for, such as /live.mp3.\n" +
 		"ua: Its User-Agent.\ntls: Whether it comes by https.\nheader: A further header as Name: value; may be repeated."
 )
@@ -60,9 +62,9 @@ var operations = []operation{
 	{path: "GET /nodes", summary: "All nodes, declared and registered.", roles: "view", answer: api.NodesAnswer{}, codes: []int{200, 503}},
 	{path: "GET /nodes/{id}", summary: "One node; an agent sees its own.", roles: "view agent", query: thresholdParam, answer: api.Node{}, codes: []int{200, 400, 404, 503}},
 	{path: "GET /nodes/{id}/safe_to_terminate", summary: "Whether a node may be terminated: 200 if it is drained and empty, 409 if not.", roles: "view agent", query: thresholdParam, answer: api.Termination{}, also: api.Termination{}, codes: []int{200, 400, 404, 409, 503}},
-	{path: "PUT /nodes/{id}", summary: "Register a node, or report how it is; for agents.", roles: "agent", body: api.Announcement{}, loose: true, answer: api.Node{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
-	{path: "DELETE /nodes/{id}", summary: "Take a registered node out.", roles: "agent", query: instanceParam, codes: []int{204, 400, 404, 409}},
-	{path: "POST /nodes/{id}/drain", summary: "Take no new listeners to a node. An agent does so for good, with its instance; an operator until it is resumed, or for a time.", roles: "agent", match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
+	{path: "PUT /nodes/{id}", summary: "Register a node, or report how it is; for agents.", roles: "agent", header: secretParam, body: api.Announcement{}, loose: true, answer: api.Node{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
+	{path: "DELETE /nodes/{id}", summary: "Take a registered node out.", roles: "agent", query: instanceParam, header: secretParam, codes: []int{204, 400, 404, 409, 422}},
+	{path: "POST /nodes/{id}/drain", summary: "Take no new listeners to a node. An agent does so for good, with its instance; an operator until it is resumed, or for a time.", roles: "agent", header: secretParam, match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
 	{path: "POST /nodes/{id}/disable", summary: "Take no new listeners to a node, and do not probe it.", roles: "operate", match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 412, 413, 422, 503}},
 	{path: "POST /nodes/{id}/resume", summary: "Take back what operators made of a node.", roles: "operate", match: "may", body: api.NodeEdit{}, answer: api.Node{}, codes: []int{200, 400, 404, 409, 412, 413, 422, 503}},
 
@@ -157,6 +159,9 @@ func (op *operation) describe(s *schemas) object {
 			}
 			params = append(params, object{"name": name, "in": "query", "description": text, "schema": schema, "required": name == "addr" || name == "mount"})
 		}
+	}
+	if name, text, ok := strings.Cut(op.header, ": "); ok {
+		params = append(params, object{"name": name, "in": "header", "description": text, "schema": object{"type": "string"}, "required": false})
 	}
 	codes := op.codes
 	if op.match != "" {

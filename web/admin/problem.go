@@ -42,7 +42,7 @@ func problemOf(err error) (p *api.Problem, fault bool) {
 		return p, false
 	case errors.As(err, &held):
 		p = problem(http.StatusConflict, err.Error())
-		p.HeldBy = &api.Holder{Instance: held.Instance, Token: held.Token, Until: held.Until}
+		p.HeldBy = &api.Holder{Until: held.Until}
 		return p, false
 	case errors.As(err, &router) && router.Code < http.StatusInternalServerError:
 		return problem(router.Code, "there is no such page, or it does not take this method"), false

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -17,19 +20,26 @@ type Token struct {
 	Name string // whose it is, for the history and the log; no secret
 	Role api.Role
 	Hash [sha256.Size]byte // SHA-256 of the token
+
+	// IDs are the ids that an agent may register with it, each whole or the beginning of
+	// ids with a star behind it; none: all that the configuration admits. Nodes is how
+	// many of them may report at a time; 0: any number.
+	IDs   []string
+	Nodes int
 }
 
 // NewToken hashes a token.
 func NewToken(name string, role api.Role, token string) Token {
-	return Token{name, role, sha256.Sum256([]byte(token))}
+	return Token{Name: name, Role: role, Hash: sha256.Sum256([]byte(token))}
 }
 
 // maxTokens bounds the comparisons for each request.
 const maxTokens = 1000
 
 // ParseTokens reads a file of tokens, one a line: a name, a role, and the SHA-256
-// of the token in hexadecimal. It skips empty lines and those that begin with #. The
-// error joins one for each bad line, with its number.
+// of the token in hexadecimal. Behind an agent's token may stand what it registers, as
+// ids=edge-fra-*,edge-ams-1 and nodes=20. Empty lines and those that begin with # are
+// skipped. The error joins one for each bad line, with its number.
 func ParseTokens(file string) ([]Token, error) {
 	var all []Token
 	var errs []error
@@ -66,7 +76,7 @@ func ParseTokens(file string) ([]Token, error) {
 }
 
 func parseToken(fields []string) (Token, error) {
-	if len(fields) != 3 {
+	if len(fields) < 3 {
 		return Token{}, errors.New("write a name, a role and the token's SHA-256; `printf %s TOKEN | sha256sum` prints it")
 	}
 	t := Token{Name: fields[0], Role: api.Role(fields[1])}
@@ -81,7 +91,40 @@ func parseToken(fields []string) (Token, error) {
 		return Token{}, errors.New("the third word is not a SHA-256 of 64 hexadecimal digits; `printf %s TOKEN | sha256sum` prints it, and the token itself does not belong here")
 	}
 	copy(t.Hash[:], hash)
-	return t, nil
+	return t, t.limit(fields[3:])
+}
+
+// limit reads what an agent's token may register.
+func (t *Token) limit(fields []string) error {
+	for _, field := range fields {
+		key, value, _ := strings.Cut(field, "=")
+		switch {
+		case t.Role != api.RoleAgent:
+			return fmt.Errorf("there are more than three words; only a token of the role %s has limits behind it", api.RoleAgent)
+		case key == "ids" && t.IDs == nil:
+			t.IDs = strings.Split(value, ",")
+			for _, id := range t.IDs {
+				c := checker{}
+				if c.name("ids", strings.TrimSuffix(id, "*")); id != "*" && c.err() != nil {
+					return fmt.Errorf("%w; write ids as edge-1, or their beginning as edge-*", c.err())
+				}
+			}
+		case key == "nodes" && t.Nodes == 0:
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > store.MaxRegistered {
+				return fmt.Errorf("nodes: %.40q is no number from 1 to %d", value, store.MaxRegistered)
+			}
+			t.Nodes = n
+		default:
+			return errors.New("behind an agent's token stand ids= and nodes=, each once, without spaces")
+		}
+	}
+	return nil
+}
+
+// admits says whether an agent may register a node under this id with the token.
+func (t *Token) admits(id director.NodeID) bool {
+	return len(t.IDs) == 0 || (&director.Config{MayRegister: t.IDs}).Admits(id)
 }
 
 // find returns the token with a hash. It compares all, each in constant time, so that

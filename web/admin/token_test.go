@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -66,15 +68,29 @@ func TestParseTokens(t *testing.T) {
 	a, b := hashed("a"), hashed("b")
 	good := "# who may what\n\nedge agent " + a + "\r\n  anna\tview\t" + strings.ToUpper(b) + "\nbert operate " + hashed("c")
 	tokens, err := ParseTokens(good)
-	if err != nil || len(tokens) != 3 || tokens[0] != NewToken("edge", api.RoleAgent, "a") || tokens[1] != NewToken("anna", api.RoleView, "b") || tokens[2].Role != api.RoleOperate {
+	if err != nil || len(tokens) != 3 || !cmp.Equal(tokens[:2], []Token{NewToken("edge", api.RoleAgent, "a"), NewToken("anna", api.RoleView, "b")}) || tokens[2].Role != api.RoleOperate {
 		t.Errorf("%+v, %v", tokens, err)
+	}
+	limited, err := ParseTokens("edge agent " + a + " nodes=20 ids=edge-fra-*,edge-ams-1,*")
+	want := NewToken("edge", api.RoleAgent, "a")
+	want.IDs, want.Nodes = []string{"edge-fra-*", "edge-ams-1", "*"}, 20
+	if err != nil || !cmp.Equal(limited, []Token{want}) {
+		t.Errorf("with limits: %+v, %v", limited, err)
 	}
 	if tokens, err := ParseTokens("# nothing"); len(tokens) != 0 || err != nil {
 		t.Errorf("an empty file: %+v, %v", tokens, err)
 	}
 	for file, want := range map[string]string{
 		"edge agent":                            "line 1: write a name",
-		"edge agent " + a + " more":             "line 1: write a name",
+		"edge agent " + a + " more":             "line 1: behind an agent's token",
+		"edge agent " + a + " nodes=1 nodes=2":  "each once",
+		"edge agent " + a + " ids=a ids=b":      "each once",
+		"edge agent " + a + " nodes=0":          "nodes: ",
+		"edge agent " + a + " nodes=many":       "nodes: ",
+		"edge agent " + a + " ids=":             "ids: ",
+		"edge agent " + a + " ids=a,,b":         "ids: ",
+		"edge agent " + a + " ids=a*b":          "ids: ",
+		"edge view " + a + " nodes=1":           "more than three words",
 		"\nedge admin " + a:                     "line 2: the second word is no role",
 		"edge agent secret":                     "line 1: the third word",
 		"edge agent " + a[1:]:                   "line 1: the third word",

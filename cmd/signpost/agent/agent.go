@@ -61,7 +61,7 @@ type prober interface {
 
 // New returns an agent. The error is about the instance file.
 func New(c Config) (*Agent, error) {
-	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, registrar: registrar{id: c.ID, instance: newInstance()}}
+	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, registrar: registrar{id: c.ID, identity: newIdentity()}}
 	for _, u := range c.Directors {
 		a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{u}, Token: c.Token, Timeout: max(c.Interval, minCallTimeout)})
 	}
@@ -78,7 +78,7 @@ func New(c Config) (*Agent, error) {
 	// An agent that takes over a registration counts as registered: if it is stopped
 	// before its first report, it drains the node all the same.
 	var err error
-	a.instance, a.registrar.instance, a.registered, err = openInstance(c.InstanceFile)
+	a.instance, a.registrar.identity, a.registered, err = openInstance(c.InstanceFile)
 	return a, err
 }
 

@@ -77,7 +77,7 @@ func (m measured) Reports() []director.Report    { return []director.Report{m.re
 func (measured) First() <-chan struct{}          { c := make(chan struct{}); close(c); return c }
 
 func newAgent(log *bytes.Buffer, directors ...string) *Agent {
-	r := registrar{id: "edge-1", instance: "i1"}
+	r := registrar{id: "edge-1", identity: identity{instance: "i1", secret: "known to nobody else"}}
 	for _, d := range directors {
 		r.directors = append(r.directors, client.Directors{URLs: []string{d}, Token: "secret", Timeout: patience})
 	}
@@ -108,7 +108,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 	})
 	good := func(used int, safe bool) *fakeDirector {
 		return newFakeDirector(t, func(_ int, w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Authorization") != "Bearer secret" {
+			if r.Header.Get("Authorization") != "Bearer secret" || r.Header.Get("Signpost-Agent-Secret") != "known to nobody else" {
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
@@ -296,21 +296,29 @@ func TestInstanceFile(t *testing.T) {
 	}{
 		"nothing":     {"", false},
 		"an instance": {"edge-1.example-ABC_123", true},
-		"two lines":   {"edge-1\n", false},
+		"both":        {"edge-1.example-ABC_123\nABCDEFGHIJKLMNOPQRSTUVWXYZ\n", true},
+		"three lines": {"edge-1.example\nABCDEFGHIJKLMNOPQRSTUVWXYZ\nx", false},
+		"short":       {"edge-1.example\nsecret\n", false},
 		"no text":     {"\x00\x01\x02", false},
 		"a novel":     {strings.Repeat("x", longestInstance+1), false},
+		"a library":   {strings.Repeat("x", 1000), false},
 	} {
 		file := filepath.Join(t.TempDir(), "instance")
-		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		f, instance, resumed, err := openInstance(file)
+		f, id, resumed, err := openInstance(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(file)
-		if err != nil || string(text) != instance || resumed != c.resumed || resumed != (instance == c.text) || len(instance) < 12 {
-			t.Errorf("%s: %q (resumed: %v), and the file has %q (%v)", name, instance, resumed, text, err)
+		hers, secret, _ := strings.Cut(c.text, "\n")
+		kept := id.instance == hers && (secret == "" || secret == id.secret+"\n")
+		if err != nil || string(text) != id.instance+"\n"+id.secret+"\n" || resumed != c.resumed || resumed != kept || len(id.instance) < 12 || len(id.secret) < 20 {
+			t.Errorf("%s: %+v (resumed: %v), and the file has %q (%v)", name, id, resumed, text, err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v, which others can read", name, info.Mode(), err)
 		}
 		if _, _, _, err := openInstance(file); err == nil || !strings.Contains(err.Error(), "another agent") {
 			t.Errorf("%s: two have it (%v)", name, err)

@@ -16,14 +16,15 @@ import (
 // A registrar registers one node at every director, since they may not tell each other.
 // It is not safe for concurrent use.
 type registrar struct {
-	directors    []client.Directors // one each
-	id, instance string
+	directors []client.Directors // one each
+	id        string
+	identity
 }
 
 // announce registers the node, or reports its state. It returns the node as each director
 // that accepted sees it, and the errors of the others.
 func (r *registrar) announce(ctx context.Context, a api.Announcement) (seen []api.Node, errs []error) {
-	for i, t := range r.callAll(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a}) {
+	for i, t := range r.callAll(ctx, client.Call{Method: http.MethodPut, Path: r.path(), Body: a, Secret: r.secret}) {
 		var n api.Node
 		err := t.err
 		if err == nil {
@@ -43,7 +44,7 @@ func (r *registrar) announce(ctx context.Context, a api.Announcement) (seen []ap
 // deregister removes the node from the fleet. It fails if every director fails.
 func (r *registrar) deregister(ctx context.Context) error {
 	var errs []error
-	for _, t := range r.callAll(ctx, client.Call{Method: http.MethodDelete, Path: r.path() + "?instance=" + url.QueryEscape(r.instance)}) {
+	for _, t := range r.callAll(ctx, client.Call{Method: http.MethodDelete, Path: r.path() + "?instance=" + url.QueryEscape(r.instance), Secret: r.secret}) {
 		if refusal := client.RefusalOf(t.err); t.err != nil && (refusal == nil || refusal.Status != http.StatusNotFound) {
 			errs = append(errs, t.err)
 		}

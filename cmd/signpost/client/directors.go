@@ -34,6 +34,7 @@ type Call struct {
 	Method  string
 	Path    string // with its query: "/api/v1/nodes?threshold=5"
 	Body    any    // becomes JSON; nil: no body
+	Secret  string // an agent's, by which directors know it; empty: none
 	IfMatch string // the version to change; empty: any
 	// Once says that it must not be done twice: if it may have arrived, no other director
 	// is asked.
@@ -156,6 +157,9 @@ func (d *Directors) request(ctx context.Context, c Call) (*http.Request, error) 
 	}
 	if c.IfMatch != "" {
 		r.Header.Set("If-Match", `"`+c.IfMatch+`"`)
+	}
+	if c.Secret != "" {
+		r.Header.Set("Signpost-Agent-Secret", c.Secret)
 	}
 	if d.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+d.Token)

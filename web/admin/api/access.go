@@ -38,7 +38,7 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"` // what is wrong, and the remedy
 
-	HeldBy *Holder `json:"held_by,omitempty"` // with 409, who has the id
+	HeldBy *Holder `json:"held_by,omitempty"` // with 409: until when somebody has the id
 
 	// With a stale edit: the current entry, as its GET gives it, and who made it when.
 	Now any       `json:"now,omitempty"`

@@ -62,7 +62,7 @@ type Drain struct {
 
 // Holder is the agent that holds a node's id.
 type Holder struct {
-	Instance string    `json:"instance"`
+	Instance string    `json:"instance,omitempty"` // empty: who asks need not know
 	Token    string    `json:"token,omitempty"`
 	Until    time.Time `json:"until,omitzero"`      // when it ends without another report
 	SilentMS int64     `json:"silent_ms,omitempty"` // since its last report

@@ -68,14 +68,14 @@ func (m *matrix) columns(nodes string) {
 func (m *matrix) register() {
 	m.t.Helper()
 	n := node("bru1")
-	if _, err := m.syncer.Register(store.Registration{Node: n.ID, URLs: n.URLs, Target: n.Target, Instance: "run1", Report: report(n.ID, time.Now())}); err != nil {
+	if _, err := m.syncer.Register(store.Registration{Node: n.ID, URLs: n.URLs, Target: n.Target, Instance: "run1", Report: report(n.ID, time.Now())}, 0); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
 func (m *matrix) deregister() {
 	m.t.Helper()
-	if err := m.syncer.Deregister("bru1", "run1"); err != nil {
+	if err := m.syncer.Deregister("bru1", store.Speaker{Instance: "run1"}); err != nil {
 		m.t.Fatal(err)
 	}
 }
