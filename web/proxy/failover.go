@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -8,6 +9,9 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
+
+// joinedBy is how many frames tell a place in a stream from others.
+const joinedBy = 4
 
 // maxTakers is how many sources are found for listeners that end before they come.
 const maxTakers = 3
@@ -23,9 +27,57 @@ type Failover struct {
 	Listeners int             `json:"listeners"`
 }
 
+// renewAfter is how long a connection must have played for its end to be taken for no
+// more than that.
+const renewAfter = 2 * time.Second
+
+// renewWithin is how long the new connection may take to come to where the old one
+// ended: Icecast's burst of 64 KB comes within half a second.
+const renewWithin = time.Second
+
+// renew goes on with the same node over another connection, and says whether that
+// plays. Some nodes end each connection after a while (Icecast's max-listener-duration),
+// and of those who share it the last may have come a moment ago. One that is a single
+// listener's the node has ended for this listener, as it would for any.
+func (s *source) renew() bool {
+	if s.alone || !joinable(s.codec) || time.Since(s.began) < renewAfter {
+		return false
+	}
+	p := s.p
+	p.mu.Lock()
+	s.forget() // or it would be found again
+	p.mu.Unlock()
+	to := p.claim(s.ask.upstream, s.ask.req, false) //nolint:contextcheck // a source outlives who asked for it
+	select {
+	case <-to.ready:
+	case <-s.ctx.Done():
+	}
+	if s.ctx.Err() != nil || to.fail != nil || to.ring.params() != s.ring.params() {
+		p.release(to)
+		return false
+	}
+	s.ring.publish(p.now())
+	last := s.ring.newest(reservoir)
+	catchUp := time.NewTimer(renewWithin)
+	defer catchUp.Stop()
+	look := time.NewTicker(renewWithin / 50)
+	defer look.Stop()
+	for waits := true; waits && !to.ring.has(last, p.now()); { // it begins a burst ago
+		select {
+		case <-look.C:
+		case <-catchUp.C:
+			waits = false
+		case <-s.ctx.Done():
+			waits = false
+		}
+	}
+	return s.handOver(to, &seeking{renewed: true})
+}
+
 // seeking is a search for a source that can take over. A nil one finds nothing.
 type seeking struct {
 	cause    End
+	renewed  bool // it is the same node
 	vacating bool // the present node still plays
 	cancel   context.CancelFunc
 	found    chan *source // claimed, or nil
@@ -182,22 +234,34 @@ func (s *source) handOver(to *source, k *seeking) bool {
 	to.shards.Or(s.shards.Load())
 	s.moved = to
 	f.To, f.Listeners = to.node, s.claims
-	s.mount.failover(f)
+	if k.renewed {
+		s.mount.renewed++
+	} else {
+		s.mount.failover(f)
+	}
 	p.mu.Unlock()
 	now := p.now()
 	s.ring.finish(now)
 	s.ring.join(to.ring, gap, now)
-	p.cfg.Log.Info("inline listeners went over to another node", "mount", s.mount.name, "from", f.From, "to", f.To,
-		"cause", string(f.Cause), "gap", gap.Round(time.Millisecond), "listeners", f.Listeners)
+	if k.renewed {
+		p.cfg.Log.Debug("a node ended the connection of inline listeners and plays on over another", "mount", s.mount.name, "node", s.node, "listeners", f.Listeners)
+	} else {
+		p.cfg.Log.Info("inline listeners went over to another node", "mount", s.mount.name, "from", f.From, "to", f.To,
+			"cause", string(f.Cause), "gap", gap.Round(time.Millisecond), "listeners", f.Listeners)
+	}
 	s.tell(task{kind: taskMove, src: s, to: to})
 	s.ring.publish(now)
 	return true
 }
 
-// join makes the chain of r go on with that of next, on a frame boundary: about
-// gap before its end, so that what a listener has in reserve stays as it was.
+// join makes the chain of r go on with that of next, on a frame boundary: behind the
+// very frames with which r ends, if next has them, else about gap before its end, so
+// that what a listener has in reserve stays as it was.
 func (r *ring) join(next *ring, gap, now time.Duration) {
-	j := next.joint(gap, now)
+	j := next.behind(r.newest(reservoir), gap, now)
+	if j == nil {
+		j = next.joint(gap, now)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tail.next.Store(j)
@@ -205,6 +269,74 @@ func (r *ring) join(next *ring, gap, now time.Duration) {
 		open.next.Store(j)
 	}
 	r.joints = nil
+}
+
+// newest returns the last n frames of the newest chunk, or fewer.
+func (r *ring) newest(n int) [][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tail.last(n)
+}
+
+// behind returns a chunk that leads into the chain of r behind these frames; nil: r does
+// not have them.
+func (r *ring) behind(frames [][]byte, gap, now time.Duration) *chunk {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut(now)
+	c, i := r.find(frames, gap)
+	if c == nil {
+		return nil
+	}
+	j := &chunk{at: now, params: c.params, title: c.title}
+	for _, f := range c.frames(i, len(c.ends)) {
+		j.data = append(j.data, f...)
+		j.ends = append(j.ends, int32(len(j.data)))
+	}
+	r.lead(j, c)
+	return j
+}
+
+// has says whether r has these frames.
+func (r *ring) has(frames [][]byte, now time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut(now)
+	c, _ := r.find(frames, 0)
+	return c != nil
+}
+
+// find returns the chunk that has the last of these frames, and the number of what
+// follows it; nil: there is none, or they are too few to tell. Where r has them more than
+// once, as in silence, those count that are nearest to gap before its end. r.mu is held.
+func (r *ring) find(frames [][]byte, gap time.Duration) (found *chunk, next int) {
+	if len(frames) < joinedBy {
+		return nil, 0
+	}
+	var off time.Duration
+	var before [][]byte
+	left := r.took // behind the frame that is looked at
+	for c := r.oldest; c != nil; c = c.next.Load() {
+		for i, f := range c.frames(0, len(c.ends)) {
+			left -= c.took / time.Duration(len(c.ends))
+			if before = append(before, f); len(before) > len(frames) {
+				before = before[1:]
+			}
+			if d := (left - gap).Abs(); slices.EqualFunc(before, frames, bytes.Equal) && (found == nil || d < off) {
+				found, next, off = c, i+1, d
+			}
+		}
+	}
+	return found, next
+}
+
+// lead makes a chunk go on with what follows c. r.mu is held.
+func (r *ring) lead(j, c *chunk) {
+	if next := c.next.Load(); next != nil {
+		j.next.Store(next)
+	} else {
+		r.joints = append(r.joints, j)
+	}
 }
 
 // joint returns a chunk that leads into the chain of r, with the frames from about
@@ -232,11 +364,7 @@ func (r *ring) joint(gap, now time.Duration) *chunk {
 		j.data = append(j.data, f...)
 		j.ends = append(j.ends, int32(len(j.data)))
 	}
-	if next := c.next.Load(); next != nil {
-		j.next.Store(next)
-	} else {
-		r.joints = append(r.joints, j)
-	}
+	r.lead(j, c)
 	return j
 }
 

@@ -4,17 +4,22 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // TestIcecast carries from a real server, through what befalls one.
@@ -195,5 +200,47 @@ func TestTokens(t *testing.T) {
 			t.Errorf("a wrong token is evidence against the node")
 		}
 		_ = h.conn.Close()
+	}
+}
+
+// TestMaxListenerDuration: Icecast ends a connection after a while, whoever came a moment
+// ago. They go on with the very next frame, and nobody is blamed.
+func TestMaxListenerDuration(t *testing.T) {
+	t.Parallel()
+	proctest.Need(t, "ffmpeg")
+	file := filepath.Join(t.TempDir(), "noise.mp3")
+	made := exec.Command("ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "anoisesrc=duration=40:amplitude=0.1:seed=1", "-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0", file)
+	if out, err := made.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, dir := range []string{filepath.Dir(file), filepath.Dir(filepath.Dir(file))} {
+		if err := os.Chmod(dir, 0o755); err != nil { // the source runs as somebody else
+			t.Fatal(err)
+		}
+	}
+	n := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", File: file, MaxSeconds: 4}}})
+	var blamed atomic.Int64
+	cfg := quick()
+	cfg.patience = 0
+	cfg.Evidence = func(Failure) { blamed.Add(1) }
+	f := startFront(t, cfg, Request{Upstreams: []Upstream{{Node: "node0", URL: n.URL() + "/live.mp3"}}, Mount: "/live.mp3", Kbit: 128})
+	h := f.hear(t, getRequest)
+	_ = h.conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	heard := make([]byte, 64<<10+10*16_000) // the burst and ten seconds
+	if n, err := io.ReadFull(h.br, heard); err != nil {
+		t.Fatalf("after %d bytes: %v", n, err)
+	}
+	st := f.proxy.Streams()[0]
+	if st.Renewed < 2 || len(st.Failovers) != 0 || blamed.Load() != 0 {
+		t.Errorf("opened anew %d times, failovers %+v, blamed %d times", st.Renewed, st.Failovers, blamed.Load())
+	}
+	played, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := bytes.Index(heard, []byte("\xff\xfb"))
+	at := bytes.Index(played, heard[first:first+2000])
+	if at < 0 || !bytes.HasPrefix(played[at:], heard[first:]) {
+		t.Errorf("what was heard is not what was played, from byte %d on", at)
 	}
 }

@@ -114,6 +114,10 @@ func (l *lookout) lost(err error) {
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		f.Why = r.why
 	}
+	end := upstreamEnd(err)
+	if end == EndUpstreamEnded && l.renew() {
+		return
+	}
 	l.evidence(f)
-	l.failed(upstreamEnd(err), l.next)
+	l.failed(end, l.next)
 }

@@ -24,6 +24,7 @@ type mount struct {
 
 	failovers []Failover     // the last ones; guarded by Proxy.mu
 	causes    map[End]uint64 // how often somebody took over; guarded by Proxy.mu
+	renewed   uint64         // guarded by Proxy.mu
 }
 
 func (p *Proxy) mountOf(name string) *mount {
@@ -57,6 +58,7 @@ type StreamState struct {
 	Ended     map[End]uint64  `json:"ended"`
 	TakenOver map[End]uint64  `json:"taken_over"` // by another node, by cause
 	Failovers []Failover      `json:"failovers"`  // the last ones
+	Renewed   uint64          `json:"renewed"`    // connections that a node ended and that were opened anew
 	Upstreams []UpstreamState `json:"upstreams"`
 }
 
@@ -101,7 +103,7 @@ func (p *Proxy) Streams() []StreamState {
 	for name, m := range p.mounts {
 		st := &StreamState{
 			Mount: name, Bytes: m.sent.Load(), Skips: m.skips.Load(), Ended: map[End]uint64{}, TakenOver: maps.Clone(m.causes),
-			Failovers: slices.Clone(m.failovers), Upstreams: []UpstreamState{},
+			Failovers: slices.Clone(m.failovers), Renewed: m.renewed, Upstreams: []UpstreamState{},
 		}
 		for i, e := range ends {
 			st.Ended[e] = m.ends[i].Load()

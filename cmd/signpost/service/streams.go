@@ -20,6 +20,7 @@ var (
 	descSentBytes = prometheus.NewDesc("signpost_inline_sent_bytes_total", "Bytes of streams carried inline, as they are sent.", []string{"mount"}, nil)
 	descEnded     = prometheus.NewDesc("signpost_inline_ended_total", "Streams carried inline that have ended, by why.", []string{"mount", "end"}, nil)
 	descTakenOver = prometheus.NewDesc("signpost_inline_failovers_total", "Times that another node took over the inline listeners of one, by why.", []string{"mount", "cause"}, nil)
+	descRenewed   = prometheus.NewDesc("signpost_inline_renewed_total", "Connections that a node ended after a while (Icecast's max-listener-duration), and that were opened anew at the same node.", []string{"mount"}, nil)
 	descSkips     = prometheus.NewDesc("signpost_inline_skips_total", "Times that an inline listener was too slow and went on with what was new.", []string{"mount"}, nil)
 	descFailures  = prometheus.NewDesc("signpost_inline_node_failures_total", "Times that a node did something else than play, by what.", []string{"why"}, nil)
 	descBudget    = prometheus.NewDesc("signpost_inline_budget_kbit", "Audio carried inline, in kbit/s as declared.", nil, nil)
@@ -29,7 +30,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (s streams) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descInline, descUpstreams, descSentBytes, descEnded, descTakenOver, descSkips, descFailures, descBudget, descMaxKbit, descMaxInline} {
+	for _, d := range []*prometheus.Desc{descInline, descUpstreams, descSentBytes, descEnded, descTakenOver, descRenewed, descSkips, descFailures, descBudget, descMaxKbit, descMaxInline} {
 		ch <- d
 	}
 }
@@ -51,6 +52,7 @@ func (s streams) Collect(ch chan<- prometheus.Metric) {
 		}
 		one(descSentBytes, prometheus.CounterValue, float64(m.Bytes), m.Mount)
 		one(descSkips, prometheus.CounterValue, float64(m.Skips), m.Mount)
+		one(descRenewed, prometheus.CounterValue, float64(m.Renewed), m.Mount)
 		for end, n := range m.Ended {
 			one(descEnded, prometheus.CounterValue, float64(n), m.Mount, string(end))
 		}
