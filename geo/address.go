@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // address is a netip.Addr as the index wants it: either an IPv4 address in v4,
@@ -91,6 +92,10 @@ var (
 	// embedding6 are the networks whose addresses split takes for IPv4 ones.
 	embedding6 = prefixes("::/96", "::ffff:0:0/96", "2002::/16", "2001::/32", "64:ff9b::/96")
 )
+
+// SpecialNetworks are those in which there is nobody of the public Internet: no
+// database can know where they are.
+func SpecialNetworks() []netip.Prefix { return slices.Concat(special4, special6) }
 
 // isSpecial tells whether an address is private, loopback, link-local, shared
 // (carrier NAT), documentation, benchmarking, multicast, reserved or unspecified.

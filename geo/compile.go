@@ -35,12 +35,26 @@ var (
 	errTangled = errors.New("the search tree is damaged: download the file again")
 )
 
-func compile(r *maxminddb.Reader) (*index, error) {
-	c := compiler{
+func newCompiler() *compiler {
+	return &compiler{
 		places:  []director.Place{{}},
 		numbers: map[director.Place]uint32{{}: 0},
 		records: map[uintptr]uint32{},
 	}
+}
+
+// intern returns the number of a place.
+func (c *compiler) intern(place director.Place) uint32 {
+	n, ok := c.numbers[place]
+	if !ok {
+		n = uint32(len(c.places))
+		c.places, c.numbers[place] = append(c.places, place), n
+	}
+	return n
+}
+
+func compile(r *maxminddb.Reader) (*index, error) {
+	c := newCompiler()
 	c.v4.set(0, 0)
 	c.v6.set(0, 0)
 	// A tree of n nodes has n+1 leaves. A writer might share some branches, but in
@@ -59,6 +73,11 @@ func compile(r *maxminddb.Reader) (*index, error) {
 	if len(c.places) == 1 {
 		return nil, c.nothing()
 	}
+	return c.index(), nil
+}
+
+// index packs what has been collected.
+func (c *compiler) index() *index {
 	c.rank()
 	n := len(c.places)
 	for i, p := range c.v6.place {
@@ -68,7 +87,7 @@ func compile(r *maxminddb.Reader) (*index, error) {
 	}
 	ix := &index{v4: newTable4(c.v4, n), v6: newTable6(c.v6, c.deep, n)}
 	ix.setPlaces(c.places)
-	return ix, nil
+	return ix
 }
 
 // rank renumbers the places by how many runs they have: the few that most lookups
@@ -147,11 +166,7 @@ func (c *compiler) number(result maxminddb.Result) (uint32, error) {
 			return 0, fmt.Errorf("%w (%w)", errRecord, err)
 		}
 	}
-	n, ok := c.numbers[place]
-	if !ok {
-		n = uint32(len(c.places))
-		c.places, c.numbers[place] = append(c.places, place), n
-	}
+	n := c.intern(place)
 	c.records[result.Offset()] = n
 	return n, nil
 }

@@ -27,11 +27,11 @@ type Config struct {
 
 // Source describes a database in use.
 type Source struct {
-	Path        string    // of its file; empty: embedded
-	Type        string    // as the database calls itself: "GeoLite2-City"
-	Built       time.Time // when its publisher built it
-	Embedded    bool      // the default that comes with the program
-	Description string    // as the database describes itself; may be empty
+	Path        string    `json:"path,omitempty"` // of its file; empty: embedded
+	Type        string    `json:"type"`           // as the database calls itself: "GeoLite2-City"
+	Built       time.Time `json:"built"`          // when its publisher built it
+	Embedded    bool      `json:"embedded,omitempty"`
+	Description string    `json:"description,omitempty"` // as the database describes itself
 }
 
 // Locator finds the places of addresses. It is safe for concurrent use.

