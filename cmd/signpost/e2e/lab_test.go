@@ -22,6 +22,7 @@ import (
 	"github.com/signpost-fm/signpost/director/probe/probetest"
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/geo/geotest"
+	"github.com/signpost-fm/signpost/web/admin/dashboard/browsertest"
 )
 
 var built = struct {
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 	if !said {
 		_ = flag.Set("test.parallel", sideBySide)
 	}
-	code := m.Run()
+	code := browsertest.Run(m)
 	if built.path != "" {
 		os.RemoveAll(filepath.Dir(built.path))
 	}

@@ -35,38 +35,48 @@ const live = `document.body.dataset.live === 'live'`
 func TestLooks(t *testing.T) {
 	t.Parallel()
 	r := operated(t)
-	b := browsertest.Start(t)
-	shoot := func(page, name string) {
-		b.Go(r.URL + page)
-		b.Await(page+" is live", live)
-		b.Screenshot(name)
+	for page, path := range map[string]string{
+		"fleet": "/", "clients": "/clients", "mounts": "/mounts", "history": "/history", "weights": "/weights",
+		"explain": "/explain?addr=91.0.0.1&mount=/live.mp3&ua=VLC/3.0.18",
+	} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			b := browsertest.Start(t)
+			for _, name := range slices.Sorted(maps.Keys(browsertest.Looks)) {
+				b.As(browsertest.Looks[name])
+				b.Go(r.URL + "/login")
+				if page == "fleet" {
+					b.Screenshot("login-" + name)
+				}
+				browsertest.Eval[chromedp.Void](b, remember)
+				b.Go(r.URL + path)
+				b.Await(page+" is live", live)
+				if page == "weights" {
+					typeWeights(b)
+				}
+				b.Screenshot(page + "-" + name)
+				if page == "weights" {
+					browsertest.Eval[chromedp.Void](b, `document.querySelector('[data-discard]').click()`)
+					b.Await("nothing is left to save", `!document.querySelector('#save')`)
+				}
+			}
+			if page == "fleet" {
+				b.ClickOn(`document.querySelector('#nodes tr[data-id=ams1] [data-do=drain]')`)
+				b.Await("what would happen", `document.querySelector('#ask [data-preview] .say')`)
+				b.Screenshot("ask-390-light")
+			}
+			noFaults(t, b)
+		})
 	}
-	for _, name := range slices.Sorted(maps.Keys(browsertest.Looks)) {
-		b.As(browsertest.Looks[name])
-		b.Go(r.URL + "/login")
-		b.Screenshot("login-" + name)
-		browsertest.Eval[chromedp.Void](b, remember)
-		shoot("/", "fleet-"+name)
-		shoot("/clients", "clients-"+name)
-		shoot("/mounts", "mounts-"+name)
-		shoot("/history", "history-"+name)
-		shoot("/explain?addr=91.0.0.1&mount=/live.mp3&ua=VLC/3.0.18", "explain-"+name)
-		b.Go(r.URL + "/weights")
-		b.Await("the weights are live", live)
-		for node, weight := range map[string]string{"fra1": "1", "ams2": "4"} {
-			b.ClickOn(fmt.Sprintf(`document.querySelector('#matrix tr[data-region=de]').cells[document.querySelector('#matrix th[data-node=%s]').cellIndex]`, node))
-			b.Press(weight + kb.Enter)
-		}
-		b.Await("what would happen", `document.querySelector('[data-part="nodes"] table') && /ams2 17 → 57/.test(document.querySelector('[data-part="shares"]').textContent)`)
-		b.Screenshot("weights-" + name)
-		browsertest.Eval[chromedp.Void](b, `document.querySelector('[data-discard]').click()`)
-		b.Await("nothing is left to save", `!document.querySelector('#save')`)
+}
+
+// typeWeights has the page of weights show what would happen.
+func typeWeights(b *browsertest.Tab) {
+	for node, weight := range map[string]string{"fra1": "1", "ams2": "4"} {
+		b.ClickOn(fmt.Sprintf(`document.querySelector('#matrix tr[data-region=de]').cells[document.querySelector('#matrix th[data-node=%s]').cellIndex]`, node))
+		b.Press(weight + kb.Enter)
 	}
-	shoot("/", "fleet")
-	b.ClickOn(`document.querySelector('#nodes tr[data-id=ams1] [data-do=drain]')`)
-	b.Await("what would happen", `document.querySelector('#ask [data-preview] .say')`)
-	b.Screenshot("ask-" + "390-light")
-	noFaults(t, b)
+	b.Await("what would happen", `document.querySelector('[data-part="nodes"] table') && /ams2 17 → 57/.test(document.querySelector('[data-part="shares"]').textContent)`)
 }
 
 // The page is written by Go first and brought up to date by JavaScript: both must say

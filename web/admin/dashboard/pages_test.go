@@ -9,7 +9,7 @@ import (
 // A page of 200 nodes and 30 regions is to be small enough for a bad line.
 func TestLargePagesAreSmall(t *testing.T) {
 	t.Parallel()
-	config, reports := large()
+	config, reports := large(200, 30)
 	r := play(t, config, reports)
 	for _, path := range []string{"/", "/weights", "/clients", "/mounts", "/history", "/explain"} {
 		resp, err := http.Get(r.URL + path)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -18,7 +19,10 @@ import (
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
+	"github.com/signpost-fm/signpost/web/admin/dashboard/browsertest"
 )
+
+func TestMain(m *testing.M) { os.Exit(browsertest.Run(m)) }
 
 // A prober that hears what a test makes up.
 type prober struct {
@@ -81,24 +85,24 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 	return &rig{s, syncer}
 }
 
-// large is a fleet of 200 nodes at 20 sites, and 30 regions with eight nodes each.
-func large() (director.Config, func(time.Time) []director.Report) {
+// large is a fleet with ten nodes at each site, and regions with eight nodes each.
+func large(nodes, regions int) (director.Config, func(time.Time) []director.Report) {
 	var c director.Config
-	for i := range 200 {
+	for i := range nodes {
 		c.Nodes = append(c.Nodes, director.Node{
 			ID: director.NodeID(fmt.Sprintf("edge%03d", i)), URLs: []string{fmt.Sprintf("http://edge%03d.radio.example:8000", i)},
 			Site: fmt.Sprintf("site%02d", i/10), Target: 2000, Limit: 3000,
 		})
 	}
-	for i := range 30 {
+	for i := range regions {
 		r := director.Region{ID: director.RegionID(fmt.Sprintf("region%02d", i))}
 		for j := range 8 {
-			r.Row = append(r.Row, director.Weight{Node: c.Nodes[(i*7+j)%200].ID, Weight: float64(1 + j%4), Given: true})
+			r.Row = append(r.Row, director.Weight{Node: c.Nodes[(i*7+j)%nodes].ID, Weight: float64(1 + j%4), Given: true})
 		}
 		r.Match.ASNs = []uint32{uint32(64512 + i)}
 		c.Regions = append(c.Regions, r)
 	}
-	c.Regions[29].Match.Default = true
+	c.Regions[regions-1].Match.Default = true
 	c.Mounts = []director.Mount{{Name: "/live.mp3"}}
 	c.Self = []string{"radio.example:80"}
 	begin := time.Now()

@@ -38,24 +38,57 @@ type Tab struct {
 // but loopback.
 var flags = strings.Fields("disable-gpu disable-quic disable-component-update mute-audio hide-scrollbars")
 
-// Start starts a browser, which ends with the test, and returns its first tab.
+// browser is the one that all tests of a package share.
+var browser struct {
+	once   sync.Once
+	ctx    context.Context
+	cancel context.CancelFunc
+	err    error
+}
+
+// Start returns a tab that shares no cookies and no connections with those of other
+// tests, and is closed with its test. All are tabs of one browser: see [Run].
 func Start(t *testing.T) *Tab {
 	t.Helper()
 	proctest.Need(t, "chromium")
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"), chromedp.UserDataDir(t.TempDir()),
-		chromedp.WSURLReadTimeout(Patience), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
-	for _, f := range flags {
-		options = append(options, chromedp.Flag(f, true))
+	browser.once.Do(func() {
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"),
+			chromedp.WSURLReadTimeout(Patience), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
+		for _, f := range flags {
+			options = append(options, chromedp.Flag(f, true))
+		}
+		alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, cancel := chromedp.NewContext(alloc)
+		browser.ctx, browser.cancel = ctx, func() { cancel(); stop() }
+		browser.err = chromedp.Do(ctx)
+	})
+	if browser.err != nil {
+		t.Fatalf("start chromium: %v", browser.err)
 	}
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(alloc)
+	return tabOf(t, chromedp.WithNewBrowserContext())
+}
+
+// Run is what TestMain of a package has to do that starts tabs: it runs the tests,
+// ends their browser, and returns the exit code.
+func Run(m *testing.M) int {
+	code := m.Run()
+	if browser.ctx != nil {
+		patient, give := context.WithTimeout(browser.ctx, Patience)
+		defer give()
+		_ = chromedp.Cancel(patient) // it removes its directory; what is left is killed
+		browser.cancel()
+	}
+	return code
+}
+
+func tabOf(t *testing.T, options ...chromedp.ContextOption) *Tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser.ctx, options...)
 	t.Cleanup(func() {
-		// Only a browser that was asked to close has left its directory when that is removed.
 		patient, give := context.WithTimeout(ctx, Patience)
 		defer give()
 		if err := chromedp.Cancel(patient); err != nil {
-			t.Logf("the browser did not close: %v", err)
+			t.Logf("the tab did not close: %v", err)
 		}
 		cancel()
 	})
@@ -65,9 +98,7 @@ func Start(t *testing.T) *Tab {
 // Another opens a tab that shares no cookies with b, as a second person has.
 func (b *Tab) Another() *Tab {
 	b.t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	b.t.Cleanup(cancel)
-	return newTab(b.t, ctx)
+	return tabOf(b.t, chromedp.WithNewBrowserContext())
 }
 
 // Beside opens a tab that shares cookies and connections with b, as the same person has.
@@ -266,12 +297,12 @@ func (b *Tab) As(l Look) {
 }
 
 // Screenshot keeps a picture of the whole page in the directory that
-// SIGNPOST_SCREENSHOTS names, or else with the test's artifacts.
+// SIGNPOST_SCREENSHOTS names, if it names one.
 func (b *Tab) Screenshot(name string) {
 	b.t.Helper()
 	dir := os.Getenv("SIGNPOST_SCREENSHOTS")
 	if dir == "" {
-		dir = b.t.ArtifactDir()
+		return
 	}
 	Eval[chromedp.Void](b, "scrollTo(0, 0)") // or what sticks to the top stands in the middle
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
