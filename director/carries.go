@@ -1,9 +1,17 @@
 package director
 
+import "slices"
+
+// carried is what a node makes of a mount.
+type carried struct {
+	is      Reason // Fit, LacksMount or NodeFull
+	schemes Scheme // in which listeners hear it there
+}
+
 // knowCarriers notes who carries what, from the reports.
 func (s *Snapshot) knowCarriers(prev *Snapshot) {
 	n := len(s.nodes)
-	s.carries = make([]Reason, len(s.mounts)*n)
+	s.carries = make([]carried, len(s.mounts)*n)
 	sameMounts := prev != nil && prev.fleet == s.fleet && len(prev.mounts) == len(s.mounts)
 	for i := range s.nodes {
 		r := &s.nodes[i].report
@@ -17,9 +25,26 @@ func (s *Snapshot) knowCarriers(prev *Snapshot) {
 			continue
 		}
 		for m := range s.mounts {
-			var fullAt int
-			s.carries[m*n+i], fullAt = s.carry(i, m)
+			is, fullAt := s.carry(i, m)
+			s.carries[m*n+i] = carried{is, s.plays(i, m)}
 			s.limitMount(m*n+i, fullAt)
+		}
+	}
+	s.countPlaying()
+}
+
+// countPlaying notes of each node in which schemes it plays any mount at all.
+func (s *Snapshot) countPlaying() {
+	n := len(s.nodes)
+	for i := range s.nodes {
+		st := &s.nodes[i]
+		if st.plays = 0; len(s.mounts) == 0 {
+			st.plays = st.schemes
+		}
+		for m := range s.mounts {
+			if c := &s.carries[m*n+i]; c.is != LacksMount {
+				st.plays |= c.schemes
+			}
 		}
 	}
 }
@@ -34,31 +59,55 @@ func (s *Snapshot) limitMount(i, fullAt int) {
 }
 
 // sameReport compares what identifies a report: one prober's clock never repeats.
+// Verdicts come between two reports, too.
 func sameReport(a, b *Report) bool {
-	return a.Taken.Equal(b.Taken) && a.By == b.By && a.Health == b.Health && len(a.Mounts) == len(b.Mounts)
+	return a.Taken.Equal(b.Taken) && a.By == b.By && a.Health == b.Health && len(a.Mounts) == len(b.Mounts) && slices.Equal(a.Verdicts, b.Verdicts)
 }
 
-// carry says what a node's report makes of a mount there, and with how many listeners
-// at the node it may be full; 0: never. Whoever is on the way to the node may be on
-// the way to this mount, for directors count by node only.
+// carry says what a node makes of a mount, in whatever scheme, and with how many
+// listeners at the node it may be full; 0: never. Whoever is on the way to the node
+// may be on the way to this mount, for directors count by node only.
 func (s *Snapshot) carry(node, mount int) (is Reason, fullAt int) {
 	r := &s.nodes[node].report
+	path := s.nodePath(node, mount)
+	if v := r.verdict(path, 0); v != nil {
+		switch v.State {
+		case MountSilent:
+			return LacksMount, 0
+		case MountFull:
+			return NodeFull, 0
+		}
+	}
+	if m := r.mount(path); m != nil {
+		switch {
+		case m.Limit <= 0:
+			return Fit, 0
+		case m.Listeners >= m.Limit:
+			return NodeFull, 0
+		}
+		return Fit, s.fleet.nodes[node].counted(r) + m.Limit - max(0, m.Listeners)
+	}
 	if r.AnyMount || len(r.Mounts) == 0 && r.Health != Up {
 		return Fit, 0 // it cannot tell, or has not told yet: then its health decides
 	}
-	path := s.nodePath(node, mount)
-	for i := range r.Mounts {
-		if m := &r.Mounts[i]; m.Path == path {
-			switch {
-			case m.Limit <= 0:
-				return Fit, 0
-			case m.Listeners >= m.Limit:
-				return NodeFull, 0
-			}
-			return Fit, s.fleet.nodes[node].counted(r) + m.Limit - max(0, m.Listeners)
+	return LacksMount, 0
+}
+
+// plays returns the schemes in which listeners find a mount at a node. The URL of a
+// scheme that fails takes only that scheme away.
+func (s *Snapshot) plays(node, mount int) Scheme {
+	all := s.nodes[node].schemes
+	r := &s.nodes[node].report
+	if len(r.Verdicts) == 0 {
+		return all
+	}
+	path, out := s.nodePath(node, mount), all
+	for i := range r.Verdicts {
+		if v := &r.Verdicts[i]; (v.Path == "" || v.Path == path) && v.State == MountSilent {
+			out &^= v.Scheme
 		}
 	}
-	return LacksMount, 0
+	return out
 }
 
 func (s *Snapshot) nodePath(node, mount int) string {

@@ -240,6 +240,10 @@ func (k *compiler) nodeURLs(n *fleetNode, i int) {
 		if u == nil {
 			continue
 		}
+		if mount := k.mountIn(u.Path); mount != "" {
+			k.fail(fmt.Sprintf("%q ends in the stream's own path %s, which is added to it: listeners would be sent to %s%s; give %q, and where the stream has another path there, name that under paths",
+				raw, mount, raw, mount, strings.TrimSuffix(raw, mount)), "nodes", i, "urls", j)
+		}
 		slot, port := &n.http, &n.httpPort
 		if u.Scheme == "https" {
 			slot, port = &n.https, &n.httpsPort
@@ -277,6 +281,24 @@ func (k *compiler) nodeAddrs(n *fleetNode, i int) {
 	}
 }
 
+// streamEndings are what paths of streams end in, and no server's base URL.
+var streamEndings = []string{".mp3", ".aac", ".aacp", ".ogg", ".oga", ".opus", ".flac", ".m3u", ".m3u8", ".pls", ".xspf"}
+
+// mountIn returns the mount that the path of a node's URL ends in; empty: none. One
+// without such an ending may well be a folder's name too.
+func (k *compiler) mountIn(path string) string {
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	if dot := strings.LastIndexByte(last, '.'); dot <= 0 || !slices.Contains(streamEndings, strings.ToLower(last[dot:])) {
+		return ""
+	}
+	for _, m := range k.cfg.Mounts {
+		if strings.HasPrefix(m.Name, "/") && strings.HasSuffix(path, m.Name) {
+			return m.Name
+		}
+	}
+	return "/" + last
+}
+
 // upstream settles where directors reach the node.
 func (k *compiler) upstream(n *fleetNode, i int) {
 	n.upstream = cmp.Or(n.http, n.https) // http is less work
@@ -284,6 +306,9 @@ func (k *compiler) upstream(n *fleetNode, i int) {
 		return
 	}
 	if u := k.base(n.InternalURL, "nodes", i, "internal_url"); u != nil {
+		if mount := k.mountIn(u.Path); mount != "" {
+			k.fail(fmt.Sprintf("%q ends in the stream's own path %s, which is added to it; give %q", n.InternalURL, mount, strings.TrimSuffix(n.InternalURL, mount)), "nodes", i, "internal_url")
+		}
 		n.upstream = strings.TrimRight(u.String(), "/")
 	}
 }

@@ -34,7 +34,36 @@ const (
 	HTTP Scheme = 1 << iota
 	HTTPS
 	AnyScheme = HTTP | HTTPS
+	noScheme  = Scheme(1 << 7) // of another version: nobody speaks it
 )
+
+// String returns "http", "https", both with a comma between them, or "".
+func (s Scheme) String() string {
+	switch s & AnyScheme {
+	case HTTP:
+		return "http"
+	case HTTPS:
+		return "https"
+	case AnyScheme:
+		return "http,https"
+	}
+	return ""
+}
+
+// MarshalText makes a Scheme its String in JSON and logs.
+func (s Scheme) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. Anything else is a scheme that nobody
+// speaks, so that what another version says of it holds for no other.
+func (s *Scheme) UnmarshalText(b []byte) error {
+	*s = noScheme
+	for _, known := range [...]Scheme{0, HTTP, HTTPS, AnyScheme} {
+		if known.String() == string(b) {
+			*s = known
+		}
+	}
+	return nil
+}
 
 // Family is an address family.
 type Family uint8
@@ -229,15 +258,15 @@ func (q *search) judge(e entry) Reason {
 	}
 	carries := q.s.carriesAt(q.d.Mount, e.node)
 	switch {
-	case carries == LacksMount:
+	case carries.is == LacksMount:
 		return LacksMount
-	case st.schemes&q.l.Scheme == 0:
+	case carries.schemes&q.l.Scheme == 0:
 		return LacksScheme
 	case q.l.Port != 0 && !q.s.servesAt(e.node, q.d.Mount, q.l.Scheme, q.l.Port):
 		return Elsewhere
 	case e.weight == 0:
 		return WeightZero
-	case st.full || carries == NodeFull || q.s.fullAt != nil && q.d.Mount >= 0 && q.mountFull(e.node, q.s.fullAt[q.d.Mount*len(q.s.nodes)+e.node]):
+	case st.full || carries.is == NodeFull || q.s.fullAt != nil && q.d.Mount >= 0 && q.mountFull(e.node, q.s.fullAt[q.d.Mount*len(q.s.nodes)+e.node]):
 		return NodeFull
 	case st.limit > 0 && q.used(e.node) >= st.limit:
 		return AtLimit
@@ -329,7 +358,7 @@ func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 		st := &s.nodes[e.node]
 		n := nominal(s, r, e)
 		all += n
-		if st.warm == 1 && st.health == Fit && !st.full && s.carriesAt(mount, e.node) == Fit {
+		if st.warm == 1 && st.health == Fit && !st.full && s.carriesAt(mount, e.node).is == Fit {
 			steady += n * st.room
 		}
 	}
@@ -381,8 +410,8 @@ func (q *search) lastGood(ladder []*rung) (since time.Time) {
 }
 
 func (q *search) mayStillServe(e entry, since time.Time) bool {
-	st := &q.s.nodes[e.node]
-	if e.weight == 0 || st.schemes&q.l.Scheme == 0 || q.s.carriesAt(q.d.Mount, e.node) == LacksMount ||
+	st, carries := &q.s.nodes[e.node], q.s.carriesAt(q.d.Mount, e.node)
+	if e.weight == 0 || carries.schemes&q.l.Scheme == 0 || carries.is == LacksMount ||
 		q.l.Port != 0 && !q.s.servesAt(e.node, q.d.Mount, q.l.Scheme, q.l.Port) {
 		return false
 	}

@@ -28,6 +28,8 @@ type Candidacy struct {
 	Reason Reason `json:"reason"`         // why it was passed over; fit: it was not
 	Rank   int    `json:"rank,omitempty"` // 1: the answer; 0: not ranked
 	Detail string `json:"detail,omitempty"`
+	// Verdict is what a listener hears of the mount there, in the scheme asked for.
+	Verdict Verdict `json:"verdict,omitzero"`
 
 	Weight   float64 `json:"weight"`   // as given; 1 in a row by load
 	Room     float64 `json:"room"`     // 0..1; with given weights
@@ -57,13 +59,13 @@ func (s *Snapshot) Explain(l Listener, live Live) Explanation {
 	x.rank(s, d.Ranked)
 	x.expect()
 	if d.Outcome != NoMount && d.Outcome != Denied {
-		x.addOthers(s, &l)
+		x.addOthers(s, d.Mount, &l)
 	}
 	return x
 }
 
 func (x *Explanation) add(q search, r *rung, e entry, c Candidate, reason Reason, share float64, waived bool) {
-	line := q.s.candidacy(e.node, &q.l)
+	line := q.s.candidacy(e.node, q.d.Mount, &q.l)
 	line.Rung, line.rung, line.Reason = r.name, c.Rung, reason
 	line.Weight, line.Share = e.weight, share
 	if waived {
@@ -78,12 +80,16 @@ func (x *Explanation) add(q search, r *rung, e entry, c Candidate, reason Reason
 	x.Candidates = append(x.Candidates, line)
 }
 
-func (s *Snapshot) candidacy(node int, l *Listener) Candidacy {
+func (s *Snapshot) candidacy(node, mount int, l *Listener) Candidacy {
 	st, n := &s.nodes[node], &s.fleet.nodes[node]
 	out := Candidacy{
 		Node: n.ID, Site: n.Site, Detail: st.report.Detail,
 		Room: st.room, WarmUp: st.warm,
 		Used: st.used, EnRoute: st.enRoute, Estimated: st.estimated, Target: st.target, Limit: st.limit,
+		Verdict: s.bestVerdict(node, mount, l.Scheme),
+	}
+	if v := &out.Verdict; st.health == Fit && (v.State != MountPlays || v.Cause != "") {
+		out.Detail = v.String()
 	}
 	if p := n.Place; p.Point != NoPoint && l.Place.Point != NoPoint {
 		out.Km = distanceKm(float64(p.Lat), float64(p.Lon), float64(l.Place.Lat), float64(l.Place.Lon))
@@ -136,14 +142,14 @@ func (x *Explanation) expect() {
 }
 
 // addOthers lists the nodes that no rung of the ladder names.
-func (x *Explanation) addOthers(s *Snapshot, l *Listener) {
+func (x *Explanation) addOthers(s *Snapshot, mount int, l *Listener) {
 	named := make(map[NodeID]bool, len(x.Candidates))
 	for _, c := range x.Candidates {
 		named[c.Node] = true
 	}
 	for i := range s.nodes {
 		if id := s.fleet.nodes[i].ID; !named[id] {
-			c := s.candidacy(i, l)
+			c := s.candidacy(i, mount, l)
 			c.Reason = NotInRow
 			x.Candidates = append(x.Candidates, c)
 		}

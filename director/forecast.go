@@ -193,7 +193,7 @@ func (s *Snapshot) mainMount() int {
 					listeners += r.Listeners
 				}
 			}
-			if s.carries[m*len(s.nodes)+n] == Fit {
+			if s.carries[m*len(s.nodes)+n].is == Fit {
 				carry++
 			}
 		}

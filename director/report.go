@@ -65,6 +65,11 @@ type Report struct {
 	IPv6     bool          `json:"ipv6,omitempty"`
 	Mounts   []MountReport `json:"mounts,omitempty"`    // what it carries now
 	AnyMount bool          `json:"any_mount,omitempty"` // it cannot list its mounts: every declared one is taken as carried
+	// Verdicts say where a listener gets something else than Mounts and AnyMount tell.
+	Verdicts []Verdict `json:"verdicts,omitempty"`
+	// CertificateEnds is when the TLS certificate of the node's https URL expires, by
+	// its issuer's clock; zero: not known.
+	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
 }
 
 // MountReport is one mount at one node.

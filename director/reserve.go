@@ -22,8 +22,8 @@ import (
 //     the limits, wherever in the ladder.
 //   - Regions without a row, and listeners whom no region matches, may use every
 //     node: distance says in which order and not whether.
-//   - Mounts, schemes, address families, pacing and warm-up are left out: every
-//     node that is fit takes everybody, in the end.
+//   - Schemes, address families, pacing and warm-up are left out: every node that
+//     is fit and plays anything takes everybody, in the end.
 type Reserve struct {
 	Nodes []Loss // by node number
 	Sites []Loss // by name; nodes that do not say where they stand are in none
@@ -116,12 +116,12 @@ func newReckoner(s *Snapshot) *reckoner {
 }
 
 // seats returns by node the seats below its target, and those between that and its
-// limit, while it holds used listeners. Nodes that are not fit have none.
+// limit, while it holds used listeners. Nodes that are not fit, or play nothing, have none.
 func (k *reckoner) seats(used func(node int) int) (target, limit []float64) {
 	target, limit = make([]float64, len(k.s.nodes)), make([]float64, len(k.s.nodes))
 	for i := range k.s.nodes {
 		st := &k.s.nodes[i]
-		if st.health != Fit || st.full {
+		if st.health != Fit || st.full || st.plays == 0 {
 			continue
 		}
 		used := float64(used(i))

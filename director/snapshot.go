@@ -30,8 +30,8 @@ type Snapshot struct {
 	nodes   []nodeState
 	mounts  []Mount
 	names   map[string]int
-	paths   []string // escaped public paths, by mount
-	carries []Reason // [mount*nodes+node]: Fit, LacksMount or NodeFull
+	paths   []string  // escaped public paths, by mount
+	carries []carried // [mount*nodes+node]
 	// fullAt is, as in carries, with how many listeners at the node the mount's own
 	// limit may be reached there; 0: it has none. Nil: no mount has.
 	fullAt  []int
@@ -43,6 +43,7 @@ type Snapshot struct {
 type nodeState struct {
 	health           Reason // Fit, Drained, Down or Unverified
 	full             bool
+	plays            Scheme // in which it plays some mount
 	ipv4, ipv6       bool
 	schemes          Scheme
 	used, target     int // target and limit in listeners; 0: unknown
@@ -58,7 +59,7 @@ type nodeState struct {
 }
 
 // Build makes the snapshot that follows prev, which may be nil: hysteresis needs
-// to know where things stood. Of in it keeps the reports and Uncounted.
+// to know where things stood. The snapshot keeps the reports and Uncounted of in.
 func (f *Fleet) Build(prev *Snapshot, in Input) *Snapshot {
 	s := &Snapshot{fleet: f, built: in.Now, nodes: make([]nodeState, len(f.nodes)), uncounted: in.Uncounted}
 	for i := range f.nodes {
@@ -291,9 +292,12 @@ func (s *Snapshot) FindMount(name string) (int, bool) {
 
 // URL returns where listeners find mount m at node n: a base such as
 // "http://a.example:8000" and an escaped path. scheme says which of the node's URLs
-// will do; of both, HTTP is preferred. An empty base means none.
+// will do; of two in which the mount plays, HTTP is preferred. An empty base means none.
 func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 	node := &s.fleet.nodes[n]
+	if plays := s.carries[m*len(s.nodes)+n].schemes & scheme; plays != 0 {
+		scheme = plays // else listeners are sent to the last node known good
+	}
 	switch {
 	case scheme&HTTP != 0 && node.http != "":
 		base = node.http
@@ -309,16 +313,21 @@ func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 // as "http://10.0.0.7:8000" and an escaped path.
 func (s *Snapshot) Upstream(n, m int) (base, path string) {
 	node := &s.fleet.nodes[n]
+	if node.upstream == node.http && s.carries[m*len(s.nodes)+n].schemes == HTTPS {
+		return node.https, s.pathAt(node, m)
+	}
 	return node.upstream, s.pathAt(node, m)
 }
 
-// carriesAt says whether a node carries mount m: Fit, LacksMount or NodeFull. m below
-// 0 is whichever mount.
-func (s *Snapshot) carriesAt(m, n int) Reason {
-	if m < 0 {
-		return Fit
+// carriesAt says what a node makes of mount m. m below 0 is whichever mount.
+func (s *Snapshot) carriesAt(m, n int) carried {
+	if m >= 0 {
+		return s.carries[m*len(s.nodes)+n]
 	}
-	return s.carries[m*len(s.nodes)+n]
+	if st := &s.nodes[n]; st.plays != 0 {
+		return carried{Fit, st.plays}
+	}
+	return carried{LacksMount, s.nodes[n].schemes}
 }
 
 func (s *Snapshot) mountName(m int) string {
@@ -332,6 +341,7 @@ func (s *Snapshot) mountName(m int) string {
 // (below 0: of whichever) finds it there in one of the schemes.
 func (s *Snapshot) servesAt(n, m int, scheme Scheme, port uint16) bool {
 	node := &s.fleet.nodes[n]
+	scheme &= s.carriesAt(m, n).schemes
 	if scheme&HTTP != 0 && node.httpPort == port || scheme&HTTPS != 0 && node.httpsPort == port {
 		return m < 0 || len(node.Paths) == 0 || s.pathAt(node, m) == s.paths[m]
 	}
