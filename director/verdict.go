@@ -18,6 +18,7 @@ type Verdict struct {
 	State  MountState `json:"state"`
 	Cause  Cause      `json:"cause,omitempty"`
 	Detail string     `json:"detail,omitempty"` // what was seen: "GET /live.mp3: 404 Not Found"
+	Listed bool       `json:"listed,omitempty"` // the statistics say that it plays; a listener gets something else
 	Since  time.Time  `json:"since,omitzero"`   // when State last changed
 	Taken  time.Time  `json:"taken,omitzero"`   // when it was last seen to be so
 	By     string     `json:"by,omitempty"`     // the director or agent that saw it
@@ -102,6 +103,7 @@ const (
 // What a mount that plays is, or why it is full.
 const (
 	PlaysFallback Cause = "plays without a source of its own" // a fallback, or a relay of one
+	PlaysUnlisted Cause = "plays, though not listed"          // hidden, or a fallback without an entry
 	PlaysOnDemand Cause = "relay on demand"                   // it comes when a listener asks
 	AsksListeners Cause = "asks listeners who they are"       // 401: for those who have a password
 	SeatsTaken    Cause = "its seats are taken"               // the server said so to a listener

@@ -16,6 +16,7 @@ func (l *loop) build() {
 	anew := l.compile(now)
 	reports := byNode(now, l.cfg.Director, l.reports(), l.picture.Reports)
 	live := l.assign(now, reports)
+	l.share(reports)
 	if !l.probed || !l.answered {
 		return
 	}

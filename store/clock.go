@@ -48,8 +48,16 @@ func notAfter(now time.Time, times ...*time.Time) (furthest time.Duration) {
 	return furthest
 }
 
-// timesOf are all that stand in a report.
-func timesOf(r *director.Report) []*time.Time { return []*time.Time{&r.Taken, &r.Since, &r.Returned} }
+// timesOf are all that stand in a report, whose verdicts become its own. When a
+// certificate ends is its issuer's time.
+func timesOf(r *director.Report) []*time.Time {
+	times := []*time.Time{&r.Taken, &r.Since, &r.Returned}
+	r.Verdicts = slices.Clone(r.Verdicts)
+	for i := range r.Verdicts {
+		times = append(times, &r.Verdicts[i].Since, &r.Verdicts[i].Taken)
+	}
+	return times
+}
 
 // setClock takes in what an exchange tells of the store's clock. Ours is steady, so
 // that what has changed between them is the store's doing: what is held by its clock

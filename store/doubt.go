@@ -13,6 +13,7 @@ import (
 // doubt as one failed probe.
 type Doubt struct {
 	Node     director.NodeID `json:"node"`
+	Mount    string          `json:"mount,omitempty"`    // that the listeners wanted, the last of them at least
 	At       time.Time       `json:"at"`                 // by the store's clock
 	Networks int             `json:"networks,omitempty"` // about how many speak against it
 	Failed   string          `json:"failed,omitempty"`   // how it failed the director itself; empty: it did not
@@ -37,20 +38,20 @@ const (
 	soon = 50 * time.Millisecond
 )
 
-// Doubt notes that a node let a listener down, who came straight back from it or
-// to whom its stream could not be carried. network is a hash that is the same for
+// Doubt notes that a node let down a listener of a mount, who came straight back from
+// it. network is a hash that is the same for
 // all listeners of one network. When enough networks speak against a node, those
 // who probe it ask it at once. It does not wait and does not allocate.
-func (s *Syncer) Doubt(node director.NodeID, network uint64) {
-	s.evidence.add(node, network, s.cfg.Now())
+func (s *Syncer) Doubt(node director.NodeID, mount string, network uint64) {
+	s.evidence.add(node, mount, network, s.cfg.Now())
 }
 
 // Failed notes that a node let this director itself down as a dead one does: a
 // stream that it carries broke off, or could not begin. detail says how. Those who
 // probe the node ask it at once, and hear of the next such failure a second later
 // at the soonest. It does not wait.
-func (s *Syncer) Failed(node director.NodeID, detail string) {
-	s.evidence.fail(node, detail, s.cfg.Now())
+func (s *Syncer) Failed(node director.NodeID, mount, detail string) {
+	s.evidence.fail(node, mount, detail, s.cfg.Now())
 }
 
 // weigh looks whether the evidence suffices to doubt a node, and tells everybody.
@@ -76,7 +77,7 @@ func (l *loop) weigh() {
 
 func (l *loop) doubt(d Doubt) {
 	l.cfg.Log.Debug("a node is doubted", "node", d.Node, "why", d.why())
-	l.cfg.Prober.Doubt(d.Node, d.why())
+	l.cfg.Prober.Doubt(d.Node, d.Mount, d.why())
 }
 
 // heed takes over the doubts of others, each once.

@@ -15,7 +15,7 @@ import (
 // speak lets listeners of n networks say something against a node.
 func speak(d *rig, id director.NodeID, n int) {
 	for i := range n {
-		d.Doubt(id, uint64(i+1)*0x9e3779b97f4a7c15)
+		d.Doubt(id, "/live.mp3", uint64(i+1)*0x9e3779b97f4a7c15)
 	}
 }
 
@@ -75,8 +75,8 @@ func TestFailureIsShared(t *testing.T) {
 		}
 		pass(4 * tick)
 		for range 100 {
-			p.rigs[0].Failed("n1", "connection refused")
-			p.rigs[0].Failed("unknown", "connection refused")
+			p.rigs[0].Failed("n1", "/live.mp3", "connection refused")
+			p.rigs[0].Failed("unknown", "/live.mp3", "connection refused")
 			synctest.Wait()
 		}
 		want := []string{"n1: a director's stream from it failed: connection refused"}
@@ -90,7 +90,7 @@ func TestFailureIsShared(t *testing.T) {
 			}
 		}
 		pass(time.Second)
-		p.rigs[0].Failed("n1", strings.Repeat("x", 10_000))
+		p.rigs[0].Failed("n1", "/live.mp3", strings.Repeat("x", 10_000))
 		pass(tick + 100*time.Millisecond)
 		if got := p.rigs[2].prober.doubts(); len(got) != 2 || len(got[1]) > 400 {
 			t.Errorf("after a second failure with a long text: %d doubts", len(got))

@@ -38,6 +38,7 @@ type evidence struct {
 type witnesses struct {
 	seen    [2]networks
 	began   time.Time // of the last span
+	mount   string    // that the last of them wanted
 	doubted time.Time // when the node was
 	failed  string    // how it failed this director itself, until that is told; empty: it did not
 	told    time.Time // when such a failure was told last
@@ -77,7 +78,7 @@ func (e *evidence) know(nodes []director.Node) {
 }
 
 // add notes that a listener of a network was let down. It does not allocate.
-func (e *evidence) add(node director.NodeID, network uint64, now time.Time) {
+func (e *evidence) add(node director.NodeID, mount string, network uint64, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := e.nodes[node]
@@ -85,6 +86,7 @@ func (e *evidence) add(node director.NodeID, network uint64, now time.Time) {
 		return
 	}
 	w.age(now)
+	w.mount = mount
 	w.seen[0].add(network)
 	if distinct(&w.seen[0], &w.seen[1]) >= fewestNetworks {
 		select {
@@ -95,14 +97,14 @@ func (e *evidence) add(node director.NodeID, network uint64, now time.Time) {
 }
 
 // fail notes that a node failed this director itself.
-func (e *evidence) fail(node director.NodeID, detail string, now time.Time) {
+func (e *evidence) fail(node director.NodeID, mount, detail string, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := e.nodes[node]
 	if w == nil || now.Sub(w.told) < failedPause {
 		return
 	}
-	w.failed, w.told = cmp.Or(detail, "no detail"), now
+	w.failed, w.mount, w.told = cmp.Or(detail, "no detail"), mount, now
 	select {
 	case e.raised <- struct{}{}:
 	default: // it is to be weighed already
@@ -128,12 +130,12 @@ func (e *evidence) weigh(now time.Time, sent func(director.NodeID) int) (doubts 
 	defer e.mu.Unlock()
 	for id, w := range e.nodes {
 		if w.failed != "" {
-			doubts = append(doubts, Doubt{Node: id, Failed: w.failed})
+			doubts = append(doubts, Doubt{Node: id, Mount: w.mount, Failed: w.failed})
 			w.failed = ""
 		}
 		if n := w.networks(now); n >= fewestNetworks && float64(n) >= leastPart*float64(sent(id)) {
+			doubts = append(doubts, Doubt{Node: id, Mount: w.mount, Networks: n})
 			*w = witnesses{doubted: now, told: w.told}
-			doubts = append(doubts, Doubt{Node: id, Networks: n})
 		}
 	}
 	return doubts

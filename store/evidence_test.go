@@ -57,8 +57,8 @@ func TestWeigh(t *testing.T) {
 		for range tc.networks {
 			hash := dice.Uint64()
 			for range tc.times {
-				e.add("n", hash, now)
-				e.add("unknown", hash, now)
+				e.add("n", "/live.mp3", hash, now)
+				e.add("unknown", "/live.mp3", hash, now)
 			}
 			if len(e.raised) > 0 {
 				<-e.raised
@@ -84,7 +84,7 @@ func TestDoubtPauses(t *testing.T) {
 	count := 0
 	for i := range 600 { // a minute of listeners who come back
 		now := noon.Add(time.Duration(i) * 100 * time.Millisecond)
-		e.add("n", uint64(i)*0x9e3779b97f4a7c15, now)
+		e.add("n", "/live.mp3", uint64(i)*0x9e3779b97f4a7c15, now)
 		count += len(e.weigh(now, func(director.NodeID) int { return 0 }))
 		if i == 300 {
 			e.know([]director.Node{{ID: "n"}, {ID: "m"}}) // what is known stays
@@ -102,7 +102,7 @@ func TestDoubtDoesNotAllocate(t *testing.T) {
 	network := uint64(0)
 	if n := testing.AllocsPerRun(1000, func() {
 		network += 0x9e3779b97f4a7c15
-		l.Doubt("node-0003", network)
+		l.Doubt("node-0003", "/live.mp3", network)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

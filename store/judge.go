@@ -59,6 +59,7 @@ func (j *judges) judge(p pair, all []director.Report) director.Report {
 	out := basis(health, all)
 	out.Health = health
 	out.By, out.Detail = quote(out, opinions)
+	j.settle(&out, opinions)
 	j.remember(&out, opinions)
 	return out
 }

@@ -87,6 +87,7 @@ type loop struct {
 	joined   map[director.NodeID]bool   // the registered nodes in it
 	refused  map[director.NodeID]string // the others, and why
 	probing  probing
+	shared   map[director.NodeID]shared
 	heeded   map[heard]bool                      // doubts of others
 	verdicts map[director.NodeID]director.Report // what is held of each node
 	snapshot *director.Snapshot

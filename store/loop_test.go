@@ -12,12 +12,13 @@ import (
 // still is a prober whose reports do not change.
 type still []director.Report
 
-func (s still) SetNodes([]director.Node, []director.Mount) {}
-func (s still) Reports() []director.Report                 { return s }
-func (s still) Doubt(director.NodeID, string)              {}
-func (s still) News() <-chan struct{}                      { return nil }
-func (s still) Suspicion() string                          { return "" }
-func (s still) First() <-chan struct{}                     { return nil }
+func (s still) SetNodes([]director.Node, []director.Mount)      {}
+func (s still) Reports() []director.Report                      { return s }
+func (s still) Doubt(director.NodeID, string, string)           {}
+func (s still) Share(director.NodeID, bool, []director.Verdict) {}
+func (s still) News() <-chan struct{}                           { return nil }
+func (s still) Suspicion() string                               { return "" }
+func (s still) First() <-chan struct{}                          { return nil }
 
 // bigLoop has a fleet of this size, a second of listeners of four directors, and
 // is past its first tick.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -47,6 +48,9 @@ func fromOutside(r, seen director.Report, word string) director.Report {
 		r.Full = r.Full || seen.Full
 		r.Since = latest(r.Since, seen.Since)
 		r.Returned = latest(r.Returned, seen.Returned)
+		// An agent asks its own server; what listeners get at its URLs directors know.
+		r.Verdicts = slices.Concat(r.Verdicts, seen.Verdicts)
+		r.CertificateEnds = seen.CertificateEnds
 		return r
 	case director.Failed:
 		r.Since = latest(r.Since, seen.Since)

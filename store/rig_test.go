@@ -104,6 +104,7 @@ type prober struct {
 	ahead   time.Duration // of this machine's clock
 	doubt   string        // of itself
 	doubted []string      // nodes, and why
+	shared  map[director.NodeID]sharedWith
 	news    chan struct{}
 	first   chan struct{}
 }
@@ -140,7 +141,22 @@ func (p *prober) First() <-chan struct{} { return p.first }
 
 func (p *prober) News() <-chan struct{} { return p.news }
 
-func (p *prober) Doubt(id director.NodeID, why string) {
+func (p *prober) Share(id director.NodeID, second bool, others []director.Verdict) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shared == nil {
+		p.shared = map[director.NodeID]sharedWith{}
+	}
+	p.shared[id] = sharedWith{second, others}
+}
+
+// sharedWith is what a prober was told of another director's part in a node.
+type sharedWith struct {
+	second bool
+	others []director.Verdict
+}
+
+func (p *prober) Doubt(id director.NodeID, _, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doubted = append(p.doubted, string(id)+": "+why)

@@ -28,9 +28,12 @@ type Prober interface {
 	Reports() []director.Report
 	// Suspicion says why the prober does not trust what it measures; empty: it does.
 	Suspicion() string
-	// Doubt says that there is evidence against a node, which is then asked at
-	// once if it is to be measured at all.
-	Doubt(node director.NodeID, why string)
+	// Doubt says that there is evidence against a node, and one of its mounts if it is
+	// given, which are then asked at once if they are to be measured at all.
+	Doubt(node director.NodeID, mount, why string)
+	// Share says what another director that measures the node got of its mounts, with
+	// times of this machine's clock, and whether that one is to ask for them first.
+	Share(node director.NodeID, second bool, others []director.Verdict)
 	// News returns a channel that receives after a node's health has changed. One
 	// receive may stand for several changes.
 	News() <-chan struct{}
@@ -150,7 +153,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
 		s.overlay = o
 	}
-	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}, absent: map[director.NodeID]time.Time{}}
+	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}, shared: map[director.NodeID]shared{}, absent: map[director.NodeID]time.Time{}}
 	s.loop.compile(s.loop.now())
 	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
 	return s, nil

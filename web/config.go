@@ -25,10 +25,10 @@ type Config struct {
 	// Record is handed a record of each request once it has ended; nil: none is
 	// made. It must not keep the Record.
 	Record func(*Record)
-	// Evidence is told when a node may have failed a listener: the listener was
+	// Evidence is told when a node may have failed a listener of a mount: the listener was
 	// redirected there and is soon back. network stands for the listener's network, a /24 of IPv4 or a /48 of IPv6, and
 	// is the same as long as the server runs. Nil: nobody is told.
-	Evidence func(node director.NodeID, network uint64)
+	Evidence func(node director.NodeID, mount string, network uint64)
 	// Ready adds to what /readyz says; nil: there is nothing to add.
 	Ready func() Readiness
 	// Now returns the time, for rates and records; nil: time.Now.

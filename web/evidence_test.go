@@ -17,7 +17,7 @@ type witness struct {
 	told     []string
 }
 
-func (w *witness) tell(node director.NodeID, network uint64) {
+func (w *witness) tell(node director.NodeID, _ string, network uint64) {
 	if w.networks[network] == 0 {
 		w.networks[network] = len(w.networks) + 1
 	}

@@ -127,7 +127,11 @@ func (s *Server) tell(q *request, node director.NodeID) {
 	if s.cfg.Evidence == nil || node == "" || q.client.proxy || !q.client.addr.IsValid() {
 		return
 	}
-	s.cfg.Evidence(node, s.keys.wide(q.client.addr))
+	mount := ""
+	if q.target.mount >= 0 {
+		mount = q.view.Mount(q.target.mount).Name
+	}
+	s.cfg.Evidence(node, mount, s.keys.wide(q.client.addr))
 }
 
 // ownScheme is what a URL must be for this listener to be redirected to it.

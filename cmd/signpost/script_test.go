@@ -83,7 +83,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("PATH", dir+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			for _, name := range []string{"NODE1", "NODE2"} {
-				node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "audio") }))
 				e.Defer(node.Close)
 				e.Setenv(name, node.URL)
 			}

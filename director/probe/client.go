@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -42,7 +43,7 @@ type client struct {
 func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, error) {
 	conn, err := c.connect(ctx, req.URL)
 	if err != nil {
-		return nil, err
+		return nil, &notConnected{err}
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	hangUp := func() error { stop(); return conn.Close() }
@@ -51,10 +52,14 @@ func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, err
 	// does not matter while there is an answer to read.
 	writeErr := req.Write(conn)
 	in := &io.LimitedReader{R: conn, N: maxHeader}
-	resp, err := http.ReadResponse(bufio.NewReader(in), req)
+	resp, err := http.ReadResponse(withoutICY(bufio.NewReader(in)), req)
 	switch {
 	case err == nil:
 		in.N = 2 * maxBody // with the overhead of chunks
+		if secure, ok := conn.(*tls.Conn); ok {
+			state := secure.ConnectionState()
+			resp.TLS = &state
+		}
 		resp.Body = &body{resp.Body, hangUp}
 		return resp, nil
 	case in.N <= 0:
@@ -64,6 +69,20 @@ func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, err
 	}
 	_ = hangUp() // it is given up
 	return nil, err
+}
+
+// notConnected says that there was not even a connection, TLS included.
+type notConnected struct{ error }
+
+func (e *notConnected) Unwrap() error { return e.error }
+
+// withoutICY makes HTTP of the status line "ICY 200 OK" of SHOUTcast 1 and 2.
+func withoutICY(in *bufio.Reader) *bufio.Reader {
+	if start, _ := in.Peek(len("ICY ")); string(start) != "ICY " {
+		return in // an error comes again
+	}
+	_, _ = in.Discard(len("ICY")) // which is there
+	return bufio.NewReader(io.MultiReader(strings.NewReader("HTTP/1.0"), in))
 }
 
 func (c *client) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
@@ -122,10 +141,32 @@ func (t target) get(ctx context.Context, path string) (*http.Response, error) {
 	}
 	req.Close = true
 	resp, err := t.client.do(ctx, req)
-	if err != nil {
+	var unreached *notConnected
+	switch {
+	case errors.As(err, &unreached):
+		return nil, &notConnected{t.failed(ctx, path, unreached.error)}
+	case err != nil:
 		return nil, t.failed(ctx, path, err)
 	}
+	if t.ends != nil && resp.TLS != nil {
+		*t.ends = chainEnds(resp.TLS)
+	}
 	return resp, nil
+}
+
+// chainEnds returns when the first certificate of a connection ends, but for the
+// root's; zero: nothing was verified.
+func chainEnds(c *tls.ConnectionState) (ends time.Time) {
+	if len(c.VerifiedChains) == 0 {
+		return time.Time{}
+	}
+	chain := c.VerifiedChains[0]
+	for i, cert := range chain {
+		if (i == 0 || i < len(chain)-1) && (ends.IsZero() || cert.NotAfter.Before(ends)) {
+			ends = cert.NotAfter
+		}
+	}
+	return ends.UTC()
 }
 
 // read returns the whole body, or an error if it does not end in time or size.
@@ -152,9 +193,18 @@ func (t target) failed(ctx context.Context, path string, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("GET %s: closed before the answer was whole", path)
 	default:
-		return fmt.Errorf("GET %s: %s", path, clip(err.Error()))
+		return &clipped{fmt.Sprintf("GET %s: %s", path, clip(err.Error())), err}
 	}
 }
+
+// clipped is an error with a text that is fit for a report.
+type clipped struct {
+	text string
+	err  error
+}
+
+func (e *clipped) Error() string { return e.text }
+func (e *clipped) Unwrap() error { return e.err }
 
 // unexpected is an answer with another status than was hoped for.
 type unexpected struct {

@@ -24,8 +24,9 @@ type Config struct {
 	// good answers make it up again. Defaults 2 and 2. A node that was never down
 	// is up with its first good answer.
 	Fall, Rise int
-	// Sample is how often each mount is listened to for some seconds whose server
-	// does not tell how many bytes come in: it takes a listener's seat. 0: never.
+	// Sample is how often each mount is listened to for some two seconds, or thirteen if
+	// it is silent, whose server does not tell how many bytes come in: it takes a
+	// listener's seat. 0: never.
 	Sample time.Duration
 	// Push keeps a connection to each Icecast whose admin password is known, over which
 	// it tells of changes: then it is asked at once, up to four times a second.
@@ -39,10 +40,17 @@ type Config struct {
 	Kind func(director.NodeID) string
 	// Credentials returns a node's admin user and password, if there are any.
 	Credentials func(director.NodeID) (user, password string, ok bool)
-	// Path is what is asked of a node of kind http; nil or "": "/". Of one of kind Reach
-	// it is a mount; "": none is opened.
+	// Path is what is asked of a node of kind http; nil or "": the mounts themselves, or
+	// "/" where none is declared. Of one of kind Reach it is a mount; "": none is opened.
 	Path func(director.NodeID) string
-	// TLS is for nodes that have an https URL only. Nil: the system's roots.
+	// Expect is what Path, or the mounts, of a node of kind http are to be answered with.
+	// Nil: a page with 2xx or 3xx, a mount as a listener needs it.
+	Expect func(director.NodeID) Statuses
+	// OnDemand is how often a relay that connects when a listener comes is made to do so,
+	// to see whether it plays. 0: once when it appears or after it was down, and when
+	// something speaks against it.
+	OnDemand time.Duration
+	// TLS is for https URLs, which are judged as players would. Nil: the system's roots.
 	TLS *tls.Config
 
 	Now func() time.Time // the store's clock, for the times in reports; default time.Now
@@ -74,6 +82,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Path == nil {
 		c.Path = func(director.NodeID) string { return "" }
+	}
+	if c.Expect == nil {
+		c.Expect = func(director.NodeID) Statuses { return nil }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

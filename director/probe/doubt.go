@@ -1,31 +1,44 @@
 package probe
 
 import (
+	"cmp"
 	"container/heap"
-	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Doubt says that something speaks against a node besides its probes; why
-// completes "counting that ...". It counts as one failed probe of a node that is
-// up, which is then asked at once; an answer refutes it, and without a failed probe
-// it takes no node down. Nodes that are down, or not probed here, are left alone.
-func (p *Prober) Doubt(id director.NodeID, why string) {
+// Doubt says that something speaks against a node besides its probes, or against one
+// of its mounts if that is given; why completes "counting that ...". It counts as one
+// failed probe of a node that is up, which is then asked at once; an answer refutes it,
+// and without a failed probe it takes no node down. The mount is asked for as well, as
+// a listener would. Nodes that are down, or not probed here, are left alone.
+func (p *Prober) Doubt(id director.NodeID, mount, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.states, func(s *state) bool { return s.report.Node == id })
-	if i < 0 || p.states[i].report.Health == director.Failed {
+	s := p.find(id)
+	if s == nil || s.report.Health == director.Failed {
 		return
 	}
-	s := p.states[i]
+	if m := s.known[cmp.Or(s.paths[mount], mount)]; m != nil {
+		m.doubt = why
+		m.want(time.Now())
+	}
 	s.doubted(why)
 	if s.asking {
 		s.again = why
 		return
 	}
 	p.hurry(s, s.due)
+}
+
+// find returns what is known of a node; nil: it is not probed here. p.mu is held.
+func (p *Prober) find(id director.NodeID) *state {
+	i, ok := p.index[id]
+	if !ok {
+		return nil
+	}
+	return p.states[i]
 }
 
 // hurry brings a node that waits for its turn forward, if due is sooner than that or

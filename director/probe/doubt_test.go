@@ -37,8 +37,8 @@ func TestDoubtHurries(t *testing.T) {
 				}
 				f.play(urlOf("a"), c.dies)
 				time.Sleep(10 * time.Millisecond)
-				f.Doubt("a", crowd)
-				f.Doubt("a", crowd) // which does not count twice
+				f.Doubt("a", "", crowd)
+				f.Doubt("a", "", crowd) // which does not count twice
 				if took := f.until(isDown); took > c.in || took < c.in*9/10-20*time.Millisecond {
 					t.Errorf("down after %v, want %v", took, c.in)
 				}
@@ -66,8 +66,8 @@ func TestDoubtAloneTakesNothingDown(t *testing.T) {
 		f.SetNodes([]director.Node{node("a")}, nil)
 		<-f.First()
 		for range 200 {
-			f.Doubt("a", crowd)
-			f.Doubt("unknown", crowd)
+			f.Doubt("a", "", crowd)
+			f.Doubt("unknown", "", crowd)
 			time.Sleep(37 * time.Millisecond) // before, while and after it is asked
 			if r := f.report("a"); !isUp(r) {
 				t.Fatalf("it is down: %+v", r)
@@ -94,7 +94,7 @@ func TestSlowNode(t *testing.T) {
 		f.SetNodes([]director.Node{node("a")}, nil)
 		<-f.First()
 		for range 30 {
-			f.Doubt("a", crowd)
+			f.Doubt("a", "", crowd)
 			time.Sleep(3 * time.Second) // it has answered by then
 			if r := f.report("a"); !isUp(r) || r.Detail != "fine" {
 				t.Fatalf("doubted: %+v", r)
@@ -128,7 +128,7 @@ func TestDoubtDuringProbe(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		f.play(urlOf("a"), refuses)
-		f.Doubt("a", crowd)
+		f.Doubt("a", "", crowd)
 		if took := f.until(isDown); took > 310*time.Millisecond {
 			t.Errorf("down after %v, want at once after the answer", took)
 		}
@@ -145,7 +145,7 @@ func TestDoubtLeavesTheDeadAlone(t *testing.T) {
 		time.Sleep(time.Minute)
 		asked := len(f.times(urlOf("a")))
 		for range 100 {
-			f.Doubt("a", crowd)
+			f.Doubt("a", "", crowd)
 			time.Sleep(10 * time.Millisecond)
 		}
 		if got := len(f.times(urlOf("a"))) - asked; got > 1 {
@@ -153,7 +153,7 @@ func TestDoubtLeavesTheDeadAlone(t *testing.T) {
 		}
 		f.play(urlOf("a"), good)
 		f.until(func(r director.Report) bool { return strings.Contains(r.Detail, "1 in a row") })
-		f.Doubt("a", crowd)
+		f.Doubt("a", "", crowd)
 		if took := f.until(isUp); took > 1100*time.Millisecond {
 			t.Errorf("up again after %v", took)
 		}

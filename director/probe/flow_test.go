@@ -89,7 +89,7 @@ func TestSourceStandsStill(t *testing.T) {
 				if took := f.until(func(director.Report) bool { return mounts() == "/a/b" }); took > c.source.refresh+c.source.chunk+f.cfg.Interval {
 					t.Errorf("it is back after %v", took)
 				}
-				if got := strings.Count(f.log.String(), "node answers in part"); got != 1 {
+				if got := strings.Count(f.log.String(), `msg="mount does not play" node=a mount=/a why="nothing comes in (`); got != 1 {
 					t.Errorf("logged %d times:\n%s", got, f.log)
 				}
 			})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,6 +22,9 @@ import (
 // /admin/stats, which is cheapest for the server, is always well formed but for
 // titles in a broken encoding, and lists hidden mounts too. Without, it reads
 // the public /status-json.xsl, which Icecast-KH does not have.
+//
+// A server that answers, but with no statistics, may still play: then its mounts are
+// asked for, once a minute each.
 type icecast struct{}
 
 const (
@@ -28,7 +32,31 @@ const (
 	statusPath = "/status-json.xsl"
 )
 
-func (icecast) ask(ctx context.Context, t target) (answer, error) {
+func (k icecast) ask(ctx context.Context, t target) (answer, error) {
+	a, err := k.statistics(ctx, t)
+	var strange *strangeAnswer
+	if err == nil || !errors.As(err, &strange) || len(t.mounts) == 0 {
+		return a, err
+	}
+	a = answer{detail: err.Error(), server: "unnamed server", listeners: -1, anyMount: true, blind: true, warning: refused(err)}
+	switch {
+	case t.plays:
+		return a, nil
+	case !t.mayTry:
+		return answer{}, err
+	}
+	t.turn, t.expect = t.mounts[:min(len(t.mounts), maxTurns)], nil
+	got, mountsErr := t.askMounts(ctx)
+	a.tried = got.tried
+	for _, g := range got.tried {
+		if mountsErr == nil && g.state != director.MountSilent {
+			return a, nil
+		}
+	}
+	return a, err
+}
+
+func (icecast) statistics(ctx context.Context, t target) (answer, error) {
 	if !t.admin {
 		return t.statistics(ctx, statusPath, parseStatus)
 	}
@@ -56,7 +84,7 @@ func (t target) statistics(ctx context.Context, path string, parse func([]byte) 
 		if refusesAtLimit(resp) {
 			return answer{full: true, detail: fmt.Sprintf("GET %s: %s: the server is at its own limit of clients", path, clip(resp.Status))}, nil
 		}
-		return answer{}, statusError(path, resp)
+		return answer{}, &strangeAnswer{statusError(path, resp)}
 	}
 	body, err := t.read(ctx, path, resp)
 	if err != nil {
@@ -64,12 +92,34 @@ func (t target) statistics(ctx context.Context, path string, parse func([]byte) 
 	}
 	s, err := parse(body)
 	if err != nil {
-		return answer{}, fmt.Errorf("GET %s: %w", path, err)
+		return answer{}, &strangeAnswer{fmt.Errorf("GET %s: %w", path, err)}
 	}
 	if s.server == "" {
 		s.server = cmp.Or(clip(resp.Header.Get("Server")), "unnamed server")
 	}
+	s.below(t)
 	return s.answer(path), nil
+}
+
+// strangeAnswer is an answer of a server that serves, and tells no statistics.
+type strangeAnswer struct{ error }
+
+func (e *strangeAnswer) Unwrap() error { return e.error }
+
+// below takes the path of the node's own URL off those that the server tells: behind a
+// proxy that serves it below a path, some name mounts as listeners see them.
+func (s *statistics) below(t target) {
+	u, err := url.Parse(t.base)
+	if err != nil || strings.Trim(u.Path, "/") == "" {
+		return
+	}
+	base := strings.TrimSuffix(u.Path, "/")
+	for i := range s.sources {
+		src := &s.sources[i]
+		if rest, ok := strings.CutPrefix(src.Path, base); ok && isMount(rest) && !slices.Contains(t.mounts, src.Path) {
+			src.Path = rest
+		}
+	}
 }
 
 // refusesAtLimit says whether an error means that the server has no room for
@@ -103,9 +153,11 @@ type source struct {
 	artist string
 	read   int64   // bytes from the source; 0: not told, or none yet
 	told   float64 // kbit/s, as the source says; 0: it does not
-	// plays is false for an entry that stands for a configured mount whose source
-	// is away while its fallback lives: such an entry has no type and no start.
-	plays    bool
+	// sourced is false for an entry that stands for a configured mount whose source is
+	// away while its fallback lives, or for a relay that connects when the first
+	// listener comes: such an entry has no type and no start.
+	sourced  bool
+	relay    bool // it has counted listeners before it had a source, as relays do
 	onDemand bool // its bytes come while somebody listens
 }
 
@@ -142,22 +194,22 @@ func (s *source) set(field, text string) {
 		s.Listeners = count(text)
 	case "listener_peak":
 		s.Peak = max(0, count(text))
+		s.relay = true
 	case "max_listeners":
 		s.Limit = max(0, count(text)) // "unlimited" and -1: none
 	case "server_type", "content-type":
-		s.plays = s.plays || text != ""
+		s.sourced = s.sourced || text != ""
 		if s.Type == "" {
 			s.Type = clip(text)
 		}
 	case "stream_start":
-		s.plays = s.plays || text != ""
+		s.sourced = s.sourced || text != ""
 	case "stream_start_iso8601":
 		if at, err := time.Parse("2006-01-02T15:04:05-0700", text); err == nil {
 			s.Started = at.UTC()
 		}
 	case "on_demand": // a relay that connects when the first listener comes
 		s.onDemand = text == "1"
-		s.plays = s.plays || s.onDemand
 	case "server_name":
 		s.Name = clip(text)
 	case "bitrate", "ice-bitrate":
@@ -175,7 +227,7 @@ func (s *source) set(field, text string) {
 
 // add takes a source that was read to its end.
 func (s *statistics) add(src source) error {
-	if !src.plays || !isMount(src.Path) {
+	if !isMount(src.Path) {
 		return nil
 	}
 	if len(s.sources) == maxMounts {
@@ -191,9 +243,18 @@ func (s *statistics) add(src source) error {
 func (s *statistics) answer(path string) answer {
 	mounts := make([]director.MountReport, len(s.sources))
 	read, told := map[string]int64{}, map[string]float64{}
-	var untold []string
+	var untold, sourceless, onDemand []string
+	sourced := make([]director.MountReport, 0, len(s.sources))
 	for i, src := range s.sources {
 		mounts[i] = src.MountReport
+		if !src.sourced {
+			sourceless = append(sourceless, src.Path)
+			if src.relay || src.onDemand {
+				onDemand = append(onDemand, src.Path)
+			}
+			continue
+		}
+		sourced = append(sourced, src.MountReport)
 		if src.read > 0 && !src.onDemand {
 			read[src.Path] = src.read
 		}
@@ -206,15 +267,17 @@ func (s *statistics) answer(path string) answer {
 	}
 	slices.SortFunc(mounts, func(a, b director.MountReport) int { return strings.Compare(a.Path, b.Path) })
 	return answer{
-		detail:    fmt.Sprintf("GET %s: %s", path, describe(s.server, len(mounts))),
-		server:    s.server,
-		mounts:    mounts,
-		kbit:      s.kbit,
-		read:      read,
-		told:      told,
-		untold:    untold,
-		listeners: listenersOf(mounts, s.listeners),
-		limit:     limitOf(mounts),
+		detail:     fmt.Sprintf("GET %s: %s", path, describe(s.server, len(mounts)-len(sourceless))),
+		server:     s.server,
+		mounts:     mounts,
+		kbit:       s.kbit,
+		read:       read,
+		told:       told,
+		untold:     untold,
+		sourceless: sourceless,
+		onDemand:   onDemand,
+		listeners:  listenersOf(mounts, s.listeners),
+		limit:      limitOf(sourced),
 	}
 }
 

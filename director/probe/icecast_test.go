@@ -93,6 +93,15 @@ func carries(want ...string) func(director.Report) bool {
 	return func(r director.Report) bool { return slices.Equal(paths(r), want) }
 }
 
+// causes says whether a path has such a verdict.
+func causes(path string, state director.MountState, cause director.Cause) func(director.Report) bool {
+	return func(r director.Report) bool {
+		return slices.ContainsFunc(r.Verdicts, func(v director.Verdict) bool {
+			return v.Path == path && v.State == state && v.Cause == cause
+		})
+	}
+}
+
 // listener is somebody who listens, and counts the bytes.
 type listener struct {
 	io.Closer
@@ -162,25 +171,27 @@ func TestMountsOfIcecast(t *testing.T) {
 		took := w.until("one listener", patience, func(r director.Report) bool { return r.Listeners == 1 && r.Mounts[0].Listeners == 1 })
 		t.Logf("%s: a listener shows after %v", name, took.Round(time.Millisecond))
 
-		// The listener goes on with the fallback, and the mount keeps an entry in
-		// the statistics, without a source.
+		// The listener goes on with the fallback, and so does whoever comes: the mount
+		// keeps an entry in the statistics, without a source.
 		n.KillSource("/live.mp3")
-		gone := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == "/live.mp3" })
-		took = w.until("without /live.mp3", patience, carries(gone...))
-		t.Logf("%s: the mount is gone after %v", name, took.Round(time.Millisecond))
+		took = w.until("playing the fallback", patience, causes("/live.mp3", director.MountPlays, director.PlaysFallback))
+		t.Logf("%s: the fallback is known after %v", name, took.Round(time.Millisecond))
 		heard := listener.bytes.Load()
 		for begun := time.Now(); time.Since(begun) < 1500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
-			if r := w.Reports()[0]; !carries(gone...)(r) {
-				t.Fatalf("%s: a mount without a source is back: %+v", name, r)
+			if r := w.Reports()[0]; !carries(all...)(r) {
+				t.Fatalf("%s: a mount whose fallback plays is gone: %+v", name, r)
 			}
 		}
 		if listener.bytes.Load() == heard {
 			t.Errorf("%s: the fallback does not play", name)
 		}
 		listener.Close()
-		w.until("without a listener", patience, func(r director.Report) bool { return r.Listeners == 0 })
+		n.KillSource("/spare.mp3")
+		took = w.until("without both", patience, carries(all[1:len(all)-1]...))
+		t.Logf("%s: without its fallback it is gone after %v", name, took.Round(time.Millisecond))
+		n.StartSource("/spare.mp3")
 		n.StartSource("/live.mp3")
-		w.until("with /live.mp3", patience, carries(all...))
+		w.until("with all", patience, func(r director.Report) bool { return carries(all...)(r) && r.Listeners == 0 })
 	}
 }
 

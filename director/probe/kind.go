@@ -37,11 +37,16 @@ func Kinds() []string {
 type target struct {
 	kind           string
 	client         *client
-	base           string   // the node's URL, without a path of the server's own
-	path           string   // what to ask for, where the operator said so
-	mounts         []string // paths at the node that listeners are sent to
-	mountDue       bool     // of kind Reach: it is time to open a mount
-	agent          string   // User-Agent; empty: signpost-probe
+	base           string     // the node's URL, without a path of the server's own
+	path           string     // what to ask for, where the operator said so
+	mounts         []string   // paths at the node that listeners are sent to
+	turn           []string   // those of them to try in this probe, where it is they that are asked
+	plays          bool       // some mount was heard lately
+	mayTry         bool       // mounts may be asked for in place of statistics
+	expect         Statuses   // what path, or a mount, is to be answered with; nil: a good answer
+	ends           *time.Time // where to leave when the certificate ends; nil: nowhere
+	mountDue       bool       // of kind Reach: it is time to open a mount
+	agent          string     // User-Agent; empty: signpost-probe
 	user, password string
 	admin          bool          // user and password are given
 	timeout        time.Duration // for error texts; the context enforces it
@@ -60,6 +65,12 @@ type answer struct {
 	read     map[string]int64   // bytes that came in from a mount's source so far, where told
 	told     map[string]float64 // kbit/s that a mount's source says it has, where it does
 	untold   []string           // mounts of which only listening tells whether anything comes
+
+	sourceless []string         // mounts that are listed without a source
+	onDemand   []string         // relays that connect when the first listener comes
+	tried      map[string]tried // what was got of mounts that were asked for themselves
+	turn       string           // of them, the one whose turn it was
+	blind      bool             // its statistics cannot be had; tried says that it serves
 
 	listeners, limit int
 }

@@ -43,9 +43,10 @@ func publicMounts() (out []director.MountReport) {
 func TestParseStats(t *testing.T) {
 	t.Parallel()
 	live := []director.MountReport{{Path: "/live.mp3", Type: "audio/mpeg", Name: "Radio /live.mp3"}}
-	fallback := []director.MountReport{ // without /live.mp3, whose source is dead
+	fallback := []director.MountReport{
 		{Path: "/dü %.mp3", Type: "audio/mpeg", Name: "Unspecified name"},
 		{Path: "/fb.mp3", Type: "audio/mpeg", Name: "Unspecified name"},
+		{Path: "/live.mp3"}, // whose source is dead
 	}
 	cases := map[string]struct {
 		server string
@@ -96,6 +97,7 @@ func TestParseStatus(t *testing.T) {
 		"icecast-2.4.4-fallback.json": {
 			{Path: "/dü %.mp3", Type: "audio/mpeg", Name: "Unspecified name"},
 			{Path: "/fb.mp3", Type: "audio/mpeg", Name: "Unspecified name"},
+			{Path: "/live.mp3"},
 		},
 		"icecast-2.4.4-artist-title.json": titled("Artist - Title"),
 		"icecast-2.4.4-bigexp.json":       titled("1e999"),
@@ -252,21 +254,24 @@ func TestTitles(t *testing.T) {
 func TestWhatIsAMount(t *testing.T) {
 	t.Parallel()
 	const url, plays = `"listenurl":"http://h/a",`, `"server_type":"audio/mpeg"`
-	for fields, want := range map[string]int{
-		url + plays:                                1,
-		url + `"stream_start":"now"`:               1,
-		url + `"on_demand":1`:                      1, // a relay that waits for its first listener
-		url + `"on_demand":0`:                      0,
-		url + `"listeners":3`:                      0, // its fallback plays, not it
-		plays:                                      0,
-		`"listenurl":"http://h",` + plays:          0,
-		`"listenurl":"/a",` + plays:                0,
-		`"listenurl":"http://h/a\u000ab",` + plays: 0,
-		`"listenurl":"http://h/` + strings.Repeat("a", 1100) + `",` + plays: 0,
+	for fields, want := range map[string][3]int{ // listed, of them without a source, of them relays on demand
+		url + plays:                                {1, 0, 0},
+		url + `"stream_start":"now"`:               {1, 0, 0},
+		url + `"on_demand":1`:                      {1, 1, 1}, // a relay that waits for its first listener
+		url + `"on_demand":1,` + plays:             {1, 0, 0}, // which has come
+		url + `"on_demand":0`:                      {1, 1, 0},
+		url + `"listener_peak":0,"listeners":0`:    {1, 1, 1}, // before the first one of all
+		url + `"listeners":3`:                      {1, 1, 0}, // its fallback plays, not it
+		plays:                                      {},
+		`"listenurl":"http://h",` + plays:          {},
+		`"listenurl":"/a",` + plays:                {},
+		`"listenurl":"http://h/a\u000ab",` + plays: {},
+		`"listenurl":"http://h/` + strings.Repeat("a", 1100) + `",` + plays: {},
 	} {
 		s, err := parseStatus([]byte(`{"icestats":{"source":{` + fields + `}}}`))
-		if err != nil || len(s.sources) != want {
-			t.Errorf("%s: %d mounts, %v; want %d", fields, len(s.sources), err, want)
+		a := s.answer(statusPath)
+		if got := [3]int{len(a.mounts), len(a.sourceless), len(a.onDemand)}; err != nil || got != want {
+			t.Errorf("%s: %d mounts, %v; want %d", fields, got, err, want)
 		}
 	}
 }

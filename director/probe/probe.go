@@ -27,7 +27,8 @@ type Prober struct {
 	kinds  map[string]kind
 	client *client
 	lookup lookup
-	listen func(ctx context.Context, t target, path string) (hears, error)
+	try    func(ctx context.Context, t target, r request) tried
+	tryWay func(ctx context.Context, t target, mount string) (tried, time.Time)
 
 	wake  chan struct{} // the schedule has changed
 	news  chan struct{}
@@ -37,11 +38,13 @@ type Prober struct {
 	set        bool // SetNodes was called
 	isFirst    bool // first is closed
 	states     []*state
-	suspects   string    // why it does not trust itself
-	suspectsOf time.Time // nodes that began to fail after this are why
-	queue      queue     // the states that are not being asked, by the time that they are due
+	index      map[director.NodeID]int // of states
+	suspects   string                  // why it does not trust itself
+	suspectsOf time.Time               // nodes that began to fail after this are why
+	queue      queue                   // the states that are not being asked, by the time that they are due
 	inFlight   int
-	sampling   int // how many samples are being taken
+	tries      int       // GETs that are under way
+	tryAt      time.Time // when the next may begin
 }
 
 // New returns a Prober without nodes. Nothing is asked until Run.
@@ -52,7 +55,8 @@ func New(c Config) *Prober {
 		kinds:  kinds,
 		client: &client{tls: c.TLS},
 		lookup: net.DefaultResolver.LookupNetIP,
-		listen: listen,
+		try:    func(ctx context.Context, t target, r request) tried { return t.tryIn(ctx, r) },
+		tryWay: func(ctx context.Context, t target, mount string) (tried, time.Time) { return t.tryWayIn(ctx, mount) },
 		wake:   make(chan struct{}, 1),
 		news:   make(chan struct{}, 1),
 		first:  make(chan struct{}),
@@ -71,7 +75,7 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 		s.removed = true
 		known[s.report.Node] = s
 	}
-	p.states = make([]*state, len(nodes))
+	p.states, p.index = make([]*state, len(nodes)), make(map[director.NodeID]int, len(nodes))
 	p.queue = p.queue[:0]
 	for i, n := range nodes {
 		s := known[n.ID]
@@ -81,8 +85,8 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 			delete(known, n.ID)
 		}
 		s.removed = false
-		s.mounts, s.declared = pathsAt(n, mounts), bitratesAt(n, mounts)
-		p.states[i] = s
+		s.mounts, s.paths, s.declared = pathsAt(n, mounts), n.Paths, bitratesAt(n, mounts)
+		p.states[i], p.index[n.ID] = s, i
 		if !s.asking {
 			p.queue = append(p.queue, s)
 		}
@@ -251,12 +255,8 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	p.changed()
 	feed := p.feeds(ctx, s)
 	p.mu.Unlock()
-	for _, e := range news {
-		p.cfg.Log.LogAttrs(ctx, e.level, e.msg, e.attrs...)
-	}
-	if h.err == nil {
-		p.sample(ctx, s, h.answer.untold)
-	}
+	p.tell(ctx, news)
+	p.hearOut(ctx, s)
 	if feed != nil {
 		p.feed(feed, s)
 	}
@@ -266,13 +266,13 @@ func (p *Prober) nextDue(s *state, started time.Time) time.Time {
 	now := time.Now()
 	interval := p.cfg.Interval - rand.N(p.cfg.Interval/10+1)
 	switch {
-	case s.inDoubt():
+	case s.inDoubt(), s.confirms():
 		return later(now, started.Add(p.cfg.Recheck))
 	case s.report.Health == director.Failed:
 		// From the end, so that nodes that hang hold half of their slots at most.
 		return now.Add(interval)
 	default:
-		return later(now, started.Add(interval))
+		return s.beforeOverdue(now, later(now, started.Add(interval)))
 	}
 }
 
@@ -292,6 +292,13 @@ type heard struct {
 	mount    bool // a mount was opened, if one was due
 	looked   bool // families was looked up, perhaps in vain
 	families families
+
+	base     string    // where it was asked
+	ends     time.Time // when the certificate there ends; zero: not known
+	way      *way      // another URL of the node that was tried beside it; nil: none was
+	wayMount string
+	wayGot   tried
+	wayEnds  time.Time
 }
 
 // ask puts the question to the node, and beside it looks up its host's
@@ -306,10 +313,27 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 		defer func() { h.families = <-found }()
 	}
 	t := p.target(s, timeout)
+	h.base, t.ends = t.base, &h.ends
 	k, ok := p.kinds[t.kind]
 	if !ok {
 		h.err = fmt.Errorf("kind %q is not known: set one of %q", t.kind, Kinds())
 		return h
+	}
+	p.mu.Lock()
+	w := s.dueWay(t.base, time.Now())
+	if w != nil {
+		h.way, h.wayMount = w, s.nextAt(w)
+	}
+	p.mu.Unlock()
+	if w != nil {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			at := t
+			at.base, at.timeout = w.url, p.cfg.Timeout
+			h.wayGot, h.wayEnds = p.tryWay(ctx, at, h.wayMount)
+		}()
+		defer func() { <-done }()
 	}
 	h.answer, h.err = k.ask(ctx, t)
 	h.mount = t.mountDue
@@ -321,12 +345,15 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	t := target{
 		kind:    p.cfg.Kind(s.report.Node),
 		client:  p.client,
-		base:    cmp.Or(s.internal, probeURL(s.urls)),
 		path:    p.cfg.Path(s.report.Node),
+		expect:  p.cfg.Expect(s.report.Node),
 		timeout: timeout,
 	}
 	p.mu.Lock()
-	t.mounts = s.mounts
+	t.base = s.base()
+	t.mounts, t.turn = s.mounts, s.turns()
+	t.plays = s.heardOf()
+	t.mayTry = !time.Now().Before(s.blindDue)
 	t.mountDue = s.failures > 0 || s.report.Health != director.Up || !time.Now().Before(s.mountDue)
 	p.mu.Unlock()
 	t.user, t.password, t.admin = p.cfg.Credentials(s.report.Node)

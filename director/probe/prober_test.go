@@ -100,6 +100,7 @@ func urlOf(id string) string { return node(id).URLs[0] }
 type fleet struct {
 	*Prober
 	*fakeKind
+	*ears
 	t   *testing.T
 	log *bytes.Buffer
 }
@@ -109,6 +110,7 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, f *fleet)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fleet{
 			fakeKind: &fakeKind{plays: map[string]func(context.Context) (answer, error){}, asked: map[string][]time.Time{}},
+			ears:     &ears{hears: map[string]tried{}, heard: map[string][]time.Time{}, now: map[string]int{}, most: map[string]int{}},
 			t:        t,
 			log:      &bytes.Buffer{},
 		}
@@ -120,6 +122,7 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, f *fleet)) {
 		}}))
 		f.Prober = New(c)
 		f.kinds = map[string]kind{"": f.fakeKind}
+		f.Prober.try = f.ears.try
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx) }()

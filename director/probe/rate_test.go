@@ -103,7 +103,7 @@ func TestRate(t *testing.T) {
 				if c.gone && (gone < well+40*time.Second || gone > well+100*time.Second || back < well+troubled || back > well+troubled+45*time.Second) {
 					t.Errorf("gone after %v, back after %v", gone, back)
 				}
-				if n := strings.Count(f.log.String(), `warning="nothing of use comes in for /a`); c.gone && n != 1 {
+				if n := strings.Count(f.log.String(), `msg="mount does not play" node=a mount=/a why="nothing comes in (`); c.gone && n != 1 {
 					t.Errorf("%d lines of it:\n%s", n, f.log)
 				}
 			})

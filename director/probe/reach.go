@@ -33,7 +33,7 @@ func (reach) ask(ctx context.Context, t target) (answer, error) {
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	a := answer{detail: fmt.Sprintf("GET %s: %s", path, clip(resp.Status)), server: clip(resp.Header.Get("Server")), listeners: -1}
+	a := answer{detail: fmt.Sprintf("GET %s: %s", path, clip(resp.Status)), server: clip(resp.Header.Get("Server")), listeners: -1, anyMount: true}
 	switch code := resp.StatusCode; {
 	case code >= http.StatusInternalServerError && refusesAtLimit(resp):
 		a.full = true

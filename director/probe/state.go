@@ -1,9 +1,11 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -15,10 +17,20 @@ type state struct {
 	urls []string
 	// internal is where the node is asked instead of at its urls; empty: at these
 	internal string
-	mounts   []string       // paths at the node that listeners are sent to
-	declared map[string]int // the bitrates of these in kbit/s, where declared
+	mounts   []string          // paths at the node that listeners are sent to
+	declared map[string]int    // the bitrates of these in kbit/s, where declared
+	paths    map[string]string // where the node has each mount, by its name
 	flows    map[string]*flow
 	samples  samples
+	known    map[string]*mount      // what is known of each, by path
+	listed   []director.MountReport // what the last whole answer listed
+	untold   []string               // of them, those of which only listening tells whether anything comes
+	ways     []*way                 // the node's URLs
+	second   bool                   // another director that probes the node tries its mounts first
+	trying   bool                   // a GET is under way
+	blindDue time.Time              // when mounts may be asked for in place of statistics
+	said     string                 // the report's detail, but for what the mounts add to it
+	turn     string                 // the mount that was asked for last, where these are the probe
 	report   director.Report
 	probed   bool
 	asking   bool      // a probe is under way, and the state is not in the queue
@@ -46,6 +58,8 @@ func newState(n director.Node) *state {
 	return &state{
 		urls:     append([]string(nil), n.URLs...),
 		internal: n.InternalURL,
+		known:    map[string]*mount{},
+		ways:     waysOf(n.URLs),
 		report:   director.Report{Node: n.ID, Listeners: -1},
 		tally:    Tally{Node: n.ID},
 	}
@@ -92,8 +106,16 @@ func (s *state) hear(h heard, c Config) []event {
 		s.tally.Answers++
 		s.pace = max(h.took, s.pace*3/4) // so that what was slow once is forgotten
 	}
+	now := time.Now()
+	s.hearBase(h.base, h.err, h.ends, h.taken)
+	if h.way != nil {
+		s.hearWay(h.way, h.wayMount, h.wayGot, h.wayEnds, &c, now, h.taken)
+	}
+	s.hearTried(&h, c.Fall, now)
 	if h.err == nil && !h.answer.full {
-		s.follow(&h.answer)
+		s.report.AnyMount = h.answer.anyMount
+		s.untold = h.answer.untold
+		s.hearMounts(&h.answer, &c, now, h.taken)
 	}
 	if h.looked {
 		s.hearFamilies(h.families)
@@ -103,6 +125,8 @@ func (s *state) hear(h heard, c Config) []event {
 	} else {
 		s.hearAnswer(h, c.Rise)
 	}
+	s.said = s.report.Detail
+	s.assemble(now)
 	return s.events(was, h)
 }
 
@@ -148,6 +172,9 @@ func (s *state) hearAnswer(h heard, rise int) {
 	case r.Health == director.Failed && s.answers >= rise:
 		s.become(director.Up, h.taken)
 		r.Returned = h.taken
+		for _, m := range s.known { // what was got before it went away says nothing now
+			m.got = [numWords]past{}
+		}
 	case r.Health == director.Failed:
 		r.Detail = fmt.Sprintf("%s (%d in a row, up again with %d)", r.Detail, s.answers, rise)
 	default:
@@ -160,7 +187,6 @@ func (s *state) hearAnswer(h heard, rise int) {
 	}
 	a := h.answer
 	r.Listeners, r.Limit, r.Kbit, r.Server = a.listeners, a.limit, a.kbit, a.server
-	r.Mounts, r.AnyMount = a.mounts, a.anyMount
 }
 
 func (s *state) become(health director.Health, at time.Time) {
@@ -200,5 +226,73 @@ func (s *state) events(was director.Report, h heard) []event {
 			add(slog.LevelWarn, "node answers in part", slog.String("warning", s.warning))
 		}
 	}
-	return out
+	return append(out, mountEvents(&was, &is)...)
+}
+
+// hearTried takes in what was got of mounts that are asked for themselves. Half a
+// failure is none: whatever else than a plain refusal comes once is asked for again.
+func (s *state) hearTried(h *heard, fall int, now time.Time) {
+	s.turn = cmp.Or(h.answer.turn, s.turn)
+	for path, got := range h.answer.tried {
+		m := s.mount(path)
+		m.word, m.tried, m.asked[noWord], s.blindDue = noWord, now, now, now.Add(tryEvery)
+		if got.state != director.MountPlays {
+			m.fails++
+			if got.cause != director.NotThere && got.state != director.MountFull && m.fails < fall && m.verdict.State == director.MountPlays {
+				continue
+			}
+		} else {
+			m.fails = 0
+		}
+		m.sourced = m.sourced || got.state == director.MountPlays
+		m.apply(got, h.taken)
+		m.settle()
+	}
+}
+
+// turns returns the mounts to ask for in the next probe, where these are the probe: all
+// at first, then one by one, and one in doubt until that is settled.
+func (s *state) turns() []string {
+	if len(s.mounts) == 0 {
+		return nil
+	}
+	var unknown []string
+	sorted := slices.Sorted(slices.Values(s.mounts))
+	next := sorted[0]
+	if i := slices.IndexFunc(sorted, func(p string) bool { return p > s.turn }); i >= 0 {
+		next = sorted[i]
+	}
+	for _, path := range sorted {
+		m := s.known[path]
+		switch {
+		case m == nil || m.verdict.State == director.MountUnknown:
+			unknown = append(unknown, path)
+		case s.failures == 0 && (m.doubt != "" || m.fails > 0 && m.verdict.State == director.MountPlays):
+			next = path
+		}
+	}
+	if len(unknown) > 0 {
+		return unknown[:min(len(unknown), maxTurns)]
+	}
+	if s.known[next].verdict.State == director.MountSilent {
+		for _, path := range sorted { // by which the node is judged, if that one hangs
+			if s.known[path].verdict.State == director.MountPlays {
+				return []string{next, path}
+			}
+		}
+	}
+	return []string{next}
+}
+
+// maxTurns is how many mounts are asked for in one probe.
+const maxTurns = 16
+
+// confirms says whether a mount is in doubt that the next probe asks for.
+func (s *state) confirms() bool {
+	for _, m := range s.known {
+		if m.word == noWord && m.fails > 0 && m.verdict.State == director.MountPlays {
+			return true
+		}
+	}
+	return false
 }

@@ -137,7 +137,8 @@ func (p *probers) Reports() []director.Report {
 	return out
 }
 
-func (p *probers) Suspicion() string             { return "" }
-func (p *probers) Doubt(director.NodeID, string) {}
-func (p *probers) News() <-chan struct{}         { return nil }
-func (p *probers) First() <-chan struct{}        { return p.first }
+func (p *probers) Suspicion() string                               { return "" }
+func (p *probers) Doubt(director.NodeID, string, string)           {}
+func (p *probers) Share(director.NodeID, bool, []director.Verdict) {}
+func (p *probers) News() <-chan struct{}                           { return nil }
+func (p *probers) First() <-chan struct{}                          { return p.first }

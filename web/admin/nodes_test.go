@@ -25,11 +25,12 @@ const patience = 2 * time.Minute
 // prober says that fra1 is up with 7 listeners, and that it reaches edge-1.
 type prober struct{ first chan struct{} }
 
-func (prober) SetNodes([]director.Node, []director.Mount) {}
-func (p prober) First() <-chan struct{}                   { return p.first }
-func (prober) Suspicion() string                          { return "" }
-func (prober) Doubt(director.NodeID, string)              {}
-func (prober) News() <-chan struct{}                      { return nil }
+func (prober) SetNodes([]director.Node, []director.Mount)      {}
+func (p prober) First() <-chan struct{}                        { return p.first }
+func (prober) Suspicion() string                               { return "" }
+func (prober) Doubt(director.NodeID, string, string)           {}
+func (prober) Share(director.NodeID, bool, []director.Verdict) {}
+func (prober) News() <-chan struct{}                           { return nil }
 func (prober) Reports() []director.Report {
 	return []director.Report{
 		{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7, Detail: "fine", AnyMount: true},

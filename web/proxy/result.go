@@ -49,6 +49,7 @@ func (e End) Error() string { return string(e) }
 // A Failure is evidence against a node: what it did instead of playing.
 type Failure struct {
 	Node   director.NodeID
+	Mount  string
 	Why    Why
 	Detail string // for an operator: what was asked, and what came
 }

@@ -35,7 +35,8 @@ func (s *source) evidence(f Failure) {
 	if !s.ask.blames(f.Why) {
 		return
 	}
-	p, at := s.p, place{s.mount.name, f.Node}
+	f.Mount = s.mount.name
+	p, at := s.p, place{f.Mount, f.Node}
 	p.mu.Lock()
 	p.forgetTroubles()
 	p.whys[f.Why]++

@@ -93,10 +93,19 @@ type nodeEntry struct {
 	Drained bool `yaml:"drained" default:"false"`
 	// What kind of server it is, and so how it is probed: `icecast`, `shoutcast` (listeners are sent to `paths` such as `/stream/1/`), or `http` for one that cannot list its mounts (an HLS origin, a CDN).
 	Kind string `yaml:"kind" default:"icecast"`
+	// How a node of `kind: http` is asked, where its mounts cannot be.
+	Probe nodeProbeEntry `yaml:"probe"`
 	// A file with one line `user:password`, for the server's admin statistics.
 	CredentialsFile string `yaml:"credentials_file"`
 	// Mounts that have another path on this node: mount name to path.
 	Paths map[string]string `yaml:"paths"`
+}
+
+type nodeProbeEntry struct {
+	// What is asked of the node, `/health`: then all of its mounts are as good as that. Without it, each declared mount is asked for itself, as a listener would, in turn: one that is refused takes only itself away.
+	Path string `yaml:"path"`
+	// The HTTP status codes that are good answers, `200`, `2xx` or `200, 401`. Without it: 2xx and 3xx for `path`; for a mount, what lets a listener hear it. Where a CDN wants a token that directors have not, `403`.
+	Expect string `yaml:"expect"`
 }
 
 type regionsSection struct {

@@ -156,9 +156,11 @@ type probeSection struct {
 	Fall int `yaml:"fall" default:"2" above:"0"`
 	// How many good answers in a row make it up again.
 	Rise int `yaml:"rise" default:"2" above:"0"`
-	// How often each director that probes a node listens to each of its mounts for four seconds, where only that tells whether anything comes in: with a
+	// How often each director that probes a node listens to each of its mounts for two seconds, or up to thirteen while it is silent, where only that tells whether anything comes in: with a
 	// `credentials_file`, Icecast tells it by itself. 0: never.
 	Sample time.Duration `yaml:"sample" default:"1m" least:"0"`
+	// How often a relay that connects to its master when a listener comes is made to do so, to see whether it plays. 0: once when it appears, and when something speaks against it; one that does not play is tried once a minute.
+	OnDemand time.Duration `yaml:"on_demand" default:"0s" least:"0"`
 	// Let each Icecast with a `credentials_file` tell of changes by itself, over a connection that stays open: then it is asked at once, up to four times a second, and a listener who comes or goes, a source or a server that dies, is known in less than a second.
 	Push bool `yaml:"push" default:"false"`
 }

@@ -39,7 +39,7 @@ type Settings struct {
 
 	document    *Document
 	credentials map[director.NodeID]credential
-	kinds       map[director.NodeID]string
+	asking      map[director.NodeID]asking
 }
 
 // Listen is about the public listeners.
@@ -105,7 +105,7 @@ func (d *Document) Settings() (*Settings, error) {
 	for _, name := range d.Geo.Databases {
 		s.Geo.Databases = append(s.Geo.Databases, d.path(name))
 	}
-	s.credentials, s.kinds = c.access()
+	s.credentials, s.asking = c.access()
 	s.Secret = c.secret()
 	s.Listen, s.Admin = c.listeners()
 	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
@@ -211,11 +211,11 @@ func anyBelowZero(n int) int {
 	return n
 }
 
-// access reads the kind and the credentials of each node.
-func (c *converter) access() (map[director.NodeID]credential, map[director.NodeID]string) {
-	credentials, kinds := map[director.NodeID]credential{}, map[director.NodeID]string{}
+// access reads how each node is probed, and its credentials.
+func (c *converter) access() (map[director.NodeID]credential, map[director.NodeID]asking) {
+	credentials, all := map[director.NodeID]credential{}, map[director.NodeID]asking{}
 	for i, n := range c.Nodes {
-		kinds[director.NodeID(n.ID)] = n.Kind
+		all[director.NodeID(n.ID)] = c.asking(i, n)
 		if !slices.Contains(probe.Kinds(), n.Kind) {
 			c.fail(fmt.Sprintf("%q: use %s", n.Kind, strings.Join(probe.Kinds(), ", ")), "nodes", i, "kind")
 		}
@@ -228,7 +228,30 @@ func (c *converter) access() (map[director.NodeID]credential, map[director.NodeI
 		}
 		credentials[director.NodeID(n.ID)] = credential{user, password}
 	}
-	return credentials, kinds
+	return credentials, all
+}
+
+// asking is how a node is asked how it is.
+type asking struct {
+	kind, path string
+	expect     probe.Statuses
+}
+
+func (c *converter) asking(i int, n nodeEntry) asking {
+	out := asking{kind: n.Kind, path: n.Probe.Path}
+	if n.Probe != (nodeProbeEntry{}) && n.Kind != "http" {
+		c.fail("is for nodes of kind: http; others tell of their mounts by themselves", "nodes", i, "probe")
+	}
+	if p := n.Probe.Path; p != "" && (p[0] != '/' || strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r >= 0x7f })) {
+		c.fail(fmt.Sprintf("%q: write a path as it stands in a request, such as /health", p), "nodes", i, "probe", "path")
+	}
+	if n.Probe.Expect != "" {
+		var err error
+		if out.expect, err = probe.ParseStatuses(n.Probe.Expect); err != nil {
+			c.fail(err.Error(), "nodes", i, "probe", "expect")
+		}
+	}
+	return out
 }
 
 func (c *converter) secret() []byte {
@@ -298,7 +321,7 @@ func (c *converter) bounds(section reflect.Value, path ...any) {
 // probe converts the section probe.
 func (c *converter) probe() probe.Config {
 	p := c.Probe
-	return probe.Config{Interval: p.Interval, Timeout: p.Timeout, Recheck: p.Recheck, Fall: p.Fall, Rise: p.Rise, Sample: p.Sample, Push: p.Push}
+	return probe.Config{Interval: p.Interval, Timeout: p.Timeout, Recheck: p.Recheck, Fall: p.Fall, Rise: p.Rise, Sample: p.Sample, OnDemand: p.OnDemand, Push: p.Push}
 }
 
 // proxy converts the section proxy.
@@ -329,11 +352,17 @@ func translate(e *director.ConfigError) *director.ConfigError {
 // Kind returns what kind of server a node is. One that is not declared is only probed for
 // whether it can be reached: its agent reports the rest.
 func (s *Settings) Kind(id director.NodeID) string {
-	if kind, declared := s.kinds[id]; declared {
-		return kind
+	if a, declared := s.asking[id]; declared {
+		return a.kind
 	}
 	return probe.Reach
 }
+
+// ProbePath is what is asked of a node of kind http in place of its mounts; empty: these.
+func (s *Settings) ProbePath(id director.NodeID) string { return s.asking[id].path }
+
+// ProbeExpect is what a node of kind http is to answer; nil: something good.
+func (s *Settings) ProbeExpect(id director.NodeID) probe.Statuses { return s.asking[id].expect }
 
 // Credentials returns those of a node's admin statistics, if there are any.
 func (s *Settings) Credentials(id director.NodeID) (user, password string, ok bool) {

@@ -153,7 +153,7 @@ func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c := s.Probe
-	c.Kind, c.Credentials = s.Kind, s.Credentials
+	c.Kind, c.Credentials, c.Path, c.Expect = s.Kind, s.Credentials, s.ProbePath, s.ProbeExpect
 	p := probe.New(c)
 	p.SetNodes(s.Fleet.Nodes, s.Fleet.Mounts)
 	ended := make(chan struct{})

@@ -61,7 +61,7 @@ func (c carrier) Failing(mount string) []web.Trouble {
 func (d *Service) nodeFailed(f proxy.Failure) {
 	switch f.Why {
 	case proxy.WhyConnect, proxy.WhyTimeout, proxy.WhyEnded, proxy.WhyLost, proxy.WhySilent:
-		d.syncer.Failed(f.Node, f.Detail)
+		d.syncer.Failed(f.Node, f.Mount, f.Detail)
 	}
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -17,7 +18,7 @@ func TestListenersComeBack(t *testing.T) {
 	for name, want := range map[string]director.Health{"well": director.Up, "dead": director.Failed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "audio") }))
 			defer node.Close()
 			d := startService(t, t.TempDir(), `
 listen: {http: "127.0.0.1:0", trusted_proxies: 127.0.0.0/8}

@@ -129,10 +129,11 @@ func (d *Service) openProber(s *config.Settings) error {
 	c.Kind = func(id director.NodeID) string { return d.settings.Load().Kind(id) }
 	c.Path = func(id director.NodeID) string {
 		if d.settings.Load().Kind(id) != probe.Reach {
-			return ""
+			return d.settings.Load().ProbePath(id)
 		}
 		return d.syncer.Plays(id) // d.syncer is set before any node registers
 	}
+	c.Expect = func(id director.NodeID) probe.Statuses { return d.settings.Load().ProbeExpect(id) }
 	c.Credentials = func(id director.NodeID) (string, string, bool) { return d.settings.Load().Credentials(id) }
 	d.prober = probe.New(c)
 	d.closing.run("prober", d.prober.Run)

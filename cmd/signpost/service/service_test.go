@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -49,7 +50,7 @@ func readConfig(t testing.TB, name string, source []byte) (*config.Settings, err
 // first snapshot. format's %s is the node's URL.
 func startService(t *testing.T, dir, format string, o Options) *Service {
 	t.Helper()
-	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "audio") }))
 	t.Cleanup(node.Close)
 	s, err := readConfig(t, filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, format, node.URL))
 	if err != nil {

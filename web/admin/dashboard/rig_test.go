@@ -30,12 +30,13 @@ type prober struct {
 	reports func(now time.Time) []director.Report
 }
 
-func (prober) SetNodes([]director.Node, []director.Mount) {}
-func (p prober) First() <-chan struct{}                   { return p.first }
-func (prober) Suspicion() string                          { return "" }
-func (prober) Doubt(director.NodeID, string)              {}
-func (prober) News() <-chan struct{}                      { return nil }
-func (p prober) Reports() []director.Report               { return p.reports(time.Now()) }
+func (prober) SetNodes([]director.Node, []director.Mount)      {}
+func (p prober) First() <-chan struct{}                        { return p.first }
+func (prober) Suspicion() string                               { return "" }
+func (prober) Doubt(director.NodeID, string, string)           {}
+func (prober) Share(director.NodeID, bool, []director.Verdict) {}
+func (prober) News() <-chan struct{}                           { return nil }
+func (p prober) Reports() []director.Report                    { return p.reports(time.Now()) }
 
 // A rig is a dashboard over a fleet that is made up.
 type rig struct {

@@ -1,0 +1,89 @@
+package probetest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+)
+
+// An Authority issues certificates that whoever trusts its Pool accepts.
+type Authority struct {
+	Pool *x509.CertPool
+
+	t    testing.TB
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewAuthority makes a root that nobody else trusts.
+func NewAuthority(t testing.TB) *Authority {
+	t.Helper()
+	a := &Authority{Pool: x509.NewCertPool(), t: t}
+	pair := a.issue("Signpost test root", time.Now().Add(time.Hour), nil)
+	a.cert, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
+	a.Pool.AddCert(a.cert)
+	return a
+}
+
+// PEM returns the root as a file has it.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
+
+// Issue makes a certificate for a host name or address, which ends at the given time
+// and began two hours ago.
+func (a *Authority) Issue(host string, ends time.Time) tls.Certificate {
+	a.t.Helper()
+	return a.issue(host, ends, a.cert)
+}
+
+// issue makes one that is signed by another, or by itself.
+func (a *Authority) issue(host string, ends time.Time, by *x509.Certificate) tls.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: host},
+		NotBefore: earlier(time.Now(), ends).Add(-2 * time.Hour), NotAfter: ends,
+		BasicConstraintsValid: true, IsCA: by == nil, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{host}
+	}
+	parent, signer := template, key
+	if by != nil {
+		parent, signer = by, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,90 @@
+package probe
+
+import (
+	"context"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+// hearOut asks for the node's mounts that are in doubt, as a listener would, one after
+// another, until none is due. Only one goroutine does so at a time for each node.
+func (p *Prober) hearOut(ctx context.Context, s *state) {
+	for {
+		t, r, ok := p.nextTry(s)
+		if !ok {
+			return
+		}
+		got := p.try(ctx, t, r)
+		p.mu.Lock()
+		p.tries--
+		s.trying = false
+		var news []event
+		if ctx.Err() == nil && !s.removed {
+			was := s.report
+			s.hearTry(r, got, time.Now(), p.cfg.Now())
+			s.assemble(time.Now())
+			if news = mountEvents(&was, &s.report); len(news) > 0 {
+				signal(p.news)
+			}
+		}
+		p.mu.Unlock()
+		p.tell(ctx, news)
+		select {
+		case <-time.After(tryPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// nextTry takes the GET that is due next at a node, if one may begin now.
+func (p *Prober) nextTry(s *state) (t target, r request, ok bool) {
+	p.mu.Lock()
+	now := time.Now()
+	switch {
+	case s.trying || s.removed || s.report.Health != director.Up || s.failures > 0 || p.tries >= maxTries || now.Before(p.tryAt):
+	default:
+		if r, ok = s.dueTry(now); !ok {
+			r, ok = s.dueSample(p.cfg.Sample, now)
+		}
+	}
+	if ok {
+		s.trying = true
+		p.tries++
+		p.tryAt = later(p.tryAt, now.Add(-time.Second)).Add(time.Second / tryRate)
+	}
+	p.mu.Unlock()
+	if !ok {
+		return target{}, request{}, false
+	}
+	return p.target(s, p.cfg.Timeout), r, true
+}
+
+// tell logs what has changed.
+func (p *Prober) tell(ctx context.Context, news []event) {
+	for _, e := range news {
+		p.cfg.Log.LogAttrs(ctx, e.level, e.msg, e.attrs...)
+	}
+}
+
+// Share says what other directors that probe a node have got there by GETs of their
+// own, with times by the Prober's clock, and whether one of them goes first: then the
+// node's mounts are asked for here only if that one does not. So a mount in doubt is
+// asked for once, and not by each.
+func (p *Prober) Share(id director.NodeID, second bool, others []director.Verdict) {
+	p.mu.Lock()
+	var news []event
+	if s := p.find(id); s != nil {
+		s.second = second
+		was := s.report
+		if s.share(others, p.cfg.Now()) {
+			s.assemble(time.Now())
+			if news = mountEvents(&was, &s.report); len(news) > 0 {
+				signal(p.news)
+			}
+		}
+	}
+	p.mu.Unlock()
+	p.tell(context.Background(), news)
+}
