@@ -33,8 +33,8 @@ type agentCmd struct {
 	Kind            string `default:"icecast" help:"What kind of server it is: icecast, or http for one that cannot list its mounts."`
 	CredentialsFile string `placeholder:"FILE" help:"A file with one line user:password, for the server's admin statistics."`
 
-	Site       string `env:"SIGNPOST_NODE_SITE" help:"Where the node stands, for failures that nodes share."`
-	Place      string `env:"SIGNPOST_NODE_PLACE" help:"Where it stands on the map: a country such as DE, or degrees such as 50.1,8.7."`
+	Site       string `env:"SIGNPOST_NODE_SITE" help:"The node's data centre or provider, for failures that nodes share."`
+	Place      string `env:"SIGNPOST_NODE_PLACE" help:"The node's place on the map: a country such as DE, or degrees such as 50.1,8.7."`
 	Target     int    `help:"How many listeners it should hold."`
 	Limit      int    `help:"How many listeners no director knowingly exceeds."`
 	MaxNewPerS int    `name:"max-new-per-s" help:"How many listeners it can be given in one second."`

@@ -16,7 +16,7 @@ func (c *converter) listeners() (Listen, Admin) {
 	check := func(addr string, path ...any) {
 		_, port, err := net.SplitHostPort(addr) // names are looked up when the address is opened
 		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-			c.fail(fmt.Sprintf("%q is no address to listen at; write host:port, or :port for all interfaces", addr), path...)
+			c.fail(fmt.Sprintf("%q is not an address to listen at; write host:port, or :port for all interfaces", addr), path...)
 		}
 	}
 	for i, addr := range c.Listen.HTTP {

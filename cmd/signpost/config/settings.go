@@ -70,7 +70,7 @@ type Store struct {
 	Redis                  *redisstore.Config // nil: the embedded store
 	Site                   string             // of this director
 	Tick, Settle           time.Duration
-	DownAfter, ForgetAfter time.Duration // since a registered node was last heard of
+	DownAfter, ForgetAfter time.Duration // of silence of a registered node
 }
 
 // Proxy is about streams that are carried inline: none, if MaxListeners is 0.
@@ -174,7 +174,7 @@ func (c *converter) policy() web.Policy {
 	for sid, mount := range c.Listen.SIDs {
 		n, err := strconv.Atoi(sid)
 		if err != nil || n < 0 {
-			c.fail(fmt.Sprintf("%q is no SID; SHOUTcast counts 1, 2, 3", sid), "listen", "sids", sid)
+			c.fail(fmt.Sprintf("%q is not a SID; write a number, such as 1", sid), "listen", "sids", sid)
 			continue
 		}
 		if p.SIDs == nil {

@@ -77,7 +77,7 @@ func parsePlace(text string) (p placeValue, err error) {
 	p.Lat, errLat = strconv.ParseFloat(strings.TrimSpace(lat), 64)
 	p.Lon, errLon = strconv.ParseFloat(strings.TrimSpace(lon), 64)
 	if errLat != nil || errLon != nil {
-		return p, fmt.Errorf("%q is no place; write a country code such as DE, or degrees such as 50.1,8.7", text)
+		return p, fmt.Errorf("%q is not a place; write a country code such as DE, or degrees such as 50.1,8.7", text)
 	}
 	p.point = true
 	return p, nil
@@ -159,10 +159,10 @@ func (c *cidrValue) UnmarshalText(text []byte) error {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return fmt.Errorf("%q is no network; write one such as 192.0.2.0/24 or 2001:db8::/32", s)
+		return fmt.Errorf("%q is not a network; write one such as 192.0.2.0/24 or 2001:db8::/32", s)
 	}
 	if p != p.Masked() {
-		return fmt.Errorf("%s has bits set behind its length; write %s", p, p.Masked())
+		return fmt.Errorf("%s has bits set after its length; write %s", p, p.Masked())
 	}
 	c.Prefix = p
 	return nil
@@ -182,7 +182,7 @@ func (a *asnValue) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil {
-		return fmt.Errorf("%q is no AS number; write one such as AS3320", s)
+		return fmt.Errorf("%q is not an AS number; write one such as AS3320", s)
 	}
 	*a = asnValue(n)
 	return nil

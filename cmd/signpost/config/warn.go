@@ -31,14 +31,14 @@ func (s *Settings) warnings(v survey) []string {
 	for _, r := range v.regions {
 		hasDefault = hasDefault || r.Match.Default
 		if !r.reached {
-			warn("region %s can never be reached: it matches nothing of its own, and no region that is reached overflows into it", r.ID)
+			warn("region %s can never be reached: it matches nothing, and no region that is reached overflows into it", r.ID)
 		}
 	}
 	if len(v.regions) > 0 && !hasDefault {
 		warn("no region has `match: default`: listeners from elsewhere, and from unknown places, go to the nearest nodes of all")
 	}
 	if s.Proxy.MaxListeners == 0 {
-		warn("proxy.max_listeners is 0: nobody gets a stream inline, so players that cannot follow a redirect, and listeners whose scheme no node speaks, are refused, or get a redirect that they cannot follow")
+		warn("proxy.max_listeners is 0: no stream is carried inline, so players that cannot follow a redirect, and listeners whose scheme no node has, are refused, or get a redirect that they cannot follow")
 	}
 	for _, r := range s.Fleet.Regions {
 		needs := []struct {

@@ -264,7 +264,7 @@ func TestAgentsThatFollowEachOther(t *testing.T) {
 		}
 	}
 	other := agentWith(t, flags, fleet[1], "let-me-in", s)
-	if err := <-other.exited; err == nil || !strings.Contains(other.log.String(), "another agent that runs has it") {
+	if err := <-other.exited; err == nil || !strings.Contains(other.log.String(), "another agent runs with it") {
 		t.Errorf("a second agent with the file: %v", err)
 	}
 	end(a, syscall.SIGTERM)

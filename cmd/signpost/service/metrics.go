@@ -25,7 +25,7 @@ func fleetDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descBuild       = fleetDesc("build_info", "1, with what runs here.", "version", "commit", "goversion")
+	descBuild       = fleetDesc("build_info", "1, with the build of this director as labels.", "version", "commit", "goversion")
 	descSnapshotAge = fleetDesc("snapshot_age_seconds", "Time since the snapshot that answers requests was built.")
 	descBuildTime   = fleetDesc("snapshot_build_seconds", "How long building the newest snapshot took.")
 	descPictureAge  = fleetDesc("store_picture_age_seconds", "Time since the store last answered.")
@@ -34,22 +34,22 @@ var (
 	descSyncErrors  = fleetDesc("store_sync_errors_total", "Exchanges with the store that failed.")
 	descSyncSeconds = fleetDesc("store_sync_duration_seconds", "How long the newest exchange with the store took.")
 	descRoundTrips  = fleetDesc("store_round_trips_total", "Times that the store was asked something over the network.")
-	descPeerAge     = fleetDesc("store_peer_age_seconds", "Age of what the live director that is furthest behind last told the store, when that last answered; 0: there is no other.")
-	descEditLag     = fleetDesc("overlay_lag_seconds", "How long the newest edit took from the director that made it until this one knew it; 0: there was none yet.")
-	descProblems    = fleetDesc("store_problems", "Things in the store that are not as they should be and are passed over.")
-	descDirectors   = fleetDesc("directors", "Directors that live, this one among them.")
-	descRevision    = fleetDesc("overlay_revision", "Revision of the operators' changes that are in force.")
+	descPeerAge     = fleetDesc("store_peer_age_seconds", "Age of the oldest of the other live directors' data, when the store last answered; 0: there is no other director.")
+	descEditLag     = fleetDesc("overlay_lag_seconds", "How long the newest edit took from its director to this one; 0: there was none yet.")
+	descProblems    = fleetDesc("store_problems", "Invalid entries in the store, which are ignored.")
+	descDirectors   = fleetDesc("directors", "Live directors, including this one.")
+	descRevision    = fleetDesc("overlay_revision", "Revision of the overlay in force.")
 	descSuspects    = fleetDesc("suspects_itself", "1 while this director does not trust its own probes, because most nodes failed for it at once.")
 
 	descNodeUp      = fleetDesc("node_up", "1 if the node is up by the directors that probe it, 0 if it is down or not known yet.", "node")
 	descNodeDrained = fleetDesc("node_drained", "1 if the node takes no new listeners, because operators, its agent or the file drain or disable it, else 0.", "node")
-	descNodeUsed    = fleetDesc("node_used", "Listeners at the node, those on their way included.", "node")
-	descNodeEnRoute = fleetDesc("node_en_route", "Listeners on their way to the node.", "node")
+	descNodeUsed    = fleetDesc("node_used", "Listeners at the node, including those en route.", "node")
+	descNodeEnRoute = fleetDesc("node_en_route", "Listeners en route to the node.", "node")
 	descNodeTarget  = fleetDesc("node_target", "Listeners that the node should hold; 0: not known.", "node")
 	descNodeLimit   = fleetDesc("node_limit", "Listeners that the node can hold; 0: not known.", "node")
 
 	descProbeSeconds = fleetDesc("probe_duration_seconds", "How long this director's newest probe of the node took.", "node")
-	descProbes       = fleetDesc("probes_total", "Probes by this director, of the nodes that it is to probe now.", "node", "result")
+	descProbes       = fleetDesc("probes_total", "This director's probes of the nodes that it probes now.", "node", "result")
 )
 
 // Describe implements [prometheus.Collector].
@@ -115,8 +115,8 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 type configMetrics struct{ status *atomic.Pointer[configStatus] }
 
 var (
-	descRefused = fleetDesc("config_refused", "1 while the configuration file is refused, so that the one before stays in force and a restart would fail.")
-	descRestart = fleetDesc("config_restart_needed", "1 while changes of the configuration file wait for a restart.")
+	descRefused = fleetDesc("config_refused", "1 while the configuration file is refused: the old one stays in force, and a restart would fail.")
+	descRestart = fleetDesc("config_restart_needed", "1 while changes of the configuration file need a restart.")
 )
 
 // Describe implements [prometheus.Collector].

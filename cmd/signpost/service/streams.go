@@ -15,14 +15,14 @@ func (s streams) list() any {
 }
 
 var (
-	descInline    = prometheus.NewDesc("signpost_inline_listeners", "Listeners whose stream is carried inline, by the node that it comes from.", []string{"mount", "node"}, nil)
-	descUpstreams = prometheus.NewDesc("signpost_inline_upstreams", "Connections to nodes for streams that are carried inline.", []string{"mount", "node"}, nil)
-	descSentBytes = prometheus.NewDesc("signpost_inline_sent_bytes_total", "Bytes of streams carried inline, as they are sent.", []string{"mount"}, nil)
-	descEnded     = prometheus.NewDesc("signpost_inline_ended_total", "Streams carried inline that have ended, by why.", []string{"mount", "end"}, nil)
-	descTakenOver = prometheus.NewDesc("signpost_inline_failovers_total", "Times that another node took over the inline listeners of one, by why.", []string{"mount", "cause"}, nil)
-	descRenewed   = prometheus.NewDesc("signpost_inline_renewed_total", "Connections that a node ended after a while (Icecast's max-listener-duration), and that were opened anew at the same node.", []string{"mount"}, nil)
-	descSkips     = prometheus.NewDesc("signpost_inline_skips_total", "Times that an inline listener was too slow and went on with what was new.", []string{"mount"}, nil)
-	descFailures  = prometheus.NewDesc("signpost_inline_node_failures_total", "Times that a node did something else than play, by what.", []string{"why"}, nil)
+	descInline    = prometheus.NewDesc("signpost_inline_listeners", "Inline listeners, by the node that their stream comes from.", []string{"mount", "node"}, nil)
+	descUpstreams = prometheus.NewDesc("signpost_inline_upstreams", "Connections to nodes for inline streams.", []string{"mount", "node"}, nil)
+	descSentBytes = prometheus.NewDesc("signpost_inline_sent_bytes_total", "Bytes of inline streams that were sent.", []string{"mount"}, nil)
+	descEnded     = prometheus.NewDesc("signpost_inline_ended_total", "Inline streams that have ended, by cause.", []string{"mount", "end"}, nil)
+	descTakenOver = prometheus.NewDesc("signpost_inline_failovers_total", "Times that another node took over a node's inline listeners, by cause.", []string{"mount", "cause"}, nil)
+	descRenewed   = prometheus.NewDesc("signpost_inline_renewed_total", "Connections that a node ended after a while (Icecast's max-listener-duration), and that were opened again at the same node.", []string{"mount"}, nil)
+	descSkips     = prometheus.NewDesc("signpost_inline_skips_total", "Times that an inline listener was too slow and skipped to the newest audio.", []string{"mount"}, nil)
+	descFailures  = prometheus.NewDesc("signpost_inline_node_failures_total", "Times that a node failed to play, by cause.", []string{"why"}, nil)
 	descBudget    = prometheus.NewDesc("signpost_inline_budget_kbit", "Audio carried inline, in kbit/s as declared.", nil, nil)
 	descMaxKbit   = prometheus.NewDesc("signpost_inline_max_kbit", "Audio that may be carried inline, in kbit/s; 0: as much as signpost_inline_max_listeners take.", nil, nil)
 	descMaxInline = prometheus.NewDesc("signpost_inline_max_listeners", "Streams that may be carried inline at once.", nil, nil)

@@ -102,7 +102,7 @@ func (d *decoder) resolve(n ast.Node) ast.Node {
 			return n
 		}
 	}
-	d.fail(n, "aliases point at each other in a circle")
+	d.fail(n, "aliases refer to each other in a circle")
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (f *File) decode(into reflect.Value, empty string) []Mistake {
 	return d.mistakes
 }
 
-// checkText refuses files that are no text.
+// checkText refuses files that are not text.
 func checkText(source []byte) []Mistake {
 	switch {
 	case len(source) > MaxBytes:
@@ -222,7 +222,7 @@ func (v anchorVisitor) Visit(n ast.Node) ast.Visitor {
 	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil {
 		name := a.Name.GetToken().Value
 		if _, twice := v.d.anchors[name]; twice {
-			v.d.fail(a, "anchor &%s is defined twice; give each a name of its own", name)
+			v.d.fail(a, "anchor &%s is defined twice; give each its own name", name)
 		}
 		v.d.anchors[name] = a.Value
 	}

@@ -41,7 +41,7 @@ func setScalar(v reflect.Value, text string) error {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		t, err := time.ParseDuration(text)
 		if err != nil {
-			return fmt.Errorf("%q is no duration; write a number with its unit, such as 250ms, 5s or 1h30m", text)
+			return fmt.Errorf("%q is not a duration; write a number with its unit, such as 250ms, 5s or 1h30m", text)
 		}
 		v.SetInt(int64(t))
 		return nil
