@@ -114,21 +114,29 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 		return nil, err
 	}
 	d := &demo{}
+	port := ""
+	if c.Any {
+		port = "0"
+	}
 	for i := range l.Nodes {
 		n := &l.Nodes[i]
 		tunes := demonode.Tunes()
 		o := demonode.Options{Name: n.ID, Addr: strings.TrimPrefix(n.URLs[0], "http://"), Tune: tunes[i%len(tunes)]}
-		if c.Any {
-			o.Addr = "127.0.0.1:0"
+		if host, _, err := net.SplitHostPort(o.Addr); err == nil && port != "" {
+			o.Addr = net.JoinHostPort(host, port) // that of the first
 		}
-		node := demonode.New(o)
-		if err := node.Start(); err != nil {
+		node, err := startNode(o)
+		if err != nil {
 			d.close()
 			return nil, err
 		}
 		n.URLs = []string{node.URL()}
 		o.Addr = strings.TrimPrefix(node.URL(), "http://") // where it comes back
+		_, port, _ = net.SplitHostPort(o.Addr)
 		d.nodes = append(d.nodes, demoNode{o, node, true})
+	}
+	if !d.onePort() { // DNS has no way to tell it
+		l.DNS.Listen, l.DNS.Zone, l.DNS.NS, l.DNS.Names = nil, "", nil, nil
 	}
 	if c.Any {
 		l.Listen.HTTP, l.Admin.Listen = []string{"127.0.0.1:0"}, "127.0.0.1:0"
@@ -144,6 +152,28 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// startNode starts a node, at 127.0.0.1 where a system has no more loopback addresses.
+func startNode(o demonode.Options) (*demonode.Node, error) {
+	node := demonode.New(o)
+	err := node.Start()
+	if err != nil {
+		o.Addr = "127.0.0.1:0"
+		node = demonode.New(o)
+		err = node.Start()
+	}
+	return node, err
+}
+
+// onePort says whether all nodes have the same port.
+func (d *demo) onePort() bool {
+	ports := map[string]bool{}
+	for _, n := range d.nodes {
+		_, port, _ := net.SplitHostPort(n.options.Addr)
+		ports[port] = true
+	}
+	return len(ports) == 1
 }
 
 func (d *demo) close() {
@@ -195,9 +225,18 @@ func (d *demo) printHelp(w io.Writer) {
 	fmt.Fprintf(&b, "\nSee the other answers, and why:\n  curl %[1]s/live.mp3.json\n  curl %[1]s/live.mp3.pls\n"+
 		"  curl '%[2]s/api/v1/explain?addr=%[3]s&mount=/live.mp3'   # or: signpost explain --addr %[3]s /live.mp3\n  curl %[2]s/metrics\n",
 		base, admin, demoListeners[2].addr)
+	if at := d.service.DNSAddrs(); len(at) > 0 {
+		fmt.Fprintf(&b, "\nAsk by DNS. Resolvers tell for which network they ask, or not:\n"+
+			"  dig +short @%[1]s -p %[2]d a.live.demo.example\n  dig +short @%[1]s -p %[2]d a.live.demo.example +subnet=%[3]s/24\n"+
+			"  signpost explain --dns a.live.demo.example --resolver 127.0.0.1 --subnet %[3]s/24\n",
+			at[0].Addr(), at[0].Port(), demoNetwork(demoListeners[2].addr))
+	}
 	b.WriteString("\nStop a node, or start it again: type 1, 2 or 3 and Enter. The configuration: signpost demo --show.\nCtrl-C ends.\n\n")
 	fmt.Fprint(w, b.String())
 }
+
+// demoNetwork is the /24 of an address.
+func demoNetwork(addr string) string { return addr[:strings.LastIndexByte(addr, '.')] + ".0" }
 
 // readCommands stops and starts nodes, by their number on a line, until the end of in.
 func (d *demo) readCommands(in io.Reader, w io.Writer) {

@@ -27,11 +27,16 @@ import (
 )
 
 type explainCmd struct {
-	Mount  string     `arg:"" help:"What the listener asks for, such as /live.mp3 or /live.mp3.m3u."`
-	Addr   netip.Addr `required:"" placeholder:"IP" help:"The listener's address."`
+	Mount  string     `arg:"" optional:"" help:"What the listener asks for, such as /live.mp3 or /live.mp3.m3u."`
+	Addr   netip.Addr `placeholder:"IP" help:"The listener's address."`
 	UA     string     `name:"ua" placeholder:"TEXT" help:"The player's User-Agent."`
 	TLS    bool       `help:"The listener comes by https."`
 	Header []string   `placeholder:"NAME:VALUE" sep:"none" help:"A further header of the request; may be repeated."`
+
+	DNS      string       `name:"dns" placeholder:"NAME" help:"Explain what a resolver would be answered for a name, instead."`
+	Type     string       `placeholder:"TYPE" help:"With --dns: A or AAAA."`
+	Resolver netip.Addr   `placeholder:"IP" help:"With --dns: the resolver's address."`
+	Subnet   netip.Prefix `placeholder:"CIDR" help:"With --dns: the network for which it says to ask, such as 203.0.113.0/24."`
 
 	Config string `short:"c" placeholder:"FILE" help:"Explain by this file alone, as if every node were up and empty."`
 	Probe  bool   `help:"With --config: ask each node once instead."`
@@ -41,11 +46,15 @@ type explainCmd struct {
 
 // Run prints what the answer would be, and why.
 func (c *explainCmd) Run(ctx context.Context, t *client.Terminal) error {
-	ask := c.askServer
+	if err := c.complete(); err != nil {
+		return err
+	}
+	ask, askDNS := c.askServer, c.askServerDNS
 	if c.Config != "" {
-		ask = c.askConfig
-	} else if c.Probe {
-		return errors.New("--probe goes with --config: a running director has probed its nodes already")
+		ask, askDNS = c.askConfig, c.askConfigDNS
+	}
+	if c.DNS != "" {
+		ask = askDNS
 	}
 	answer, err := ask(ctx, t)
 	if err != nil {
@@ -53,6 +62,9 @@ func (c *explainCmd) Run(ctx context.Context, t *client.Terminal) error {
 	}
 	if c.JSON {
 		return t.JSON(answer)
+	}
+	if c.DNS != "" {
+		return printDNS(t.Out, answer)
 	}
 	var e explanation
 	if err := json.Unmarshal(answer, &e); err != nil {
@@ -62,6 +74,25 @@ func (c *explainCmd) Run(ctx context.Context, t *client.Terminal) error {
 	e.print(&b)
 	_, err = io.WriteString(t.Out, client.Clean(b.String()))
 	return err
+}
+
+// complete says what is missing, or does not go together.
+func (c *explainCmd) complete() error {
+	switch {
+	case c.DNS != "" && (c.Mount != "" || c.Addr.IsValid()):
+		return errors.New("--dns is for who asks by DNS, and needs neither a mount nor --addr: give --resolver, or --subnet, or both")
+	case c.DNS != "" && !c.Resolver.IsValid() && !c.Subnet.IsValid():
+		return errors.New("--dns needs --resolver, the address of who asks, or --subnet, the network for which it asks, or both")
+	case c.DNS == "" && (c.Resolver.IsValid() || c.Subnet.IsValid() || c.Type != ""):
+		return errors.New("--type, --resolver and --subnet go with --dns NAME")
+	case c.DNS == "" && c.Mount == "":
+		return errors.New("what does the listener ask for? Give a mount, such as /live.mp3")
+	case c.DNS == "" && !c.Addr.IsValid():
+		return errors.New("where is the listener? Give --addr IP")
+	case c.Config == "" && c.Probe:
+		return errors.New("--probe goes with --config: a running director has probed its nodes already")
+	}
+	return nil
 }
 
 func (c *explainCmd) headers() (http.Header, error) {
@@ -82,22 +113,10 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := config.Read(c.Config)
-	if err != nil {
-		return nil, err
-	}
-	locator, err := geo.Open(s.Geo)
-	if err != nil {
-		return nil, err
-	}
-	fleet, err := director.Compile(s.Fleet)
-	if err != nil {
-		return nil, err
-	}
 	mount := "/" + strings.TrimPrefix(c.Mount, "/")
-	snap := config.AssumeUp(fleet, s.Fleet.Nodes, undeclared(s.Fleet, mount)...)
-	if c.Probe {
-		snap = fleet.Build(nil, director.Input{Now: time.Now(), Reports: s.ProbeOnce()})
+	s, locator, snap, err := c.open(mount)
+	if err != nil {
+		return nil, err
 	}
 	cfg := web.Config{
 		View:       func() director.View { return director.View{Snapshot: snap} },
@@ -113,6 +132,27 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 		return nil, err
 	}
 	return json.Marshal(server.Explain(web.Question{Addr: c.Addr, Path: mount, UserAgent: c.UA, TLS: c.TLS, Header: header}))
+}
+
+// open reads the configuration and makes a snapshot of it. mount is one that nodes may
+// play, where the file does not tell.
+func (c *explainCmd) open(mount string) (*config.Settings, *geo.Locator, *director.Snapshot, error) {
+	s, err := config.Read(c.Config)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	locator, err := geo.Open(s.Geo)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	fleet, err := director.Compile(s.Fleet)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if c.Probe {
+		return s, locator, fleet.Build(nil, director.Input{Now: time.Now(), Reports: s.ProbeOnce()}), nil
+	}
+	return s, locator, config.AssumeUp(fleet, s.Fleet.Nodes, undeclared(s.Fleet, mount)...), nil
 }
 
 // undeclared returns the mount, and the mount that it may be a playlist of, if the file
@@ -168,6 +208,7 @@ type candidacy struct {
 	Rank                              int
 	Weight, Room, Share, Expected, Km float64
 	WarmUp                            float64 `json:"warm_up"`
+	Estimated                         int     `json:"en_route_estimated"`
 	Used, Target, Limit               int
 	EnRoute                           int `json:"en_route"`
 }
@@ -226,6 +267,9 @@ func orDash(n int) string {
 func used(c candidacy) string {
 	if c.EnRoute == 0 {
 		return strconv.Itoa(c.Used)
+	}
+	if c.Estimated > 0 {
+		return fmt.Sprintf("%d (%d en route, %d of them an estimate)", c.Used, c.EnRoute, c.Estimated)
 	}
 	return fmt.Sprintf("%d (%d en route)", c.Used, c.EnRoute)
 }

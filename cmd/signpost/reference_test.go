@@ -103,6 +103,7 @@ func different() *config.Settings {
 	s := &config.Settings{StateDir: "a", Secret: []byte("a")}
 	s.Listen = config.Listen{HTTP: []string{"a"}, HTTPS: []string{"a"}, ProxyProtocol: make([]netip.Prefix, 1), MaxConnections: 1}
 	s.Admin = config.Admin{Listen: "a", Certificate: config.Certificate{CertFile: "a"}}
+	s.DNS.Listen, s.DNS.LogQueries = []string{"a"}, true
 	s.Store.Site, s.Probe.Fall, s.Proxy.MaxListeners = "a", 1, 1
 	return s
 }
@@ -159,6 +160,9 @@ func elem(t reflect.Type) (reflect.Type, string) {
 	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct {
 		return t.Elem(), "[]"
 	}
+	if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct {
+		return t.Elem(), "{}"
+	}
 	return t, ""
 }
 
@@ -187,6 +191,9 @@ func referenceType(t reflect.Type) string {
 		}
 		return "list of " + referenceType(t.Elem())
 	}
+	if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct && !hasName(t.Elem()) {
+		return "name to keys"
+	}
 	if t.Kind() == reflect.Map {
 		return referenceType(t.Key()) + " to " + referenceType(t.Elem())
 	}
@@ -210,7 +217,7 @@ func quoted(s string) string {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"file.go", "file_service.go", "values.go"} {
+	for _, name := range []string{"file.go", "file_service.go", "file_dns.go", "values.go"} {
 		tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join("config", name), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -41,6 +41,9 @@ type Config struct {
 	Collectors []prometheus.Collector
 	// Explain answers /api/v1/explain; the answer becomes JSON.
 	Explain func(Question) any
+	// ExplainDNS answers /api/v1/explain/dns; the answer becomes JSON, and the error is
+	// what is wrong with the question. nil: there is no DNS.
+	ExplainDNS func(DNSQuestion) (any, error)
 	// Streams answers /api/v1/streams in the same way; nil: nothing is carried inline.
 	Streams func() any
 	// Rules returns all client rules that are in force, in order of precedence; nil: none.
@@ -162,6 +165,7 @@ func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 	v1.DELETE("/session", a.logout)
 	v1.GET("/session", a.whoami, view)
 	v1.GET("/explain", a.explain, view)
+	v1.GET("/explain/dns", a.explainDNS, view)
 	if a.cfg.Streams != nil {
 		v1.GET("/streams", func(ctx echo.Context) error { return answer(ctx, a.cfg.Streams(), nil) }, view)
 	}
@@ -238,6 +242,47 @@ func (a *API) Explain(query url.Values) (any, error) {
 
 func (a *API) explain(ctx echo.Context) error {
 	out, err := a.Explain(ctx.QueryParams())
+	return answer(ctx, out, err)
+}
+
+// DNSQuestion is a question to explain that a resolver could ask.
+type DNSQuestion struct {
+	Name, Type string       // Type: A, AAAA, or empty for A
+	Resolver   netip.Addr   // not valid: nobody knows
+	Subnet     netip.Prefix // for which it asks; not valid: it tells none
+}
+
+func dnsQuestion(query url.Values) (q DNSQuestion, err error) {
+	q = DNSQuestion{Name: query.Get("name"), Type: query.Get("type")}
+	if s := query.Get("resolver"); s != "" {
+		if q.Resolver, err = netip.ParseAddr(s); err != nil {
+			return q, errors.New("resolver: give its IP address, as in ?name=a.live.radio.example&resolver=192.0.2.53")
+		}
+	}
+	if s := query.Get("subnet"); s != "" {
+		if q.Subnet, err = netip.ParsePrefix(s); err != nil {
+			return q, errors.New("subnet: give the network for which the resolver asks, as in &subnet=203.0.113.0/24")
+		}
+	}
+	if !q.Resolver.IsValid() && !q.Subnet.IsValid() {
+		return q, errors.New("give resolver, the address of who asks, or subnet, the network for which it asks, or both")
+	}
+	return q, nil
+}
+
+func (a *API) explainDNS(ctx echo.Context) error {
+	q, err := dnsQuestion(ctx.QueryParams())
+	var out any
+	switch {
+	case err != nil:
+	case a.cfg.ExplainDNS == nil:
+		err = errors.New("this director does not answer DNS")
+	default:
+		out, err = a.cfg.ExplainDNS(q)
+	}
+	if err != nil {
+		err = problem(http.StatusBadRequest, err.Error())
+	}
 	return answer(ctx, out, err)
 }
 

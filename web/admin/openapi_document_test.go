@@ -44,6 +44,8 @@ const (
 	secretParam    = "Signpost-Agent-Secret: What only the agent knows, 16 to 128 bytes, with every call: who registers a node with one is the only agent that can speak for it."
 	explainParams  = "addr: The listener's address.\nmount: The path that it asks for, such as /live.mp3.\n" +
 		"ua: Its User-Agent.\ntls: Whether it comes by https.\nheader: A further header as Name: value; may be repeated."
+	dnsParams = "name: The name that it asks for, such as a.live.radio.example.\ntype: A or AAAA; A, if absent.\n" +
+		"resolver: The resolver's address.\nsubnet: The network for which it says to ask, such as 203.0.113.0/24."
 )
 
 // operations is every operation of the API.
@@ -53,6 +55,7 @@ var operations = []operation{
 	{path: "DELETE /session", summary: "Log a browser out.", codes: []int{204}},
 	{path: "GET /session", summary: "Who asks.", roles: "view", answer: api.Identity{}, codes: []int{200}},
 	{path: "GET /explain", summary: "Where a listener would be sent, and why, with every node's numbers.", roles: "view", query: explainParams, answer: map[string]any{}, codes: []int{200, 400}},
+	{path: "GET /explain/dns", summary: "What a resolver would be answered for a name, and why, with every node's numbers.", roles: "view", query: dnsParams, answer: map[string]any{}, codes: []int{200, 400}},
 	{path: "GET /streams", summary: "The streams that this director carries inline.", roles: "view", answer: map[string]any{}, codes: []int{200}},
 	{path: "GET /status", summary: "How this director is doing.", roles: "view", answer: api.StatusAnswer{}, codes: []int{200}},
 	{path: "GET /reserve", summary: "How many listeners would find no seat if a node or a site died now.", roles: "view", answer: api.ReserveAnswer{}, codes: []int{200, 503}},
@@ -157,7 +160,7 @@ func (op *operation) describe(s *schemas) object {
 			if name == "header" {
 				schema = object{"type": "array", "items": schema}
 			}
-			params = append(params, object{"name": name, "in": "query", "description": text, "schema": schema, "required": name == "addr" || name == "mount"})
+			params = append(params, object{"name": name, "in": "query", "description": text, "schema": schema, "required": name == "addr" || name == "mount" || name == "name"})
 		}
 	}
 	if name, text, ok := strings.Cut(op.header, ": "); ok {

@@ -96,8 +96,9 @@ func everything(t *testing.T) *running {
 		MayRegister: []string{"edge-*"},
 	}, Config{
 		Version: "v1", Store: "memory", PublicURL: func() string { return "https://radio.example" },
-		Explain: func(Question) any { return map[string]any{"answer": "redirect"} },
-		Streams: func() any { return map[string]any{"streams": []any{}} },
+		Explain:    func(Question) any { return map[string]any{"answer": "redirect"} },
+		ExplainDNS: func(DNSQuestion) (any, error) { return map[string]any{"outcome": "placed"}, nil },
+		Streams:    func() any { return map[string]any{"streams": []any{}} },
 		Rules: func() []RuleUse {
 			return []RuleUse{{Rule: []byte(`{"answer":"proxy"}`), Origin: api.OriginShipped, Hits: 1}}
 		},
@@ -168,6 +169,8 @@ func TestOpenAPIExchanges(t *testing.T) {
 		{"", "GET", "/session", "", nil, 401, false},
 		{"v", "GET", "/explain?addr=::1&mount=/live.mp3&header=a:b&header=c:d", "", nil, 200, false},
 		{"v", "GET", "/explain?addr=x&mount=/live.mp3", "", nil, 400, false},
+		{"v", "GET", "/explain/dns?name=a.live.radio.test&resolver=192.0.2.53&subnet=203.0.113.0/24", "", nil, 200, false},
+		{"v", "GET", "/explain/dns?name=a.live.radio.test", "", nil, 400, false},
 		{"v", "GET", "/streams", "", nil, 200, false},
 		{"v", "GET", "/status", "", nil, 200, false},
 		{"v", "GET", "/reserve", "", nil, 200, false},

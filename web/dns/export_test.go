@@ -24,12 +24,6 @@ func (s *Server) Answerer() func(msg []byte, n int, from netip.Addr, now time.Ti
 	return func(msg []byte, n int, from netip.Addr, now time.Time) int { return w.answer(msg, n, from, false, now) }
 }
 
-// LookUp has the addresses of nodes looked up once.
-func (s *Server) LookUp() {
-	l := lookups{s: s, hosts: map[string]*host{}}
-	l.round(context.Background(), &s.nodes)
-}
-
 // Rounds returns a function that looks up what is due.
 func (s *Server) Rounds() func() {
 	l := lookups{s: s, hosts: map[string]*host{}}

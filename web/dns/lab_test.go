@@ -147,7 +147,7 @@ func (l *lab) start() *dns.Server {
 	if l.server, err = dns.New(c); err != nil {
 		l.tb.Fatal(err)
 	}
-	l.server.LookUp()
+	l.server.LookUp(l.tb.Context())
 	return l.server
 }
 

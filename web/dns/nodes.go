@@ -77,6 +77,12 @@ func (n *nodeAddrs) run(ctx context.Context, s *Server) {
 	}
 }
 
+// LookUp looks up the addresses of all nodes once, for who does not [Server.Run].
+func (s *Server) LookUp(ctx context.Context) {
+	l := lookups{s: s, hosts: map[string]*host{}}
+	l.round(ctx, &s.nodes)
+}
+
 // round looks up what is due and publishes what is known.
 func (l *lookups) round(ctx context.Context, n *nodeAddrs) {
 	view := l.s.cfg.View()

@@ -92,6 +92,7 @@ func newCounted(name string) *counted {
 type stats struct {
 	workers   atomic.Uint32
 	junk      atomic.Uint64
+	decided   atomic.Uint64    // answers with addresses of nodes
 	truncated [2]atomic.Uint64 // by transport
 	sendFails atomic.Uint64
 	panics    atomic.Uint64
@@ -146,6 +147,7 @@ func (w *worker) count(size int) {
 	if w.res.full {
 		w.s.stats.truncated[b2i(w.tcp)].Add(1)
 	} else if w.result == resultDecided && w.chosen > 0 {
+		w.s.stats.decided.Add(1)
 		part := uint64(wholeAnswer / w.chosen)
 		for _, r := range w.d.Ranked[:w.chosen] {
 			w.s.stats.ways.add(way{w.d.Region, w.view.NodeID(r.Node)}, part)
@@ -294,6 +296,11 @@ type Traffic struct {
 	Answers  map[director.RegionID]map[director.NodeID]float64 // answers that led to a node, by region; one with two nodes counts half for each
 	Brings   map[director.RegionID]float64                     // listeners that an answer is reckoned to bring
 	Names    map[string]uint64                                 // queries by name; "": none of the zone
+}
+
+// Answers is how many queries were answered with addresses that a decision chose.
+func (s *Server) Answers() uint64 {
+	return s.stats.decided.Load()
 }
 
 // Traffic reads the counters.

@@ -216,9 +216,6 @@ func (c *compiler) nameServers() {
 			c.fail(fmt.Sprintf("%q is not in the zone %s, so that its addresses are another zone's to tell; take them out", ns.Name, c.zone.apex.text), "ns", i, "addresses")
 			continue
 		}
-		if d.inZone && len(ns.Addrs) == 0 && !c.declared(d.text) {
-			c.fail(fmt.Sprintf("%q lies in the zone and has no address: nobody could find the zone; give its addresses, the same that the zone above has as glue", ns.Name), "ns", i, "addresses")
-		}
 		c.entry(c.zone.apex).add(typeNS, ttl, rdata{name: d})
 		for j, a := range ns.Addrs {
 			if msg := badAddr(a); msg != "" {
@@ -229,16 +226,6 @@ func (c *compiler) nameServers() {
 			c.entry(d).add(kind, ttl, data)
 		}
 	}
-}
-
-// declared says whether addresses for a name stand elsewhere in the configuration.
-func (c *compiler) declared(text string) bool {
-	is := func(name string) bool {
-		d, err := parseName(name)
-		return err == nil && d.text == text
-	}
-	return slices.ContainsFunc(c.p.Names, func(n Name) bool { return is(n.Name) }) ||
-		slices.ContainsFunc(c.p.Records, func(r Fixed) bool { return is(r.Name) && len(r.A)+len(r.AAAA) > 0 })
 }
 
 func badAddr(a netip.Addr) string {

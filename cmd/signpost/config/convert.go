@@ -110,6 +110,7 @@ func (n *nodeEntry) node(place director.Place) director.Node {
 		ID:          director.NodeID(n.ID),
 		URLs:        n.URLs,
 		InternalURL: n.InternalURL,
+		Addrs:       addrs(n.Addresses),
 		Site:        n.Site,
 		Place:       place,
 		Target:      n.Target,

@@ -37,6 +37,8 @@ type File struct {
 	Proxy proxySection `yaml:"proxy"`
 	// What is logged about listeners.
 	Privacy privacySection `yaml:"privacy"`
+	// What is answered in DNS.
+	DNS dnsSection `yaml:"dns"`
 	// The operators' side: API, dashboard, metrics.
 	Admin adminSection `yaml:"admin"`
 	// A directory that this director may write to, for operators' changes and what it has learned. Without it, they are lost at exit. Relative paths, here and elsewhere, are relative to this file.
@@ -75,6 +77,8 @@ type nodeEntry struct {
 	URLs []string `yaml:"urls"`
 	// The base URL at which directors reach it, to probe it and to carry its streams inline, if it differs from the listeners': an address in a private network, `http://10.0.0.7:8000`.
 	InternalURL string `yaml:"internal_url"`
+	// The addresses that answers in DNS lead to. Without it, those that the URLs name or lead to.
+	Addresses []addrValue `yaml:"addresses"`
 	// The data centre or provider, for failures that nodes share.
 	Site string `yaml:"site"`
 	// Where the node is on the map, for distances. Degrees without a country get the country that they are in.

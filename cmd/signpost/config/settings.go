@@ -35,6 +35,7 @@ type Settings struct {
 	Store    Store
 	Probe    probe.Config
 	Proxy    Proxy
+	DNS      DNS
 	StateDir string // need not exist yet; empty: none
 
 	document    *Document
@@ -109,6 +110,7 @@ func (d *Document) Settings() (*Settings, error) {
 	s.Secret = c.secret()
 	s.Listen, s.Admin = c.listeners()
 	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
+	s.DNS = c.dns(s.Fleet)
 	c.bounds(reflect.ValueOf(d.File))
 	if s.Store.ForgetAfter < s.Store.DownAfter {
 		c.fail("must not be below down_after", "store", "registered", "forget_after")

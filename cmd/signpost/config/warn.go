@@ -51,7 +51,7 @@ func (s *Settings) warnings(v survey) []string {
 			}
 		}
 	}
-	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v))
+	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings())
 }
 
 // refusedWarnings finds regions whose listeners are all refused although every node is

@@ -37,8 +37,9 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
-		Dashboard: dashboard.New,
-		Rules:     d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
+		ExplainDNS: d.explainDNS,
+		Dashboard:  dashboard.New,
+		Rules:      d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		Complete:  geo.Complete,
 		PublicURL: d.publicURL,
@@ -53,6 +54,9 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	if d.proxy != nil {
 		inline := streams{d.proxy}
 		c.Collectors, c.Streams = append(c.Collectors, inline), inline.list
+	}
+	if d.names.server != nil {
+		c.Collectors = append(c.Collectors, d.names.server)
 	}
 	h, err := admin.New(c)
 	if err != nil {

@@ -21,6 +21,11 @@ type geography struct {
 // locate returns the place of an address.
 func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load().Locate(a) }
 
+// widest returns the length of the widest prefix in which all places are alike.
+func (g *geography) widest(a netip.Addr, atLeast int, alike func(director.Place) bool) int {
+	return g.current.Load().Widest(a, atLeast, alike)
+}
+
 // use replaces the Locator and watches the files of the new one.
 func (g *geography) use(l *geo.Locator, log *slog.Logger) {
 	g.close()

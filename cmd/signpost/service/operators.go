@@ -46,5 +46,8 @@ func (d *Service) ruleText(r web.Rule) json.RawMessage {
 // traffic returns what this director has answered, for operators.
 func (d *Service) traffic() admin.Traffic {
 	t := d.web.Traffic()
+	if d.names.server != nil {
+		t.Answers["dns"] = d.names.server.Answers()
+	}
 	return admin.Traffic{Answers: t.Answers, Regions: t.Regions, Nodes: t.Nodes}
 }

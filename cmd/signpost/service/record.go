@@ -41,13 +41,18 @@ func newRecordLog(out io.Writer, log *slog.Logger) *recordLog {
 
 // add adds a record. It does not block, and does not keep r.
 func (l *recordLog) add(r *web.Record) {
+	l.take(func(b []byte) []byte { return appendRecord(b, r) })
+}
+
+// take has a line appended, unless too many wait.
+func (l *recordLog) take(line func([]byte) []byte) {
 	l.mu.Lock()
 	if len(l.buf) >= recordBound {
 		l.dropped++
 		l.mu.Unlock()
 		return
 	}
-	l.buf = appendRecord(l.buf, r)
+	l.buf = line(l.buf)
 	full := len(l.buf) >= recordBatch
 	l.mu.Unlock()
 	if full {

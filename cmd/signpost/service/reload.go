@@ -41,6 +41,12 @@ func (d *Service) apply(s *config.Settings) error {
 		d.settings.Store(old)
 		return errors.Join(err, d.syncer.SetConfig(old.Fleet))
 	}
+	if d.names.server != nil && len(s.DNS.Listen) > 0 {
+		if err := d.names.server.SetPolicy(s.DNS.Policy); err != nil {
+			d.settings.Store(old)
+			return errors.Join(err, d.syncer.SetConfig(old.Fleet), d.web.SetPolicy(d.policy(old)))
+		}
+	}
 	d.operatorRules = p.Overlay
 	if locator != nil {
 		d.geo.use(locator, d.log)
@@ -81,6 +87,8 @@ func RestartKeys(old, s *config.Settings) []string {
 		{"store", old.Store, s.Store},
 		{"probe", old.Probe, s.Probe},
 		{"proxy", old.Proxy, s.Proxy},
+		{"dns.listen", old.DNS.Listen, s.DNS.Listen},
+		{"dns.log_queries", old.DNS.LogQueries, s.DNS.LogQueries},
 		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
 		{"admin.cert_file", old.Admin.Certificate == config.Certificate{}, s.Admin.Certificate == config.Certificate{}}, // TLS or not
 		{"state_dir", old.StateDir, s.StateDir},

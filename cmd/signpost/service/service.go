@@ -55,6 +55,8 @@ type Service struct {
 	syncer  *store.Syncer
 	proxy   *proxy.Proxy // nil: nothing is carried inline
 	web     *web.Server
+	names   names
+	records *recordLog // nil: none are kept
 	mix     *mix
 	seed    maphash.Seed
 	// operatorRules are the overlay's rules in force; guarded by reload.
@@ -72,7 +74,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	d.settings.Store(s)
 	d.status.Store(new(configStatus))
 	for _, step := range []func(*config.Settings) error{
-		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openAdmin,
+		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
 			d.Close()
@@ -97,6 +99,7 @@ func (d *Service) AdminAddr() net.Addr { return d.admin }
 
 // Close closes everything, the last opened first. Requests may take the ShutdownTimeout.
 func (d *Service) Close() {
+	d.names.leaving.Store(true)
 	d.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), d.settings.Load().Listen.ShutdownTimeout+CloseTimeout)
 	defer cancel()
@@ -107,6 +110,7 @@ func (d *Service) Close() {
 // notice.
 func (d *Service) Retire() {
 	d.web.Drain()
+	d.names.leaving.Store(true)
 	time.Sleep(d.settings.Load().Listen.ShutdownDelay)
 }
 
@@ -146,7 +150,7 @@ func (d *Service) openSyncer(s *config.Settings) error {
 		Store: d.store, Config: s.Fleet, Prober: d.prober,
 		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Stale:     3 * s.Probe.Detection(),
-		Uncounted: d.uncounted,
+		Uncounted: d.uncounted, Addrs: d.ownAddrs,
 		CheckRule: checkRule,
 		DownAfter: s.Store.DownAfter, ForgetAfter: s.Store.ForgetAfter,
 		Log: d.log.With("part", "store"),
@@ -187,9 +191,9 @@ func (d *Service) openWeb(s *config.Settings) error {
 		Record: d.options.Record, Log: d.log.With("part", "web"),
 	}
 	if d.options.Records != nil && c.Record == nil {
-		r := newRecordLog(d.options.Records, d.log)
-		c.Record = r.add
-		d.closing.run("records", r.run)
+		d.records = newRecordLog(d.options.Records, d.log)
+		c.Record = d.records.add
+		d.closing.run("records", d.records.run)
 	}
 	if d.proxy != nil {
 		c.Carrier = NewCarrier(d.proxy)

@@ -207,6 +207,7 @@ func (d *decoder) table(n ast.Node, v reflect.Value, path []any) {
 	out := reflect.MakeMapWithSize(v.Type(), len(found))
 	for _, e := range found {
 		value := reflect.New(v.Type().Elem()).Elem()
+		setDefaults(value)
 		d.decode(e.value, value, append(path, e.key))
 		d.places[pathKey(append(path, e.key))] = positionOf(e.node)
 		out.SetMapIndex(reflect.ValueOf(e.key).Convert(v.Type().Key()), value)
