@@ -112,6 +112,7 @@ type stage uint8
 
 const (
 	byShare     stage = iota // fit nodes, by share, rung after rung
+	unconfirmed              // likewise, nodes that may have been drained unseen
 	leastUsed                // nodes at target but below their limit, the least used first
 	leastPushed              // nodes that have been given their listeners of this second
 	joined                   // nodes without a seat, where the listener needs none
@@ -221,7 +222,7 @@ func (q *search) run(ladder []*rung) bool {
 			c := Candidate{Node: e.node, Rung: i}
 			reason := q.judge(e)
 			share := q.s.share(r, e, waived)
-			if reason == Fit && share <= 0 {
+			if (reason == Fit || reason == Unconfirmed) && share <= 0 {
 				reason = AtTarget
 			}
 			q.seen |= 1 << reason
@@ -276,6 +277,8 @@ func (q *search) judge(e entry) Reason {
 		return ToAvoid
 	case st.maxNew > 0 && q.recent(e.node) >= st.maxNew:
 		return Paced
+	case st.report.Unconfirmed:
+		return Unconfirmed
 	}
 	return Fit
 }
@@ -373,6 +376,9 @@ func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share flo
 	case byShare:
 		c.tier = c.Rung
 		return share, reason == Fit
+	case unconfirmed:
+		c.tier = c.Rung
+		return share, reason == Unconfirmed
 	case leastUsed:
 		// In twentieths, and by draw among equals, so that not everyone takes the very same one.
 		c.tier = q.used(e.node) * 20 / max(st.limit, st.target, 1)
@@ -460,7 +466,7 @@ func (q *search) outcome(home *rung, lost float64) Outcome {
 	switch {
 	case q.stage == lastKnown:
 		return Dark
-	case q.stage != byShare:
+	case q.stage > unconfirmed:
 		return Full
 	case first.Rung > 0:
 		return Overflow

@@ -234,7 +234,7 @@ func (s *Snapshot) newcomers(ladder []*rung, mount int) []NodeShare {
 		r := ladder[c.Rung]
 		e := r.entries[slices.IndexFunc(r.entries, func(e entry) bool { return e.node == c.Node })]
 		share := nominal(s, r, e)
-		if q.stage == byShare {
+		if q.stage <= unconfirmed {
 			share = s.share(r, e, s.warming && s.warmUpWaived(r, mount))
 		}
 		sum += share

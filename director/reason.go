@@ -21,13 +21,14 @@ const (
 	NodeFull                  // the node itself refuses listeners, or its mount has no seat left
 	Paced                     // it has been given its listeners of this second
 	ToAvoid                   // the listener has just come back from it
+	Unconfirmed               // it registered, and nobody has confirmed it for long: the store is away, and its agent reports elsewhere
 	numReasons  = iota
 )
 
 var reasonNames = [numReasons]string{
 	Fit: "fit", Drained: "drained", Down: "down", Unverified: "unverified", LacksMount: "lacks_mount",
 	LacksScheme: "lacks_scheme", Elsewhere: "elsewhere", LacksFamily: "lacks_family", NotInRow: "not_in_row", WeightZero: "weight_zero",
-	AtTarget: "at_target", AtLimit: "at_limit", NodeFull: "node_full", Paced: "paced", ToAvoid: "to_avoid",
+	AtTarget: "at_target", AtLimit: "at_limit", NodeFull: "node_full", Paced: "paced", ToAvoid: "to_avoid", Unconfirmed: "unconfirmed",
 }
 
 // String returns the reason's stable name, such as "at_limit".

@@ -70,6 +70,10 @@ type Report struct {
 	// CertificateEnds is when the TLS certificate of the node's https URL expires, by
 	// its issuer's clock; zero: not known.
 	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
+
+	// Unconfirmed says that the node may have been drained unseen. Others come first,
+	// while they have room. It is each director's own view, and not told to others.
+	Unconfirmed bool `json:"-"`
 }
 
 // MountReport is one mount at one node.

@@ -41,7 +41,7 @@ func (l *loop) build() {
 	})
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(st *Status) {
-		l.built = l.cfg.Now()
+		l.built, l.asOf = l.cfg.Now(), l.picture.Now
 		st.BuildTime = l.built.Sub(began)
 	})
 	if anew {

@@ -83,6 +83,10 @@ func (l *loop) setClock(r result) {
 		for i := range l.doubts {
 			shift(step, &l.doubts[i].At)
 		}
+		for id, d := range l.drains {
+			shift(step, &d.at)
+			l.drains[id] = d
+		}
 		l.overlay.Ends = maps.Clone(l.overlay.Ends)
 		for name, end := range l.overlay.Ends {
 			l.overlay.Ends[name] = end.Add(step)

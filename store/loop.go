@@ -92,6 +92,7 @@ type loop struct {
 	verdicts map[director.NodeID]director.Report // what is held of each node
 	snapshot *director.Snapshot
 
+	expired bool                          // see leaseEnded
 	absent  map[director.NodeID]time.Time // since when, by our clock, nobody knows a node that an entry of the overlay is about
 	lapsing atomic.Bool                   // a change by lapse is under way
 }
@@ -170,16 +171,16 @@ func (l *loop) offer() (o Offer) {
 	return o
 }
 
-// depart tells the others, while this director still counts as live to them, that
-// listeners reach it nowhere any more.
+// depart tells the others that this director answers nobody any more, so that they do
+// not wait until they notice its silence or its lease has run out.
 func (l *loop) depart() {
-	if l.cfg.Addrs == nil {
-		return
+	if l.picture.Now.IsZero() || l.isAway() {
+		return // nobody to tell
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
 	o := l.offer()
-	o.Director.Addrs = nil
+	o.Director.Left, o.Director.Addrs, o.Director.Doubts = true, nil, nil
 	if _, err := l.cfg.Store.Sync(ctx, o); err != nil {
 		l.cfg.Log.Warn("the other directors could not be told that this one stops; they notice by its silence", "err", err)
 	}
@@ -220,6 +221,7 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.back(r.picture)
 		l.adopt(r.picture.Overlay)
 		l.heed(r.picture)
+		l.meet(r.picture)
 		l.lapse(ctx, began)
 	}
 	l.exchanged.ring()
@@ -243,7 +245,8 @@ func (l *loop) reports() []director.Report {
 	return reports
 }
 
-// stop waits for the exchange under way, saves the last edit and lets go of StateDir.
+// stop waits for the exchange under way, says good-bye, saves the last edit and lets go
+// of StateDir.
 func (l *loop) stop() error {
 	if !l.began.IsZero() {
 		select {

@@ -13,13 +13,16 @@ func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[dire
 	if len(l.joined) == 0 {
 		return verdicts
 	}
+	now := l.cfg.Now()
+	expired := l.leaseEnded(now)
 	all := maps.Clone(verdicts) // directors' verdicts are compared with the next ones
 	for id := range l.joined {
 		delete(all, id)
-		r, word, ok := l.registry.report(id, l.cfg.Now())
+		r, word, ok := l.registry.report(id, now)
 		if !ok {
 			continue // it has just deregistered
 		}
+		r.Unconfirmed = expired && now.Sub(l.registry.heardHere(id)) > l.cfg.DownAfter
 		r = fromOutside(r, verdicts[id], word)
 		all[id] = r
 		if l.snapshot == nil {

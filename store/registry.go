@@ -388,6 +388,17 @@ func (g *registry) report(id director.NodeID, now time.Time) (r director.Report,
 	return r, word, true
 }
 
+// heardHere returns when a node's agent last reported to this director, by our clock; zero: it
+// reports to another one.
+func (g *registry) heardHere(id director.NodeID) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if h := g.held[id]; h != nil && h.By == g.self {
+		return h.heard
+	}
+	return time.Time{}
+}
+
 // plays returns a path that a registered node says it has, one of the declared
 // mounts if there are any; empty: none.
 func (g *registry) plays(id director.NodeID, mounts []director.Mount) string {

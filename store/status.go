@@ -39,6 +39,7 @@ type Status struct {
 
 	Director  Director   // this one, as it is offered
 	Directors []Director // live ones in the last Picture, with this one
+	Missing   []Missing  // those that fell silent without having stopped
 	Revision  Revision   // of the overlay that the snapshot obeys
 	Effects   []Effect   // what became of the overlay's entries
 	Problems  []string   // what is wrong in the store, without keeping it from working
@@ -50,7 +51,7 @@ func (s *Syncer) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
-	st.Director = s.self()
+	st.Director, st.Missing = s.self(), s.missing(now)
 	if !s.built.IsZero() {
 		st.Ready = true
 		st.SnapshotAge = now.Sub(s.built)
@@ -88,7 +89,7 @@ func aheadOf(d time.Duration) string {
 
 // self describes this director. s.mu is held.
 func (s *Syncer) self() Director {
-	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts}
+	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts, AsOf: s.asOf}
 }
 
 // update changes the status. s.mu is held while it does.
@@ -112,6 +113,13 @@ func (s *Syncer) away(err error) {
 		s.cfg.Log.Warn("the store is away; listeners are served as before, edits are refused",
 			"err", err, "overlay_revision", s.Overlay().Revision)
 	}
+}
+
+// isAway says whether the last exchange failed.
+func (s *Syncer) isAway() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status.Degraded
 }
 
 // back notes that the store answered, and says so when it is news.

@@ -21,6 +21,10 @@ const (
 	// ReportLife is how long its reports stay, and the nodes that registered with
 	// it: an old report beats none.
 	ReportLife = time.Minute
+	// Lease is how long a director that has lost its store may use the fleet as it
+	// knew it. From then on it prefers nodes that it can confirm itself, and from then
+	// on others take it that it sends nobody to a node that was drained meanwhile.
+	Lease = 5 * time.Minute
 )
 
 var (
@@ -89,6 +93,7 @@ type Picture struct {
 	Now       time.Time          // the store's clock while it answered
 	Overlay   Overlay            // the one that stands
 	Directors []Director         // live ones, by ID
+	Absent    []Director         // those that are live no more, by ID, up to ReportLife after their last Sync
 	Counts    map[string][]Count // by Director.ID, up to CountLife after its last Sync
 	Reports   []director.Report  // the newest for each Node and By, in no order
 
@@ -108,9 +113,13 @@ type Director struct {
 	Uncounted map[string]int `json:"uncounted,omitempty"`
 	Doubts    []Doubt        `json:"doubts,omitempty"` // of the last seconds
 	// Addrs are where listeners reach it, for a name of all directors in DNS. None: nobody
-	// knows, or it is about to stop.
+	// knows.
 	Addrs []netip.Addr `json:"addrs,omitempty"`
 	Seen  time.Time    `json:"seen,omitzero"` // its last Sync; set by the store
+	// AsOf is the Now of the Picture that its snapshot is built from: it obeys every
+	// change that was in the store by then. Zero: it has none yet.
+	AsOf time.Time `json:"as_of,omitzero"`
+	Left bool      `json:"left,omitempty"` // it has stopped, with this as its last Sync
 }
 
 // A Problem is something about a store, or in it, that a handle passes over.

@@ -93,6 +93,7 @@ type Syncer struct {
 	evidence evidence
 	registry *registry
 
+	started   time.Time
 	ahead     atomic.Int64 // store's clock minus ours, in nanoseconds
 	changed   bell         // the overlay or the fleet has
 	exchanged bell         // an exchange has ended, well or not
@@ -104,10 +105,16 @@ type Syncer struct {
 	overlay  Overlay
 	doubts   []Doubt                       // this director's own
 	left     map[director.NodeID]departure // registered nodes that have deregistered here of late
+	peers    map[string]peer               // other directors that may be answering, by id
+	drains   map[director.NodeID]drain     // of nodes that are drained now
+	asOf     time.Time                     // the Now of the Picture that the snapshot is built from
 	status   Status
 	built    time.Time // when the newest snapshot was; zero: there is none
 	synced   time.Time // when the store last answered; zero: it never has
 }
+
+// runChance is how many letters of an id tell the runs of a director from each other.
+const runChance = 8
 
 // declared is a configuration that compiles by itself.
 type declared struct {
@@ -136,11 +143,12 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	}
 	if c.Director == "" {
 		host, _ := os.Hostname() // without one, chance alone makes it unique
-		c.Director = host + "-" + rand.Text()[:8]
+		c.Director = host + "-" + rand.Text()[:runChance]
 	}
 	s := &Syncer{
 		cfg: c, wall: wall, ready: make(chan struct{}), kick: make(chan struct{}, 1),
-		evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c), left: map[director.NodeID]departure{},
+		evidence: evidence{raised: make(chan struct{}, 1)}, registry: newRegistry(c), left: map[director.NodeID]departure{}, peers: map[string]peer{},
+		started: c.Now(),
 	}
 	if err := s.SetConfig(c.Config); err != nil {
 		return nil, err

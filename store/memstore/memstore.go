@@ -180,8 +180,11 @@ func (s *shared) picture(now time.Time) store.Picture {
 			delete(s.directors, id)
 			continue
 		}
-		if age <= store.DirectorLife {
+		switch {
+		case age <= store.DirectorLife && !d.Left:
 			p.Directors = append(p.Directors, d.Director)
+		case age <= store.ReportLife:
+			p.Absent = append(p.Absent, d.Director)
 		}
 		if age <= store.CountLife && len(d.counts) > 0 {
 			p.Counts[id] = d.counts
@@ -202,7 +205,9 @@ func (s *shared) picture(now time.Time) store.Picture {
 			}
 		}
 	}
-	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
+	byID := func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) }
+	slices.SortFunc(p.Directors, byID)
+	slices.SortFunc(p.Absent, byID)
 	return p
 }
 

@@ -110,7 +110,12 @@ func (all others) readOne(id string, entry []any) error {
 // picture is what all directors have offered: the caller in o, and the others.
 func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	o.Director.Seen = now
-	p := store.Picture{Now: now, Directors: []store.Director{o.Director}, Counts: map[string][]store.Count{}}
+	p := store.Picture{Now: now, Counts: map[string][]store.Count{}}
+	if o.Director.Left {
+		p.Absent = append(p.Absent, o.Director)
+	} else {
+		p.Directors = append(p.Directors, o.Director)
+	}
 	if len(o.Counts) > 0 {
 		p.Counts[o.Director.ID] = o.Counts
 	}
@@ -137,8 +142,11 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	}
 	for id, other := range all {
 		age := now.Sub(other.director.Seen)
-		if age <= store.DirectorLife {
+		switch {
+		case age <= store.DirectorLife && !other.director.Left:
 			p.Directors = append(p.Directors, other.director)
+		case age <= store.ReportLife:
+			p.Absent = append(p.Absent, other.director)
 		}
 		if age <= store.CountLife && len(other.offered.counts) > 0 {
 			if other.counts == nil {
@@ -153,6 +161,8 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 			p.Registrations = slices.AppendSeq(p.Registrations, maps.Values(other.offered.registrations))
 		}
 	}
-	slices.SortFunc(p.Directors, func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) })
+	byID := func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) }
+	slices.SortFunc(p.Directors, byID)
+	slices.SortFunc(p.Absent, byID)
 	return p
 }

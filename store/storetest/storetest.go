@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -39,6 +40,7 @@ func Run(t *testing.T, start func(t *testing.T) Backend) {
 		{"an offer replaces the one before", testOfferReplaces},
 		{"directors see each other", testSeveralDirectors},
 		{"a dead director is forgotten by and by", testDeadDirector},
+		{"a director that stops is live no more", testLeft},
 		{"a restarted director adds to what it left", testRestartedDirector},
 		{"the newest report for node and prober", testNewestReports},
 		{"registrations", testRegistrations},
@@ -203,6 +205,7 @@ func testDeadDirector(t *testing.T, b *backend) {
 	dead, s := b.open(t), b.open(t)
 	o := offer("dead", count("n1", 0, 4))
 	o.Reports = []director.Report{{Node: "n1", By: "dead", Taken: day}}
+	o.Director.AsOf = day
 	take(t, dead, o)
 
 	look := func(after time.Duration, lives, counts, reports bool) {
@@ -210,6 +213,9 @@ func testDeadDirector(t *testing.T, b *backend) {
 		p := take(t, s, offer("z"))
 		if got := len(p.Directors) == 2; got != lives {
 			t.Errorf("after %v it is live: %v, want %v", after, got, lives)
+		}
+		if got := len(p.Absent) == 1 && p.Absent[0].ID == "dead" && p.Absent[0].AsOf.Equal(day); got != (!lives && reports) {
+			t.Errorf("after %v it is absent: %v, want %v", after, got, !lives && reports)
 		}
 		if got := len(p.Counts["dead"]) > 0; got != counts {
 			t.Errorf("after %v its counts are there: %v, want %v", after, got, counts)
@@ -231,6 +237,21 @@ func testDeadDirector(t *testing.T, b *backend) {
 	look(until(store.CountLife+second), false, false, true)
 	look(until(store.ReportLife-second), false, false, true)
 	look(until(store.ReportLife+second), false, false, false)
+}
+
+func testLeft(t *testing.T, b *backend) {
+	s, leaving := b.open(t), b.open(t)
+	o := offer("gone", count("n1", 0, 4))
+	take(t, leaving, o)
+	o.Director.Left = true
+	for who, p := range map[string]store.Picture{"itself": take(t, leaving, o), "another": take(t, s, offer("z"))} {
+		if slices.ContainsFunc(p.Directors, func(d store.Director) bool { return d.ID == "gone" }) || len(p.Absent) != 1 || !p.Absent[0].Left {
+			t.Errorf("to %s: live %v, absent %v", who, p.Directors, p.Absent)
+		}
+		if len(p.Counts["gone"]) != 1 {
+			t.Errorf("to %s: the listeners that it sent are not on their way any more: %v", who, p.Counts)
+		}
+	}
 }
 
 func testRestartedDirector(t *testing.T, b *backend) {

@@ -103,7 +103,7 @@ func (a *API) safeToTerminate(ctx echo.Context) error {
 	}
 	out := api.Termination{SafeToTerminate: n.SafeToTerminate, Drained: n.Drained, Left: new(n.Used)}
 	if n.Drain != nil {
-		out.Left = n.Drain.Left
+		out.Left, out.WaitingFor = n.Drain.Left, n.Drain.WaitingFor
 	}
 	return ctx.JSON(status, out)
 }

@@ -54,7 +54,7 @@ func (a *API) Node(id director.NodeID, threshold int) (api.Node, error) {
 			Mounts: []string{}, Version: version(nil),
 		}
 		if !r.Drained.IsZero() {
-			setDrained(&out, threshold, false, r)
+			setDrained(&out, threshold, false, r, a.cfg.Syncer.Unaware(id))
 		}
 		return out, nil
 	}
@@ -68,13 +68,14 @@ type describer struct {
 	registered map[director.NodeID]*store.Heard
 	threshold  int
 	suspects   bool // this director suspects its own network
+	unaware    func(director.NodeID) []string
 }
 
 func (a *API) describer(view director.View, threshold int) describer {
 	all := a.cfg.Syncer.Registrations()
 	d := describer{
 		View: view, overlay: a.cfg.Syncer.Overlay().InForce(view.Built()), registered: make(map[director.NodeID]*store.Heard, len(all)),
-		threshold: threshold, suspects: a.cfg.Syncer.Status().Suspect != "",
+		threshold: threshold, suspects: a.cfg.Syncer.Status().Suspect != "", unaware: a.cfg.Syncer.Unaware,
 	}
 	for i := range all {
 		d.registered[all[i].Node] = &all[i]
@@ -114,19 +115,19 @@ func (d *describer) summary(n int) api.Node {
 		if out.Since = made.Began(); out.Since.After(d.Built()) { // by a clock that was wrong
 			out.Since = d.Built()
 		}
-		setDrained(&out, d.threshold, d.counted(r, held), held)
+		setDrained(&out, d.threshold, d.counted(r, held), held, d.unaware(st.ID))
 	}
 	return out
 }
 
 // setDrained fills in how far a drained node has emptied. It is drained since the
 // operator's or its agent's drain, whichever was first.
-func setDrained(n *api.Node, threshold int, known bool, held *store.Heard) {
+func setDrained(n *api.Node, threshold int, known bool, held *store.Heard, unaware []string) {
 	if held != nil && !held.Drained.IsZero() && (n.Since.IsZero() || held.Drained.Before(n.Since)) {
 		n.Since = held.Drained
 	}
-	n.Drained, n.SafeToTerminate = true, known && n.Used <= threshold
-	n.Drain = &api.Drain{Since: n.Since, SafeToTerminate: n.SafeToTerminate, Threshold: threshold}
+	n.Drained, n.SafeToTerminate = true, known && n.Used <= threshold && len(unaware) == 0
+	n.Drain = &api.Drain{Since: n.Since, SafeToTerminate: n.SafeToTerminate, Threshold: threshold, WaitingFor: unaware}
 	if known {
 		n.Drain.Left = new(n.Used)
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -36,6 +37,11 @@ func (a *API) Status() (api.StatusAnswer, error) {
 		out.Directors = append(out.Directors, api.Director{ID: d.ID, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect})
 		trouble(!same, "director %s has another configuration file", d.ID)
 		trouble(d.Suspect != "" && d.ID != st.Director.ID, "director %s suspects its own network: %s", d.ID, d.Suspect)
+	}
+	for _, d := range st.Missing {
+		out.Missing = append(out.Missing, api.MissingDirector{ID: d.ID, Site: d.Site, Heard: d.Heard, Until: d.Until})
+		trouble(true, "director %s has not been heard of since %s, and did not stop: until %s it may send listeners to nodes that were drained since",
+			d.ID, d.Heard.Format(time.TimeOnly), d.Until.Format(time.TimeOnly))
 	}
 	out.Problems = append(out.Problems, st.Problems...)
 	for _, e := range st.Effects {

@@ -134,7 +134,7 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 	}
 	tick := time.NewTicker(waitInterval)
 	defer tick.Stop()
-	trouble, told, left, safe := "", "", (*int)(nil), 0
+	trouble, told, waiting, left, safe := "", "", "", (*int)(nil), 0
 	for {
 		var n api.Node
 		answer, err := s.Get(ctx, path, &n)
@@ -154,8 +154,9 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 			if n.Drain != nil { // else this director has just learned of it
 				left = n.Drain.Left
 			}
-			if now := leftText(left); now != told {
-				fmt.Fprintf(t.Err, "%s: %s\n", clean(c.Node), now)
+			waiting = waitingText(n.Drain)
+			if now := leftText(left) + wrapped(", ", waiting); now != told {
+				fmt.Fprintf(t.Err, "%s: %s\n", clean(c.Node), clean(now))
 				told = now
 			}
 			trouble, safe = "", safe+1
@@ -168,7 +169,7 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 		}
 		select {
 		case <-ctx.Done():
-			return n, answer, c.late(told != "", left)
+			return n, answer, c.late(told != "", left, waiting)
 		case <-tick.C:
 		}
 	}
@@ -176,10 +177,12 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 
 // late returns the error when the time is up. left is how many still listen; nil: not
 // known.
-func (c *DrainCmd) late(answered bool, left *int) error {
+func (c *DrainCmd) late(answered bool, left *int, waiting string) error {
 	switch {
 	case !answered:
 		return fmt.Errorf("no director said within %v how many listen at %s; it is drained all the same", c.Timeout, c.Node)
+	case waiting != "" && left != nil && *left <= max(0, c.Threshold):
+		return fmt.Errorf("%s is empty after %v, but still %s, which may send listeners there: `signpost status` says since when; it stays drained", c.Node, c.Timeout, waiting)
 	case left == nil || *left == 0:
 		return fmt.Errorf("%s is not known to be empty after %v, perhaps because its server does not tell who listens; it stays drained", c.Node, c.Timeout)
 	}

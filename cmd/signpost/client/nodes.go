@@ -88,6 +88,8 @@ func detailOf(t *Terminal, n api.Node) string {
 	}
 	if n.SafeToTerminate {
 		all = append(all, "safe to terminate")
+	} else if n.Drain != nil && len(n.Drain.WaitingFor) > 0 {
+		all = append(all, waitingText(n.Drain))
 	}
 	if n.State != director.Fit && n.State != director.Drained || n.Full {
 		all = append(all, n.Detail)
@@ -142,8 +144,8 @@ func printNode(t *Terminal, n api.Node) {
 	line("health", n.Health.String()+wrapped(": ", n.Detail)+wrapped(", says ", n.By))
 	line("listeners", fmt.Sprintf("%d, %d of them en route; target %s, limit %s", n.Used, n.EnRoute, orDash(n.Target), orDash(n.Limit)))
 	if n.Drain != nil {
-		line("drain", fmt.Sprintf("%s%s; %s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
-			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate]))
+		line("drain", fmt.Sprintf("%s%s; %s%s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
+			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate], wrapped(", ", waitingText(n.Drain))))
 	}
 	line("sends", fmt.Sprintf("%.1f Mbit/s; gets %.1f listeners a second; room %.2f, warm-up %.2f", n.Kbit/1000, n.SentPerS, n.Room, n.WarmUp))
 	line("mounts", strings.Join(n.Mounts, " "))
@@ -159,6 +161,14 @@ func leftText(left *int) string {
 		return "nobody counts who is left"
 	}
 	return fmt.Sprintf("%d left", *left)
+}
+
+// waitingText names the directors that may not know of a drain; empty: there are none.
+func waitingText(d *api.Drain) string {
+	if d == nil || len(d.WaitingFor) == 0 {
+		return ""
+	}
+	return "waiting for director " + strings.Join(d.WaitingFor, " and ")
 }
 
 // wrapped puts a word before text, if there is any.

@@ -49,6 +49,14 @@ func printStatus(t *Terminal, a api.StatusAnswer) {
 		t.say("")
 		out.print(t)
 	}
+	missing := newTable("MISSING", "SITE", ">HEARD", ">WAITED FOR")
+	for _, d := range a.Missing {
+		missing.add(d.ID, d.Site, t.ago(d.Heard)+" ago", brief(d.Until.Sub(t.Now()))+" more")
+	}
+	if len(missing.rows) > 0 {
+		t.say("")
+		missing.print(t)
+	}
 	effects := newTable("OVERLAY", "EFFECT", "")
 	for _, e := range a.Effects {
 		effects.add(e.Entry, e.Kind, e.Detail)

@@ -43,8 +43,9 @@ type Node struct {
 	Mounts []string `json:"mounts"` // public names of the mounts that it carries now
 
 	Drained bool `json:"drained"`
-	// SafeToTerminate says that it is drained, and that at most a threshold of listeners
-	// are there or on their way. It is false where nobody knows how many there are.
+	// SafeToTerminate says that it is drained, that all directors know, and that at most
+	// a threshold of listeners are there or on their way. It is false where nobody knows
+	// how many there are.
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Drain           *Drain    `json:"drain,omitempty"`    // nil: it is not drained
 	Override        *Override `json:"override,omitempty"` // by operators; nil: none
@@ -58,6 +59,8 @@ type Drain struct {
 	Left            *int      `json:"left,omitempty"` // listeners, with those on their way; nil: nobody counts them, as at a disabled node
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Threshold       int       `json:"threshold"` // of listeners that may be left
+	// WaitingFor are directors that may not know of the drain and may still send listeners.
+	WaitingFor []string `json:"waiting_for,omitempty"`
 }
 
 // Holder is the agent that holds a node's id.
@@ -83,6 +86,8 @@ type Termination struct {
 	SafeToTerminate bool `json:"safe_to_terminate"`
 	Drained         bool `json:"drained"`
 	Left            *int `json:"left,omitempty"` // listeners, with those on their way; nil: nobody counts them, as at a disabled node
+
+	WaitingFor []string `json:"waiting_for,omitempty"` // directors that may not know of the drain
 }
 
 // MountsAnswer is all mounts, by name or in the file's order.

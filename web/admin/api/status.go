@@ -22,10 +22,11 @@ type StatusAnswer struct {
 	PictureAgeMS  int64          `json:"picture_age_ms"` // since the store answered last
 	Revision      store.Revision `json:"revision"`       // of the overlay in force
 
-	Directors []Director     `json:"directors"` // live ones, with this one
-	Effects   []store.Effect `json:"effects"`   // of the overlay's entries
-	Problems  []string       `json:"problems"`  // for an operator to look at
-	Store     string         `json:"store"`     // memory or redis
+	Directors []Director        `json:"directors"` // live ones, with this one
+	Missing   []MissingDirector `json:"missing,omitempty"`
+	Effects   []store.Effect    `json:"effects"`  // of the overlay's entries
+	Problems  []string          `json:"problems"` // for an operator to look at
+	Store     string            `json:"store"`    // memory or redis
 }
 
 // Director is one director as others see it.
@@ -35,6 +36,15 @@ type Director struct {
 	Config     string `json:"config"`            // a hash of its file
 	SameConfig bool   `json:"same_config"`       // as this director's
 	Suspect    string `json:"suspect,omitempty"` // why it does not trust its own probes
+}
+
+// MissingDirector is a director that fell silent and did not stop. It may still answer
+// listeners, by the fleet as it knew it.
+type MissingDirector struct {
+	ID    string    `json:"id"`
+	Site  string    `json:"site,omitempty"`
+	Heard time.Time `json:"heard"` // when it was heard of last
+	Until time.Time `json:"until"` // drained nodes wait for it until then
 }
 
 // Rates are this director's, in 1/s. Zero rates are left out.

@@ -151,6 +151,8 @@ func (w *words) drained(n *api.Node) {
 	switch {
 	case n.SafeToTerminate:
 		w.Detail = "safe to terminate"
+	case n.Drain.Left != nil && *n.Drain.Left <= n.Drain.Threshold && len(n.Drain.WaitingFor) > 0:
+		w.Detail = "waiting for " + joined(n.Drain.WaitingFor)
 	case n.Drain.Left == nil:
 		w.Detail = "nobody counts who still listens"
 	default:

@@ -14,7 +14,7 @@ export function wording(n) {
   } else if (n.drained) {
     const left = n.drain?.left;
     w.since = n.drain?.since || n.since;
-    w.detail = [n.safe_to_terminate ? 'safe to terminate' : left == null ? 'nobody counts who still listens' : `${count(left)} still listen`, o ? stamp(o) : 'not by an operator'].join(', ');
+    w.detail = [n.safe_to_terminate ? 'safe to terminate' : left != null && left <= n.drain.threshold && n.drain.waiting_for ? `waiting for ${n.drain.waiting_for.join(', ')}` : left == null ? 'nobody counts who still listens' : `${count(left)} still listen`, o ? stamp(o) : 'not by an operator'].join(', ');
   } else if (n.state === 'fit') {
     if (n.full) Object.assign(w, { shape: 'full', word: 'refuses listeners' });
     else if (n.limit && n.used >= n.limit) Object.assign(w, { shape: 'at_limit', word: 'at its limit' });
