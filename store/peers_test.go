@@ -164,7 +164,7 @@ func TestLeaseEnds(t *testing.T) {
 		}
 		p.cuts[1].set(away)
 		p.live(t, time.Second, "edge-1")
-		if _, err := a.Drain("edge-1", "agent"); err != nil {
+		if _, err := a.Drain("edge-1", store.Speaker{Instance: "agent"}); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
