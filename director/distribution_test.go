@@ -5,7 +5,9 @@ import (
 	"testing"
 )
 
-const crowd = 200_000
+// crowd is so many that chance moves a share by 0.01, which is the most that tests let
+// pass, once in ten thousand times: and the listeners are the same in every run.
+const crowd = 40_000
 
 func TestListenersLandByWeight(t *testing.T) {
 	t.Parallel()
