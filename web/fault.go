@@ -45,6 +45,7 @@ var (
 	faultAddressRate = newFault(http.StatusTooManyRequests, true, "too many requests from this address")
 	faultDenied      = newFault(http.StatusUnavailableForLegalReasons, false, "this stream is not licensed for your region")
 	faultBroken      = newFault(http.StatusInternalServerError, false, "the director failed")
+	faultParts       = newFault(http.StatusNotImplemented, false, "HLS and DASH are not carried inline, and this player or the scheme rules out a redirect")
 	faultStarting    = newFault(http.StatusServiceUnavailable, true, "starting, try again soon")
 	faultDown        = newFault(http.StatusServiceUnavailable, true, "this stream is off the air right now")
 	faultFull        = newFault(http.StatusServiceUnavailable, true, "all nodes are full, try again soon")

@@ -140,29 +140,26 @@ func (p *policy) sidOf(s *director.Snapshot, mount int) int {
 	return 0
 }
 
+// comesInParts says whether a mount is HLS or DASH: a playlist of segments, or one of
+// these. A player that asks for it every few seconds is playing.
+func comesInParts(m *director.Mount) bool {
+	switch i := strings.LastIndexByte(m.Name, '.'); m.Name[i+1:] {
+	case "m3u8", "mpd", "m4s", "ts", "cmfa", "cmfv":
+		return true
+	}
+	switch m.Type {
+	case "application/vnd.apple.mpegurl", "application/x-mpegurl", "application/dash+xml":
+		return true
+	}
+	return false
+}
+
 // hasControl says whether a decoded path has bytes that have no place in one:
 // they would become new lines in headers and playlists.
 func hasControl(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] == 0x7f {
 			return true
-		}
-	}
-	return false
-}
-
-// hasEncodedControl says the same of a query, which is repeated as it came: raw
-// or percent-encoded.
-func hasEncodedControl(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c < ' ' || c == 0x7f:
-			return true
-		case c == '%' && i+2 < len(s):
-			hi, lo := s[i+1], lower(s[i+2])
-			if hi == '0' || hi == '1' || hi == '7' && lo == 'f' {
-				return true
-			}
 		}
 	}
 	return false

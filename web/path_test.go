@@ -114,9 +114,9 @@ func TestHostilePaths(t *testing.T) {
 	for target, want := range map[string]int{
 		"/live.mp3%0d%0aX:%20y":                        400,
 		"/live.mp3%00":                                 400,
-		"/live.mp3?a=%00":                              400,
-		"/live.mp3?a=%7f":                              400,
-		"/live.mp3?a=%1B[0m":                           400,
+		"/live.mp3?a=%00":                              302, // a query comes back as it is written
+		"/live.mp3?a=%09b%7f":                          302,
+		"/live.mp3?a=%0d%0a":                           302,
 		"/live.mp3?a=%250d%250a":                       302, // decoded twice it would be a new line; nobody does
 		"/live.mp3?" + strings.Repeat("q", maxQuery+1): 414,
 		"/" + strings.Repeat("a", maxPath):             414,

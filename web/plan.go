@@ -133,6 +133,14 @@ func (s *Server) planSent(q *request, p *Plan) {
 // what is answered if it cannot be.
 func (s *Server) planInline(q *request, p *Plan) {
 	to := &p.to
+	if q.parts { // its segments would be asked for here, and are not here
+		if p.fault = faultParts; q.followsRedirects() {
+			if other := q.otherwise(to); other != nil {
+				p.fault, p.Answer, p.to = nil, Redirect, *other
+			}
+		}
+		return
+	}
 	p.inline = true
 	if p.kbit = q.view.Mount(q.target.mount).Kbit; p.kbit == 0 {
 		p.kbit = defaultKbit

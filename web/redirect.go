@@ -38,7 +38,7 @@ func (s *Server) sent(x *exchange) bool {
 	}
 	id := x.view.NodeID(x.to.d.Ranked[0].Node)
 	v, mu := s.visits.acquire(x.key, x.at)
-	counts := v.send(x.at, id)
+	counts := v.send(x.at, id, x.parts)
 	mu.Unlock()
 	if counts {
 		s.stats.sent.add(x.to.d.Region, id)

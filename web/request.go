@@ -25,6 +25,7 @@ type request struct {
 	key    uint64        // the listener's, for placement
 	visit  visitStep     // what its visits of late say; see arrive
 	dryRun bool          // HEAD, a probe, or explain: nothing is counted
+	parts  bool          // the mount is HLS or DASH: the same is asked for again and again
 }
 
 // identify finds out who asks for what.
@@ -33,7 +34,7 @@ func (s *Server) identify(q *request) error {
 	if len(u.Path) > maxPath || len(u.RawPath) > maxPath || len(u.RawQuery) > maxQuery {
 		return faultTooLong
 	}
-	if hasControl(u.Path) || hasEncodedControl(u.RawQuery) {
+	if hasControl(u.Path) || hasControl(u.RawQuery) {
 		return faultBadPath
 	}
 	q.client = q.policy.trust.clientOf(q.r)
@@ -49,7 +50,8 @@ func (s *Server) identify(q *request) error {
 	q.target = q.policy.findTarget(q.view.Snapshot, u.Path, u.RawQuery)
 	name := q.target.path
 	if q.target.mount >= 0 {
-		name = q.view.Mount(q.target.mount).Name
+		m := q.view.Mount(q.target.mount)
+		name, q.parts = m.Name, comesInParts(m)
 	}
 	q.key = s.keys.placement(q.client.addr, q.agent.hash, name)
 	return nil
@@ -97,7 +99,7 @@ func (s *Server) arrive(q *request) {
 	if q.rule != nil && !q.dryRun {
 		q.rule.hits.Add(1)
 	}
-	redirected := q.target.format == Redirect && (q.rule == nil || q.rule.Answer == Redirect)
+	redirected := q.target.format == Redirect && !q.parts && (q.rule == nil || q.rule.Answer == Redirect)
 	relay := q.rule != nil && q.rule.Relay
 	if !redirected || q.policy.Escalate == EscalateOff && !relay {
 		return

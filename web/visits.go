@@ -139,10 +139,16 @@ func (w *visitor) newest(node director.NodeID) time.Time {
 	return time.Time{}
 }
 
-// send notes where the listener was sent, and says whether it counts as one more.
-func (v *visit) send(now time.Duration, node director.NodeID) (counts bool) {
+// send notes where the listener was sent, and says whether it counts as one more. One
+// that asks for parts is one as long as it goes on.
+func (v *visit) send(now time.Duration, node director.NodeID, parts bool) (counts bool) {
 	v.sent = node
-	if v.counted != 0 && now-v.counted < countedOnce {
+	switch since := now - v.counted; {
+	case v.counted == 0:
+	case parts && since < comesBack:
+		v.counted = now
+		return false
+	case since < countedOnce:
 		return false
 	}
 	v.counted = now

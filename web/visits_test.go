@@ -162,6 +162,47 @@ func TestFastRetriers(t *testing.T) {
 	}
 }
 
+// TestParts: a player that reloads an HLS or DASH playlist here plays, and stays at its
+// node; it is one listener. Such a stream is not carried inline.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	for _, m := range []director.Mount{{Name: "/hls/live.m3u8"}, {Name: "/dash/live.mpd"}, {Name: "/hls/1.ts"}, {Name: "/hls", Type: "application/vnd.apple.mpegurl"}} {
+		told := &witness{networks: map[uint64]int{}}
+		w := newWorld(t, func(c *Config) {
+			c.Evidence, c.Carrier, c.Policy.Escalate = told.tell, &fakeCarrier{room: true}, EscalateInline
+			c.Policy.Rules = []Rule{{UserAgent: "Deaf/*", Answer: Proxy}, {UserAgent: "Hard/*", Answer: Proxy, OrRedirect: true}}
+		})
+		w.fleet.Mounts = append(w.fleet.Mounts, m)
+		w.build()
+		node := director.NodeID("")
+		for i := range 30 {
+			w.tick([]time.Duration{2 * time.Second, 4 * time.Second, 6 * time.Second}[i%3])
+			w.build()
+			rec := w.get(m.Name)
+			if r := w.lastRecord(); rec.Code != 302 || node != "" && r.Node != node || r.Step != "" {
+				t.Fatalf("%s, reload %d: %d to %s after %s, step %q", m.Name, i, rec.Code, r.Node, node, r.Step)
+			}
+			node = w.lastRecord().Node
+		}
+		if n := w.live.total(); n != 1 || told.take() != "" {
+			t.Errorf("%s: counted as %d listeners, evidence %q", m.Name, n, told.take())
+		}
+		as := func(ua string) (int, string) {
+			rec := w.do(ask{url: m.Name, header: map[string]string{"User-Agent": ua}})
+			return rec.Code, rec.Body.String()
+		}
+		if code, body := as("Deaf/1"); code != 501 || !strings.Contains(body, "HLS and DASH are not carried inline") {
+			t.Errorf("%s, inline by a rule: %d %s", m.Name, code, body)
+		}
+		if code, _ := as("Hard/1"); code != 302 {
+			t.Errorf("%s, inline or a redirect: %d", m.Name, code)
+		}
+		if e := w.Explain(Question{Addr: german, Path: m.Name, UserAgent: "Deaf/1"}); e.Status != 501 || e.Inline != nil {
+			t.Errorf("%s: explained as %+v", m.Name, e)
+		}
+	}
+}
+
 // TestCrowd: many listeners behind one address, with one player, are spread by weight.
 func TestCrowd(t *testing.T) {
 	t.Parallel()

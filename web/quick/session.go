@@ -127,6 +127,9 @@ func (x *session) respond() {
 	done := 0
 	for x.next == wait && done < x.n {
 		size := x.reader.read(x.buf[done:x.n])
+		if size == 0 && x.mend(done) {
+			size = x.reader.read(x.buf[done:x.n])
+		}
 		if size == 0 {
 			x.next = pass
 			break
@@ -149,6 +152,18 @@ func (x *session) respond() {
 		return
 	}
 	x.unsent = a.out[n:]
+}
+
+// mend replaces a crude request by one that net/http takes, if it fits.
+func (x *session) mend(at int) bool {
+	size, mended := mend(x.buf[at:x.n])
+	if mended == nil || x.n-size+len(mended) > len(x.buf) {
+		return false
+	}
+	rest := append([]byte(nil), x.buf[at+size:x.n]...)
+	x.n = at + copy(x.buf[at:], mended)
+	x.n += copy(x.buf[x.n:], rest)
+	return true
 }
 
 // handle has the handler answer. A panic ends the connection, as in net/http.
