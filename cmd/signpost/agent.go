@@ -61,7 +61,9 @@ func (c *agentCmd) Run(out *console) error {
 	defer stopHere()
 	defer a.Probe()()
 	log.Info("starting", "version", version.Current().Version, "node", c.ID, "directors", c.Director, "instance", a.Instance())
-	a.Stay(here)
+	if err := a.Stay(here); err != nil {
+		return err
+	}
 	if ctx.Err() == nil {
 		log.Info("stopped; the node stays registered for the next agent, which has the directors' store.registered.down_after to start")
 		return nil

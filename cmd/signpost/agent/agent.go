@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -44,12 +45,14 @@ type Agent struct {
 	log       *slog.Logger
 	interval  time.Duration
 	spec      api.NodeSpec
+	status    string // base URL of the server's statistics; empty: whose they are is not checked
 	prober    prober
 	registrar registrar
 	instance  *instanceFile // nil: the next agent is another instance
 
 	registered bool   // at one director at least
 	lastError  string // so that each error is logged once
+	own        string // the server that was found to be the node's own; empty: none yet
 }
 
 // A prober measures the node.
@@ -61,7 +64,7 @@ type prober interface {
 
 // New returns an agent. The error is about the instance file.
 func New(c Config) (*Agent, error) {
-	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, registrar: registrar{id: c.ID, identity: newIdentity()}}
+	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, status: c.Status, registrar: registrar{id: c.ID, identity: newIdentity()}}
 	for _, u := range c.Directors {
 		a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{u}, Token: c.Token, Timeout: max(c.Interval, minCallTimeout)})
 	}
@@ -96,20 +99,23 @@ func (a *Agent) Probe() (end func()) {
 	return func() { cancel(); <-ended }
 }
 
-// Stay reports until ctx is done. The first report waits for the first measurement.
-func (a *Agent) Stay(ctx context.Context) {
+// Stay reports until ctx is done. The first report waits for the first measurement. It
+// ends with an error if the agent does not measure its own node.
+func (a *Agent) Stay(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return
+		return nil
 	case <-a.prober.First():
 	}
 	tick := time.NewTicker(a.interval)
 	defer tick.Stop()
 	for {
-		a.report(ctx, false)
+		if _, _, err := a.report(ctx, false); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 	}
@@ -133,8 +139,11 @@ func (a *Agent) Leave(ctx context.Context, timeout time.Duration) {
 	tick := time.NewTicker(a.interval)
 	defer tick.Stop()
 	for empty := 0; empty < emptyReports; {
-		seen, ok := a.report(wait, true)
+		seen, ok, err := a.report(wait, true)
 		switch {
+		case err != nil:
+			empty = 0
+			a.log.Error("the node is drained, but not known to be empty", "err", err)
 		case ok && seen.SafeToTerminate:
 			empty++
 		case ok:
@@ -158,11 +167,18 @@ func (a *Agent) Leave(ctx context.Context, timeout time.Duration) {
 }
 
 // report sends the newest measurement to the directors, and returns the node as the
-// fleet sees it: safe to terminate only if all directors that answer say so.
-func (a *Agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bool) {
+// fleet sees it: safe to terminate only if all directors that answer say so. It sends
+// nothing if what is measured is not the node, which is the error.
+func (a *Agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bool, err error) {
 	reports := a.prober.Reports()
 	if len(reports) == 0 {
-		return fleet, false
+		return fleet, false, nil
+	}
+	if server := cmp.Or(reports[0].Server, "unnamed"); a.status != "" && reports[0].Health == director.Up && a.own != server {
+		if err := a.checkOwn(ctx); err != nil {
+			return fleet, false, err
+		}
+		a.own = server
 	}
 	body := api.NewAnnouncement(a.registrar.instance, a.spec, reports[0], time.Now())
 	body.Drained = drained
@@ -175,7 +191,7 @@ func (a *Agent) report(ctx context.Context, drained bool) (fleet api.Node, ok bo
 		fleet.SafeToTerminate = safe
 	}
 	a.note(ctx, len(seen), errs)
-	return fleet, len(seen) > 0
+	return fleet, len(seen) > 0, nil
 }
 
 // note updates the agent's state after a report, and logs changes.

@@ -119,7 +119,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 	var log bytes.Buffer
 	a := newAgent(&log, nowhere(t), broken.URL, one.URL, moved.URL, other.URL)
 	for range 3 {
-		if seen, ok := a.report(t.Context(), false); !ok || seen.Used != 3 || seen.SafeToTerminate {
+		if seen, ok, _ := a.report(t.Context(), false); !ok || seen.Used != 3 || seen.SafeToTerminate {
 			t.Fatalf("%+v %v, want the more listeners, and what all agree on\n%s", seen, ok, &log)
 		}
 	}
@@ -137,7 +137,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 	}
 	one.Close()
 	other.Close()
-	if _, ok := a.report(t.Context(), false); ok || !a.registered || !strings.Contains(log.String(), "the next report tries again") {
+	if _, ok, _ := a.report(t.Context(), false); ok || !a.registered || !strings.Contains(log.String(), "the next report tries again") {
 		t.Errorf("nobody answers: %v, registered %v\n%s", ok, a.registered, &log)
 	}
 }
@@ -149,7 +149,7 @@ func TestAgentThatIsRefused(t *testing.T) {
 	var log bytes.Buffer
 	a := newAgent(&log, strict.URL)
 	for range 5 {
-		if _, ok := a.report(t.Context(), false); ok {
+		if _, ok, _ := a.report(t.Context(), false); ok {
 			t.Fatal("refused, and registered")
 		}
 	}
@@ -158,7 +158,7 @@ func TestAgentThatIsRefused(t *testing.T) {
 	}
 	good := newFakeDirector(t, sees(api.Node{ID: "edge-1"}))
 	a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{good.URL}, Timeout: patience})
-	if _, ok := a.report(t.Context(), false); !ok {
+	if _, ok, _ := a.report(t.Context(), false); !ok {
 		t.Errorf("refused by one and taken in by another:\n%s", &log)
 	}
 }
