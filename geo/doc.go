@@ -15,6 +15,9 @@
 // gives way to a later one that knows more); the ASN comes from the first that
 // knows one. So the more exact database stands first, and an ASN database anywhere.
 //
+// Before all databases come the operator's corrections and geofeeds (RFC 8805), which
+// know countries; a database that agrees with them adds coordinates.
+//
 // # What a Place holds
 //
 //   - Coordinates are rounded to a tenth of a degree (at most 8 km off), which is

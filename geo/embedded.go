@@ -118,19 +118,19 @@ func describe(r *maxminddb.Reader, s Source) Source {
 	return s
 }
 
-func (l *Locator) useEmbedded() error {
+// embedded returns the layer of the embedded database.
+func (l *Locator) embedded() (layer, error) {
 	begun := time.Now()
 	r, source, err := openEmbedded()
 	if err != nil {
-		return err
+		return layer{}, err
 	}
 	ix, err := readEmbedded(r)
 	if err != nil {
-		return fmt.Errorf("embedded geo database: %w", err)
+		return layer{}, fmt.Errorf("embedded geo database: %w", err)
 	}
-	l.current.Store(&set{indexes: []*index{ix}, sources: []Source{source}})
 	l.log.Info("geography comes from the embedded database: countries only, as old as this program; "+
 		"configure a City and an ASN database for more",
 		"source", source.Description, "built", source.Built.Format(time.DateOnly), "took", time.Since(begun).Round(time.Millisecond))
-	return nil
+	return layer{index: ix, source: source}, nil
 }

@@ -14,6 +14,7 @@ import (
 // A file is a database in a file, as it was when last tried.
 type file struct {
 	path   string
+	feed   bool        // it is a geofeed
 	tried  fs.FileInfo // nil: it was not there
 	seen   fs.FileInfo // when last looked at, likewise
 	since  time.Time   // it has looked like that
@@ -57,26 +58,52 @@ func (f *file) load(log *slog.Logger, msg string) error {
 		f.tried = f.seen
 	}
 	if err != nil {
-		return fmt.Errorf("geo database %s: %w", f.path, err)
+		return fmt.Errorf("%s: %w", f, err)
 	}
-	r, err := openDatabase(data)
-	if err != nil {
-		return fmt.Errorf("geo database %s: %w", f.path, err)
+	ix, source, err := f.compile(data)
+	if err != nil && source.Type != "" {
+		return fmt.Errorf("%s (%s): %w", f, source.Type, err)
 	}
-	defer r.Close()
-	ix, err := compile(r)
 	if err != nil {
-		return fmt.Errorf("geo database %s (%s): %w", f.path, r.Metadata.DatabaseType, err)
+		return fmt.Errorf("%s: %w", f, err)
 	}
 	before := f.source.Built
-	f.index, f.source = ix, describe(r, Source{Path: f.path})
+	f.index, f.source = ix, source
 	args := []any{"file", f.path, "type", f.source.Type, "built", f.source.Built.Format(time.DateOnly),
 		"places", len(ix.places) - 1, "kib", ix.bytes() >> 10, "took", time.Since(begun).Round(time.Millisecond)}
 	if !before.IsZero() {
 		args = append(args, "built_before", before.Format(time.DateOnly))
 	}
-	log.Info(msg, args...)
+	log.Info(f.kind()+" "+msg, args...)
 	return nil
+}
+
+func (f *file) kind() string {
+	if f.feed {
+		return "geo feed"
+	}
+	return "geo database"
+}
+
+// String names the file for messages.
+func (f *file) String() string { return f.kind() + " " + f.path }
+
+// compile makes an index of the file's content.
+func (f *file) compile(data []byte) (*index, Source, error) {
+	if f.feed {
+		ix, err := compileFeed(data)
+		if err != nil {
+			return nil, Source{}, err
+		}
+		return ix, Source{Path: f.path, Type: "geofeed", Built: f.seen.ModTime().UTC()}, nil
+	}
+	r, err := openDatabase(data)
+	if err != nil {
+		return nil, Source{}, err
+	}
+	defer r.Close()
+	ix, err := compile(r)
+	return ix, describe(r, Source{Path: f.path}), err
 }
 
 // read returns the content of the file that was seen at path, or errChanging if
@@ -110,14 +137,36 @@ func read(path string, seen fs.FileInfo) ([]byte, error) {
 	return data, nil
 }
 
-// publish puts what the files hold in use, all at once.
-func (l *Locator) publish() {
-	s := new(set)
-	for _, f := range l.files {
-		s.indexes, s.sources = append(s.indexes, f.index), append(s.sources, f.source)
+// publish puts what the files hold in use, all at once. Without a database the
+// embedded one is.
+func (l *Locator) publish() error {
+	var layers []layer
+	if l.corrections.index != nil {
+		layers = append(layers, l.corrections)
 	}
-	l.current.Store(s)
+	databases := 0
+	for _, f := range l.files {
+		if f.index != nil {
+			layers = append(layers, layer{f.index, f.source, f.feed})
+		}
+		if f.index != nil && !f.feed {
+			databases++
+		}
+	}
+	if databases == 0 {
+		if l.fallback.index == nil {
+			var err error
+			if l.fallback, err = l.embedded(); err != nil {
+				return err
+			}
+		}
+		layers = append(layers, l.fallback)
+	} else {
+		l.fallback = layer{}
+	}
+	l.current.Store(&layers)
 	// Compiling a city database takes several times the memory that the index
 	// keeps. It is given back at once, for the next need of it is days away.
 	debug.FreeOSMemory()
+	return nil
 }

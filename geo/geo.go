@@ -15,6 +15,11 @@ type Config struct {
 	// Databases are paths of MaxMind DB files, the most exact first. Empty: the
 	// embedded database of countries.
 	Databases []string
+	// Feeds are paths of geofeeds (RFC 8805): what networks say of themselves, which
+	// is believed before any database. The first feed that has an address counts.
+	Feeds []string
+	// Corrections are believed before feeds and databases.
+	Corrections []Correction
 	// Unknown is the place of public addresses that no database knows, Private
 	// that of private, loopback, link-local, reserved and other special ones. A
 	// country without coordinates is completed, see [Complete].
@@ -34,23 +39,43 @@ type Source struct {
 	Description string    `json:"description,omitempty"` // as the database describes itself
 }
 
+// Describe names a source for people, and says how old it is: "GeoLite2-City of
+// 2026-06-01, 12 days old, /var/lib/GeoIP/GeoLite2-City.mmdb".
+func (s Source) Describe(now time.Time) string {
+	out := s.Type
+	if !s.Built.IsZero() {
+		out += fmt.Sprintf(" of %s, %d days old", s.Built.Format(time.DateOnly), int(now.Sub(s.Built).Hours()/24))
+	}
+	if s.Embedded {
+		out += ", embedded"
+	}
+	if s.Path != "" {
+		out += ", " + s.Path
+	}
+	return out
+}
+
 // Locator finds the places of addresses. It is safe for concurrent use.
 type Locator struct {
 	unknown, private director.Place
 	nat64            []netip.Prefix
 	edges6           []bounds // see edges
 	log              *slog.Logger
+	corrections      layer
+	fallback         layer   // the embedded database, where there is no other
 	files            []*file // what Run watches; after Open only Run touches them
-	current          atomic.Pointer[set]
+	current          atomic.Pointer[[]layer]
 
 	settle time.Duration // how long a directory must be quiet before its files are read
 	poll   time.Duration // how often files are looked at without any notice
 }
 
-// A set is the databases that are in use together. It is immutable.
-type set struct {
-	indexes []*index
-	sources []Source
+// A layer is a source and what it knows. The layers in use, the first believed
+// first, are replaced whole.
+type layer struct {
+	index   *index
+	source  Source
+	overlay bool // corrections or a feed: it has countries, and databases complete them
 }
 
 // Open loads the databases and compiles them, which takes some seconds for a
@@ -74,24 +99,36 @@ func Open(c Config) (*Locator, error) {
 		}
 	}
 	l.edges6 = l.findEdges()
-	if len(c.Databases) == 0 {
-		return l, l.useEmbedded()
+	if len(c.Corrections) > 0 {
+		ix, err := compileCorrections(c.Corrections)
+		if err != nil {
+			return nil, fmt.Errorf("geo corrections: %w", err)
+		}
+		l.corrections = layer{ix, Source{Type: "corrections"}, true}
+	}
+	for _, path := range c.Feeds {
+		l.files = append(l.files, &file{path: path, feed: true})
 	}
 	for _, path := range c.Databases {
-		f := &file{path: path}
-		l.files = append(l.files, f)
+		l.files = append(l.files, &file{path: path})
+	}
+	for _, f := range l.files {
 		f.look(0)
-		if err := f.load(l.log, "geo database loaded"); err != nil {
+		if err := f.load(l.log, "loaded"); err != nil {
 			return nil, err
 		}
 	}
-	l.publish()
-	return l, nil
+	return l, l.publish()
 }
 
-// Sources lists the databases in use, in the order of Config.Databases. It is
-// safe for concurrent use; the caller must not change the slice.
-func (l *Locator) Sources() []Source { return l.current.Load().sources }
+// Sources lists what is in use, the first believed first. It is safe for concurrent use.
+func (l *Locator) Sources() []Source {
+	var all []Source
+	for _, y := range *l.current.Load() {
+		all = append(all, y.source)
+	}
+	return all
+}
 
 // Locate returns where an address is, see the package's description for what
 // that means. It allocates nothing, waits for nothing and is safe for concurrent use.
@@ -99,17 +136,39 @@ func (l *Locator) Locate(addr netip.Addr) director.Place {
 	if !addr.IsValid() {
 		return l.unknown
 	}
-	return l.locate(l.current.Load(), l.split(addr))
+	place, _ := l.locate(*l.current.Load(), l.split(addr))
+	return place
 }
 
-func (l *Locator) locate(s *set, a address) director.Place {
-	var place director.Place
+// Origin returns which source has placed an address; ok is false if none has, and the
+// place is Config.Unknown or Config.Private. It is for people, and may allocate.
+func (l *Locator) Origin(addr netip.Addr) (s Source, ok bool) {
+	if !addr.IsValid() {
+		return Source{}, false
+	}
+	_, by := l.locate(*l.current.Load(), l.split(addr))
+	if by == nil {
+		return Source{}, false
+	}
+	return by.source, true
+}
+
+// locate returns the place, and the layer that placed it; nil: none has.
+func (l *Locator) locate(layers []layer, a address) (director.Place, *layer) {
+	var (
+		place director.Place
+		by    *layer
+	)
 	known := nothing
-	for _, ix := range s.indexes {
-		p := ix.at(a)
+	for i := range layers {
+		y := &layers[i]
+		p := y.index.at(a)
 		asn := place.ASN
-		if k := knowledge(p); k > known {
-			place, known = p, k
+		switch k := knowledge(p); {
+		case k > known:
+			place, known, by = p, k, y
+		case by != nil && by.overlay && refines(p, place):
+			place.Subdivision, place.Point, place.Lat, place.Lon = p.Subdivision, p.Point, p.Lat, p.Lon
 		}
 		if asn == 0 {
 			asn = p.ASN
@@ -117,7 +176,7 @@ func (l *Locator) locate(s *set, a address) director.Place {
 		place.ASN = asn
 	}
 	if known > nothing {
-		return place
+		return place, by
 	}
 	fallback := l.unknown
 	if isSpecial(a) {
@@ -126,7 +185,14 @@ func (l *Locator) locate(s *set, a address) director.Place {
 	if place.ASN != 0 {
 		fallback.ASN = place.ASN
 	}
-	return fallback
+	return fallback, nil
+}
+
+// refines says whether p has coordinates for what of place only the country, and
+// perhaps a part of it, is known, and does not contradict it.
+func refines(p, place director.Place) bool {
+	return place.Point == director.CountryCentre && p.Point == director.CityPoint && p.Country == place.Country &&
+		(place.Subdivision == director.Subdivision{} || place.Subdivision == p.Subdivision)
 }
 
 func (l *Locator) split(addr netip.Addr) address {

@@ -88,18 +88,20 @@ func (l *Locator) reload() (complete bool) {
 			complete = false
 			continue
 		}
-		switch err := f.load(l.log, "geo database replaced"); {
+		switch err := f.load(l.log, "replaced"); {
 		case err == nil:
 			loaded = true
 		case errors.Is(err, errChanging):
 			complete = false
 		default:
-			l.log.Error("geo database refused, the old one stays in use", "err", err,
+			l.log.Error(f.kind()+" refused, the old one stays in use", "err", err,
 				"in_use_built", f.source.Built.Format(time.DateOnly))
 		}
 	}
 	if loaded {
-		l.publish()
+		if err := l.publish(); err != nil {
+			l.log.Error("geo databases cannot be put in use", "err", err)
+		}
 	}
 	return complete
 }

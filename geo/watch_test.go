@@ -53,9 +53,15 @@ func (j *journal) String() string {
 // run watches path until the test ends.
 func run(t *testing.T, poll time.Duration, path string) watcher {
 	t.Helper()
+	return runConfig(t, poll, Config{Databases: []string{path}})
+}
+
+func runConfig(t *testing.T, poll time.Duration, c Config) watcher {
+	t.Helper()
 	w := watcher{log: new(journal)}
+	c.Log = slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
-	w.Locator, err = Open(Config{Databases: []string{path}, Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	w.Locator, err = Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +119,21 @@ func overwrite(t *testing.T, path string, data []byte) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A feed that is replaced is taken up, and one with a mistake is not.
+func TestFeedReplaced(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "feed.csv")
+	overwrite(t, path, []byte("81.2.69.0/24,DE\n"))
+	w := runConfig(t, time.Hour, Config{Feeds: []string{path}})
+	w.untilCountry(t, "DE")
+	put(t, path, []byte("81.2.69.0/24,FR\n"))
+	w.untilCountry(t, "FR")
+	put(t, path, []byte("81.2.69.0/24,IT\n81.2.69.0/24,ES\n"))
+	w.untilLogged(t, "geo feed refused, the old one stays in use")
+	w.untilLogged(t, "one of them is wrong")
+	w.untilCountry(t, "FR")
 }
 
 func TestReplacedByRename(t *testing.T) {

@@ -26,7 +26,7 @@ func (l *Locator) Widest(addr netip.Addr, atLeast int, alike func(director.Place
 	if a.is4 && !addr.Is4() {
 		return 128 // it stands for an IPv4 address, and its neighbours for any others
 	}
-	w := walk{l: l, set: l.current.Load(), is4: a.is4, left: widestSteps, alike: alike}
+	w := walk{l: l, layers: *l.current.Load(), is4: a.is4, left: widestSteps, alike: alike}
 	at, width := point{a.hi, a.lo}, 128
 	if a.is4 {
 		at, width = point{0, uint64(a.v4)}, 32
@@ -55,11 +55,11 @@ func (l *Locator) Widest(addr netip.Addr, atLeast int, alike func(director.Place
 
 // A walk goes along address space, from one range of equal place to the next.
 type walk struct {
-	l     *Locator
-	set   *set
-	is4   bool
-	left  int // ranges that may yet be looked at
-	alike func(director.Place) bool
+	l      *Locator
+	layers []layer
+	is4    bool
+	left   int // ranges that may yet be looked at
+	alike  func(director.Place) bool
 }
 
 // all says whether every place from one address to another is alike. False may also
@@ -69,7 +69,7 @@ func (w *walk) all(from, to point) bool {
 		if w.left--; w.left < 0 {
 			return false
 		}
-		if !w.alike(w.l.locate(w.set, w.address(from))) {
+		if place, _ := w.l.locate(w.layers, w.address(from)); !w.alike(place) {
 			return false
 		}
 		_, last := w.around(from)
@@ -99,8 +99,8 @@ func (w *walk) around(p point) (first, last point) {
 	if a.is4 {
 		last = point{0, 1<<32 - 1}
 	}
-	for _, ix := range w.set.indexes {
-		f, l := ix.rangeAt(a)
+	for i := range w.layers {
+		f, l := w.layers[i].index.rangeAt(a)
 		first, last = first.max(f), last.min(l)
 	}
 	for _, s := range w.l.edges(a.is4) {

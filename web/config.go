@@ -20,6 +20,9 @@ type Config struct {
 	View func() director.View
 	// Locate returns where an address is.
 	Locate func(netip.Addr) director.Place
+	// Origin says for an explanation by which database that is known, and how old it
+	// is; nil: nobody knows.
+	Origin func(netip.Addr) string
 	// Carrier carries streams inline; nil: nobody does.
 	Carrier Carrier
 	// Record is handed a record of each request once it has ended; nil: none is

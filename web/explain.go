@@ -45,6 +45,8 @@ type ClientExplanation struct {
 	Hops   int    `json:"hops,omitempty"` // forwarded addresses that were looked at
 	Scheme string `json:"scheme"`
 	Place  string `json:"place"`
+	// PlacedBy is the database that knows the place, and its age; empty: none does.
+	PlacedBy string `json:"placed_by,omitempty"`
 }
 
 // RuleExplanation is the client rule that holds.
@@ -88,6 +90,9 @@ func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 			Hops: q.client.hops, Scheme: "http", Place: s.cfg.Locate(q.client.addr).String(),
 		},
 		Escalate: q.explainEscalate(), Answer: p.Answer,
+	}
+	if s.cfg.Origin != nil {
+		e.Client.PlacedBy = s.cfg.Origin(q.client.addr)
 	}
 	if q.client.https {
 		e.Client.Scheme = "https"

@@ -121,6 +121,7 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	cfg := web.Config{
 		View:       func() director.View { return director.View{Snapshot: snap} },
 		Locate:     locator.Locate,
+		Origin:     func(a netip.Addr) string { return service.Origin(locator, a) },
 		HashSecret: s.Secret, Policy: s.Policy,
 		Log: slog.New(slog.DiscardHandler),
 	}
@@ -218,6 +219,9 @@ func (e explanation) print(w io.Writer) {
 		fmt.Fprintf(w, "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("listener", "%s by %s, in %s (%s)", e.Client.Addr, e.Client.Scheme, e.Client.Place, e.Client.Taken)
+	if e.Client.PlacedBy != "" {
+		line("place by", "%s", e.Client.PlacedBy)
+	}
 	line("asks for", "%s", e.Mount)
 	if e.Rule != nil {
 		line("rule", "%s: %s", e.Rule.Name, cmp.Or(e.Rule.Reason, "no reason given"))

@@ -48,6 +48,10 @@ type File struct {
 type geoSection struct {
 	// Databases in MaxMind's format (.mmdb): city, country, ASN, in any number. A file that is replaced is loaded again. Without any, the embedded country database is used.
 	Databases []string `yaml:"databases"`
+	// Geofeeds (RFC 8805): CSV files in which networks say where they are, `network,country,region,city`. They are believed before any database. A replaced file is taken up while running.
+	Feeds []string `yaml:"feeds"`
+	// What you know better than feeds and databases: a network and its place, as in `{192.0.2.0/24: DE, "2001:db8::/32": "50.1,8.7"}`.
+	Corrections correctionsValue `yaml:"corrections"`
 	// Prefixes of IPv6 behind which a NAT64 translator has IPv4 addresses, besides `64:ff9b::/96`: those are looked up as the IPv4 addresses inside. /32, /40, /48, /56, /64 or /96.
 	NAT64 []cidrValue `yaml:"nat64"`
 	// The place of addresses that no database knows.

@@ -103,6 +103,12 @@ func (d *Document) Settings() (*Settings, error) {
 		}
 		s.Geo.NAT64 = append(s.Geo.NAT64, p)
 	}
+	for _, e := range d.Geo.Corrections {
+		s.Geo.Corrections = append(s.Geo.Corrections, geo.Correction{Network: e.network.Prefix, Place: c.place(e.place, "geo", "corrections", e.key)})
+	}
+	for _, name := range d.Geo.Feeds {
+		s.Geo.Feeds = append(s.Geo.Feeds, d.path(name))
+	}
 	for _, name := range d.Geo.Databases {
 		s.Geo.Databases = append(s.Geo.Databases, d.path(name))
 	}

@@ -19,6 +19,11 @@ func (s *Settings) Try() error {
 			c.fail(err.Error(), "geo", "databases", i)
 		}
 	}
+	for i, name := range s.Geo.Feeds {
+		if _, err := geo.Open(geo.Config{Feeds: []string{name}}); err != nil {
+			c.fail(err.Error(), "geo", "feeds", i)
+		}
+	}
 	c.stateDir()
 	return s.document.annotate(errors.Join(c.errs...))
 }

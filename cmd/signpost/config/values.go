@@ -142,6 +142,33 @@ func (w *weightsValue) UnmarshalValue(v yamlfile.Value) {
 	}
 }
 
+// A correctionsValue is networks with their places.
+type correctionsValue []correctionEntry
+
+type correctionEntry struct {
+	network cidrValue
+	place   placeValue
+	key     string // as it stands in the file
+}
+
+func (correctionsValue) TypeName() string { return "network to place" }
+
+// UnmarshalValue reads the networks in order.
+func (c *correctionsValue) UnmarshalValue(v yamlfile.Value) {
+	if v.IsNull() {
+		return
+	}
+	for _, e := range v.Entries("corrections") {
+		one := correctionEntry{key: e.Key}
+		if err := one.network.UnmarshalText([]byte(e.Key)); err != nil {
+			e.Fail("%s", err)
+			continue
+		}
+		e.Decode(&one.place)
+		*c = append(*c, one)
+	}
+}
+
 // A cidrValue is a network; a single address is a network of one.
 type cidrValue struct{ netip.Prefix }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/director"
@@ -24,6 +25,18 @@ func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load(
 // widest returns the length of the widest prefix in which all places are alike.
 func (g *geography) widest(a netip.Addr, atLeast int, alike func(director.Place) bool) int {
 	return g.current.Load().Widest(a, atLeast, alike)
+}
+
+// origin is what package web asks for explanations.
+func (g *geography) origin(a netip.Addr) string { return Origin(g.current.Load(), a) }
+
+// Origin says which source places an address, and how old it is.
+func Origin(l *geo.Locator, a netip.Addr) string {
+	s, ok := l.Origin(a)
+	if !ok {
+		return "no database; geo.unknown and geo.private say where then"
+	}
+	return s.Describe(time.Now())
 }
 
 // use replaces the Locator and watches the files of the new one.
