@@ -15,19 +15,20 @@ type Meaning struct {
 	File     string           `json:"file"`
 	Good     bool             `json:"good"`
 	Mistakes []MistakeMeaning `json:"mistakes,omitempty"`
-	Nodes    []NodeMeaning    `json:"nodes,omitempty"`
-	Mounts   []MountMeaning   `json:"mounts,omitempty"`
-	Regions  []RegionMeaning  `json:"regions,omitempty"`
+	Nodes    []nodeMeaning    `json:"nodes,omitempty"`
+	Mounts   []mountMeaning   `json:"mounts,omitempty"`
+	Regions  []regionMeaning  `json:"regions,omitempty"`
 	Warnings []string         `json:"warnings,omitempty"`
 }
 
+// A MistakeMeaning is one mistake in a file that is refused.
 type MistakeMeaning struct {
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
 }
 
-type NodeMeaning struct {
+type nodeMeaning struct {
 	ID     director.NodeID  `json:"id"`
 	URLs   []string         `json:"urls"`
 	Place  string           `json:"place"`
@@ -36,27 +37,27 @@ type NodeMeaning struct {
 	Report *director.Report `json:"report,omitempty"`
 }
 
-type MountMeaning struct {
+type mountMeaning struct {
 	Name    string   `json:"name"`
 	Aliases []string `json:"aliases,omitempty"`
 	Type    string   `json:"type,omitempty"`
 	Kbit    int      `json:"kbit"`
 }
 
-type RegionMeaning struct {
+type regionMeaning struct {
 	ID       director.RegionID `json:"id"`
 	Matches  []string          `json:"matches,omitempty"`
-	Ladder   []RungMeaning     `json:"ladder"`
+	Ladder   []rungMeaning     `json:"ladder"`
 	MayNot   []string          `json:"deny,omitempty"`
 	Distance bool              `json:"by_distance,omitempty"`
 }
 
-type RungMeaning struct {
+type rungMeaning struct {
 	Region string         `json:"region"`
-	Nodes  []ShareMeaning `json:"nodes"`
+	Nodes  []shareMeaning `json:"nodes"`
 }
 
-type ShareMeaning struct {
+type shareMeaning struct {
 	Node    director.NodeID `json:"node"`
 	Percent float64         `json:"percent"`
 	Absent  bool            `json:"absent,omitempty"` // it has not registered yet
@@ -71,14 +72,14 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 	}
 	m := Meaning{File: s.Name, Good: true, Warnings: s.warnings(v)}
 	for _, n := range s.Fleet.Nodes {
-		one := NodeMeaning{ID: n.ID, URLs: n.URLs, Place: placeText(n.Place), Target: n.Target, Limit: n.Limit}
+		one := nodeMeaning{ID: n.ID, URLs: n.URLs, Place: placeText(n.Place), Target: n.Target, Limit: n.Limit}
 		if r, ok := reports[n.ID]; ok {
 			one.Report = &r
 		}
 		m.Nodes = append(m.Nodes, one)
 	}
 	for _, mt := range s.Fleet.Mounts {
-		m.Mounts = append(m.Mounts, MountMeaning{mt.Name, mt.Aliases, mt.Type, mt.Kbit})
+		m.Mounts = append(m.Mounts, mountMeaning{mt.Name, mt.Aliases, mt.Type, mt.Kbit})
 	}
 	declared := map[director.NodeID]bool{}
 	for _, n := range s.Fleet.Nodes {
@@ -89,15 +90,15 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 		rows[r.ID] = r.Row
 	}
 	for _, r := range v.regions {
-		one := RegionMeaning{ID: r.ID, Matches: matchesOf(r.Match), MayNot: deniedBy(s.Fleet.Regions, r.ID), Distance: len(r.Row) == 0}
+		one := regionMeaning{ID: r.ID, Matches: matchesOf(r.Match), MayNot: deniedBy(s.Fleet.Regions, r.ID), Distance: len(r.Row) == 0}
 		for _, id := range append([]director.RegionID{r.ID}, r.Overflow...) {
 			if len(rows[id]) == 0 {
 				continue
 			}
 			part := shares(r.explanation, string(id))
-			rung := RungMeaning{Region: string(id)}
+			rung := rungMeaning{Region: string(id)}
 			for _, w := range rows[id] {
-				rung.Nodes = append(rung.Nodes, ShareMeaning{w.Node, 100 * part[w.Node], !declared[w.Node]})
+				rung.Nodes = append(rung.Nodes, shareMeaning{w.Node, 100 * part[w.Node], !declared[w.Node]})
 			}
 			one.Ladder = append(one.Ladder, rung)
 		}

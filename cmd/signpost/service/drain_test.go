@@ -3,7 +3,6 @@ package service
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -40,7 +39,7 @@ listen: {http: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0", tokens_file: tokens}
 mounts: [/live.mp3]
 nodes: [{id: one, urls: URL}, {id: other, urls: "%s", kind: http}]
-`, "URL", node.URL()), Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+`, "URL", node.URL()), Options{Log: slog.New(slog.DiscardHandler)})
 	hook := func(tokenFile string, args ...string) (int, string) {
 		// The first director is away.
 		return drainAndWait(t, "http://127.0.0.1:1,http://"+d.admin.String(), filepath.Join(dir, tokenFile), args...)

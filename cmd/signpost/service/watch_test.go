@@ -3,7 +3,6 @@ package service
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -53,7 +52,7 @@ nodes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Start(s, Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	d, err := Start(s, Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
