@@ -50,7 +50,8 @@ type agentCmd struct {
 // it; a second signal ends the process at once. SIGUSR1 leaves the registration to the
 // next agent.
 func (c *agentCmd) Run(out *console) error {
-	log := c.logger(out.err)
+	log, _, flush := c.sideLogger(out.err)
+	defer flush()
 	a, err := c.agent(log)
 	if err != nil {
 		return err

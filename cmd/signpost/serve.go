@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 )
@@ -38,6 +39,27 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
+// sideLogger returns a logger that keeps nobody waiting, where its lines go, and what
+// writes the last of them. From then on, standard output and error may be closed without
+// ending the process.
+func (f logFlags) sideLogger(w io.Writer) (log *slog.Logger, to *output.Writer, flush func()) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else it ends a process that writes to descriptor 1 or 2 (os/signal)
+	to = output.New(w)
+	log = f.logger(to)
+	to.News = func(err error, dropped uint64) {
+		if err == nil && dropped > 0 {
+			log.Warn("the log is written again; some lines were dropped, for their reader was too slow, full or gone", "lines", dropped)
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = to.Run(ctx) // it has nothing to tell
+	}()
+	return log, to, func() { stop(); <-ended }
+}
+
 // Run serves until SIGINT or SIGTERM. A second signal ends the process at once.
 func (c *serveCmd) Run(out *console) error {
 	if c.Config == "" {
@@ -49,14 +71,15 @@ func (c *serveCmd) Run(out *console) error {
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 
-	log := c.logger(out.err)
+	log, logTo, flush := c.sideLogger(out.err)
+	defer flush()
 	r := service.NewReloader(c.Config, c.read)
 	s, err := c.read()
 	if err != nil {
 		return err
 	}
 	log.Info("starting", "version", version.Current().Version, "config", c.Config)
-	d, err := service.Start(s, service.Options{Log: log, Records: c.records(out)})
+	d, err := service.Start(s, service.Options{Log: log, LogTo: logTo, Records: c.records(out)})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/director"
 )
 
@@ -52,6 +53,26 @@ func (d *Service) troubles(full bool) []string {
 	}
 	if d.noNodeFit() {
 		all = append(all, "no node is fit: each is down, drained or not yet probed")
+	}
+	return append(all, d.outputTroubles()...)
+}
+
+// outputTroubles returns what keeps records or log lines from being written.
+func (d *Service) outputTroubles() []string {
+	var all []string
+	for _, o := range []struct {
+		what string
+		*output.Writer
+	}{{"request records", d.records.writer()}, {"log lines", d.options.LogTo}} {
+		if o.Writer == nil {
+			continue
+		}
+		switch err, blocked := o.Err(); {
+		case err != nil:
+			all = append(all, fmt.Sprintf("%s cannot be written: %v; %d were dropped so far", o.what, err, o.Dropped()))
+		case blocked:
+			all = append(all, fmt.Sprintf("%s wait for a reader that takes nothing; %d were dropped so far", o.what, o.Dropped()))
+		}
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
@@ -36,6 +37,7 @@ var (
 	descRoundTrips  = fleetDesc("store_round_trips_total", "Times that the store was asked something over the network.")
 	descPeerAge     = fleetDesc("store_peer_age_seconds", "Age of the oldest of the other live directors' data, when the store last answered; 0: there is no other director.")
 	descEditLag     = fleetDesc("overlay_lag_seconds", "How long the newest edit took from its director to this one; 0: there was none yet.")
+	descClockAhead  = fleetDesc("store_clock_ahead_seconds", "How far the store's clock is ahead of this machine's; below 0: behind.")
 	descProblems    = fleetDesc("store_problems", "Invalid entries in the store, which are ignored.")
 	descDirectors   = fleetDesc("directors", "Live directors, including this one.")
 	descRevision    = fleetDesc("overlay_revision", "Revision of the overlay in force.")
@@ -56,7 +58,7 @@ var (
 func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descBuild, descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
-		descPeerAge, descEditLag, descProblems,
+		descPeerAge, descEditLag, descClockAhead, descProblems,
 		descDirectors, descRevision, descSuspects,
 		descNodeUp, descNodeDrained, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
 	} {
@@ -87,6 +89,7 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descPeerAge, st.PeerAge.Seconds())
 	gauge(descEditLag, st.EditLag.Seconds())
+	gauge(descClockAhead, st.ClockAhead.Seconds())
 	gauge(descProblems, float64(len(st.Problems)))
 	gauge(descDirectors, float64(max(1, len(st.Directors))))
 	gauge(descRevision, float64(st.Revision))
@@ -127,6 +130,33 @@ func (m configMetrics) Collect(ch chan<- prometheus.Metric) {
 	s := m.status.Load()
 	ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, oneIf(s.refused != nil))
 	ch <- prometheus.MustNewConstMetric(descRestart, prometheus.GaugeValue, oneIf(len(s.restart) > 0))
+}
+
+// outputMetrics are about records and log. It implements [prometheus.Collector].
+type outputMetrics struct{ *Service }
+
+var (
+	descRecordsDropped = fleetDesc("records_dropped_total", "Request records that were dropped, for their reader was too slow, full or gone.")
+	descLinesDropped   = fleetDesc("log_lines_dropped_total", "Log lines that were dropped, for their reader was too slow, full or gone.")
+)
+
+// Describe implements [prometheus.Collector].
+func (m outputMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descRecordsDropped
+	ch <- descLinesDropped
+}
+
+// Collect implements [prometheus.Collector].
+func (m outputMetrics) Collect(ch chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, w *output.Writer) {
+		n := uint64(0)
+		if w != nil {
+			n = w.Dropped()
+		}
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
+	count(descRecordsDropped, m.records.writer())
+	count(descLinesDropped, m.options.LogTo)
 }
 
 func oneIf(b bool) float64 {

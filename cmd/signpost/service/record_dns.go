@@ -8,7 +8,7 @@ import (
 
 // addDNS takes the record of a query. It does not wait and does not keep r.
 func (l *recordLog) addDNS(r *dns.Record) {
-	l.take(func(b []byte) []byte { return appendDNSRecord(b, r) })
+	l.Append(func(b []byte) []byte { return appendDNSRecord(b, r) })
 }
 
 // appendDNSRecord appends r as a line of JSON, which tells itself from a request's by

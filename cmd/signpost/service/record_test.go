@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,69 +80,42 @@ func FuzzJSONString(f *testing.F) {
 	})
 }
 
-// stuckWriter is a pipe whose reader has gone to sleep.
-type stuckWriter struct {
-	wake    chan struct{}
-	written bytes.Buffer
+// goneReader is a pipe whose reader goes and comes back.
+type goneReader struct{ gone bool }
+
+func (r *goneReader) Write(b []byte) (int, error) {
+	if r.gone {
+		return 0, syscall.EPIPE
+	}
+	return len(b), nil
 }
 
-func (w *stuckWriter) Write(b []byte) (int, error) {
-	<-w.wake
-	return w.written.Write(b)
-}
-
-// TestRecordLogNeverWaits: requests go on while nobody reads the records, and
-// what had to be dropped is said.
-func TestRecordLogNeverWaits(t *testing.T) {
+// Whoever reads the log hears once that records are lost, and later how many were.
+func TestRecordsWithoutAReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
-		w := &stuckWriter{wake: make(chan struct{})}
-		l := newRecordLog(w, slog.New(slog.NewTextHandler(&said, nil)))
+		reader := &goneReader{gone: true}
+		l := newRecordLog(reader, slog.New(slog.NewTextHandler(&said, nil)))
+		d := &Service{records: l}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- l.run(ctx) }()
-		r := someRecord()
-		total := 3 * recordBound / len(appendRecord(nil, r))
-		for range total {
-			l.add(r)
+		go func() { ended <- l.Run(ctx) }()
+		add := func() { l.add(someRecord()); time.Sleep(time.Second); synctest.Wait() } // virtual
+		add()
+		add()
+		if all := d.outputTroubles(); len(all) != 1 || !strings.Contains(all[0], "request records cannot be written: broken pipe; 2 were dropped") {
+			t.Errorf("troubles: %q", all)
 		}
-		synctest.Wait()
-		close(w.wake)
-		time.Sleep(2 * recordFlush) // virtual
-		l.add(r)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		lines := bytes.Count(w.written.Bytes(), []byte("\n"))
-		if lines == 0 || lines >= total || !strings.Contains(said.String(), "records were dropped") {
-			t.Errorf("%d of %d records written, log: %s", lines, total, said.String())
-		}
-	})
-}
-
-// TestRecordLogFlushes: a record is written within recordFlush, and the last ones at the end.
-func TestRecordLogFlushes(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := &stuckWriter{wake: make(chan struct{})}
-		close(w.wake)
-		l := newRecordLog(w, slog.New(slog.DiscardHandler))
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- l.run(ctx) }()
-		l.add(someRecord())
-		time.Sleep(recordFlush) // virtual
-		synctest.Wait()
-		if n := bytes.Count(w.written.Bytes(), []byte("\n")); n != 1 {
-			t.Errorf("%d records after %v, want 1", n, recordFlush)
-		}
-		l.add(someRecord())
+		reader.gone = false
+		add()
 		stop()
 		<-ended
-		if n := bytes.Count(w.written.Bytes(), []byte("\n")); n != 2 {
-			t.Errorf("%d records at the end, want 2", n)
+		if all := d.outputTroubles(); len(all) != 0 || l.Dropped() != 2 {
+			t.Errorf("back: %q, %d dropped", all, l.Dropped())
+		}
+		if text := said.String(); strings.Count(text, "level=") != 2 || !strings.Contains(text, "broken pipe") || !strings.Contains(text, "records=2") {
+			t.Errorf("said:\n%s", text)
 		}
 	})
 }
@@ -151,11 +125,9 @@ func BenchmarkRecord(b *testing.B) {
 	b.Run("own", func(b *testing.B) {
 		b.ReportAllocs()
 		l := newRecordLog(io.Discard, slog.New(slog.DiscardHandler))
+		go func() { _ = l.Run(b.Context()) }()
 		for b.Loop() {
 			l.add(r)
-			if len(l.buf) > recordBatch { // as the writing goroutine does
-				l.buf = l.buf[:0]
-			}
 		}
 	})
 	b.Run("slog", func(b *testing.B) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/store"
@@ -30,6 +31,7 @@ const CloseTimeout = 5 * time.Second
 // Options are a Service's outputs, and how it listens.
 type Options struct {
 	Log     *slog.Logger
+	LogTo   *output.Writer                                   // where Log goes to, to tell how that is; nil: not known
 	Records io.Writer                                        // a line of JSON for each request; nil: none
 	Record  func(*web.Record)                                // instead of Records; it must not block
 	Listen  func(network, addr string) (net.Listener, error) // nil: package lazy for http, net.Listen otherwise
@@ -193,7 +195,7 @@ func (d *Service) openWeb(s *config.Settings) error {
 	if d.options.Records != nil && c.Record == nil {
 		d.records = newRecordLog(d.options.Records, d.log)
 		c.Record = d.records.add
-		d.closing.run("records", d.records.run)
+		d.closing.run("records", d.records.Run)
 	}
 	if d.proxy != nil {
 		c.Carrier = NewCarrier(d.proxy)
