@@ -5,44 +5,123 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
+const (
+	// maxFile bounds what is read of an overlay's file, in bytes: eight times what a
+	// store takes, for indentation.
+	maxFile = 32 << 20
+	// retryFile is how long a file that could not be opened is left alone.
+	retryFile = 5 * time.Second
+)
+
 // A File keeps an overlay on disk, as JSON for people to read. One process at a
-// time has it: a lock file beside it, which stays, sees to that.
+// time has it: a lock file beside it, which stays, sees to that. While it cannot be
+// opened it says why, and tries again. It is safe for concurrent use.
 type File struct {
 	path string
-	lock *os.File
+	log  *slog.Logger
+
+	opened  atomic.Bool
+	trouble atomic.Pointer[string] // nil: none
+
+	mu     sync.Mutex // guards what follows, over the disk's work too
+	lock   *os.File   // nil: it is not open
+	err    error      // why it is not open
+	tried  time.Time  // when it was tried last
+	closed bool
 }
 
-// OpenFile locks the file at path and reads the overlay in it; where there is no
-// file yet, an empty one. What GET /api/v1/overlay has answered is read as well, so
-// that it is a backup. The file's directory must exist.
+// OpenFile locks the file at path and reads the overlay in it; if there is no file
+// yet, an empty one. It makes the file's directory. What GET /api/v1/overlay has
+// answered is read as well, so that it is a backup.
 //
-// A file that is damaged, or that a newer Signpost wrote, is renamed to
-// path.corrupt-<time>, and an error is logged that says so; then the overlay is
-// empty. Everything else is an error: the file or its directory cannot be read
-// or written, or another process has it.
-func OpenFile(path string, log *slog.Logger) (*File, Overlay, error) {
-	lock, err := lockFile(path + ".lock")
+// A file that is damaged, too large, or that a newer Signpost wrote, is renamed to
+// path.corrupt-<time>; then the overlay is empty. If the file cannot be read or
+// written, or another process has it, [File.Retry] tries again. Both are logged, and
+// told by [File.Trouble].
+func OpenFile(path string, log *slog.Logger) (*File, Overlay) {
+	f := &File{path: path, log: log}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o, err := f.open()
 	if err != nil {
-		return nil, Overlay{}, fmt.Errorf("overlay file %s: %w", path, err)
+		log.Error("the overlay file cannot be used; it is tried again, and operators' changes in it have no effect until then", "err", err)
 	}
-	f := &File{path: path, lock: lock}
-	o, err := f.load(log)
-	if err != nil {
-		return nil, Overlay{}, errors.Join(fmt.Errorf("overlay file %s: %w", path, err), f.Close())
-	}
-	return f, o, nil
+	return f, o
 }
 
-func (f *File) load(log *slog.Logger) (Overlay, error) {
-	b, err := os.ReadFile(f.path)
+// open locks and reads the file. f.mu is held.
+func (f *File) open() (o Overlay, err error) {
+	f.tried = time.Now()
+	f.trouble.Store(nil)
+	if f.lock, err = lockFile(f.path + ".lock"); err == nil {
+		f.sweep()
+		if o, err = f.load(); err != nil {
+			err = errors.Join(err, f.lock.Close())
+			f.lock = nil
+		}
+	}
+	if f.err = err; err != nil {
+		f.err = fmt.Errorf("overlay file %s: %w", f.path, err)
+		f.tell(f.err.Error())
+		return o, f.err
+	}
+	f.opened.Store(true)
+	return o, nil
+}
+
+func (f *File) tell(trouble string) { f.trouble.Store(&trouble) }
+
+// Retry tries again to open a file that could not be opened, if it is time for that.
+// opened says that it did; then o is the overlay in it.
+func (f *File) Retry() (o Overlay, opened bool) {
+	if f.opened.Load() {
+		return o, false // without waiting for the disk
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock != nil || f.closed || time.Since(f.tried) < retryFile {
+		return o, false
+	}
+	o, err := f.open()
+	if err != nil {
+		return o, false
+	}
+	f.log.Info("the overlay file can be used again", "path", f.path, "revision", o.Revision)
+	return o, true
+}
+
+// Trouble says what is wrong with the file, and what that costs; empty: nothing. It does
+// not wait for the disk.
+func (f *File) Trouble() string {
+	if t := f.trouble.Load(); t != nil {
+		return *t
+	}
+	return ""
+}
+
+// sweep removes what a process that was killed while it saved has left. f.mu is held.
+func (f *File) sweep() {
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.path), f.temporary())) // the pattern is good
+	for _, name := range left {
+		_ = os.Remove(name) // it is tried again with the next start
+	}
+}
+
+func (f *File) temporary() string { return "." + filepath.Base(f.path) + ".tmp-*" }
+
+func (f *File) load() (Overlay, error) {
+	b, damage, err := readFile(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Overlay{}, nil
@@ -51,7 +130,9 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 	}
 	var o Overlay
 	var dense bytes.Buffer // what is kept as raw JSON must not keep the file's indentation
-	damage := json.Compact(&dense, b)
+	if damage == nil {
+		damage = json.Compact(&dense, b)
+	}
 	if damage == nil {
 		damage = json.Unmarshal(unwrapped(dense.Bytes()), &o)
 	}
@@ -62,9 +143,34 @@ func (f *File) load(log *slog.Logger) (Overlay, error) {
 	if err := os.Rename(f.path, aside); err != nil {
 		return Overlay{}, fmt.Errorf("it is damaged (%w) and cannot be set aside: %w; move it away by hand", damage, cause(err))
 	}
-	log.Error("the overlay file cannot be used and was set aside; starting with an empty overlay. Mend it, stop signpost and move it back, or make the changes again",
-		"file", f.path, "set_aside", aside, "err", damage)
+	f.tell("the overlay file could not be used and was set aside as " + aside + ": the operators' changes in it (weights, drains, rules, history) are lost unless a store has them; mend it and move it back while signpost is stopped, or make them again")
+	f.log.Error("the overlay file cannot be used and was set aside; starting with an empty overlay. Mend it, stop signpost and move it back, or make the changes again",
+		"path", f.path, "set_aside", aside, "err", damage)
 	return Overlay{}, syncDir(filepath.Dir(f.path))
+}
+
+// readFile reads a file, but waits for no FIFO's writer and follows no device without
+// an end. damage says that it is a file which cannot hold an overlay.
+func readFile(path string) (b []byte, damage, err error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case info.IsDir():
+		return nil, nil, syscall.EISDIR
+	case !info.Mode().IsRegular():
+		return nil, nil, fmt.Errorf("it is no file, but of the kind %s", info.Mode().Type())
+	}
+	b, err = io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		damage = fmt.Errorf("it has more than %d MB", maxFile>>20)
+	}
+	return b, damage, err
 }
 
 // unwrapped takes the overlay out of an answer of the API.
@@ -80,9 +186,13 @@ func unwrapped(b []byte) []byte {
 }
 
 // Save replaces the overlay on disk. When it returns nil, o survives a power
-// cut; when it fails, the file holds the old overlay or the new one, whole. It
-// is not safe for concurrent use.
+// cut; when it fails, the file holds the old overlay or the new one, whole.
 func (f *File) Save(o Overlay) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return f.err
+	}
 	b, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save overlay file %s: %w", f.path, err)
@@ -94,7 +204,7 @@ func (f *File) Save(o Overlay) error {
 }
 
 func (f *File) write(b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".tmp-*")
+	tmp, err := os.CreateTemp(filepath.Dir(f.path), f.temporary())
 	if err != nil {
 		return err
 	}
@@ -110,14 +220,24 @@ func (f *File) write(b []byte) error {
 }
 
 // Close releases the lock. The file must not be saved to afterwards.
-func (f *File) Close() error { return f.lock.Close() }
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed, f.err = true, fmt.Errorf("overlay file %s: %w", f.path, ErrClosed)
+	if f.lock == nil {
+		return nil
+	}
+	err := f.lock.Close()
+	f.lock = nil
+	return err
+}
 
 // lockFile takes an exclusive lock that ends with the process, however it ends.
 func lockFile(path string) (*os.File, error) {
-	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the directory %s does not exist; create it, writable for user %d", filepath.Dir(path), os.Getuid())
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("the directory %s cannot be made: %w; create it, writable for user %d", filepath.Dir(path), cause(err), os.Getuid())
 	}
+	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create its lock %s: %w; make the directory writable for user %d", path, cause(err), os.Getuid())
 	}

@@ -190,6 +190,13 @@ func (l *loop) keepCopy(o Overlay) {
 	if l.copy == nil {
 		return
 	}
+	if kept, opened := l.copy.file.Retry(); opened {
+		l.copy.saved = kept
+		if kept.Revision > o.Revision {
+			l.adopt(kept) // the next exchange offers it
+			o = kept
+		}
+	}
 	fail := ""
 	if err := l.copy.keep(o); err != nil {
 		fail = err.Error()

@@ -205,10 +205,7 @@ func memory(t *testing.T) *memstore.Store { return memoryAt(t, time.Now) }
 
 func memoryAt(t *testing.T, now func() time.Time) *memstore.Store {
 	t.Helper()
-	s, err := memstore.Open(memstore.Config{Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memstore.Open(memstore.Config{Now: now})
 	return s
 }
 

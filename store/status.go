@@ -26,6 +26,7 @@ type Status struct {
 	Error    string    // why Degraded
 	Suspect  string    // why this director does not trust its own probes; empty: it does
 	CopyFail string    // why the copy in StateDir cannot be written; empty: it can
+	Lost     []string  // what of the operators' changes is lost or may be, and why; no edit is refused for it
 
 	Syncs, Failures int64         // exchanges with the store, and those of them that failed
 	Exchange        time.Duration // how long the newest of them took
@@ -59,6 +60,12 @@ func (s *Syncer) Status() Status {
 	if !s.synced.IsZero() {
 		st.PictureAge = now.Sub(s.synced)
 	}
+	if s.copy != nil && st.CopyFail == "" {
+		st.lose("the copy of the overlay: ", s.copy.file.Trouble())
+	}
+	if k, ok := s.cfg.Store.(Keeper); ok {
+		st.lose("", k.Trouble())
+	}
 	if d, ok := s.cfg.Store.(Doctor); ok {
 		for _, p := range d.Problems() {
 			st.Problems = append(st.Problems, p.Key+": "+p.Detail)
@@ -73,6 +80,13 @@ func (s *Syncer) Status() Status {
 			name, s.overlay.Ends[name].UTC().Format(time.RFC3339)))
 	}
 	return st
+}
+
+// lose notes a trouble, if it is one.
+func (s *Status) lose(what, trouble string) {
+	if trouble != "" {
+		s.Lost = append(s.Lost, what+trouble)
+	}
 }
 
 // clockTold is from which difference between the store's clock and this machine's

@@ -135,6 +135,12 @@ type Doctor interface {
 	Problems() []Problem
 }
 
+// A Keeper is a [Store] that keeps the overlay somewhere that can be lost by itself.
+type Keeper interface {
+	// Trouble says what of the operators' changes is lost or may be, and why; empty: nothing.
+	Trouble() string
+}
+
 // A Count is how many listeners one director sent to a node within the bucket
 // of BucketWidth that begins at At. The number is absolute: it is written again,
 // not added to.

@@ -57,8 +57,8 @@ type SyncerConfig struct {
 
 	Director string // unique to this run of the process; empty: the host's name and some chance
 	Site     string // where this director stands; may be empty
-	// StateDir is a directory that exists, in which a copy of the overlay is
-	// kept against a store that loses it. Empty: no copy.
+	// StateDir is a directory in which a copy of the overlay is kept against a store
+	// that loses it. Empty: no copy.
 	StateDir string
 
 	// CheckRule says what is wrong with a client rule of the overlay, which then has
@@ -123,9 +123,9 @@ type declared struct {
 	edit   int // how many there were before it
 }
 
-// NewSyncer checks c and reads the copy in StateDir. A configuration that does
-// not compile is an error, and so is a StateDir that cannot be used, as told at
-// [OpenFile]. [Syncer.Run] must follow: it releases what is held.
+// NewSyncer checks c and reads the copy in StateDir; one that cannot be used is told in
+// the status, and tried again. A configuration that does not compile is an error.
+// [Syncer.Run] must follow: it releases what is held.
 func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	setDefault(&c.Tick, 250*time.Millisecond)
 	setDefault(&c.Settle, DefaultSettle)
@@ -154,10 +154,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		return nil, err
 	}
 	if c.StateDir != "" {
-		file, o, err := OpenFile(filepath.Join(c.StateDir, "overlay.json"), c.Log)
-		if err != nil {
-			return nil, err
-		}
+		file, o := OpenFile(filepath.Join(c.StateDir, "overlay.json"), c.Log)
 		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
 		s.overlay = o
 	}

@@ -292,11 +292,32 @@ func TestNewSyncerRefuses(t *testing.T) {
 	if _, err := store.NewSyncer(store.SyncerConfig{Store: memory(t), Prober: newProber()}); err == nil {
 		t.Error("a configuration without nodes is taken")
 	}
-	missing := filepath.Join(t.TempDir(), "missing")
-	_, err := store.NewSyncer(store.SyncerConfig{Store: memory(t), Config: config("n1"), Prober: newProber(), StateDir: missing})
-	if err == nil || !strings.Contains(err.Error(), missing) {
-		t.Errorf("a state directory that does not exist: %v", err)
+}
+
+// A StateDir that cannot be used costs the copy and no director: it is told, tried again,
+// and what stands in it is offered as soon as it can be read.
+func TestStateDirThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, store.SyncerConfig{Store: memory(t), StateDir: dir})
+		pass(time.Second)
+		lost := func() string { st := d.Status(); return st.CopyFail + strings.Join(st.Lost, "; ") }
+		if !d.Status().Ready || !strings.Contains(lost(), "not a directory") || d.log.count("level=ERROR") != 1 {
+			t.Errorf("ready %v, told %q\n%s", d.Status().Ready, lost(), d.log)
+		}
+		kept := `{"schema":1,"revision":3,"nodes":{"n1":{"state":"drained","by":"anna","at":"1999-03-01T12:00:00Z"}}}`
+		if err := errors.Join(os.Remove(dir), os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "overlay.json"), []byte(kept), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		pass(6 * time.Second)
+		if n, _ := d.node("n1"); !n.Drained || lost() != "" || d.Overlay().Revision != 3 {
+			t.Errorf("mended: drained %v, told %q, revision %d", n.Drained, lost(), d.Overlay().Revision)
+		}
+	})
 }
 
 // An entry that the configuration would be refused with is left out, told once,

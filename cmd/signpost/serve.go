@@ -73,28 +73,52 @@ func (c *serveCmd) Run(out *console) error {
 
 	log, logTo, flush := c.sideLogger(out.err)
 	defer flush()
-	r := service.NewReloader(c.Config, c.read)
-	s, err := c.read()
-	if err != nil {
-		return err
+	type start struct {
+		d   *service.Service
+		r   *service.Reloader
+		err error
 	}
-	log.Info("starting", "version", version.Current().Version, "config", c.Config)
-	d, err := service.Start(s, service.Options{Log: log, LogTo: logTo, Records: c.records(out)})
-	if err != nil {
-		return err
+	started := make(chan start, 1)
+	go func() { // what is read at the start may hang; a signal ends the process all the same
+		var s start
+		s.d, s.r, s.err = c.start(log, service.Options{Log: log, LogTo: logTo, Records: c.records(out)})
+		started <- s
+	}()
+	var s start
+	select {
+	case <-ctx.Done():
+		log.Info("stopped before it had started")
+		return nil
+	case s = <-started:
 	}
-	d.TuneMemory()
-	d.Follow(r, again)
+	if s.err != nil {
+		return s.err
+	}
+	var err error
+	s.d.TuneMemory()
+	s.d.Follow(s.r, again)
 	select {
 	case <-ctx.Done():
 		stop() // the next signal ends the process
-		log.Info("stopping", "requests_may_take", s.Listen.ShutdownTimeout)
-		d.Retire()
-	case err = <-d.Failed():
+		log.Info("stopping")
+		s.d.Retire()
+	case err = <-s.d.Failed():
 	}
-	d.Close()
+	s.d.Close()
 	log.Info("stopped")
 	return err
+}
+
+// start reads the file and starts what it describes.
+func (c *serveCmd) start(log *slog.Logger, o service.Options) (*service.Service, *service.Reloader, error) {
+	r := service.NewReloader(c.Config, c.read)
+	s, err := c.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	log.Info("starting", "version", version.Current().Version, "config", c.Config)
+	d, err := service.Start(s, o)
+	return d, r, err
 }
 
 // read loads the file, and overrides it by flags and environment.

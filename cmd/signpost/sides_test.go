@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -200,4 +201,60 @@ func fullPipe(t *testing.T) *os.File {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// A state_dir that cannot be used, or holds what is no overlay, costs operators' changes
+// and no listener: the director says so, and obeys SIGTERM.
+func TestStateInTrouble(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare func(dir string) error
+		want    string
+	}{
+		"a file": {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "not a directory"},
+		"a FIFO": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o700), syscall.Mkfifo(dir+"/overlay.json", 0o600))
+		}, "it is no file"},
+		"no end": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o700), os.Symlink("/dev/zero", dir+"/overlay.json"))
+		}, "it is no file"},
+		"spoiled": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(dir+"/overlay.json", []byte("{"), 0o600))
+		}, "was set aside as"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "state")
+			if err := c.prepare(dir); err != nil {
+				t.Fatal(err)
+			}
+			s := beside(t, "state_dir: "+dir, func(*exec.Cmd) {})
+			s.serves(1)
+			if p := s.problems(); !strings.HasPrefix(p, "true ") || !strings.Contains(p, c.want) {
+				t.Errorf("status says %s", p)
+			}
+			if code, body := s.get(s.public + "/readyz"); code != 200 || !strings.Contains(body, `"degraded":true`) || strings.Contains(body, dir) {
+				t.Errorf("readyz: %d %s", code, body)
+			}
+			s.stops()
+		})
+	}
+}
+
+// SIGTERM ends a director that hangs while it starts: here, at a file that is a FIFO.
+func TestSigtermWhileStarting(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "signpost.yaml")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := beside(t, "", func(cmd *exec.Cmd) { cmd.Args[len(cmd.Args)-1] = fifo })
+	var w *os.File
+	s.await("it to read the file", func() (ok bool) {
+		var err error
+		w, err = os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0) // only while there is a reader
+		return err == nil
+	})
+	defer w.Close()
+	s.stops()
 }

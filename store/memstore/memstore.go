@@ -19,7 +19,7 @@ import (
 
 // Config says how a Store is kept.
 type Config struct {
-	Path string           // the overlay's file, in a directory that exists; empty: memory only
+	Path string           // the overlay's file; empty: memory only
 	Now  func() time.Time // the store's clock; nil: time.Now
 	Log  *slog.Logger     // nil: slog.Default()
 }
@@ -54,9 +54,9 @@ type offered struct {
 	registrations []store.Registration
 }
 
-// Open opens the store. The errors, and what becomes of a damaged file, are
-// those of [store.OpenFile].
-func Open(c Config) (*Store, error) {
+// Open opens the store. What becomes of a file that cannot be used is told at
+// [store.OpenFile]; until it can be, edits are refused.
+func Open(c Config) *Store {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -65,12 +65,45 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &shared{now: c.Now, handles: 1, directors: map[string]offered{}, watchers: map[chan struct{}]*Store{}}
 	if c.Path != "" {
-		var err error
-		if s.file, s.overlay, err = store.OpenFile(c.Path, c.Log); err != nil {
-			return nil, err
+		s.file, s.overlay = store.OpenFile(c.Path, c.Log)
+	}
+	return &Store{shared: s}
+}
+
+// Trouble implements [store.Keeper].
+func (s *Store) Trouble() string {
+	if s.file == nil {
+		return ""
+	}
+	return s.file.Trouble()
+}
+
+// retry takes over what stands in a file that could not be opened before, if it can be
+// now.
+func (s *Store) retry() {
+	if s.file == nil {
+		return
+	}
+	o, opened := s.file.Retry()
+	if !opened {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.Revision > s.overlay.Revision {
+		s.overlay = o
+		s.hint()
+	}
+}
+
+// hint tells watchers that the overlay may have changed. s.mu is held.
+func (s *shared) hint() {
+	for w := range s.watchers {
+		select {
+		case w <- struct{}{}:
+		default: // a hint is waiting there already
 		}
 	}
-	return &Store{shared: s}, nil
 }
 
 // Join returns another handle on the same store, for another director in this
@@ -93,6 +126,7 @@ func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) 
 	if err := ctx.Err(); err != nil {
 		return store.Picture{}, fmt.Errorf("%w: %w", store.ErrAway, err)
 	}
+	s.retry()
 	if err := s.refill(o.Overlay); err != nil {
 		return store.Picture{}, err
 	}
@@ -127,6 +161,7 @@ func (s *Store) Edit(ctx context.Context, at store.Revision, o store.Overlay) (s
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("%w: %w", store.ErrAway, err)
 	}
+	s.retry()
 	have, err := s.revision()
 	if err != nil {
 		return 0, err
@@ -157,12 +192,7 @@ func (s *shared) replace(o store.Overlay) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.overlay = o
-	for w := range s.watchers {
-		select {
-		case w <- struct{}{}:
-		default: // a hint is waiting there already
-		}
-	}
+	s.hint()
 	return nil
 }
 

@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,10 +90,7 @@ func mustOpen(t *testing.T, c memstore.Config) *memstore.Store {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s, err := memstore.Open(c)
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
+	s := memstore.Open(c)
 	return s
 }
 
@@ -158,36 +157,115 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 	}
 }
 
-func TestUnusableFileIsAnError(t *testing.T) {
+// A file that cannot be used stops nobody: the store says why, refuses edits, and takes
+// up the file once it can.
+func TestUnusableFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	locked := filepath.Join(dir, "locked.json")
-	mustOpen(t, memstore.Config{Path: locked})
-	isDir := filepath.Join(dir, "dir.json")
-	noDir := filepath.Join(dir, "none", "overlay.json")
-	secret := filepath.Join(dir, "secret.json")
-	if err := errors.Join(os.Mkdir(isDir, 0o700), os.WriteFile(secret, []byte("{}"), 0)); err != nil {
+	in := func(name string) string { return filepath.Join(dir, name, "overlay.json") }
+	for _, name := range []string{"locked", "dir/overlay.json", "fifo", "device", "lock"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holder := mustOpen(t, memstore.Config{Path: in("locked")})
+	kept := `{"schema":1,"revision":3}`
+	err := errors.Join(
+		syscall.Mkfifo(in("fifo"), 0o600), os.Symlink("/dev/zero", in("device")), syscall.Mkfifo(in("lock")+".lock", 0o600),
+		os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), os.WriteFile(in("lock"), []byte(kept), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tc := range []struct{ path, cause, remedy string }{
-		{locked, "another signpost process has it", "path of its own"},
-		{isDir, "is a directory", "move it away"},
-		{noDir, "does not exist", "create it"},
-		{secret, "permission denied", "read and write"},
+	for _, tc := range []struct {
+		name, cause string
+		mend        func() error
+	}{
+		{"locked", "another signpost process has it", holder.Close},
+		{"dir", "is a directory", func() error { return os.Remove(in("dir")) }},
+		{"file", "not a directory", func() error {
+			return errors.Join(os.Remove(filepath.Join(dir, "file")), os.Mkdir(filepath.Join(dir, "file"), 0o700))
+		}},
+		{"fifo", "it is no file", func() error { return os.Remove(in("fifo")) }},
+		{"device", "it is no file", func() error { return os.Remove(in("device")) }},
 	} {
-		if tc.path == secret && os.Getuid() == 0 {
-			continue // root may read anything
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := mustOpen(t, memstore.Config{Path: in(tc.name)})
+				if got := s.Trouble(); !strings.Contains(got, tc.cause) || !strings.Contains(got, in(tc.name)) {
+					t.Errorf("told: %q", got)
+				}
+				if o := overlayOf(t, s); o.Revision != 0 {
+					t.Errorf("read: %+v", o)
+				}
+				if _, err := s.Edit(t.Context(), 0, store.Overlay{}); !errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), tc.cause) {
+					t.Errorf("an edit that cannot be kept: %v", err)
+				}
+				if err := tc.mend(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(6 * time.Second) // the bubble's clock
+				if tc.name != "locked" {
+					if err := os.WriteFile(in(tc.name), []byte(kept), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if o := overlayOf(t, s); o.Revision != 3 {
+						t.Errorf("what stands in the file has no effect: %+v", o)
+					}
+				}
+				edit(t, s, overlayOf(t, s).Revision, "x")
+				if got := s.Trouble(); got != "" {
+					t.Errorf("it can be used, and says: %q", got)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+	t.Run("lock", func(t *testing.T) {
+		t.Parallel()
+		s := mustOpen(t, memstore.Config{Path: in("lock")}) // it waits for no reader of a FIFO
+		if o := overlayOf(t, s); o.Revision != 3 && s.Trouble() == "" {
+			t.Errorf("neither read nor told: %+v", o)
 		}
-		_, err := memstore.Open(memstore.Config{Path: tc.path})
-		if err == nil {
-			t.Errorf("%s: opened", tc.path)
-			continue
+	})
+}
+
+// A file that has no end, or more than any overlay, is set aside; what a killed process
+// has left is removed, and nothing else.
+func TestWhatLiesAbout(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "overlay.json")
+	large, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(large.Truncate(300<<20), large.Close()); err != nil { // sparse
+		t.Fatal(err)
+	}
+	for _, name := range []string{".overlay.json.tmp-123", ".overlay.json.tmp-456", ".other.json.tmp-1", "overlay.json.tmp-1"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		for _, want := range []string{tc.path, tc.cause, tc.remedy} {
-			if !strings.Contains(err.Error(), want) {
-				t.Errorf("the error %q does not say %q", err, want)
-			}
+	}
+	s := mustOpen(t, memstore.Config{Path: path})
+	if got := s.Trouble(); !strings.Contains(got, "was set aside as "+path+".corrupt-") {
+		t.Errorf("told: %q", got)
+	}
+	edit(t, s, 0, "goes on")
+	var names []string
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if name, _, _ := strings.Cut(e.Name(), "corrupt-"); e.Name() != name {
+			names = append(names, name)
+		} else {
+			names = append(names, e.Name())
 		}
+	}
+	if diff := cmp.Diff([]string{".other.json.tmp-1", "overlay.json", "overlay.json.", "overlay.json.lock", "overlay.json.tmp-1"}, names); err != nil || diff != "" {
+		t.Errorf("files (-want +got):\n%s (%v)", diff, err)
 	}
 }
 

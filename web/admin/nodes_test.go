@@ -77,10 +77,7 @@ func fleetOf(t *testing.T, config director.Config, c Config) *running {
 
 func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Config) *running {
 	t.Helper()
-	s, err := memstore.Open(memstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memstore.Open(memstore.Config{})
 	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, DownAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

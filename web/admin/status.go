@@ -27,11 +27,12 @@ func (a *API) Status() (api.StatusAnswer, error) {
 	trouble(!st.Ready, starting)
 	trouble(st.Degraded, "edits are refused: %s", st.Error)
 	trouble(st.Suspect != "", "this director suspects its own network: %s", st.Suspect)
+	trouble(st.CopyFail != "", "the copy of the overlay cannot be written: %s", st.CopyFail)
+	out.Problems = append(out.Problems, st.Lost...)
 	troubles := a.cfg.Troubles()
-	out.Degraded = out.Degraded || len(troubles) > 0
+	out.Degraded = out.Degraded || len(troubles) > 0 || st.CopyFail != "" || len(st.Lost) > 0
 	out.Problems = append(out.Problems, troubles...)
 	out.Reason = strings.Join(out.Problems, "; ")
-	trouble(st.CopyFail != "", "the copy of the overlay cannot be written: %s", st.CopyFail)
 	for _, d := range st.Directors {
 		same := d.Config == st.Director.Config
 		out.Directors = append(out.Directors, api.Director{ID: d.ID, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect})

@@ -76,10 +76,26 @@ func every(ctx context.Context, d time.Duration, do func()) error {
 	}
 }
 
-// close calls everything, the last first. Errors are logged.
+// closeGrace is how long a closer may take after ctx is done before it is left behind.
+const closeGrace = 200 * time.Millisecond
+
+// close calls everything, the last first. Errors are logged. What hangs, as on a disk that
+// does not answer, is left behind: the process ends all the same.
 func (c *closers) close(ctx context.Context, log *slog.Logger) {
 	for _, one := range slices.Backward(c.all) {
-		if err := one.close(ctx); err != nil {
+		ended := make(chan error, 1)
+		go func() { ended <- one.close(ctx) }()
+		var err error
+		select {
+		case err = <-ended:
+		case <-ctx.Done():
+			select {
+			case err = <-ended:
+			case <-time.After(closeGrace):
+				err = errors.New("it hangs and is left behind")
+			}
+		}
+		if err != nil {
 			log.Error("closing failed", "what", one.name, "err", err)
 		}
 	}

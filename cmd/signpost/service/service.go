@@ -222,8 +222,22 @@ func readiness(st store.Status, troubles []string) web.Readiness {
 	if st.Suspect != "" {
 		reasons = append(reasons, "this director suspects its own network: "+st.Suspect)
 	}
+	reasons = append(reasons, stateTroubles(st)...)
 	reasons = append(reasons, troubles...)
 	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; "), SnapshotAge: st.SnapshotAge}
+}
+
+// stateTroubles says that what operators changed is lost, or may be, without saying of
+// which path or person.
+func stateTroubles(st store.Status) []string {
+	var all []string
+	if st.CopyFail != "" {
+		all = append(all, "the copy of operators' changes in state_dir cannot be written")
+	}
+	if len(st.Lost) > 0 {
+		all = append(all, "operators' changes in state_dir cannot be used, or were lost")
+	}
+	return all
 }
 
 // openPublic opens the public listeners. They answer 503 until the first snapshot.

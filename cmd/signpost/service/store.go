@@ -26,11 +26,6 @@ func newDirectorID() string {
 // Redis that lost its data.
 func (d *Service) openStore(s *config.Settings) error {
 	dir := s.StateDir
-	if dir != "" {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return fmt.Errorf("state_dir: %w", err)
-		}
-	}
 	log := d.log.With("part", "store")
 	if s.Store.Redis != nil {
 		c := *s.Store.Redis
@@ -45,11 +40,7 @@ func (d *Service) openStore(s *config.Settings) error {
 		if dir != "" {
 			c.Path = filepath.Join(dir, "overlay.json")
 		}
-		own, err := memstore.Open(c)
-		if err != nil {
-			return fmt.Errorf("store: %w", err)
-		}
-		d.store = own
+		d.store = memstore.Open(c)
 	}
 	d.closing.add("store", func(context.Context) error { return d.store.Close() })
 	return nil

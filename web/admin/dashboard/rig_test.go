@@ -47,10 +47,7 @@ type rig struct {
 // play serves the dashboard of a fleet.
 func play(t *testing.T, config director.Config, reports func(time.Time) []director.Report) *rig {
 	t.Helper()
-	kept, err := memstore.Open(memstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	kept := memstore.Open(memstore.Config{})
 	first := make(chan struct{})
 	close(first)
 	syncer, err := store.NewSyncer(store.SyncerConfig{
