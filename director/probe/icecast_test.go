@@ -26,6 +26,9 @@ const patience = 2 * time.Minute
 // brisk is a Config for tests that wait for several changes.
 var brisk = probe.Config{Interval: 250 * time.Millisecond, Timeout: 1500 * time.Millisecond, Recheck: 100 * time.Millisecond}
 
+// patiently is one for tests in which the server is well, though perhaps slow.
+var patiently = probe.Config{Interval: 250 * time.Millisecond, Timeout: patience, Recheck: 100 * time.Millisecond}
+
 // watcher is a Prober that watches one real server, by /admin/stats or by the
 // public page.
 type watcher struct {
@@ -147,7 +150,7 @@ func TestMountsOfIcecast(t *testing.T) {
 	}})
 	for _, admin := range []bool{true, false} {
 		name := map[bool]string{true: "admin", false: "public"}[admin]
-		w := watch(t, n, brisk, admin)
+		w := watch(t, n, patiently, admin)
 		all := []string{"/live.mp3", "/secret.mp3", "/spare.mp3"}
 		if !admin {
 			all = []string{"/live.mp3", "/spare.mp3"}
@@ -226,7 +229,7 @@ func TestDetectionByDefault(t *testing.T) {
 func TestFullIcecast(t *testing.T) {
 	t.Parallel()
 	n := probetest.Icecast(t, probetest.Options{Addr: "127.0.0.8", MaxClients: 5, Mounts: []probetest.Mount{{Path: "/live.mp3"}}})
-	w := watch(t, n, brisk, true)
+	w := watch(t, n, patiently, true)
 	var listeners []io.Closer
 	// A probe may take the last place just then, so more than one may be refused.
 	for deadline := time.Now().Add(patience); !w.Reports()[0].Full; {

@@ -24,7 +24,7 @@ import (
 )
 
 // silence is after how long the directors of these tests take a silent node for down.
-const silence = 2 * time.Second
+const silence = 5 * time.Second
 
 // guarded starts a director with the node n1, at which edge-1 may register with the
 // token "let-me-in", to share everybody with n1. Operators say "I-am-ops".
@@ -210,7 +210,7 @@ func TestAKilledAgent(t *testing.T) {
 	_ = a.Process.Kill()
 	took := s.eventually(silence+3*time.Second, "the silent node is down", func() bool { return !s.fit() })
 	t.Logf("a node whose agent was killed was down after %v", took.Round(time.Millisecond))
-	if took < silence-500*time.Millisecond {
+	if soak && took < silence-500*time.Millisecond { // else the agent may have stood still before
 		t.Errorf("it was down after %v already", took)
 	}
 	if to := s.sentTo(fleet, 100, 1); to["n1"] != 100 {
@@ -314,7 +314,9 @@ func TestAnAgentReportsToAllDirectors(t *testing.T) {
 		s.eventually(20*time.Second, "the node registers at both", s.fit)
 	}
 	first.kill()
-	for deadline := time.Now().Add(2 * silence); time.Now().Before(deadline); {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(2 * silence); time.Now().Before(deadline); <-tick.C {
 		if to := second.sentTo(fleet, 20, 1); to["n1"]+to["n2"] != 20 || !second.fit() {
 			t.Fatalf("the other director loses the node: %v", to)
 		}
@@ -370,8 +372,9 @@ func TestARegisteredNodeIsSharedThroughRedis(t *testing.T) {
 	agent(t, fleet[1], "let-me-in", first, second)
 	third.eventually(10*time.Second, "a director that the agent does not know of has the node", third.fit)
 	first.kill()
-	deadline := time.Now().Add(2 * silence)
-	for time.Now().Before(deadline) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(2 * silence); time.Now().Before(deadline); <-tick.C {
 		if to := third.sentTo(fleet, 20, 1); to["n1"]+to["n2"] != 20 || !third.fit() {
 			t.Fatalf("after the agent's director died: %v", to)
 		}

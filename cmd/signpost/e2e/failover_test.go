@@ -70,7 +70,7 @@ func TestADrainedNodeGetsNoNewListener(t *testing.T) {
 func TestAFrozenNodeIsNoLongerAnswered(t *testing.T) {
 	t.Parallel()
 	fleet := nodes(t)
-	s := direct(t, fleet, everyone)
+	s := directFile(t, strings.Replace(configuration(fleet, everyone), quickProbes, hastyProbes, 1))
 	fleet[0].Stop()
 	s.eventually(detection, "nobody is sent to the frozen node", func() bool { return s.sentTo(fleet, 40, 1)["n1"] == 0 })
 	fleet[0].Cont()

@@ -173,7 +173,12 @@ func (s *signpost) stop() {
 	s.exited = nil
 }
 
-const quickProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
+// quickProbes ask often, and wait long: on a busy machine a server that is well may
+// take seconds. hastyProbes are for one that is frozen.
+const (
+	quickProbes = "probe: {interval: 300ms, timeout: 10s, recheck: 100ms}\n"
+	hastyProbes = "probe: {interval: 300ms, timeout: 1s, recheck: 100ms}\n"
+)
 
 // seldomProbes leave it to others to tell of a change, which they must do
 // unprobed, in less time. A report lives no longer than a minute.
