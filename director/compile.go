@@ -50,6 +50,7 @@ type Fleet struct {
 	regions     []region
 	match       matcher
 	near        *nearness
+	at          map[netip.Addr]NodeID // nodes that have an address to themselves
 }
 
 type fleetNode struct {
@@ -229,7 +230,40 @@ func (k *compiler) nodes() {
 		}
 		k.fleet.nodes = append(k.fleet.nodes, fn)
 	}
+	k.fleet.at = nodesAt(k.fleet.nodes)
 }
+
+// nodesAt finds nodes by the addresses that are declared, or stand in their URLs. One
+// that several share, or that means another machine on each, is nobody's.
+func nodesAt(nodes []fleetNode) map[netip.Addr]NodeID {
+	at := map[netip.Addr]NodeID{}
+	for i := range nodes {
+		n := &nodes[i]
+		addrs := slices.Clone(n.Addrs)
+		for _, raw := range append([]string{n.InternalURL}, n.URLs...) {
+			if u, err := url.Parse(raw); err == nil {
+				if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+					addrs = append(addrs, a)
+				}
+			}
+		}
+		for _, a := range addrs {
+			a = a.Unmap()
+			switch other, taken := at[a]; {
+			case a.IsLoopback():
+			case taken && other != n.ID:
+				at[a] = ""
+			default:
+				at[a] = n.ID
+			}
+		}
+	}
+	return at
+}
+
+// NodeAt returns the node that has an address to itself; empty: there is none, or it is
+// not known.
+func (s *Snapshot) NodeAt(a netip.Addr) NodeID { return s.fleet.at[a.Unmap()] }
 
 func (k *compiler) nodeURLs(n *fleetNode, i int) {
 	if len(n.URLs) == 0 {
@@ -335,6 +369,9 @@ func (k *compiler) nodeCapacity(n Node, i int) {
 	notBelowZero(float64(n.Target), "target")
 	notBelowZero(float64(n.Limit), "limit")
 	notBelowZero(float64(n.MaxNewPerS), "max_new_per_s")
+	if n.Pace != "" && n.Pace != PacePrefer && n.Pace != PaceHold {
+		k.fail(fmt.Sprintf("%q: use prefer or hold", n.Pace), "nodes", i, "pace")
+	}
 	notBelowZero(float64(n.Relays), "relays")
 	notBelowZero(n.Mbit.Target, "mbit", "target")
 	notBelowZero(n.Mbit.Limit, "mbit", "limit")

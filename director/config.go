@@ -62,6 +62,7 @@ type Node struct {
 	Mbit   Mbit
 
 	MaxNewPerS int               // listeners it can be given in one second; 0: any number
+	Pace       Pace              // what MaxNewPerS means where others have no room either; empty: PacePrefer
 	Relays     int               // connections at the node that are relays, not listeners
 	Paths      map[string]string // mount -> its path on this node, where they differ
 	Drained    bool              // takes no new listeners
@@ -79,6 +80,16 @@ func (n *Node) MountAt(path string) string {
 	}
 	return path
 }
+
+// Pace says what becomes of a listener when all nodes that could take it have been given
+// their listeners of this second.
+type Pace string
+
+// The ways to keep a pace.
+const (
+	PacePrefer Pace = "prefer" // the node gets it all the same, the least pushed first
+	PaceHold   Pace = "hold"   // it is refused, and told when to come again
+)
 
 // Mbit is a node's capacity in megabits a second of audio. Zero: not reckoned.
 type Mbit struct{ Target, Limit float64 }

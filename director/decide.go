@@ -16,7 +16,8 @@ type Listener struct {
 	Scheme Scheme // what the node's URL must be
 	// Avoid are the nodes it has just come back from, in any order; empty: none.
 	Avoid  [2]NodeID
-	Family Family // in which it will come to the node; AddrFamily: Addr's
+	Never  []NodeID // nodes that it must not get, whatever else there is: itself, and those it feeds
+	Family Family   // in which it will come to the node; AddrFamily: Addr's
 	// Port is that of a listener who is told the name of a host and nothing else, as by
 	// DNS: it comes to this port with the mount's public path, and nodes that serve the
 	// mount elsewhere are passed over. 0: it is told a URL.
@@ -183,7 +184,7 @@ func (q *search) find(ladder []*rung) {
 		}
 	}
 	q.d.Outcome = q.nobody()
-	if q.seen.Has(Down, Unverified) && !q.seen.Has(AtLimit, NodeFull, LacksScheme) {
+	if q.seen.Has(Down, Unverified) && !q.seen.Has(AtLimit, NodeFull, LacksScheme, Paced) {
 		q.stage = lastKnown
 		q.run(ladder)
 	}
@@ -265,6 +266,8 @@ func (q *search) judge(e entry) Reason {
 		return LacksScheme
 	case q.l.Port != 0 && !q.s.servesAt(e.node, q.d.Mount, q.l.Scheme, q.l.Port):
 		return Elsewhere
+	case len(q.l.Never) > 0 && slices.Contains(q.l.Never, q.s.fleet.nodes[e.node].ID):
+		return ToAvoid
 	case e.weight == 0:
 		return WeightZero
 	case st.full || carries.is == NodeFull || q.s.fullAt != nil && q.d.Mount >= 0 && q.mountFull(e.node, q.s.fullAt[q.d.Mount*len(q.s.nodes)+e.node]):
@@ -385,7 +388,7 @@ func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share flo
 		return nominal(q.s, r, e), reason == AtTarget
 	case leastPushed:
 		c.tier = q.recent(e.node) * 10 / max(st.maxNew, 1)
-		return nominal(q.s, r, e), reason == Paced
+		return nominal(q.s, r, e), reason == Paced && !st.hold
 	case joined:
 		c.tier = c.Rung
 		return nominal(q.s, r, e), (reason == AtLimit || reason == NodeFull) && slices.Contains(q.l.Joins, q.s.fleet.nodes[e.node].ID)
@@ -482,7 +485,7 @@ func (q *search) outcome(home *rung, lost float64) Outcome {
 // nobody names the case in which no node was accepted.
 func (q *search) nobody() Outcome {
 	switch {
-	case q.seen.Has(AtLimit, NodeFull):
+	case q.seen.Has(AtLimit, NodeFull, Paced):
 		return Full
 	case q.seen.Has(LacksScheme):
 		return Nobody

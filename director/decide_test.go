@@ -248,6 +248,19 @@ func TestLiveCountsBoundLimitAndPace(t *testing.T) {
 	if o, id := ask(); o != Full || id != "a" {
 		t.Errorf("b is at its limit and a is paced: %v %v, want full a, for an answer is better than none", o, id)
 	}
+	l.cfg.Nodes[0].Pace = PaceHold
+	s = l.snapshot()
+	if o, id := ask(); o != Full || id != "" {
+		t.Errorf("b is at its limit and a is held to its pace: %v %v, want full and nobody", o, id)
+	}
+	delete(live.used, 1)
+	if o, id := ask(); id != "b" {
+		t.Errorf("a is held to its pace: %v %v, want b", o, id)
+	}
+	delete(live.recent, 0)
+	if o, id := ask(); o != Placed || id != first {
+		t.Errorf("a second later: %v %v, want placed %v", o, id, first)
+	}
 }
 
 // TestMountLimitHoldsInABurst: a mount gets no more listeners at a node than its own

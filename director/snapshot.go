@@ -48,6 +48,7 @@ type nodeState struct {
 	schemes          Scheme
 	used, target     int // target and limit in listeners; 0: unknown
 	limit, maxNew    int
+	hold             bool // maxNew is a bound
 	roomStep         int
 	freeStep         int // of target, or what it holds where there is none
 	room, free, warm float64
@@ -77,7 +78,7 @@ func (f *Fleet) state(i int, prev *Snapshot, in Input) nodeState {
 	r := in.Reports[n.ID]
 	st := nodeState{
 		health: healthReason(n, r), full: r.Full, ipv4: n.ipv4, ipv6: n.ipv6, schemes: n.schemes(),
-		maxNew: n.MaxNewPerS, enRoute: in.EnRoute[n.ID], estimated: in.Estimated[n.ID], recent: in.Recent[n.ID], report: r,
+		maxNew: n.MaxNewPerS, hold: n.Pace == PaceHold, enRoute: in.EnRoute[n.ID], estimated: in.Estimated[n.ID], recent: in.Recent[n.ID], report: r,
 	}
 	if !st.ipv4 && !st.ipv6 {
 		st.ipv4, st.ipv6 = r.IPv4, r.IPv6

@@ -17,6 +17,8 @@ func ParseBase(raw string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err))
+	case u.Scheme == "icecast" || u.Scheme == "icy" || u.Scheme == "icyx" || u.Scheme == "shout":
+		return nil, fmt.Errorf("%q: %s:// is how a source or a player names a server; listeners are sent to its http:// URL: write http://%s", raw, u.Scheme, u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("%q has no scheme; begin it with http:// or https://", raw)
 	case u.Hostname() == "":

@@ -17,6 +17,7 @@ var badURLs = map[string]string{
 	"":                        "no scheme",
 	"a.example:8000":          "no scheme",
 	"ftp://a.example":         "no scheme",
+	"icecast://a.example:80":  "write http://a.example:80",
 	"http:a.example":          "no host",
 	"http://":                 "no host",
 	"http://:8000":            "no host",

@@ -57,6 +57,9 @@ func (s *Server) plan(q *request, p *Plan) {
 		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.placementKey(),
 		Mount: q.view.Mount(q.target.mount).Name, Scheme: q.ownScheme(), Avoid: q.visit.avoid,
 	}
+	if q.rule != nil && q.rule.Relay {
+		to.listener.Never = s.relays.below(q)
+	}
 	p.Answer, p.entries = q.form(), q.entries()
 	switch p.Answer {
 	case Deny:

@@ -40,6 +40,10 @@ func (s *Server) sent(x *exchange) bool {
 	v, mu := s.visits.acquire(x.key, x.at)
 	counts := v.send(x.at, id, x.parts)
 	mu.Unlock()
+	if x.rule != nil && x.rule.Relay {
+		s.relays.sent(&x.request, id)
+		return false
+	}
 	if counts {
 		s.stats.sent.add(x.to.d.Region, id)
 	}

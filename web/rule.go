@@ -38,7 +38,8 @@ type Rule struct {
 	SameScheme bool
 	// ICY begins a stream that is carried inline with "ICY 200 OK".
 	ICY bool
-	// Relay says that the client is a server that passes the stream on.
+	// Relay says that the client is a server that passes the stream on: it is no listener,
+	// and one that is a node of the fleet is not sent to itself, nor to what it feeds.
 	Relay bool
 	// OrRedirect sends the client to a node when a stream cannot be carried inline
 	// for want of room. Without it, the answer is then 503.

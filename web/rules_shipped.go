@@ -26,6 +26,7 @@ func ShippedRules() []Rule {
 		{Name: "cmus", UserAgent: "cmus/*", HTTPOnly: true, Reason: literal},
 		{Name: "streamripper", UserAgent: "Streamripper/*", HTTPOnly: true, Reason: literal},
 		{Name: "icecast relay", UserAgent: "Icecast *", HTTPOnly: true, Relay: true, Reason: literal},
+		{Name: "liquidsoap", UserAgent: "Liquidsoap/*", Relay: true, Reason: "a server that plays on what it hears, with input.http: it follows a 302 and comes back here after a drop: measured"},
 		{Name: "xine", UserAgent: "xine/*", SameScheme: true, Reason: sameScheme},
 		{Name: "exoplayer", UserAgent: "*ExoPlayerLib/*", SameScheme: true, Reason: sameScheme},
 		{Name: "media3", UserAgent: "*AndroidXMedia3/*", SameScheme: true, Reason: sameScheme},

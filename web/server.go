@@ -34,6 +34,7 @@ type Server struct {
 	dnas    atomic.Pointer[dnasPage]
 
 	visits    *table[visit] // by Key
+	relays    relays
 	addresses *table[rate]
 
 	echo      *echo.Echo

@@ -35,6 +35,7 @@ func (c *checkCmd) Run(out *console) error {
 		return err
 	}
 	if c.Probe {
+		m.Warnings = append(m.Warnings, s.LimitWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
 		if err := s.TryStore(); err != nil {
 			m.Warnings = append(m.Warnings, err.Error())

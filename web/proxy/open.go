@@ -77,25 +77,32 @@ func (a *ask) blames(w Why) bool {
 	return true
 }
 
-// nodeAt returns the node of the fleet that answers at u's scheme, host and port.
-func (p *Proxy) nodeAt(a ask, u *url.URL) (director.NodeID, bool) {
-	is := func(at string) bool {
+// nodeAt returns the node of the fleet that answers at u's scheme, host and port. Of
+// several there, it is the one whose path has most in common with u's.
+func (p *Proxy) nodeAt(a ask, u *url.URL) (found director.NodeID, ok bool) {
+	most := -1
+	consider := func(node director.NodeID, at string) {
 		v, err := url.Parse(at)
-		return err == nil && v.Scheme == u.Scheme && strings.EqualFold(hostPort(v), hostPort(u))
+		if err != nil || v.Scheme != u.Scheme || !strings.EqualFold(hostPort(v), hostPort(u)) {
+			return
+		}
+		common := 0
+		if path := strings.TrimSuffix(v.Path, "/"); u.Path == path || strings.HasPrefix(u.Path, path+"/") {
+			common = len(path)
+		}
+		if common > most {
+			found, most = node, common
+		}
 	}
 	for _, up := range a.req.Upstreams {
-		if is(up.URL) {
-			return up.Node, true
-		}
+		consider(up.Node, up.URL)
 	}
 	if p.cfg.Nodes != nil {
 		for node, at := range p.cfg.Nodes() {
-			if is(at) {
-				return node, true
-			}
+			consider(node, at)
 		}
 	}
-	return "", false
+	return found, most >= 0
 }
 
 // refusal is why a node does not play, on its way to becoming a Failure.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -261,4 +262,28 @@ func FuzzReadHead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestNodesOfOneHost: nodes whose URLs share a host are told apart by their paths.
+func TestNodesOfOneHost(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Nodes = func() iter.Seq2[director.NodeID, string] {
+		return func(yield func(director.NodeID, string) bool) {
+			_ = yield("whole", "http://h:8000") && yield("one", "http://h:8000/one") && yield("two", "http://h:8000/two/")
+		}
+	}
+	p := New(cfg)
+	for at, want := range map[string]director.NodeID{
+		"http://h:8000/one/live.mp3": "one", "http://h:8000/two/live.mp3": "two", "http://h:8000/onemore/live.mp3": "whole",
+		"http://H:8000/live.mp3": "whole", "http://h/one/live.mp3": "", "https://h:8000/one": "",
+	} {
+		u, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := p.nodeAt(ask{}, u); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, want %q", at, got, want)
+		}
+	}
 }

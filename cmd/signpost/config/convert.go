@@ -117,6 +117,7 @@ func (n *nodeEntry) node(place director.Place) director.Node {
 		Limit:       n.Limit,
 		Mbit:        director.Mbit(n.Mbit),
 		MaxNewPerS:  n.MaxNewPerS,
+		Pace:        n.Pace,
 		Relays:      n.Relays,
 		Drained:     n.Drained,
 		Paths:       n.Paths,

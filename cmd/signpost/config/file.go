@@ -7,6 +7,8 @@ package config
 
 import (
 	"time"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 //go:generate go test .. -run=TestReferencePage -update
@@ -93,8 +95,10 @@ type nodeEntry struct {
 	Limit int `yaml:"limit" default:"0"`
 	// The same two numbers in Mbit/s of audio.
 	Mbit mbitValue `yaml:"mbit"`
-	// How many new listeners it can take in a second; stock Icecast 2.4 takes about 50. 0: any number.
+	// How many new listeners it can take in a second; stock Icecast 2.4 takes about 50. What it cannot take goes to the next choice. 0: any number.
 	MaxNewPerS int `yaml:"max_new_per_s" default:"0"`
+	// What becomes of listeners whom no node can take within its `max_new_per_s`: `prefer` sends them all the same, to the least pushed, so that the number is a preference; `hold` answers 503 with a Retry-After of 5 to 20 s, so that it is a bound.
+	Pace director.Pace `yaml:"pace" default:"prefer"`
 	// How many of the node's connections are relays and not listeners.
 	Relays int `yaml:"relays" default:"0"`
 	// Takes no new listeners; those it has stay until they leave.

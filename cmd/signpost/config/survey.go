@@ -222,3 +222,22 @@ func (s *Settings) wantsPassword(n director.Node, path string) bool {
 	defer resp.Body.Close()
 	return resp.StatusCode == http.StatusUnauthorized
 }
+
+// mostKbit is the largest bitrate of the mounts, in kbit/s.
+func (s *Settings) mostKbit() int {
+	most := 0
+	for _, m := range s.Fleet.Mounts {
+		most = max(most, cmp.Or(m.Kbit, 128))
+	}
+	return cmp.Or(most, 128)
+}
+
+// LimitWarnings says which nodes are to hold more listeners than their servers take.
+func (s *Settings) LimitWarnings(reports map[director.NodeID]director.Report) (all []string) {
+	for _, n := range s.Fleet.Nodes {
+		if limit := reports[n.ID].Limit; limit > 0 && max(n.Target, n.Limit) > limit {
+			all = append(all, fmt.Sprintf("node %s is to hold %d listeners (target or limit), and its server takes %d: raise its own limit (Icecast: <clients>), or lower these", n.ID, max(n.Target, n.Limit), limit))
+		}
+	}
+	return all
+}

@@ -27,6 +27,12 @@ func (s *Settings) warnings(v survey) []string {
 	for _, w := range s.unusedNodes() {
 		warn("node %s is in no region's weights, so no listener is sent to it; add it to a row, or remove it", w)
 	}
+	for _, n := range s.Fleet.Nodes {
+		full := max(n.Mbit.Limit, n.Mbit.Target)
+		if needs := float64(n.Target*s.mostKbit()) / 1000; full > 0 && needs > full {
+			warn("node %s: a target of %d listeners at %d kbit/s is %.0f Mbit/s, and its mbit says %.0f; lower the target, or raise mbit if its line allows", n.ID, n.Target, s.mostKbit(), needs, full)
+		}
+	}
 	hasDefault := false
 	for _, r := range v.regions {
 		hasDefault = hasDefault || r.Match.Default
