@@ -55,7 +55,7 @@ var house = map[string]houseRule{
 	"web/admin/api":         {[]string{"director", "store"}, "what is said over the API is shared by who asks and who answers"},
 	"web/admin/dashboard":   {[]string{"director", "store", "web/admin", "web/admin/api"}, "pages show what the API answers, and change things by it alone"},
 	"cmd/signpost":          {[]string{everything}, "a command says which rooms it needs"},
-	"cmd/signpost/client":   {[]string{"director", "store", "web/admin/api", "cmd/signpost/spelling"}, "a command for operators knows of a director what its API tells, and no more"},
+	"cmd/signpost/client":   {[]string{"director", "store", "web/admin/api", "cmd/signpost/spelling", "cmd/signpost/yamlfile"}, "a command for operators knows of a director what its API tells, and no more"},
 	"cmd/signpost/service":  {[]string{"director", "director/probe", "geo", "store", "store/memstore", "store/redisstore", "web", "web/admin", "web/admin/api", "web/admin/dashboard", "web/dns", "web/lazy", "web/proxy", "cmd/signpost/config", "cmd/signpost/output", "cmd/signpost/version"}, "a running director is wired here, by settings that were checked before: it sees no file"},
 	"cmd/signpost/agent":    {[]string{"director", "director/probe", "web/admin/api", "cmd/signpost/client"}, "an agent measures one node and tells it by the API; it is no director"},
 	"cmd/signpost/config":   {[]string{"director", "director/probe", "geo", "store/redisstore", "web", "web/admin", "web/admin/api", "web/idn", "web/proxy", "web/dns", "cmd/signpost/spelling", "cmd/signpost/yamlfile"}, "a file is converted to what each package is configured with; nothing runs"},

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -85,7 +84,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return exitUsage
 	}
 	call.BindTo(context.Background(), (*context.Context)(nil))
-	terminal := &client.Terminal{Out: out, Err: errOut, Getenv: os.Getenv, Now: time.Now, ReadYAML: readClientFile}
+	terminal := &client.Terminal{Out: out, Err: errOut, Getenv: os.Getenv, Now: time.Now}
 	if err := call.Run(&console{in, out, errOut}, terminal, parser.Model); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(errOut, describeError(err))
 		return exitFailure
@@ -101,20 +100,4 @@ func describeError(err error) string {
 		return err.Error()
 	}
 	return "signpost: " + err.Error()
-}
-
-// readClientFile reads the file of an operators' command line into the struct that
-// v points to. The error has its mistakes without the lines themselves: somebody may
-// have written a token there.
-func readClientFile(name string, v any) error {
-	source, err := yamlfile.Source(name)
-	if err != nil {
-		return err
-	}
-	_, err = yamlfile.Parse(name, source, v, "the file is empty; it has the keys server and token_file, or need not be there")
-	var refused *yamlfile.Error
-	if errors.As(err, &refused) {
-		return errors.New(strings.Join(refused.Lines(), "\n"))
-	}
-	return err
 }

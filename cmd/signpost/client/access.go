@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
 
 // Access is where the directors are, and the token for them. For each the flag comes
@@ -23,6 +25,21 @@ type Access struct {
 type clientFile struct {
 	Server    []string `yaml:"server"`
 	TokenFile string   `yaml:"token_file"` // relative to the file
+}
+
+// read reads the file. The error has its mistakes without the lines themselves:
+// somebody may have written a token there.
+func (f *clientFile) read(name string) error {
+	source, err := yamlfile.Source(name)
+	if err != nil {
+		return err
+	}
+	_, err = yamlfile.Parse(name, source, f, "the file is empty; it has the keys server and token_file, or need not be there")
+	var refused *yamlfile.Error
+	if errors.As(err, &refused) {
+		return errors.New(strings.Join(refused.Lines(), "\n"))
+	}
+	return err
 }
 
 const (
@@ -44,7 +61,7 @@ func (a Access) Open(t *Terminal) (*Session, error) {
 	var file clientFile
 	name := clientFileName(getenv)
 	if name != "" {
-		if err := t.ReadYAML(name, &file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := file.read(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}

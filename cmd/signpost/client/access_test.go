@@ -22,26 +22,15 @@ func file(t *testing.T, dir, name, content string) string {
 	return name
 }
 
-// calledWith is a terminal with this environment, in whose client.yaml, where it is
-// there, f stands.
-func calledWith(vars map[string]string, f clientFile) *Terminal {
-	return &Terminal{
-		Getenv: func(name string) string { return vars[name] },
-		ReadYAML: func(name string, v any) error {
-			if _, err := os.Stat(name); err != nil {
-				return err
-			}
-			*v.(*clientFile) = f
-			return nil
-		},
-	}
+// calledWith is a terminal with this environment.
+func calledWith(vars map[string]string) *Terminal {
+	return &Terminal{Getenv: func(name string) string { return vars[name] }}
 }
 
 func TestWhereServerAndTokenComeFrom(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	client := file(t, home, ".config/signpost/client.yaml", "")
-	written := clientFile{[]string{"http://f1.example:8001/", "http://f2.example:8001"}, "mine"}
+	client := file(t, home, ".config/signpost/client.yaml", "server: [http://f1.example:8001/, http://f2.example:8001]\ntoken_file: mine\n")
 	mine := file(t, home, ".config/signpost/mine", "from-file\n")
 	flagged := file(t, home, "flagged", "from-flag")
 	named := file(t, home, "named", " from-env-file ")
@@ -64,7 +53,7 @@ func TestWhereServerAndTokenComeFrom(t *testing.T) {
 		{"a file of the environment", Access{}, map[string]string{"SIGNPOST_TOKEN_FILE": named}, want{[]string{"http://127.0.0.1:8001"}, "from-env-file", byDefault, named + " (SIGNPOST_TOKEN_FILE)"}},
 		{"flags", Access{Server: []string{"http://d.example:1"}, TokenFile: flagged}, all, want{[]string{"http://d.example:1"}, "from-flag", "the address is from --server", flagged + " (--token-file)"}},
 	} {
-		s, err := c.flags.Open(calledWith(c.env, written))
+		s, err := c.flags.Open(calledWith(c.env))
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -79,15 +68,16 @@ func TestBadAccess(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		file  clientFile
+		file  string
 		flags Access
 		env   map[string]string
 		want  string
 	}{
-		{name: "a URL without scheme in the file", file: clientFile{Server: []string{"localhost:8001"}}, want: `client.yaml: "localhost:8001": write the address`},
+		{name: "a URL without scheme in the file", file: "server: [localhost:8001]", want: `client.yaml: "localhost:8001": write the address`},
+		{name: "an unknown key in the file", file: "server: []\ntokn: two words\n", want: "client.yaml:2:1: "},
 		{name: "in the environment", env: map[string]string{"SIGNPOST_SERVER": "director1"}, want: `SIGNPOST_SERVER: "director1": write`},
 		{name: "in a flag", flags: Access{Server: []string{"ftp://a"}}, want: `--server: "ftp://a": write`},
-		{name: "no token file", file: clientFile{TokenFile: "missing"}, want: "missing: no such file"},
+		{name: "no token file", file: "token_file: missing", want: "missing: no such file"},
 		{name: "an empty token file", flags: Access{TokenFile: "/dev/null"}, want: "--token-file: /dev/null holds no token"},
 		{name: "two words", env: map[string]string{"SIGNPOST_TOKEN": "two words"}, want: "SIGNPOST_TOKEN does not hold one token"},
 	} {
@@ -96,8 +86,10 @@ func TestBadAccess(t *testing.T) {
 		for k, v := range c.env {
 			vars[k] = v
 		}
-		file(t, home, ".config/signpost/client.yaml", "")
-		_, err := c.flags.Open(calledWith(vars, c.file))
+		if c.file != "" {
+			file(t, home, ".config/signpost/client.yaml", c.file)
+		}
+		_, err := c.flags.Open(calledWith(vars))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "two words") {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}

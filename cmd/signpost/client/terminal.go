@@ -16,9 +16,6 @@ type Terminal struct {
 	Out, Err io.Writer
 	Getenv   func(string) string
 	Now      func() time.Time
-	// ReadYAML reads a file of YAML into the struct that v points to. Unknown keys
-	// are mistakes, and the error names file and line of each.
-	ReadYAML func(file string, v any) error
 }
 
 // colours says whether output may be coloured: on a terminal, unless the environment
