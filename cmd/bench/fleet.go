@@ -22,6 +22,7 @@ type fleet struct {
 	mmdb      string // empty: the embedded database
 	redis     string // address; empty: the embedded store
 	keepAlive bool
+	dns       bool // answer DNS too, of addresses that nobody is at
 }
 
 // startSignpost starts one as it is shipped: it writes a record of each request,
@@ -50,7 +51,11 @@ func (f fleet) config() string {
 	}
 	b.WriteString("nodes:\n")
 	for i := range f.nodes {
-		fmt.Fprintf(&b, "  - {id: n%d, urls: ['http://%s'], target: 1000000, place: {lat: %d, lon: %d}}\n", i, f.node, 30+i%30, -180+i*360/f.nodes)
+		addresses := ""
+		if f.dns {
+			addresses = fmt.Sprintf(", addresses: 198.18.%d.%d", i>>8, i&255)
+		}
+		fmt.Fprintf(&b, "  - {id: n%d, urls: ['http://%s'], target: 1000000, place: {lat: %d, lon: %d}%s}\n", i, f.node, 30+i%30, -180+i*360/f.nodes, addresses)
 	}
 	var row strings.Builder
 	for i := range min(f.row, f.nodes) {
@@ -59,6 +64,9 @@ func (f fleet) config() string {
 	fmt.Fprintf(&b, "regions:\n  - {id: europe, match: {continents: [EU]}, weights: {%s}}\n  - {id: world, match: default, weights: {%[1]s}}\n", row.String())
 	for i := range f.regions {
 		fmt.Fprintf(&b, "  - {id: r%d, match: {cidrs: [%d.%d.%d.0/24]}, weights: {n0: 1, n1: 2}}\n", i, 24+i>>16, i>>8&255, i&255)
+	}
+	if f.dns {
+		fmt.Fprintf(&b, "dns: {listen: '127.0.0.1:0', zone: %s, ns: [ns1.radio.test, ns2.radio.test], per_network: 0, names: {%s: {mount: /live.mp3}}}\n", dnsZone, dnsName)
 	}
 	if f.rules > 0 {
 		b.WriteString("rules:\n")

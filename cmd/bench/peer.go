@@ -14,9 +14,10 @@ import (
 
 // peerCmd is a handler of our own to compare with: one that writes a constant 302,
 // which is what a redirect costs when nothing is decided; one that decides as a
-// first version of a director would; or the standard library's reverse proxy.
+// first version of a director would; the standard library's reverse proxy; or one that
+// answers DNS with a constant.
 type peerCmd struct {
-	Kind string `arg:"" enum:"echo,nethttp,geo,redis,reverseproxy"`
+	Kind string `arg:"" enum:"echo,nethttp,geo,redis,reverseproxy,dns"`
 	To   string `help:"What a reverse proxy stands in front of, the address of a Redis, or a database of cities."`
 }
 
@@ -24,6 +25,9 @@ const constantTarget = "http://127.0.0.1:8000/live.mp3"
 
 // Run serves until it is killed. It prints its address first.
 func (c *peerCmd) Run() error {
+	if c.Kind == "dns" {
+		return constantDNS()
+	}
 	h, err := c.handler()
 	if err != nil {
 		return err

@@ -130,7 +130,7 @@ func (s *Server) SetPolicy(p Policy) error {
 
 // Sockets is what a server listens at.
 type Sockets struct {
-	udp  []*net.UDPConn // one for each core and address
+	udp  []*packetSocket // one for each core and address
 	tcp  []*net.TCPListener
 	addr netip.AddrPort
 }
@@ -196,9 +196,12 @@ func (s *Sockets) open(ctx context.Context, host, port string) error {
 		if err != nil {
 			return err
 		}
-		u := p.(*net.UDPConn)
+		at := p.LocalAddr().(*net.UDPAddr).AddrPort()
+		u, err := newPacketSocket(p.(*net.UDPConn))
+		if err != nil {
+			return err
+		}
 		s.udp = append(s.udp, u)
-		at := u.LocalAddr().(*net.UDPAddr).AddrPort()
 		if !s.addr.IsValid() {
 			s.addr = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 		}

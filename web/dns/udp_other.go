@@ -12,10 +12,15 @@ import (
 // sharesPorts says that several sockets can share an address.
 const sharesPorts = false
 
+// packetSocket is a UDP socket.
+type packetSocket struct{ *net.UDPConn }
+
+func newPacketSocket(u *net.UDPConn) (*packetSocket, error) { return &packetSocket{u}, nil }
+
 func socketOptions(string, string, syscall.RawConn) error { return nil }
 
 // serveUDP answers at a socket until it is closed. It is slower than on Linux.
-func (s *Server) serveUDP(u *net.UDPConn) error {
+func (s *Server) serveUDP(u *packetSocket) error {
 	w := s.newWorker()
 	b := make([]byte, 2048)
 	for {
