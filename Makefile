@@ -1,8 +1,8 @@
 # Signpost's commands. A newcomer needs two: `make demo` and `make test`.
 
 GO       ?= go
-PACKAGES  = icecast2 haproxy ffmpeg mpv mpg123 mplayer cmus vlc-bin vlc-plugin-base curl iproute2 redis-server gcc libc6-dev chromium fonts-inter
-PROGRAMS  = icecast2 haproxy ffmpeg mpv mpg123 mplayer cmus cvlc curl ss redis-server gcc chromium
+PACKAGES  = icecast2 haproxy ffmpeg mpv mpg123 mplayer cmus vlc-bin vlc-plugin-base curl iproute2 redis-server gcc libc6-dev chromium fonts-inter bind9-dnsutils knot-dnsutils unbound bind9 knot-resolver pdns-recursor dnsmasq-base
+PROGRAMS  = icecast2 haproxy ffmpeg mpv mpg123 mplayer cmus cvlc curl ss redis-server gcc chromium dig kdig unbound named kresd pdns_recursor dnsmasq
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # New inputs for each fuzz target.
 INPUTS   ?= 3000
@@ -17,6 +17,9 @@ BUILD     = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X $(LINKED).ver
 PLATFORMS = linux/amd64 linux/arm64
 # Another Go makes other bytes. The Dockerfile names the same one.
 RELEASE_GO = go1.26.8
+
+# Servers are in the system's directories, which not every user has in the path.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check bench bench-proxy soak run build release image install-test-programs fuzz generate bin/tests
@@ -56,6 +59,7 @@ bench: build ## benchmarks: the core's, and the whole program beside others (roo
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench redirect --signpost bin/signpost $(if $(MMDB),--mmdb $(MMDB)) --json bin/redirect.json
 	bin/bench decide --signpost bin/signpost --json bin/decide.json
+	$(if $(MMDB),bin/bench dns --signpost bin/signpost --mmdb $(MMDB) --json bin/dns.json)
 
 bench-proxy: build ## what carrying a stream costs, beside nginx and HAProxy (Debian: nginx haproxy)
 	$(GO) run ./cmd/bench proxy --signpost bin/signpost
@@ -94,5 +98,6 @@ install-test-programs:
 	packages=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	echo "installing from Debian, for the tests:" $$packages; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	policy=/usr/sbin/policy-rc.d; if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' | $$sudo tee $$policy >/dev/null; $$sudo chmod 755 $$policy; trap "$$sudo rm -f $$policy" EXIT; fi; \
 	for try in $$(seq 60); do $$sudo apt-get update -qq && break; echo "trying again in 5 s"; sleep 5; done; \
 	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$packages >/dev/null
