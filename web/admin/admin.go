@@ -85,7 +85,7 @@ type API struct {
 	echo    *echo.Echo
 	started time.Time
 
-	eventInterval time.Duration // see the constant
+	eventInterval, editTimeout, applyTimeout time.Duration // see the constants
 
 	sessions sessions
 	throttle throttle
@@ -105,7 +105,7 @@ type Question struct {
 // New returns the operators' side. It fails if two collectors have the same metric.
 func New(c Config) (*API, error) {
 	c.setDefaults()
-	a := &API{cfg: c, started: c.Now(), eventInterval: eventInterval}
+	a := &API{cfg: c, started: c.Now(), eventInterval: eventInterval, editTimeout: editTimeout, applyTimeout: applyTimeout}
 	reg := prometheus.NewRegistry()
 	own := []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -50,7 +50,7 @@ func (a *API) change(ctx echo.Context, e *api.Edit, edit func(o *store.Overlay, 
 // commit makes a change, puts its revision into the answer, and waits until this
 // director applies it.
 func (a *API) commit(ctx echo.Context, make func(context.Context) (store.Change, error)) error {
-	limited, cancel := context.WithTimeout(ctx.Request().Context(), editTimeout)
+	limited, cancel := context.WithTimeout(ctx.Request().Context(), a.editTimeout)
 	defer cancel()
 	c, err := make(limited)
 	if err != nil {
@@ -80,7 +80,7 @@ func refusedEdit(err error) error {
 
 // waitApplied waits until the snapshot has a revision, for applyTimeout at most.
 func (a *API) waitApplied(ctx context.Context, r store.Revision) {
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.applyTimeout)
 	defer cancel()
 	for {
 		changes := a.cfg.Syncer.Changes()

@@ -412,7 +412,7 @@ func TestHistoryAndUndo(t *testing.T) {
 // for the history is not offered for undoing.
 func TestWeightsOfALargeFleet(t *testing.T) {
 	t.Parallel()
-	const nodes, regions = 200, 30
+	const nodes, regions = 110, 30
 	c := director.Config{MayRegister: []string{"spare-*"}}
 	for n := range nodes {
 		id := director.NodeID(fmt.Sprintf("node-%03d.example", n))
@@ -453,7 +453,7 @@ func TestWeightsOfALargeFleet(t *testing.T) {
 	if rec := save(1, 0); rec.Header().Get(revisionHeader) != "1" {
 		t.Errorf("it cannot be undone: %v", rec.Header())
 	}
-	rec := save(2, 400)
+	rec := save(2, 220)
 	if rev := rec.Header().Get(revisionHeader); rev != "" || r.Overlay().Revision != 2 {
 		t.Errorf("undo of revision %s is offered; %d stands", rev, r.Overlay().Revision)
 	}

@@ -95,6 +95,7 @@ func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Confi
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.editTimeout, h.applyTimeout = patience, patience
 	return &running{syncer, t, h, func() { _ = s.Close() }}
 }
 
