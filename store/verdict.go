@@ -6,6 +6,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
+// Verdicts about nodes' mounts are merged here; whether a node is down is judge.go's.
+
 // subject is what a verdict is about: a path at a node, or all of them, in a scheme,
 // or in each.
 type subject struct {

@@ -2,8 +2,8 @@
 // keeps what was heard as one [director.Report] a node.
 //
 // One failed check is not down and one good check is not up again: see Config.Fall
-// and Config.Rise. Which mounts a node carries is taken from its statistics only,
-// for a mount with a fallback answers 200 whether its source lives or not.
+// and Config.Rise. Statistics raise doubts about a mount; what a GET like a listener's
+// gets decides (see [director.Verdict]).
 package probe
 
 import (

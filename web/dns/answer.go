@@ -106,7 +106,7 @@ func (w *worker) limited() int {
 }
 
 // work answers a query as far as its records go, and returns the response code.
-func (w *worker) work(v verdict) int {
+func (w *worker) work(v reading) int {
 	r := &w.req
 	switch {
 	case v == malformed:

@@ -92,18 +92,18 @@ type cookie struct {
 	server []byte  // as it was shown
 }
 
-// verdict is what reading a message came to.
-type verdict uint8
+// reading is what reading a message came to.
+type reading uint8
 
 const (
-	readable  verdict = iota
+	readable  reading = iota
 	malformed         // answer FORMERR
 	junk              // answer nothing
 )
 
 // read takes a message apart. A message that is malformed behind its header may be
 // answered as far as r has it.
-func (r *request) read(msg []byte) verdict {
+func (r *request) read(msg []byte) reading {
 	*r = request{lower: r.lower, size: plainUDP}
 	if len(msg) < headerSize {
 		return junk
