@@ -88,6 +88,18 @@ func (f *file) kind() string {
 // String names the file for messages.
 func (f *file) String() string { return f.kind() + " " + f.path }
 
+// Check says what is wrong with a file that is to become a database, or a geofeed.
+func Check(path string, feed bool) error {
+	f := file{path: path, feed: feed}
+	f.look(0)
+	data, err := read(path, f.seen)
+	if err == nil {
+		_, _, err = f.compile(data)
+	}
+	debug.FreeOSMemory() // as publish does
+	return err
+}
+
 // compile makes an index of the file's content.
 func (f *file) compile(data []byte) (*index, Source, error) {
 	if f.feed {

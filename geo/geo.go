@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,9 @@ type Config struct {
 	// Feeds are paths of geofeeds (RFC 8805): what networks say of themselves, which
 	// is believed before any database. The first feed that has an address counts.
 	Feeds []string
+	// Awaited are those of Databases and Feeds that need not be there yet, because
+	// somebody is about to fetch them.
+	Awaited []string
 	// Corrections are believed before feeds and databases.
 	Corrections []Correction
 	// Unknown is the place of public addresses that no database knows, Private
@@ -114,6 +118,10 @@ func Open(c Config) (*Locator, error) {
 	}
 	for _, f := range l.files {
 		f.look(0)
+		if f.seen == nil && slices.Contains(c.Awaited, f.path) {
+			l.log.Warn(f.kind()+" not there yet, and used once it is", "file", f.path)
+			continue
+		}
 		if err := f.load(l.log, "loaded"); err != nil {
 			return nil, err
 		}

@@ -121,6 +121,20 @@ func overwrite(t *testing.T, path string, data []byte) {
 	}
 }
 
+// A file that is about to be fetched is taken up when it comes; until then the
+// embedded database serves.
+func TestAwaited(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "geo.mmdb")
+	w := runConfig(t, time.Hour, Config{Databases: []string{path}, Awaited: []string{path}})
+	w.untilCountry(t, "GB") // as the embedded database has it
+	put(t, path, saying("DE", 1).Bytes(t))
+	w.untilCountry(t, "DE")
+	if s := w.Sources(); len(s) != 1 || s[0].Embedded {
+		t.Errorf("sources: %+v", s)
+	}
+}
+
 // A feed that is replaced is taken up, and one with a mistake is not.
 func TestFeedReplaced(t *testing.T) {
 	t.Parallel()

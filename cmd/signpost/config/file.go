@@ -52,6 +52,8 @@ type geoSection struct {
 	Databases []string `yaml:"databases"`
 	// Geofeeds (RFC 8805): CSV files in which networks say where they are, `network,country,region,city`. They are believed before any database. A replaced file is taken up while running.
 	Feeds []string `yaml:"feeds"`
+	// Keeps databases and feeds fresh.
+	Update updateSection `yaml:"update"`
 	// What you know better than feeds and databases: a network and its place, as in `{192.0.2.0/24: DE, "2001:db8::/32": "50.1,8.7"}`.
 	Corrections correctionsValue `yaml:"corrections"`
 	// Prefixes of IPv6 behind which a NAT64 translator has IPv4 addresses, besides `64:ff9b::/96`: those are looked up as the IPv4 addresses inside. /32, /40, /48, /56, /64 or /96.
@@ -60,6 +62,30 @@ type geoSection struct {
 	Unknown placeValue `yaml:"unknown"`
 	// The place of private, loopback and otherwise reserved addresses.
 	Private placeValue `yaml:"private"`
+}
+
+type updateSection struct {
+	// How often to ask for newer files. 0: only `signpost geo update` does.
+	Every time.Duration `yaml:"every" default:"24h"`
+	// Where files come from.
+	Files []updateEntry `yaml:"files"`
+}
+
+type updateEntry struct {
+	// One of `databases` or `feeds`, as it is written there. It need not be there at the first start; its directory must be, and Signpost must be able to write there.
+	File string `yaml:"file"`
+	// The edition of a database of MaxMind's, such as `GeoLite2-City`.
+	MaxMind string `yaml:"maxmind"`
+	// A file with one line `account:key`, for MaxMind.
+	AccountFile string `yaml:"account_file"`
+	// DB-IP's monthly Lite database: `city`, `country` or `asn`. Its licence, CC BY 4.0, wants a link to db-ip.com on pages that show what follows from it.
+	DBIP string `yaml:"dbip"`
+	// Any other URL: a database or a geofeed, as it is or packed (.gz, .tar.gz).
+	URL string `yaml:"url"`
+	// The SHA-256 of what `url` answers, or the URL of a file that begins with it.
+	SHA256 string `yaml:"sha256"`
+	// The base URL of a mirror, to ask in place of MaxMind's or DB-IP's.
+	Mirror string `yaml:"mirror"`
 }
 
 // A mount may be written as its name alone.

@@ -16,6 +16,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/geo/fetch"
 	"github.com/signpost-fm/signpost/store/redisstore"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
@@ -25,18 +26,20 @@ import (
 // Settings is a configuration that was checked as a whole and converted to what each
 // package is configured with, but for logs and callbacks. It is immutable.
 type Settings struct {
-	Name     string // of the file, as the operator wrote it
-	Listen   Listen
-	Admin    Admin
-	Fleet    director.Config
-	Policy   web.Policy
-	Secret   []byte // for placement and pseudonyms; nil: each run has its own
-	Geo      geo.Config
-	Store    Store
-	Probe    probe.Config
-	Proxy    Proxy
-	DNS      DNS
-	StateDir string // need not exist yet; empty: none
+	Name   string // of the file, as the operator wrote it
+	Listen Listen
+	Admin  Admin
+	Fleet  director.Config
+	Policy web.Policy
+	Secret []byte // for placement and pseudonyms; nil: each run has its own
+	Geo    geo.Config
+	// GeoUpdate keeps files of Geo fresh. Without Sources there is nothing to do.
+	GeoUpdate fetch.Config
+	Store     Store
+	Probe     probe.Config
+	Proxy     Proxy
+	DNS       DNS
+	StateDir  string // need not exist yet; empty: none
 
 	document    *Document
 	credentials map[director.NodeID]credential
@@ -96,6 +99,7 @@ func (d *Document) Settings() (*Settings, error) {
 	if err := web.CheckPolicy(s.Policy); err != nil {
 		c.errs = append(c.errs, err)
 	}
+	s.GeoUpdate = c.geoUpdate()
 	s.Geo = geo.Config{Unknown: c.place(d.Geo.Unknown, "geo", "unknown"), Private: c.place(d.Geo.Private, "geo", "private")}
 	for i, p := range prefixes(d.Geo.NAT64) {
 		if err := geo.CheckNAT64(p); err != nil {
@@ -111,6 +115,9 @@ func (d *Document) Settings() (*Settings, error) {
 	}
 	for _, name := range d.Geo.Databases {
 		s.Geo.Databases = append(s.Geo.Databases, d.path(name))
+	}
+	for _, u := range s.GeoUpdate.Sources {
+		s.Geo.Awaited = append(s.Geo.Awaited, u.File)
 	}
 	s.credentials, s.asking = c.access()
 	s.Secret = c.secret()

@@ -15,12 +15,12 @@ import (
 func (s *Settings) Try() error {
 	c := converter{Document: s.document}
 	for i, name := range s.Geo.Databases {
-		if _, err := geo.Open(geo.Config{Databases: []string{name}}); err != nil {
+		if _, err := geo.Open(geo.Config{Databases: []string{name}, Awaited: s.Geo.Awaited}); err != nil {
 			c.fail(err.Error(), "geo", "databases", i)
 		}
 	}
 	for i, name := range s.Geo.Feeds {
-		if _, err := geo.Open(geo.Config{Feeds: []string{name}}); err != nil {
+		if _, err := geo.Open(geo.Config{Feeds: []string{name}, Awaited: s.Geo.Awaited}); err != nil {
 			c.fail(err.Error(), "geo", "feeds", i)
 		}
 	}

@@ -2,21 +2,22 @@ package service
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/geo/fetch"
 )
 
 // geography has the Locator in force, which a reload may replace.
 type geography struct {
 	current atomic.Pointer[geo.Locator]
 	stop    context.CancelFunc
-	stopped chan struct{}
+	running sync.WaitGroup // what stop ends
 }
 
 // locate returns the place of an address.
@@ -39,25 +40,26 @@ func Origin(l *geo.Locator, a netip.Addr) string {
 	return s.Describe(time.Now())
 }
 
-// use replaces the Locator and watches the files of the new one.
-func (g *geography) use(l *geo.Locator, log *slog.Logger) {
+// use replaces the Locator, watches the files of the new one, and keeps them fresh.
+func (g *geography) use(l *geo.Locator, u fetch.Config) {
 	g.close()
 	g.current.Store(l)
 	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan struct{})
-	g.stop, g.stopped = cancel, stopped
-	go func() {
-		defer close(stopped)
+	g.stop = cancel
+	g.running.Go(func() {
 		if err := l.Run(ctx); err != nil && ctx.Err() == nil {
-			log.Error("geo databases are no longer watched; a reload watches them again", "err", err)
+			u.Log.Error("geo databases are no longer watched; a reload watches them again", "err", err)
 		}
-	}()
+	})
+	if u.Every > 0 && len(u.Sources) > 0 {
+		g.running.Go(func() { fetch.New(u).Run(ctx) })
+	}
 }
 
 func (g *geography) close() {
 	if g.stop != nil {
 		g.stop()
-		<-g.stopped
+		g.running.Wait()
 	}
 }
 
@@ -68,7 +70,13 @@ func (d *Service) openGeo(s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	d.geo.use(l, d.log)
+	d.useGeo(l, s)
 	d.closing.add("geo", func(context.Context) error { d.geo.close(); return nil })
 	return nil
+}
+
+func (d *Service) useGeo(l *geo.Locator, s *config.Settings) {
+	u := s.GeoUpdate
+	u.Log = d.log.With("part", "geo")
+	d.geo.use(l, u)
 }

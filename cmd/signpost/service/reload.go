@@ -49,7 +49,7 @@ func (d *Service) apply(s *config.Settings) error {
 	}
 	d.operatorRules = p.Overlay
 	if locator != nil {
-		d.geo.use(locator, d.log)
+		d.useGeo(locator, s)
 	}
 	for _, c := range []*certificates{&d.certs, &d.adminCerts} {
 		if c.files != nil {
@@ -64,7 +64,7 @@ func (d *Service) apply(s *config.Settings) error {
 
 // newGeo opens the databases if they have changed; nil: they have not.
 func (d *Service) newGeo(old, s *config.Settings) (*geo.Locator, error) {
-	if reflect.DeepEqual(old.Geo, s.Geo) {
+	if reflect.DeepEqual(old.Geo, s.Geo) && reflect.DeepEqual(old.GeoUpdate, s.GeoUpdate) {
 		return nil, nil
 	}
 	c := s.Geo
