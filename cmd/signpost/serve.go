@@ -116,6 +116,9 @@ func (c *serveCmd) start(log *slog.Logger, o service.Options) (*service.Service,
 	if err != nil {
 		return nil, nil, err
 	}
+	if o.Handed, err = service.Handed(); err != nil {
+		return nil, nil, err
+	}
 	log.Info("starting", "version", version.Current().Version, "config", c.Config)
 	d, err := service.Start(s, o)
 	return d, r, err

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +38,7 @@ func beside(t *testing.T, more string, prepare func(*exec.Cmd)) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "audio") }))
 	t.Cleanup(node.Close)
 	s := &side{t: t, public: freeAddr(t), oper: freeAddr(t), ended: make(chan struct{})}
 	config := filepath.Join(t.TempDir(), "signpost.yaml")
@@ -154,9 +157,10 @@ func TestOutputsInTrouble(t *testing.T) {
 			if c.lost {
 				s.await("lost records to be counted", func() bool { return s.metric("signpost_records_dropped_total") >= "5" })
 				s.await("lost log lines to be counted", func() bool { return s.metric("signpost_log_lines_dropped_total") > "0" })
-				if p := s.problems(); !strings.Contains(p, "true ") || !strings.Contains(p, "request records cannot be written") || !strings.Contains(p, "log lines cannot be written") {
-					t.Errorf("status says %s", p)
-				}
+				s.await("the status to say so", func() bool {
+					p := s.problems()
+					return strings.HasPrefix(p, "true ") && strings.Contains(p, "request records cannot be written") && strings.Contains(p, "log lines cannot be written")
+				})
 			}
 			s.serves(5)
 			s.stops()
@@ -230,9 +234,7 @@ func TestStateInTrouble(t *testing.T) {
 			}
 			s := beside(t, "state_dir: "+dir, func(*exec.Cmd) {})
 			s.serves(1)
-			if p := s.problems(); !strings.HasPrefix(p, "true ") || !strings.Contains(p, c.want) {
-				t.Errorf("status says %s", p)
-			}
+			s.await("the status to say "+c.want, func() bool { p := s.problems(); return strings.HasPrefix(p, "true ") && strings.Contains(p, c.want) })
 			if code, body := s.get(s.public + "/readyz"); code != 200 || !strings.Contains(body, `"degraded":true`) || strings.Contains(body, dir) {
 				t.Errorf("readyz: %d %s", code, body)
 			}
@@ -257,4 +259,104 @@ func TestSigtermWhileStarting(t *testing.T) {
 	})
 	defer w.Close()
 	s.stops()
+}
+
+// A director that is replaced refuses nobody where its socket was handed over: who
+// connects while one process ends and the next starts waits in the kernel's queue. The
+// full size is a rate of 1,000 connections a second over five restarts.
+func TestHandOverOfSockets(t *testing.T) {
+	t.Parallel()
+	rate, restarts := 100, 1
+	if os.Getenv("SIGNPOST_SOAK") != "" {
+		rate, restarts = 1000, 5
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	addr := l.Addr().String()
+	_ = l.Close() // the file keeps it open
+	next := func() *side {
+		s := beside(t, "", func(cmd *exec.Cmd) {
+			config := cmd.Args[len(cmd.Args)-1]
+			text, err := os.ReadFile(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, _ := strings.Cut(string(text), "shutdown_timeout")
+			if err := os.WriteFile(config, []byte(fmt.Sprintf("listen: {http: [%q], max_per_address: 100000, max_per_key: 100000, shutdown_timeout", addr)+rest), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// LISTEN_PID is the process's own number, which only a shell that becomes it knows before.
+			program := cmd.Path
+			cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --records off --config "$1"`, program, config}
+			cmd.ExtraFiles = []*os.File{socket}
+		})
+		s.public = addr
+		return s
+	}
+	s := next()
+	s.serves(1)
+
+	var told, slow sync.Map // what went wrong, and waits of over a second
+	var asked, wrong atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	ask := func() {
+		defer asking.Done()
+		began := time.Now()
+		var d net.Dialer
+		conn, err := d.DialContext(t.Context(), "tcp", addr)
+		if err == nil {
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			_, err = fmt.Fprintf(conn, "GET /live.mp3 HTTP/1.1\r\nHost: x\r\nUser-Agent: a%d\r\nConnection: close\r\n\r\n", asked.Load())
+		}
+		answer := make([]byte, len("HTTP/1.1 302"))
+		if err == nil {
+			_, err = io.ReadFull(conn, answer)
+		}
+		if code := string(answer); err != nil || !strings.HasSuffix(code, "302") && !strings.HasSuffix(code, "503") {
+			wrong.Add(1)
+			told.Store(fmt.Sprint(code, " ", err), true)
+		} else if strings.HasSuffix(code, "503") { // before its first snapshot
+			slow.Store("503", true)
+		}
+		if waited := time.Since(began); waited > time.Second {
+			slow.Store("waited", waited.Round(100*time.Millisecond).String())
+		}
+		asked.Add(1)
+	}
+	asking.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				asking.Add(1)
+				go ask()
+			}
+		}
+	})
+	for range restarts {
+		was := asked.Load()
+		s.await("requests before a restart", func() bool { return asked.Load() > was+int64(rate) })
+		s.stops()
+		s = next()
+		s.serves(1)
+	}
+	was := asked.Load()
+	s.await("requests after a restart", func() bool { return asked.Load() > was+int64(rate) })
+	stop()
+	asking.Wait()
+	told.Range(func(what, _ any) bool { t.Errorf("refused or cut off: %v", what); return true })
+	slow.Range(func(what, longest any) bool { t.Logf("%v: %v", what, longest); return true })
+	t.Logf("%d connections at %d a second over %d restarts, %d refused or cut off", asked.Load(), rate, restarts, wrong.Load())
 }

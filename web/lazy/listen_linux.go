@@ -31,8 +31,15 @@ func listen(ctx context.Context, addr string, deferSeconds int) (net.Listener, e
 	if err != nil {
 		return nil, err
 	}
+	return from(l.(*net.TCPListener), deferSeconds)
+}
+
+// From makes such a listener of one that is open already, and closes that.
+func From(l *net.TCPListener) (net.Listener, error) { return from(l, deferSeconds) }
+
+func from(l *net.TCPListener, deferSeconds int) (net.Listener, error) {
 	defer l.Close() // the duplicate stays
-	file, err := l.(*net.TCPListener).File()
+	file, err := l.File()
 	if err != nil {
 		return nil, err
 	}

@@ -11,3 +11,6 @@ import (
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 }
+
+// From returns l.
+func From(l *net.TCPListener) (net.Listener, error) { return l, nil }

@@ -66,6 +66,9 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	if d.options.Listen != nil {
 		listen = d.options.Listen
 	}
+	if own := d.handed(s.Admin.Listen); own != nil {
+		listen = func(string, string) (net.Listener, error) { return own, nil }
+	}
 	l, err := listen("tcp", s.Admin.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for operators: %w; is another program there? choose another address under admin.listen or with --admin", err)

@@ -35,6 +35,7 @@ type Options struct {
 	Records io.Writer                                        // a line of JSON for each request; nil: none
 	Record  func(*web.Record)                                // instead of Records; it must not block
 	Listen  func(network, addr string) (net.Listener, error) // nil: package lazy for http, net.Listen otherwise
+	Handed  []*net.TCPListener                               // open already, for addresses in the settings; see [Handed]
 }
 
 // A Service is one running director.
@@ -83,6 +84,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 			return nil, err
 		}
 	}
+	d.closeUnused()
 	d.sayWarnings(s)
 	return d, nil
 }
@@ -278,6 +280,14 @@ func listenLazily(_, addr string) (net.Listener, error) {
 func (d *Service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (net.Listener, error) {
 	if d.options.Listen != nil {
 		listen = d.options.Listen
+	}
+	if own := d.handed(addr); own != nil {
+		listen = func(string, string) (net.Listener, error) {
+			if scheme == "http" {
+				return lazy.From(own)
+			}
+			return own, nil
+		}
 	}
 	l, err := listen("tcp", addr)
 	if err != nil {
