@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // handedFrom is the first descriptor of a socket that was handed over (sd_listen_fds(3)).
@@ -60,6 +62,25 @@ func (d *Service) handed(addr string) *net.TCPListener {
 		}
 	}
 	return nil
+}
+
+// handedWait bounds how long a socket that was handed over is not accepted from. The
+// first snapshot takes less, whatever nodes and store do.
+const handedWait = 10 * time.Second
+
+// whenReady returns an answer that begins with the first snapshot, if the socket of an
+// address was handed over: until then there is nothing to answer but 503.
+func (d *Service) whenReady(addr string, answer func(net.Listener) error) func(net.Listener) error {
+	if !slices.Contains(d.patient, addr) {
+		return answer
+	}
+	return func(l net.Listener) error {
+		select {
+		case <-d.syncer.Ready():
+		case <-time.After(handedWait):
+		}
+		return answer(l)
+	}
 }
 
 // closeUnused closes sockets that were handed over for addresses where nobody listens:

@@ -67,6 +67,9 @@ type Service struct {
 
 	addrs []net.Addr // of the public listeners, http first
 	admin net.Addr   // nil: there is none
+	// patient are the public addresses whose socket was handed over: they answer nobody
+	// before the first snapshot, for who connects can wait.
+	patient []string
 
 	adminCerts certificates // of the operators' listener
 }
@@ -259,14 +262,14 @@ func (d *Service) openPublic(s *config.Settings) error {
 		if err != nil {
 			return err
 		}
-		d.serve("http", d.web.Listener(l, s.Listen.ProxyProtocol), d.web.Serve)
+		d.serve("http", d.web.Listener(l, s.Listen.ProxyProtocol), d.whenReady(addr, d.web.Serve))
 	}
 	for _, addr := range s.Listen.HTTPS {
 		l, err := d.open("https", addr, net.Listen)
 		if err != nil {
 			return err
 		}
-		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), d.certs.config("http/1.1")), d.web.Serve)
+		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), d.certs.config("http/1.1")), d.whenReady(addr, d.web.Serve))
 	}
 	return nil
 }
@@ -282,6 +285,7 @@ func (d *Service) open(scheme, addr string, listen func(network, addr string) (n
 		listen = d.options.Listen
 	}
 	if own := d.handed(addr); own != nil {
+		d.patient = append(d.patient, addr)
 		listen = func(string, string) (net.Listener, error) {
 			if scheme == "http" {
 				return lazy.From(own)
