@@ -53,42 +53,13 @@ type NodeForecast struct {
 	Limit     int     `json:"limit,omitempty"`  // listeners; 0: unknown
 }
 
-// Demand attributes the listeners that are there now to regions. mix says in what
-// proportion those of a node come from where, in any unit; it may be nil. Where it
-// says nothing of any region that there is, the assumption of [Reserve] stands.
-func (s *Snapshot) Demand(mix func(NodeID) map[RegionID]float64) map[RegionID]int {
-	k := newReckoner(s)
-	known := map[RegionID]bool{"": true}
-	for _, r := range s.fleet.regions {
-		known[r.id] = true
-	}
+// Demand attributes the present listeners to regions, as [Snapshot.Reserve] does; mix
+// may be nil.
+func (s *Snapshot) Demand(mix Mix) map[RegionID]int {
+	k := newReckoner(s, mix)
 	exact := map[RegionID]float64{}
 	for i := range s.nodes {
-		used := float64(s.nodes[i].used)
-		var from map[RegionID]float64
-		if mix != nil {
-			from = mix(s.fleet.nodes[i].ID)
-		}
-		sum := 0.0
-		for region, n := range from {
-			if known[region] {
-				sum += n
-			}
-		}
-		if sum > 0 {
-			for region, n := range from {
-				if known[region] {
-					exact[region] += used * n / sum
-				}
-			}
-			continue
-		}
-		for _, p := range k.parts[i] {
-			ids := k.origins[p.origin].regions
-			for _, region := range ids {
-				exact[region] += used * p.size / float64(len(ids))
-			}
-		}
+		k.cameFrom(i, func(region RegionID, part float64) { exact[region] += part * float64(s.nodes[i].used) })
 	}
 	return roundSum(exact)
 }
@@ -129,7 +100,7 @@ func (s *Snapshot) Forecast(demand map[RegionID]int) Forecast {
 	if s.fleet.match.fallback == noRegion || demand[""] > 0 {
 		add(s.fleet.near.all, "")
 	}
-	k := newReckoner(s)
+	k := newReckoner(s, nil)
 	held := k.forecast(parties, &out)
 	mount := s.mainMount()
 	for i := range out.Regions {

@@ -51,7 +51,7 @@ func TestFleetOfRegisteredNodesAlone(t *testing.T) {
 	if got := decide(s, Listener{}, 1); got != "nobody" {
 		t.Errorf("no node yet: %s", got)
 	}
-	if r := s.Reserve(); len(r.Nodes) != 0 {
+	if r := s.Reserve(nil); len(r.Nodes) != 0 {
 		t.Errorf("reserve of no node: %+v", r)
 	}
 	l.cfg.Mounts = nil

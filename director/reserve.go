@@ -9,10 +9,10 @@ import (
 // A Reserve says what the fleet has left for the listeners of whatever may die
 // next: N-1, for each node and for each site.
 //
-// It is reckoned, and not known, because nobody knows which region a node's
-// listeners came from:
+// It is computed in the same way as a [Forecast], by the same ladders and seats:
 //
-//   - They are taken to come from the regions that list the node, in proportion
+//   - Where a node's listeners came from is what [Mix] says. Where it says nothing,
+//     they are taken to come from the regions that list the node, in proportion
 //     to its part of each region's row, as if all regions had equally many
 //     listeners. If no region lists it in its own row, from those that overflow
 //     into it; and if none does, from all regions alike.
@@ -42,10 +42,14 @@ type Loss struct {
 	Unbounded bool `json:"unbounded,omitempty"`
 }
 
-// Reserve reckons it. It is for operators and not for the way of a request: with
-// 1,000 nodes it takes some 30 ms.
-func (s *Snapshot) Reserve() Reserve {
-	k := newReckoner(s)
+// A Mix says from which regions a node's listeners came, in any unit; nil, or an empty
+// answer: not known.
+type Mix func(NodeID) map[RegionID]float64
+
+// Reserve computes it; mix may be nil. It is for operators and not for the way of a
+// request: with 1,000 nodes it takes some 30 ms.
+func (s *Snapshot) Reserve(mix Mix) Reserve {
+	k := newReckoner(s, mix)
 	var out Reserve
 	sites := map[string][]int{}
 	for i := range s.nodes {
@@ -67,10 +71,12 @@ func (s *Snapshot) Reserve() Reserve {
 // reckoner reckons losses of one snapshot.
 type reckoner struct {
 	s       *Snapshot
+	mix     Mix
 	origins []origin
-	parts   [][]part  // by node: where its listeners came from
-	target  []float64 // by node: seats below target that are free now
-	limit   []float64 // by node: seats between that and the limit
+	of      map[RegionID]int // the origin of each region's listeners
+	parts   [][]part         // by node: where its listeners came from
+	target  []float64        // by node: seats below target that are free now
+	limit   []float64        // by node: seats between that and the limit
 }
 
 // part is how large a part, 0..1, came from an origin.
@@ -107,12 +113,49 @@ func newParty(o *origin, listeners int) party {
 // endless is more seats than there are listeners anywhere.
 const endless = 1e12
 
-func newReckoner(s *Snapshot) *reckoner {
-	k := &reckoner{s: s, parts: make([][]part, len(s.nodes))}
+func newReckoner(s *Snapshot, mix Mix) *reckoner {
+	k := &reckoner{s: s, mix: mix, of: map[RegionID]int{}, parts: make([][]part, len(s.nodes))}
 	k.target, k.limit = k.seats(func(n int) int { return s.nodes[n].used })
 	k.findOrigins()
 	k.findParts()
+	for i, o := range k.origins {
+		for _, region := range o.regions {
+			k.of[region] = i
+		}
+	}
+	if _, any := k.of[""]; !any { // a region matches everybody now, and did not when they came
+		k.of[""] = len(k.origins)
+		k.origins = append(k.origins, newOrigin(s.fleet.near.all, ""))
+	}
 	return k
+}
+
+// cameFrom calls add with the part 0..1 of a node's listeners that came from each region.
+func (k *reckoner) cameFrom(n int, add func(region RegionID, part float64)) {
+	var mix map[RegionID]float64
+	if k.mix != nil {
+		mix = k.mix(k.s.fleet.nodes[n].ID)
+	}
+	var known []RegionID
+	sum := 0.0
+	for region, size := range mix {
+		if _, is := k.of[region]; is && size > 0 {
+			known, sum = append(known, region), sum+size
+		}
+	}
+	slices.Sort(known) // sums of floats depend on the order
+	for _, region := range known {
+		add(region, mix[region]/sum)
+	}
+	if len(known) > 0 {
+		return
+	}
+	for _, p := range k.parts[n] {
+		ids := k.origins[p.origin].regions
+		for _, region := range ids {
+			add(region, p.size/float64(len(ids)))
+		}
+	}
 }
 
 // seats returns by node the seats below its target, and those between that and its
@@ -181,9 +224,9 @@ func (k *reckoner) loss(dead []int) Loss {
 	for _, n := range dead {
 		target[n], limit[n] = 0, 0
 		out.Listeners += k.s.nodes[n].used
-		for _, p := range k.parts[n] {
-			parties[p.origin].left += p.size * float64(k.s.nodes[n].used)
-		}
+		k.cameFrom(n, func(region RegionID, part float64) {
+			parties[k.of[region]].left += part * float64(k.s.nodes[n].used)
+		})
 	}
 	out.Unbounded = unbounded(parties, k.limit, dead)
 	out.BeyondTarget, out.BeyondLimit = settle(parties, target, limit)

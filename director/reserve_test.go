@@ -2,6 +2,7 @@ package director
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -20,7 +21,7 @@ func (l *lab) holding(listeners ...int) *lab {
 // lost returns what a node or a site that dies would cost.
 func lost(t *testing.T, s *Snapshot, name string) Loss {
 	t.Helper()
-	r := s.Reserve()
+	r := s.Reserve(nil)
 	for _, l := range slices.Concat(r.Nodes, r.Sites) {
 		if string(l.Node)+l.Site == name {
 			return l
@@ -157,7 +158,7 @@ func TestReserveDoesNotDependOnOrder(t *testing.T) {
 		if turned {
 			slices.Reverse(l.cfg.Regions)
 		}
-		got := l.snapshot().Reserve().Nodes
+		got := l.snapshot().Reserve(nil).Nodes
 		if first == nil {
 			first = got
 		}
@@ -245,6 +246,29 @@ func BenchmarkReserve(b *testing.B) {
 	s := l.snapshot()
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Reserve()
+		s.Reserve(nil)
+	}
+}
+
+// TestReserveKnowsWhereListenersComeFrom: a network with a row of its own, whose spare
+// nodes are few, and a continent both use a node. By the rows, each would have half of
+// its listeners; those that are known to be the continent's find seats at its nodes. The
+// forecast with the node lost comes to the same.
+func TestReserveKnowsWhereListenersComeFrom(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 4)
+	l.row("office", Match{CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, "a", 1, "b", 1)
+	l.row("europe", Match{Continents: []string{"EU"}}, "a", 1, "c", 1, "d", 1)
+	l.holding(900, 1400, 0, 0)
+	s := l.snapshot()
+	fromEurope := func(NodeID) map[RegionID]float64 { return map[RegionID]float64{"europe": 99, "office": 1} }
+	if got := s.Reserve(nil).Nodes[0]; got.BeyondLimit == 0 {
+		t.Errorf("by the rows: %+v, want many of the office without a seat", got)
+	}
+	if got := s.Reserve(fromEurope).Nodes[0]; got.BeyondTarget > 9 || got.BeyondLimit != 0 {
+		t.Errorf("as they came: %+v, want a seat for all, and below target for all but 9", got)
+	}
+	if got := s.Demand(fromEurope); got["office"] != 23 || got["europe"] != 2277 {
+		t.Errorf("demand: %v", got)
 	}
 }

@@ -96,10 +96,10 @@ func TestSeatsOfWhatPlays(t *testing.T) {
 		r.Verdicts = []Verdict{{Path: "/live.mp3", State: MountSilent}, {Path: "/jazz.mp3", State: MountSilent}}
 	})
 	after := l.snapshot()
-	if lost := before.Reserve().Nodes[0].BeyondLimit; lost != 0 {
+	if lost := before.Reserve(nil).Nodes[0].BeyondLimit; lost != 0 {
 		t.Errorf("%d without a seat, while all play", lost)
 	}
-	if lost := after.Reserve().Nodes[0].BeyondLimit; lost != 900 {
+	if lost := after.Reserve(nil).Nodes[0].BeyondLimit; lost != 900 {
 		t.Errorf("%d without a seat, want all 900: nobody else plays", lost)
 	}
 	if f := after.Forecast(map[RegionID]int{"world": 3000}); f.BeyondLimit != 1500 {

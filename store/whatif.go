@@ -28,7 +28,7 @@ var ErrNoSnapshot = errors.New("there is no snapshot of the fleet yet; it takes 
 // WhatIf forecasts the fleet as it is, and as it would be with p. mix is as with
 // [director.Snapshot.Demand]. Nothing is changed. Errors are ErrNoSnapshot, or
 // join the mistakes in p, each with its entry's name.
-func (s *Syncer) WhatIf(p Proposal, mix func(director.NodeID) map[director.RegionID]float64) (now, then director.Forecast, err error) {
+func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (now, then director.Forecast, err error) {
 	snapshot := s.View().Snapshot
 	if snapshot == nil {
 		return now, then, ErrNoSnapshot

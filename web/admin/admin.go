@@ -56,7 +56,7 @@ type Config struct {
 	Traffic func() Traffic
 	// Mix says from which regions a node's listeners came, in any unit; nil, or an
 	// empty answer: not known.
-	Mix func(director.NodeID) map[director.RegionID]float64
+	Mix director.Mix
 	// Dashboard makes the handler of every path that is not the API's; nil: none.
 	Dashboard func(*API) http.Handler
 
@@ -111,7 +111,7 @@ func New(c Config) (*API, error) {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
 	if c.Syncer != nil {
-		own = append(own, reserveMetrics{c.Syncer.View}, nodeMetrics{a})
+		own = append(own, reserveMetrics{c.Syncer.View, c.Mix}, nodeMetrics{a})
 	}
 	for _, col := range append(own, c.Collectors...) {
 		if err := reg.Register(col); err != nil {

@@ -14,7 +14,7 @@ func (a *API) Reserve() (api.ReserveAnswer, error) {
 	if err != nil {
 		return api.ReserveAnswer{}, err
 	}
-	r := view.Reserve()
+	r := view.Reserve(a.cfg.Mix)
 	return api.ReserveAnswer{Nodes: append([]director.Loss{}, r.Nodes...), Sites: append([]director.Loss{}, r.Sites...)}, nil
 }
 
@@ -27,7 +27,10 @@ var descMissing = prometheus.NewDesc("signpost_reserve_missing_seats",
 	"Listeners who would find no seat below target, or below limit, if a node or a site died now.", []string{"dies", "name", "below"}, nil)
 
 // reserveMetrics computes the reserve when metrics are collected.
-type reserveMetrics struct{ view func() director.View }
+type reserveMetrics struct {
+	view func() director.View
+	mix  director.Mix
+}
 
 // Describe implements [prometheus.Collector].
 func (m reserveMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descMissing }
@@ -41,7 +44,7 @@ func (m reserveMetrics) Collect(ch chan<- prometheus.Metric) {
 	tell := func(n int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(descMissing, prometheus.GaugeValue, float64(n), labels...)
 	}
-	r := view.Reserve()
+	r := view.Reserve(m.mix)
 	for _, l := range r.Nodes {
 		tell(l.BeyondTarget, "node", string(l.Node), "target")
 		tell(l.BeyondLimit, "node", string(l.Node), "limit")
