@@ -28,7 +28,7 @@ func TestAnswers(t *testing.T) {
 		"asx":             {ask: ask{url: "/live.mp3.asx?a=1&b=2"}},
 		"json":            {ask: ask{url: "/live.mp3.json?a=1&b=2"}},
 		"m3u_director":    {ask: ask{url: "/live.mp3.m3u?t=1"}, change: func(c *Config) { c.Policy.Entries = EntriesDirector }},
-		"400":             {ask: ask{url: "/live.mp3?x=%0d%0aLocation:%20evil"}},
+		"400":             {ask: ask{url: "/live.mp3%0d%0aLocation:%20evil"}},
 		"403":             {ask: ask{url: "/live.mp3"}, change: func(c *Config) { c.Policy.Rules = []Rule{{Answer: Deny}} }},
 		"404":             {ask: ask{url: "/nothing.mp3"}},
 		"405":             {ask: ask{method: "POST", url: "/live.mp3"}},
