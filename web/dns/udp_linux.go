@@ -34,7 +34,7 @@ const (
 )
 
 // socketOptions sets up a UDP socket before it is bound.
-func socketOptions(network, _ string, c syscall.RawConn) error {
+func socketOptions(network, address string, c syscall.RawConn) error {
 	var err error
 	set := func(fd, level, option, value int) {
 		err = errors.Join(err, os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value)))
@@ -44,14 +44,18 @@ func socketOptions(network, _ string, c syscall.RawConn) error {
 		set(fd4, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
 		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_SNDBUF, socketBuffer)
-		// An answer must come from the address that was asked, of which a machine may have
-		// several; and nobody may make us believe that a way takes small packets only.
+		// An answer must come from the address that was asked, of which a socket for all
+		// has several; and nobody may make us believe that a way takes small packets only.
+		several := 0
+		if at, err := netip.ParseAddrPort(address); err != nil || at.Addr().IsUnspecified() {
+			several = 1
+		}
 		if network == "udp4" {
-			set(fd4, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+			set(fd4, unix.IPPROTO_IP, unix.IP_PKTINFO, several)
 			set(fd4, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
 			return
 		}
-		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, several)
 		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
 	})
 	return errors.Join(called, err)
