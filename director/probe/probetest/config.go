@@ -41,7 +41,7 @@ func (n *Node) writeConfig() {
 	var b bytes.Buffer
 	err := config.Execute(&b, map[string]any{
 		"Host": host, "Port": port, "Password": n.password,
-		"MaxClients": n.opts.MaxClients, "Mounts": n.opts.Mounts, "Members": members,
+		"MaxClients": n.opts.MaxClients, "Relays": n.opts.Relays, "Mounts": n.opts.Mounts, "Members": members,
 	})
 	if err == nil {
 		err = os.WriteFile(n.config, b.Bytes(), 0o644)
@@ -70,6 +70,9 @@ var config = template.Must(template.New("icecast.xml").Parse(`<icecast>
   {{- with .MaxSeconds}}<max-listener-duration>{{.}}</max-listener-duration>{{end}}
   {{- if .Member}}<authentication type="htpasswd"><option name="filename" value="{{$.Members}}{{$i}}"/><option name="allow_duplicate_users" value="1"/></authentication>{{end}}
   {{- if .Hidden}}<hidden>1</hidden>{{end}}</mount>
+{{- end}}
+{{- range .Relays}}
+ <relay><server>{{.Server}}</server><port>{{.Port}}</port><mount>{{.Mount | html}}</mount><local-mount>{{.As | html}}</local-mount><on-demand>{{if .OnDemand}}1{{else}}0{{end}}</on-demand></relay>
 {{- end}}
  <paths>
   <basedir>/usr/share/icecast2</basedir><logdir>/nonexistent</logdir>

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -28,7 +29,22 @@ type Options struct {
 	MaxClients int
 	// Mounts are fed from the start, unless they say otherwise.
 	Mounts []Mount
+	Relays []Relay
 }
+
+// Relay is a stream that a server takes from another one.
+type Relay struct {
+	From     *Node
+	Mount    string // there
+	As       string // the path here
+	OnDemand bool   // it connects when the first listener comes
+}
+
+// Server is the host that it is taken from.
+func (r Relay) Server() string { host, _, _ := net.SplitHostPort(r.From.addr); return host }
+
+// Port is the port of Server.
+func (r Relay) Port() string { _, port, _ := net.SplitHostPort(r.From.addr); return port }
 
 // Mount is a stream on a server: a tone, or a file that is played over and over.
 type Mount struct {
