@@ -149,7 +149,7 @@ func (s *Snapshot) Verdict(n, m int, scheme Scheme) Verdict {
 	default:
 		switch is, _ := s.carry(n, m); is {
 		case LacksMount:
-			out.State, out.Cause = MountSilent, NotThere
+			out.State, out.Cause, out.Since = MountSilent, NotThere, time.Time{} // nobody has seen when
 		case NodeFull:
 			out.State, out.Cause = MountFull, SeatsTaken
 		default:

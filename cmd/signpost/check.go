@@ -42,10 +42,10 @@ func (c *checkCmd) Run(out *console) error {
 		}
 	}
 	if c.JSON {
-		return printJSON(out.out, m)
+		return errors.Join(printJSON(out.out, m), errors.Join(s.Mute(reports)...))
 	}
 	m.Print(out.out)
-	return nil
+	return errors.Join(s.Mute(reports)...)
 }
 
 // refused prints the mistakes as JSON if that was asked for. Otherwise they are printed

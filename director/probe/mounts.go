@@ -502,6 +502,9 @@ func (s *state) hanging() string {
 
 // mountEvents returns what has changed for listeners between two reports.
 func mountEvents(was, is *director.Report) (out []event) {
+	if is.Health != director.Up {
+		return nil // which says it all
+	}
 	before := make(map[string]*director.Verdict, len(was.Verdicts))
 	for i := range was.Verdicts {
 		before[keyOf(&was.Verdicts[i])] = &was.Verdicts[i]

@@ -88,3 +88,21 @@ func (p *Prober) Share(id director.NodeID, second bool, others []director.Verdic
 	p.mu.Unlock()
 	p.tell(context.Background(), news)
 }
+
+// Pending says whether a mount is still to be asked for, so that the reports may soon
+// say something else.
+func (p *Prober) Pending() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.states {
+		if s.report.Health != director.Up {
+			continue
+		}
+		for _, m := range s.known {
+			if s.trying || !m.wanted.IsZero() && m.asked[m.word].IsZero() {
+				return true
+			}
+		}
+	}
+	return false
+}

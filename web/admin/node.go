@@ -87,6 +87,11 @@ func (a *API) describer(view director.View, threshold int) describer {
 func (d *describer) describe(n int) api.Node {
 	out := d.summary(n)
 	out.Mounts = d.carried(n)
+	for _, l := range d.Lacks(n) {
+		out.Lacks = append(out.Lacks, api.Lack{
+			Mount: l.Mount, Scheme: l.Scheme.String(), State: l.State, Cause: l.Cause, Detail: l.Detail, Since: l.Since, By: l.By, Text: l.String(d.Built()),
+		})
+	}
 	return out
 }
 
@@ -99,7 +104,7 @@ func (d *describer) summary(n int) api.Node {
 		State: st.State, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
 		Used: d.Live.Used(n), EnRoute: st.EnRoute, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
 		Kbit: r.Kbit, MbitTarget: st.Mbit.Target, MbitLimit: st.Mbit.Limit, SentPerS: float64(st.Recent),
-		Room: st.Room, WarmUp: st.WarmUp, Version: version(nil),
+		Room: st.Room, WarmUp: st.WarmUp, CertificateEnds: r.CertificateEnds, Version: version(nil),
 	}
 	out.EnRoute += out.Used - st.Used
 	made, ok := d.overlay.Nodes[st.ID]

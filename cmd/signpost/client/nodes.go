@@ -74,6 +74,8 @@ func stateOf(n api.Node) cell {
 		return cell{n.State.String(), yellow}
 	case n.Full:
 		return cell{"full", red}
+	case len(n.Lacks) > 0:
+		return cell{n.State.String(), yellow}
 	}
 	return cell{n.State.String(), green}
 }
@@ -95,6 +97,9 @@ func detailOf(t *Terminal, n api.Node) string {
 		all = append(all, n.Detail)
 	} else if n.State == director.Fit && n.WarmUp < 1 {
 		all = append(all, fmt.Sprintf("warming up, at %.0f %%", 100*n.WarmUp))
+	}
+	if text := n.Attention(t.Now()); text != "" {
+		all = append(all, text)
 	}
 	return strings.Join(all, "; ")
 }
@@ -149,6 +154,12 @@ func printNode(t *Terminal, n api.Node) {
 	}
 	line("sends", fmt.Sprintf("%.1f Mbit/s; gets %.1f listeners a second; room %.2f, warm-up %.2f", n.Kbit/1000, n.SentPerS, n.Room, n.WarmUp))
 	line("mounts", strings.Join(n.Mounts, " "))
+	for _, l := range n.Lacks {
+		line("", l.Text+wrapped(" (", l.Detail)+map[bool]string{true: ")"}[l.Detail != ""]+wrapped(", says ", l.By))
+	}
+	if !n.CertificateEnds.IsZero() {
+		line("ends", "its certificate, "+n.CertificateEnds.UTC().Format(time.RFC3339))
+	}
 	line("server", n.Server)
 	if n.Registered != nil {
 		line("agent", fmt.Sprintf("%s (token %s), silent for %d ms", n.Registered.Instance, cmp.Or(n.Registered.Token, "-"), n.Registered.SilentMS))

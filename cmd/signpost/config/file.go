@@ -43,6 +43,8 @@ type File struct {
 	DNS dnsSection `yaml:"dns"`
 	// The operators' side: API, dashboard, metrics.
 	Admin adminSection `yaml:"admin"`
+	// Where events are posted as JSON, so that a station without Prometheus is told: each is tried again until it is taken, for a quarter of an hour. Every director tells.
+	Notify []notifyEntry `yaml:"notify"`
 	// A directory that this director may write to, for operators' changes and what it has learned. Without it, they are lost at exit. Relative paths, here and elsewhere, are relative to this file.
 	StateDir string `yaml:"state_dir"`
 }
@@ -144,6 +146,13 @@ type nodeProbeEntry struct {
 	Path string `yaml:"path"`
 	// The HTTP status codes that are good answers, `200`, `2xx` or `200, 401`. Without it: 2xx and 3xx for `path`; for a mount, what lets a listener hear it. Where a CDN wants a token that directors have not, `403`.
 	Expect string `yaml:"expect"`
+}
+
+type notifyEntry struct {
+	// The URL that takes a POST for each event, with `event`, `at`, `director`, `node`, `mount` and `text`.
+	URL string `yaml:"url"`
+	// Which events: `off_air` and `on_air` (a mount that no node plays), `mount_lost` and `mount_back` (at one node), `node_down` and `node_up`, `certificate_ends`. All, if absent.
+	Events []string `yaml:"events"`
 }
 
 type regionsSection struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/geo"
@@ -40,6 +42,7 @@ type Settings struct {
 	Proxy     Proxy
 	DNS       DNS
 	StateDir  string // need not exist yet; empty: none
+	Notify    []notify.Hook
 
 	document    *Document
 	credentials map[director.NodeID]credential
@@ -124,6 +127,7 @@ func (d *Document) Settings() (*Settings, error) {
 	s.Listen, s.Admin = c.listeners()
 	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
 	s.DNS = c.dns(s.Fleet)
+	s.Notify = c.notify()
 	c.bounds(reflect.ValueOf(d.File))
 	if s.Store.ForgetAfter < s.Store.DownAfter {
 		c.fail("must not be below down_after", "store", "registered", "forget_after")
@@ -244,6 +248,24 @@ func (c *converter) access() (map[director.NodeID]credential, map[director.NodeI
 		credentials[director.NodeID(n.ID)] = credential{user, password}
 	}
 	return credentials, all
+}
+
+// notify converts the section notify.
+func (c *converter) notify() (hooks []notify.Hook) {
+	for i, n := range c.Notify {
+		if u, err := url.Parse(n.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			c.fail(fmt.Sprintf("%q: write the whole URL, such as https://hooks.example/signpost", n.URL), "notify", i, "url")
+		}
+		h := notify.Hook{URL: n.URL}
+		for j, e := range n.Events {
+			if !slices.Contains(notify.Kinds(), notify.Kind(e)) {
+				c.fail(fmt.Sprintf("%q is no event; there are %v", e, notify.Kinds()), "notify", i, "events", j)
+			}
+			h.Events = append(h.Events, notify.Kind(e))
+		}
+		hooks = append(hooks, h)
+	}
+	return hooks
 }
 
 // asking is how a node is asked how it is.

@@ -148,6 +148,30 @@ func shares(x director.Explanation, rung string) map[director.NodeID]float64 {
 	return out
 }
 
+// settleTime is how long mounts in doubt may take that are asked for as a listener would.
+const settleTime = 6 * time.Second
+
+// Mute returns an error for each node that is up and plays none of the mounts.
+func (s *Settings) Mute(reports map[director.NodeID]director.Report) (errs []error) {
+	f, err := director.Compile(s.Fleet)
+	if err != nil {
+		return []error{err}
+	}
+	snap := f.Build(nil, director.Input{Now: time.Now(), Reports: reports})
+	for n := range snap.Nodes() {
+		r := snap.Node(n).Report
+		plays := r.Health != director.Up || r.AnyMount && len(snap.Mounts()) == 0
+		for m := range snap.Mounts() {
+			state := snap.MountState(n, m)
+			plays = plays || state == director.MountPlays || state == director.MountFull
+		}
+		if !plays {
+			errs = append(errs, fmt.Errorf("node %s is up, and plays none of the mounts: %s", snap.NodeID(n), r.Detail))
+		}
+	}
+	return errs
+}
+
 // ProbeOnce probes every node once, as a director does.
 func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -162,6 +186,9 @@ func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 		_ = p.Run(ctx) // it ends with ctx, without an error
 	}()
 	<-p.First()
+	for deadline := time.Now().Add(settleTime); p.Pending() && time.Now().Before(deadline); {
+		time.Sleep(settleTime / 100)
+	}
 	reports := map[director.NodeID]director.Report{}
 	for _, r := range p.Reports() {
 		reports[r.Node] = r

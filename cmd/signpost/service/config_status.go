@@ -53,6 +53,10 @@ func (d *Service) troubles(full bool) []string {
 	}
 	if d.noNodeFit() {
 		all = append(all, "no node is fit: each is down, drained or not yet probed")
+	} else if view := d.syncer.View(); view.Snapshot != nil {
+		for _, off := range view.OffAir() {
+			all = append(all, off.String())
+		}
 	}
 	return append(all, d.outputTroubles()...)
 }

@@ -91,6 +91,7 @@ func RestartKeys(old, s *config.Settings) []string {
 		{"dns.log_queries", old.DNS.LogQueries, s.DNS.LogQueries},
 		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
 		{"admin.cert_file", old.Admin.Certificate == config.Certificate{}, s.Admin.Certificate == config.Certificate{}}, // TLS or not
+		{"notify", old.Notify, s.Notify},
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {

@@ -80,7 +80,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	d.settings.Store(s)
 	d.status.Store(new(configStatus))
 	for _, step := range []func(*config.Settings) error{
-		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
+		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openNotify, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
 			d.Close()

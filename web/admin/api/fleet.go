@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -40,7 +42,10 @@ type Node struct {
 	Room       float64 `json:"room"`       // 0..1
 	WarmUp     float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
 
-	Mounts []string `json:"mounts"` // public names of the mounts that it carries now
+	Mounts []string `json:"mounts"`          // public names of the mounts that it carries now
+	Lacks  []Lack   `json:"lacks,omitempty"` // what listeners do not hear there although it is up
+	// CertificateEnds is when the TLS certificate of its https URL expires; absent: not known.
+	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
 
 	Drained bool `json:"drained"`
 	// SafeToTerminate says that it is drained, that all directors know, and that at most
@@ -51,6 +56,48 @@ type Node struct {
 	Override        *Override `json:"override,omitempty"` // by operators; nil: none
 
 	Version string `json:"version"` // of Override, for If-Match
+}
+
+// Lack is what a node that is up does not play, or not for everybody.
+type Lack struct {
+	Mount  string              `json:"mount,omitempty"`  // empty: every mount
+	Scheme string              `json:"scheme,omitempty"` // http or https; empty: in each
+	State  director.MountState `json:"state"`            // does_not_play or full
+	Cause  director.Cause      `json:"cause,omitempty"`
+	Detail string              `json:"detail,omitempty"` // what was seen
+	Since  time.Time           `json:"since,omitzero"`
+	By     string              `json:"by,omitempty"` // who saw it
+	Text   string              `json:"text"`         // all of that, as operators read it: "lacks /live.mp3 since 20:04: source gone"
+}
+
+// CertificateWarning is how long before a certificate ends operators are told.
+const CertificateWarning = 14 * 24 * time.Hour
+
+// Attention says in a few words what an operator should look at of a node that is up;
+// empty: nothing. A mount that was never there may not be meant to be.
+func (n *Node) Attention(now time.Time) string {
+	var all []string
+	more := 0
+	for i := range n.Lacks {
+		switch l := &n.Lacks[i]; {
+		case l.Cause == director.NotThere:
+		case len(all) == 3:
+			more++
+		default:
+			all = append(all, l.Text)
+		}
+	}
+	if more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
+	}
+	switch left := n.CertificateEnds.Sub(now); {
+	case n.CertificateEnds.IsZero() || left > CertificateWarning:
+	case left <= 0:
+		all = append(all, "its certificate has ended")
+	default:
+		all = append(all, fmt.Sprintf("its certificate ends in %d days", int(left/(24*time.Hour))))
+	}
+	return strings.Join(all, ", ")
 }
 
 // Drain is how far a drained node has emptied.

@@ -92,7 +92,7 @@ func worst(losses []director.Loss) reserve {
 }
 
 func needsAttention(n *api.Node) bool {
-	return n.State != director.Fit || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
+	return n.Attention(time.Now()) != "" || n.State != director.Fit || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
 }
 
 // words describe a node's state: a shape, a word, since when, why, and an operator's

@@ -1,0 +1,118 @@
+package director
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Lack is what a node that is up does not play, or not for everybody.
+type Lack struct {
+	Mount string // its public name; empty: every mount
+	Verdict
+}
+
+// String says it as operators read it everywhere: "lacks /live.mp3 since 20:04: source gone".
+// Times are UTC, with the day if that is not today's.
+func (l *Lack) String(now time.Time) string {
+	what := "lacks " + l.Mount
+	switch {
+	case l.Mount == "":
+		what = "no " + l.Scheme.String()
+	case l.State == MountFull:
+		what = l.Mount + " is full"
+	}
+	if l.Mount != "" && l.Scheme != 0 {
+		what += " by " + l.Scheme.String()
+	}
+	if !l.Since.IsZero() {
+		layout := "15:04"
+		if now.UTC().YearDay() != l.Since.UTC().YearDay() || now.Sub(l.Since) > 24*time.Hour {
+			layout = "2006-01-02 15:04"
+		}
+		what += " since " + l.Since.UTC().Format(layout)
+	}
+	if l.Cause != "" {
+		what += ": " + string(l.Cause)
+	}
+	return what
+}
+
+// Lacks lists what node n does not play though it is up: schemes that fail, and then the
+// mounts in the order of [Snapshot.Mounts]. It is for operators, and not for the way of
+// a request.
+func (s *Snapshot) Lacks(n int) (all []Lack) {
+	st := &s.nodes[n]
+	if st.report.Health != Up {
+		return nil
+	}
+	whole := Scheme(0) // schemes that fail as a whole
+	for _, v := range st.report.Verdicts {
+		if v.Path == "" && v.State == MountSilent && v.Scheme&st.schemes != 0 {
+			whole |= v.Scheme
+			all = append(all, Lack{Verdict: v})
+		}
+	}
+	for m := range s.mounts {
+		left := st.schemes &^ whole
+		var first Verdict
+		for _, scheme := range [...]Scheme{HTTP, HTTPS} {
+			if left&scheme == 0 {
+				continue
+			}
+			switch v := s.Verdict(n, m, scheme); {
+			case v.State != MountSilent && v.State != MountFull:
+			case first.State == v.State && first.Cause == v.Cause:
+				all[len(all)-1].Scheme |= scheme
+			default:
+				first = v
+				all = append(all, Lack{s.mounts[m].Name, v})
+			}
+		}
+		if i := len(all) - 1; first.State != MountUnknown && all[i].Scheme == left {
+			all[i].Scheme = 0
+		}
+	}
+	return all
+}
+
+// OffAir is a declared mount that no node plays.
+type OffAir struct {
+	Mount string
+	Since time.Time // when the last one stopped; zero: not known
+}
+
+// String says it as operators read it everywhere.
+func (o *OffAir) String() string { return fmt.Sprintf("%s is off the air", o.Mount) }
+
+// OffAir lists the declared mounts that no node plays, in any scheme. While nothing is
+// known yet of some node, nothing is off the air.
+func (s *Snapshot) OffAir() (all []OffAir) {
+	if len(s.fleet.mounts) == 0 || len(s.nodes) == 0 {
+		return nil
+	}
+	for n := range s.nodes {
+		if s.nodes[n].report.Health == HealthUnknown && s.nodes[n].health != Drained {
+			return nil
+		}
+	}
+	for m := range s.mounts {
+		off := OffAir{Mount: s.mounts[m].Name}
+		plays := false
+		for n := range s.nodes {
+			c, r := s.carriesAt(m, n), &s.nodes[n].report
+			if plays = r.Health == Up && c.is != LacksMount && c.schemes != 0; plays {
+				break
+			}
+			if since := s.bestVerdict(n, m, AnyScheme).Since; since.After(off.Since) {
+				off.Since = since
+			}
+		}
+		if !plays {
+			all = append(all, off)
+		}
+	}
+	return all
+}
+
+// MountState is what a listener who may use either scheme gets of mount m at node n.
+func (s *Snapshot) MountState(n, m int) MountState { return s.bestVerdict(n, m, AnyScheme).State }
