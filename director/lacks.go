@@ -54,6 +54,9 @@ func (s *Snapshot) Lacks(n int) (all []Lack) {
 	}
 	for m := range s.mounts {
 		left := st.schemes &^ whole
+		if c := s.carriesAt(m, n); c.is == Fit && c.schemes&left == left {
+			continue // as most do: to look each up among the node's would take long
+		}
 		var first Verdict
 		for _, scheme := range [...]Scheme{HTTP, HTTPS} {
 			if left&scheme == 0 {
@@ -115,4 +118,15 @@ func (s *Snapshot) OffAir() (all []OffAir) {
 }
 
 // MountState is what a listener who may use either scheme gets of mount m at node n.
-func (s *Snapshot) MountState(n, m int) MountState { return s.bestVerdict(n, m, AnyScheme).State }
+func (s *Snapshot) MountState(n, m int) MountState {
+	c, health := s.carriesAt(m, n), s.nodes[n].report.Health
+	switch {
+	case health == HealthUnknown:
+		return MountUnknown
+	case health == Failed, c.is == LacksMount, c.schemes == 0:
+		return MountSilent
+	case c.is == NodeFull:
+		return MountFull
+	}
+	return MountPlays
+}
