@@ -235,10 +235,14 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	s.asking = false
 	var news []event
 	if ctx.Err() == nil && !s.removed {
-		was := s.report.Health
-		news = s.hear(h, p.cfg)
-		if s.report.Health != was {
-			signal(p.news)
+		if outOfFiles(h.err) {
+			p.cfg.Log.Warn("a node was not asked: this director has no file descriptor left", "node", s.report.Node, "err", h.err)
+		} else {
+			was := s.report.Health
+			news = s.hear(h, p.cfg)
+			if s.report.Health != was {
+				signal(p.news)
+			}
 		}
 		s.due = p.nextDue(s, started)
 		if s.again != "" && s.failures == 0 { // a good answer, but from before the doubt

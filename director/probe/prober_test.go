@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -590,5 +592,27 @@ func TestFamilies(t *testing.T) {
 		cases[1].v4 = true
 		time.Sleep(2 * time.Minute)
 		check() // and what cannot be found any more stays
+	})
+}
+
+// TestOutOfDescriptors: a probe that could not even open a socket says nothing about
+// the node.
+func TestOutOfDescriptors(t *testing.T) {
+	inBubble(t, Config{Interval: time.Second}, func(t *testing.T, f *fleet) {
+		f.SetNodes([]director.Node{node("a")}, nil)
+		<-f.First()
+		before := f.report("a")
+		f.play(urlOf("a"), func(context.Context) (answer, error) {
+			return answer{}, fmt.Errorf("GET /: %w", os.NewSyscallError("socket", syscall.EMFILE))
+		})
+		time.Sleep(time.Minute)
+		if d := cmp.Diff(before, f.report("a")); d != "" {
+			t.Errorf("the report changed:\n%s", d)
+		}
+		if !strings.Contains(f.log.String(), "no file descriptor left") {
+			t.Errorf("the log does not tell:\n%s", f.log)
+		}
+		f.play(urlOf("a"), refuses)
+		f.until(isDown)
 	})
 }

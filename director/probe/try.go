@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -64,6 +65,7 @@ type tried struct {
 	cause  director.Cause
 	detail string
 	after  time.Duration // how long the first new byte took, where it was listened for
+	own    bool          // it could not be asked, by a fault of this director
 }
 
 // tryIn asks for a mount like a listener, and hangs up with the first byte of audio or
@@ -129,6 +131,9 @@ func (t target) within(resp *http.Response) string {
 
 // notReached says why a GET got no answer at all.
 func notReached(ctx context.Context, err error) tried {
+	if outOfFiles(err) {
+		return tried{own: true, detail: err.Error()}
+	}
 	out := tried{state: director.MountSilent, cause: director.Unreachable, detail: err.Error()}
 	var verification *tls.CertificateVerificationError
 	var name x509.HostnameError
@@ -141,6 +146,12 @@ func notReached(ctx context.Context, err error) tried {
 		out.cause = director.SourceHangs
 	}
 	return out
+}
+
+// outOfFiles says that a connection failed here and not at the node: this process or its
+// machine has no file descriptor left.
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // fullWords are what servers say to a listener for whom there is no seat, in lower

@@ -134,6 +134,9 @@ func (t target) tryWayIn(ctx context.Context, mount string) (out tried, ends tim
 // hearWay takes in what a player gets at a way.
 func (s *state) hearWay(w *way, mount string, t tried, ends time.Time, c *Config, now, taken time.Time) {
 	w.last = mount
+	if t.own {
+		return
+	}
 	if !ends.IsZero() {
 		w.ends = ends
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -69,7 +70,7 @@ func (a *ask) url() (*url.URL, error) {
 // URL may be to blame instead: a wrong token is answered with 403, as by a full node.
 func (a *ask) blames(w Why) bool {
 	switch w {
-	case WhyMembers:
+	case WhyMembers, WhyOwn:
 		return false
 	case WhyFull, WhyStatus, WhyRedirect, WhyNotAudio:
 		return !a.shows()
@@ -172,7 +173,10 @@ func isRedirect(code int) bool {
 // give audio within HeaderTimeout, and is closed as soon as ctx ends, then or later.
 func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
 	conn, err := p.dial(ctx, u)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return nil, refuse(WhyOwn, "%v", err)
+	case err != nil:
 		return nil, refuse(WhyConnect, "%v", err)
 	}
 	up := &upstream{conn: conn}

@@ -62,6 +62,7 @@ type Why string
 const (
 	WhyURL      Why = "url"       // the URL to ask is unusable: a mistake of the caller's
 	WhyConnect  Why = "connect"   // no connection, or no TLS session that can be trusted
+	WhyOwn      Why = "own"       // this director has no file descriptor left: no fault of the node
 	WhyTimeout  Why = "timeout"   // connected, but no audio within HeaderTimeout
 	WhyHeader   Why = "header"    // what came is not an HTTP or ICY answer, or its head is without end
 	WhyFull     Why = "full"      // 403 or 503: how Icecast and its kin refuse listeners at a limit

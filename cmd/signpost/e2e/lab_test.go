@@ -19,6 +19,11 @@ import (
 	"testing"
 	"time"
 
+	// go test keeps the result of a package that has not changed. Of the program, which is
+	// built aside, it knows by these, and by the commands' files that program looks at.
+	_ "github.com/signpost-fm/signpost/cmd/signpost/agent"
+	_ "github.com/signpost-fm/signpost/cmd/signpost/service"
+
 	"github.com/signpost-fm/signpost/director/probe/probetest"
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/geo/geotest"
@@ -65,6 +70,10 @@ func program(t *testing.T) string {
 			return
 		}
 		built.path = filepath.Join(dir, "signpost")
+		sources, _ := filepath.Glob("../*.go")
+		for _, name := range sources {
+			_, _ = os.Stat(name) // see the imports
+		}
 		args := []string{"build", "-o", built.path, "github.com/signpost-fm/signpost/cmd/signpost"}
 		if os.Getenv("SIGNPOST_E2E_RACE") != "" {
 			args = slices.Insert(args, 1, "-race")
@@ -116,9 +125,18 @@ func direct(t *testing.T, fleet []*probetest.Node, rest string) *signpost {
 // directFile starts a director with a whole configuration.
 func directFile(t *testing.T, config string) *signpost {
 	t.Helper()
+	return directLimited(t, 0, config)
+}
+
+// directLimited starts a director that may open so many files; 0: as many as the tests.
+func directLimited(t *testing.T, files int, config string) *signpost {
+	t.Helper()
 	s := &signpost{t: t, config: filepath.Join(t.TempDir(), "signpost.yaml"), log: &lockedBuffer{}}
 	s.write(config)
 	s.cmd = exec.Command(program(t), "serve", "--config", s.config)
+	if files > 0 {
+		s.cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}, s.cmd.Args...)...)
+	}
 	s.cmd.SysProcAttr = proctest.DieWithTest()
 	out, in := io.Pipe()
 	s.cmd.Stdout, s.cmd.Stderr = in, in

@@ -58,6 +58,9 @@ func (d *Service) troubles(full bool) []string {
 			all = append(all, off.String())
 		}
 	}
+	if w := d.files.warning(d.started); w != "" {
+		all = append(all, w)
+	}
 	return append(all, d.outputTroubles()...)
 }
 

@@ -60,6 +60,7 @@ type Service struct {
 	web     *web.Server
 	names   names
 	records *recordLog // nil: none are kept
+	files   descriptors
 	mix     *mix
 	seed    maphash.Seed
 	// operatorRules are the overlay's rules in force; guarded by reload.
@@ -76,7 +77,7 @@ type Service struct {
 
 // Start opens everything. After an error, what was opened is closed again.
 func Start(s *config.Settings, o Options) (*Service, error) {
-	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s}
+	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s)}
 	d.settings.Store(s)
 	d.status.Store(new(configStatus))
 	for _, step := range []func(*config.Settings) error{
@@ -174,6 +175,7 @@ func (d *Service) openProxy(s *config.Settings) error {
 		return nil
 	}
 	c := s.Proxy.Config
+	c.MaxListeners = d.files.inline
 	c.Log = d.log.With("part", "proxy")
 	c.Targets, c.Nodes = d.targets, d.nodeURLs
 	c.Evidence = d.nodeFailed
@@ -194,7 +196,7 @@ func (d *Service) openInline(*config.Settings) error {
 func (d *Service) openWeb(s *config.Settings) error {
 	c := web.Config{
 		View: d.syncer.View, Locate: d.geo.locate, Origin: d.geo.origin, Evidence: d.syncer.Doubt, Ready: d.readyz,
-		HashSecret: s.Secret, MaxConnections: s.Listen.MaxConnections, Policy: d.policy(s),
+		HashSecret: s.Secret, MaxConnections: d.files.connections, Policy: d.policy(s),
 		Record: d.options.Record, Log: d.log.With("part", "web"),
 	}
 	if d.options.Records != nil && c.Record == nil {
@@ -319,6 +321,9 @@ func (d *Service) sayWarnings(s *config.Settings) {
 	if err != nil {
 		d.log.Error("the configuration cannot be surveyed", "err", err) // it was compiled before
 		return
+	}
+	if w := d.files.warning(s); w != "" {
+		warnings = append(warnings, w)
 	}
 	for _, w := range warnings {
 		d.log.Warn(w)
