@@ -147,6 +147,7 @@ var words = []struct{ licence, says string }{
 	{"BSD-3-Clause", "endorse or promote products derived from"},
 	{"BSD-2-Clause", "Redistributions in binary form must reproduce"},
 	{"MIT", "to deal in the Software without restriction"},
+	{"CC0-1.0", "Creative Commons Legal Code CC0 1.0 Universal"},
 	{"ISC", "Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee"},
 }
 
