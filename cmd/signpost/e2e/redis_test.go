@@ -145,9 +145,17 @@ func survive(t *testing.T, fleet []*probetest.Node, all []*signpost, c redisstor
 			if !obeys(s)() {
 				t.Errorf("%s: an acknowledged edit is lost", x.name)
 			}
-			away, back := says(s, "the store is away")-away[i], says(s, "the store is back")-back[i]
-			// A machine that stands still takes Redis away once more.
-			if want := map[bool]int{true: 1}[x.away]; away != back || away < want || away > want && soak {
+			// A machine that stands still takes Redis away once more. What is said is written a
+			// little later.
+			want := map[bool]int{true: 1}[x.away]
+			since := func() (gone, returned int) {
+				return says(s, "the store is away") - away[i], says(s, "the store is back") - back[i]
+			}
+			s.eventually(patience, x.name+": it is said that the store was away and is back", func() bool {
+				gone, returned := since()
+				return gone == returned && gone >= want
+			})
+			if away, back := since(); away > want && soak {
 				t.Errorf("%s: director %d said %d times that the store is away and %d times that it is back, want %d", x.name, i, away, back, want)
 			}
 		}
