@@ -40,7 +40,7 @@ func TestNewsCostLittle(t *testing.T) {
 // At full size it has 200 nodes and 30 regions, and typing never stutters.
 func TestTyping(t *testing.T) {
 	t.Parallel()
-	config, reports := large(40, 10)
+	config, reports := large(40, 15) // more rows than are typed into
 	if soaking {
 		config, reports = large(200, 30)
 	}
