@@ -44,7 +44,7 @@ func Nginx(t testing.TB, server string) (url string) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "nginx.conf")
-	write(t, file, fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr; worker_processes 1;
+	write(t, file, fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
 events { worker_connections 200; }
 http {
  access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
@@ -30,6 +31,7 @@ func startProcess(t testing.TB, name string, args ...string) *process {
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Dir = "/"
+	p.cmd.WaitDelay = time.Second // a child of it that lives on keeps its outputs open
 	p.cmd.SysProcAttr = proctest.DieWithTest()
 	p.cmd.SysProcAttr.Credential = unprivileged(t)
 	if err := p.cmd.Start(); err != nil {
