@@ -84,18 +84,24 @@ func (c *contest) run(m mode, parties []*party) (map[string][]round, error) {
 }
 
 // ask is one round of one party.
-func (c *contest) ask(m mode, p *party) (r round, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
+func (c *contest) ask(m mode, p *party) (round, error) {
 	rate := 0.0
 	if m == openLoop {
 		rate = c.Rate
 	}
-	var out, said bytes.Buffer
-	cmd := exec.Command(self, "ask", p.addr, string(m), strconv.Itoa(c.Requests), strconv.Itoa(c.Clients),
+	return p.round(c.Requests, "ask", p.addr, string(m), strconv.Itoa(c.Requests), strconv.Itoa(c.Clients),
 		"--rate", strconv.FormatFloat(rate, 'f', -1, 64), "--agents", c.Agents)
+}
+
+// round lets this program, with args, be the client that asks n times, and reckons what
+// that cost the party.
+func (p *party) round(n int, args ...string) (r round, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	var out, said bytes.Buffer
+	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	before, err := p.cpu()
@@ -106,13 +112,13 @@ func (c *contest) ask(m mode, p *party) (r round, err error) {
 		return r, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return r, fmt.Errorf("clients: %w: %s", err, &said)
+		return r, fmt.Errorf("client: %w: %s", err, &said)
 	}
 	after, err := p.cpu()
 	if err != nil {
 		return r, err
 	}
-	r.CPU = float64((after - before).Nanoseconds()) / 1000 / float64(c.Requests)
+	r.CPU = float64((after - before).Nanoseconds()) / 1000 / float64(n)
 	err = json.Unmarshal(out.Bytes(), &r.asked)
 	r.Rest = p.rest * 1000 / r.PerSecond
 	return r, err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,7 +16,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 )
 
 // dnsCmd asks: what does an answer in DNS cost, beside other servers that look at where
@@ -296,33 +293,8 @@ func (c *dnsCmd) await(p *party) error {
 }
 
 // ask is one round of one party.
-func (c *dnsCmd) ask(p *party, queries int) (r round, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
-	var out, said bytes.Buffer
-	cmd := exec.Command(self, "askdns", p.addr, strconv.Itoa(queries), strconv.Itoa(c.Window))
-	cmd.Stdout, cmd.Stderr = &out, &said
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	before, err := p.cpu()
-	if err != nil {
-		return r, err
-	}
-	if err := startOn(clientCore, cmd); err != nil {
-		return r, err
-	}
-	if err := cmd.Wait(); err != nil {
-		return r, fmt.Errorf("client: %w: %s", err, &said)
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return r, err
-	}
-	r.CPU = float64((after - before).Nanoseconds()) / 1000 / float64(queries)
-	err = json.Unmarshal(out.Bytes(), &r.asked)
-	r.Rest = p.rest * 1000 / r.PerSecond
-	return r, err
+func (c *dnsCmd) ask(p *party, queries int) (round, error) {
+	return p.round(queries, "askdns", p.addr, strconv.Itoa(queries), strconv.Itoa(c.Window))
 }
 
 // askDNSCmd is a client that keeps some queries under way.

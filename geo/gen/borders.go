@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 
@@ -253,17 +250,6 @@ func writeBorders(grid [][]byte, codes []string) error {
 			c, runs = end, runs+1
 		}
 	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(raw); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	fmt.Printf("borders.gz: %d countries, %d runs, %d bytes, %d unpacked\n", len(codes), runs, packed.Len(), len(raw))
-	return os.WriteFile("borders.gz", packed.Bytes(), 0o600)
+	fmt.Printf("%d countries, %d runs\n", len(codes), runs)
+	return pack("borders.gz", raw)
 }

@@ -133,6 +133,12 @@ func writeDatabase(header []byte, r *maxminddb.Reader) error {
 		raw = append(binary.AppendUvarint(raw, uint64(len(data))), data...)
 		fmt.Printf("%d runs of IPv%d\n", families[i].n, 4+2*i)
 	}
+	fmt.Printf("%d countries\n", len(numbers)-1)
+	return pack("default.gz", raw)
+}
+
+// pack writes a file as small as gzip makes it.
+func pack(name string, raw []byte) error {
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {
@@ -144,8 +150,8 @@ func writeDatabase(header []byte, r *maxminddb.Reader) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	fmt.Printf("default.gz: %d countries, %d bytes, %d unpacked\n", len(numbers)-1, packed.Len(), len(raw))
-	return os.WriteFile("default.gz", packed.Bytes(), 0o600)
+	fmt.Printf("%s: %d bytes, %d unpacked\n", name, packed.Len(), len(raw))
+	return os.WriteFile(name, packed.Bytes(), 0o600)
 }
 
 // runs are written one after another; the last one is still growing.
