@@ -2,13 +2,14 @@ package director
 
 import "slices"
 
-// carried is what a node makes of a mount.
+// carried says whether and how a node carries a mount.
 type carried struct {
 	is      Reason // Fit, LacksMount or NodeFull
-	schemes Scheme // in which listeners hear it there
+	schemes Scheme // in which the mount plays there
 }
 
-// knowCarriers notes who carries what, from the reports.
+// knowCarriers fills s.carries and s.fullAt from the reports. A node whose report and
+// mounts have not changed since prev keeps its entries.
 func (s *Snapshot) knowCarriers(prev *Snapshot) {
 	n := len(s.nodes)
 	s.carries = make([]carried, len(s.mounts)*n)
@@ -33,7 +34,7 @@ func (s *Snapshot) knowCarriers(prev *Snapshot) {
 	s.countPlaying()
 }
 
-// countPlaying notes of each node in which schemes it plays any mount at all.
+// countPlaying sets, for each node, the schemes in which it plays at least one mount.
 func (s *Snapshot) countPlaying() {
 	n := len(s.nodes)
 	for i := range s.nodes {
@@ -58,15 +59,15 @@ func (s *Snapshot) limitMount(i, fullAt int) {
 	}
 }
 
-// sameReport compares what identifies a report: one prober's clock never repeats.
-// Verdicts come between two reports, too.
+// sameReport compares what identifies a report: one prober never uses the same time
+// twice. Verdicts are compared too, as they change between two reports.
 func sameReport(a, b *Report) bool {
 	return a.Taken.Equal(b.Taken) && a.By == b.By && a.Health == b.Health && len(a.Mounts) == len(b.Mounts) && slices.Equal(a.Verdicts, b.Verdicts)
 }
 
-// carry says what a node makes of a mount, in whatever scheme, and with how many
-// listeners at the node it may be full; 0: never. Whoever is on the way to the node
-// may be on the way to this mount, for directors count by node only.
+// carry says whether a node carries a mount in any scheme, and at how many listeners
+// at the node the mount may be full; 0: never. Every listener en route to the node may
+// be en route to this mount, as directors count by node only.
 func (s *Snapshot) carry(node, mount int) (is Reason, fullAt int) {
 	r := &s.nodes[node].report
 	path := s.nodePath(node, mount)
@@ -88,13 +89,13 @@ func (s *Snapshot) carry(node, mount int) (is Reason, fullAt int) {
 		return Fit, s.fleet.nodes[node].counted(r) + m.Limit - max(0, m.Listeners)
 	}
 	if r.AnyMount || len(r.Mounts) == 0 && r.Health != Up {
-		return Fit, 0 // it cannot tell, or has not told yet: then its health decides
+		return Fit, 0 // it cannot list its mounts, or has not yet: its health decides
 	}
 	return LacksMount, 0
 }
 
-// plays returns the schemes in which listeners find a mount at a node. The URL of a
-// scheme that fails takes only that scheme away.
+// plays returns the schemes in which a mount plays at a node. A verdict about one
+// scheme removes only that scheme.
 func (s *Snapshot) plays(node, mount int) Scheme {
 	all := s.nodes[node].schemes
 	r := &s.nodes[node].report

@@ -15,11 +15,11 @@ import (
 
 // ConfigError is one mistake in a [Config].
 type ConfigError struct {
-	Path []any  // where, in strings and indices: "regions", 2, "weights", "fra1"
+	Path []any  // where, as keys and indices: "regions", 2, "weights", "fra1"
 	Msg  string // what is wrong, and the remedy
 }
 
-// Error gives the place and the mistake: "regions[2].weights.fra1: no such node".
+// Error returns the position and the mistake: "regions[2].weights.fra1: no such node".
 func (e *ConfigError) Error() string { return formatPath(e.Path) + ": " + e.Msg }
 
 func formatPath(path []any) string {
@@ -50,7 +50,7 @@ type Fleet struct {
 	regions     []region
 	match       matcher
 	near        *nearness
-	at          map[netip.Addr]NodeID // nodes that have an address to themselves
+	at          map[netip.Addr]NodeID // nodes by address; empty: several have it
 }
 
 type fleetNode struct {
@@ -61,10 +61,10 @@ type fleetNode struct {
 	httpPort   uint16 // of its URLs; 0: it has none, or one with a path before the mount's
 	httpsPort  uint16
 	upstream   string // the base URL for directors, without a trailing slash
-	ipv4, ipv6 bool   // what a literal address in the URLs says; both false: a name
+	ipv4, ipv6 bool   // from the declared addresses, or literal ones in its URLs; both false: not known
 }
 
-// A region's ladder begins with its own row.
+// A region's ladder begins with its own row, if it has one.
 type region struct {
 	id      RegionID
 	matches bool    // it has listeners of its own
@@ -73,7 +73,7 @@ type region struct {
 	denyAll bool
 }
 
-// A rung is a set of nodes that share the listeners who come to it.
+// A rung is a set of nodes that share the listeners who reach it.
 type rung struct {
 	name    string
 	entries []entry
@@ -85,7 +85,7 @@ type entry struct {
 	weight float64 // 1 where none is given
 }
 
-// Compile checks a Config whole and makes it ready to build snapshots from. The
+// Compile checks a whole Config and converts it to a Fleet. The
 // error joins one *[ConfigError] for each mistake found.
 func Compile(c Config) (*Fleet, error) {
 	k := compiler{
@@ -233,8 +233,9 @@ func (k *compiler) nodes() {
 	k.fleet.at = nodesAt(k.fleet.nodes)
 }
 
-// nodesAt finds nodes by the addresses that are declared, or stand in their URLs. One
-// that several share, or that means another machine on each, is nobody's.
+// nodesAt maps the addresses that are declared, or literal in URLs, to nodes. An
+// address that several nodes share maps to no node. Loopback addresses are left out, as
+// they mean another machine on each host.
 func nodesAt(nodes []fleetNode) map[netip.Addr]NodeID {
 	at := map[netip.Addr]NodeID{}
 	for i := range nodes {
@@ -261,8 +262,8 @@ func nodesAt(nodes []fleetNode) map[netip.Addr]NodeID {
 	return at
 }
 
-// NodeAt returns the node that has an address to itself; empty: there is none, or it is
-// not known.
+// NodeAt returns the only node with this address; empty: several have it, or none is
+// known to.
 func (s *Snapshot) NodeAt(a netip.Addr) NodeID { return s.fleet.at[a.Unmap()] }
 
 func (k *compiler) nodeURLs(n *fleetNode, i int) {
@@ -297,7 +298,8 @@ func (k *compiler) nodeURLs(n *fleetNode, i int) {
 	}
 }
 
-// nodeAddrs takes the declared addresses, which say more than those in URLs.
+// nodeAddrs checks the declared addresses and takes the address families from them:
+// they override those of the URLs.
 func (k *compiler) nodeAddrs(n *fleetNode, i int) {
 	if len(n.Addrs) == 0 {
 		return
@@ -315,11 +317,11 @@ func (k *compiler) nodeAddrs(n *fleetNode, i int) {
 	}
 }
 
-// streamEndings are what paths of streams end in, and no server's base URL.
+// streamEndings are file name extensions that streams have, and base URLs do not.
 var streamEndings = []string{".mp3", ".aac", ".aacp", ".ogg", ".oga", ".opus", ".flac", ".m3u", ".m3u8", ".pls", ".xspf"}
 
-// mountIn returns the mount that the path of a node's URL ends in; empty: none. One
-// without such an ending may well be a folder's name too.
+// mountIn returns the mount that the path of a node's URL ends in; empty: none. A path
+// without one of streamEndings is not taken for a mount: it may be a folder.
 func (k *compiler) mountIn(path string) string {
 	last := path[strings.LastIndexByte(path, '/')+1:]
 	if dot := strings.LastIndexByte(last, '.'); dot <= 0 || !slices.Contains(streamEndings, strings.ToLower(last[dot:])) {
@@ -333,7 +335,7 @@ func (k *compiler) mountIn(path string) string {
 	return "/" + last
 }
 
-// upstream settles where directors reach the node.
+// upstream sets the base URL at which directors reach the node.
 func (k *compiler) upstream(n *fleetNode, i int) {
 	n.upstream = cmp.Or(n.http, n.https) // http is less work
 	if n.InternalURL == "" {
@@ -347,7 +349,7 @@ func (k *compiler) upstream(n *fleetNode, i int) {
 	}
 }
 
-// base reads a base URL of a node; nil: it has a mistake.
+// base parses a base URL of a node and reports its mistakes; nil: it cannot be parsed.
 func (k *compiler) base(raw string, place ...any) *url.URL {
 	u, err := ParseBase(raw)
 	if err != nil {

@@ -23,7 +23,7 @@ type Config struct {
 
 	// MayRegister lists the ids under which agents may register nodes that are not
 	// declared: whole ids, or beginnings of ids that end in "*". A row may name such
-	// a node before it is there; until then the row goes without it.
+	// a node before it has registered; until then it has no part in the row.
 	MayRegister []string
 
 	// OverflowURL is where listeners go when every node is at its limit, usually
@@ -47,28 +47,28 @@ func (c *Config) Admits(id NodeID) bool {
 type Node struct {
 	ID   NodeID
 	URLs []string // base URLs, at most one a scheme: "http://a.example:8000"
-	// InternalURL is the base URL at which directors reach it, to probe it and to carry
-	// its streams, where that is another than listeners'. Empty: they use URLs too.
+	// InternalURL is the base URL by which directors probe the node and carry its
+	// streams, where it differs from the listeners' URL. Empty: directors use URLs too.
 	InternalURL string
-	// Addrs are the addresses at which listeners reach it, for answers in DNS. Empty:
-	// those that its URLs name or lead to.
+	// Addrs are the addresses at which listeners reach the node, for DNS answers.
+	// Empty: the addresses in its URLs, or those that their host names resolve to.
 	Addrs []netip.Addr
-	Site  string // where it stands, for failures that nodes share; may be empty
+	Site  string // its data centre or provider, for failures that nodes share; may be empty
 	// Place is used for distance; only its coordinates matter. NoPoint: unknown.
 	Place Place
 
 	Target int // listeners it should hold; 0: unknown
-	Limit  int // listeners no director knowingly exceeds; 0: what the server tells
+	Limit  int // listeners that no director knowingly exceeds; 0: the server's own limit
 	Mbit   Mbit
 
-	MaxNewPerS int               // listeners it can be given in one second; 0: any number
-	Pace       Pace              // what MaxNewPerS means where others have no room either; empty: PacePrefer
+	MaxNewPerS int               // listeners it may be sent in one second; 0: any number
+	Pace       Pace              // what MaxNewPerS means when no other node has room; empty: PacePrefer
 	Relays     int               // connections at the node that are relays, not listeners
 	Paths      map[string]string // mount -> its path on this node, where they differ
 	Drained    bool              // takes no new listeners
 }
 
-// MountAt returns the mount that the node serves at a path of its own; empty: none.
+// MountAt returns the mount that the node serves at one of its paths; empty: none.
 func (n *Node) MountAt(path string) string {
 	for name, p := range n.Paths {
 		if p == path {
@@ -81,17 +81,17 @@ func (n *Node) MountAt(path string) string {
 	return path
 }
 
-// Pace says what becomes of a listener when all nodes that could take it have been given
-// their listeners of this second.
+// Pace says what happens to a listener when all nodes that could take it have reached
+// their MaxNewPerS.
 type Pace string
 
-// The ways to keep a pace.
+// The values of Pace.
 const (
-	PacePrefer Pace = "prefer" // the node gets it all the same, the least pushed first
-	PaceHold   Pace = "hold"   // it is refused, and told when to come again
+	PacePrefer Pace = "prefer" // it is sent to the node that has used the least of its MaxNewPerS
+	PaceHold   Pace = "hold"   // it is refused, and told when to try again
 )
 
-// Mbit is a node's capacity in megabits a second of audio. Zero: not reckoned.
+// Mbit is a node's capacity in megabits of audio per second. Zero: not set.
 type Mbit struct{ Target, Limit float64 }
 
 // Mount is a stream's public path.
@@ -100,16 +100,17 @@ type Mount struct {
 	Aliases []string // other public paths of the same stream
 	Title   string   // for playlists; empty: the name
 	Type    string   // media type; empty: what the nodes report
-	Kbit    int      // bitrate in kbit/s, for capacity in Mbit/s; 0: 128
+	Kbit    int      // bitrate in kbit/s, for capacity in Mbit/s; 128 if no mount has one
 }
 
 // Region is a set of places with a row of weights.
 type Region struct {
 	ID    RegionID
 	Match Match
-	// Row is what the region's listeners are shared among. Empty: by distance over all nodes.
+	// Row lists the nodes that share the region's listeners. Empty: the rows of Overflow,
+	// or without those, all nodes by distance.
 	Row      []Weight
-	Overflow []RegionID // whose rows come next when nothing in this one has room
+	Overflow []RegionID // whose rows come next when no node of this one has room
 	Deny     []string   // mounts its listeners may not hear (451); "*": all
 }
 
@@ -119,7 +120,7 @@ type Weight struct {
 	// Weight is the node's part, 0 or more; 0: no listeners. Ignored where !Given.
 	Weight float64
 	// Given is false in a row that only lists nodes; such a row shares by load.
-	// A row has it on all entries or on none.
+	// It is the same for all entries of a row.
 	Given bool
 }
 
@@ -131,10 +132,10 @@ type Match struct {
 	Subdivisions []string // ISO 3166-2: "DE-BY"
 	Countries    []string // ISO 3166-1 alpha-2
 	Continents   []string // AF AN AS EU NA OC SA
-	Default      bool     // whatever nothing else matches, unknown places among them
+	Default      bool     // what no other match covers, unknown places included
 }
 
-// Tuning holds the numbers of choosing. A zero field means its default.
+// Tuning holds the parameters of a decision. A zero field means its default.
 type Tuning struct {
 	// SpillAt is the part of a node's target, 0..1, up to which given weights
 	// hold exactly. Default 0.85.
@@ -143,8 +144,8 @@ type Tuning struct {
 	// starting from WarmUpFloor of it. Defaults 60 s and 0.1. Negative: none.
 	WarmUp      time.Duration
 	WarmUpFloor float64
-	// NearFactor and NearKm say which nodes are about as near as the nearest:
-	// within NearFactor times its distance, or NearKm. Defaults 1.3 and 300.
+	// NearFactor and NearKm say which nodes count as near: those within NearFactor
+	// times the distance of the nearest, or within NearKm. Defaults 1.3 and 300.
 	NearFactor float64
 	NearKm     float64
 }

@@ -7,35 +7,35 @@ import (
 	"time"
 )
 
-// Listener is one request for a mount, as far as choosing needs to know it.
+// Listener is what a decision needs to know of one request for a mount.
 type Listener struct {
-	Addr   netip.Addr // for CIDR rows and the address family only; may be invalid
+	Addr   netip.Addr // for CIDR matches and the address family only; may be invalid
 	Place  Place
 	Key    uint64 // the listener's placement hash: the same Key gets the same node
-	Mount  string // decoded path: "/live.mp3"; empty: whichever, of a fleet whose nodes all play the same
-	Scheme Scheme // what the node's URL must be
-	// Avoid are the nodes it has just come back from, in any order; empty: none.
+	Mount  string // decoded path: "/live.mp3"; empty: any, where all nodes play the same mounts
+	Scheme Scheme // the schemes that the node's URL may have
+	// Avoid lists the nodes that it has just come back from, in any order; empty: none.
 	Avoid  [2]NodeID
-	Never  []NodeID // nodes that it must not get, whatever else there is: itself, and those it feeds
-	Family Family   // in which it will come to the node; AddrFamily: Addr's
-	// Port is that of a listener who is told the name of a host and nothing else, as by
-	// DNS: it comes to this port with the mount's public path, and nodes that serve the
-	// mount elsewhere are passed over. 0: it is told a URL.
+	Never  []NodeID // nodes that it must never get, even if no other is left: itself, and those it feeds
+	Family Family   // the family in which it will reach the node; AddrFamily: that of Addr
+	// Port is for a listener who is told only a host name and not a URL, as with DNS. It
+	// connects to this port and asks for the mount's public path; nodes that serve the
+	// mount elsewhere are passed over. 0: it gets a URL.
 	Port uint16
-	// Joins are nodes from which the mount comes here already, for listeners of whom
-	// this would be one more: it takes no seat there, even if none is left.
+	// Joins lists nodes from which the mount is carried here already. A listener who
+	// joins such a connection takes no seat at the node, so it may have none left.
 	Joins []NodeID
 }
 
 // Scheme is a set of URL schemes.
 type Scheme uint8
 
-// The schemes that nodes and listeners speak.
+// The schemes of nodes and listeners.
 const (
 	HTTP Scheme = 1 << iota
 	HTTPS
 	AnyScheme = HTTP | HTTPS
-	noScheme  = Scheme(1 << 7) // of another version: nobody speaks it
+	noScheme  = Scheme(1 << 7) // a value of another version: it matches no scheme
 )
 
 // String returns "http", "https", both with a comma between them, or "".
@@ -54,8 +54,8 @@ func (s Scheme) String() string {
 // MarshalText makes a Scheme its String in JSON and logs.
 func (s Scheme) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote. Anything else is a scheme that nobody
-// speaks, so that what another version says of it holds for no other.
+// UnmarshalText reads what MarshalText wrote. Anything else becomes a value that matches
+// no scheme, so that what another version says about it applies to no known scheme.
 func (s *Scheme) UnmarshalText(b []byte) error {
 	*s = noScheme
 	for _, known := range [...]Scheme{0, HTTP, HTTPS, AnyScheme} {
@@ -76,73 +76,75 @@ const (
 	IPv6
 )
 
-// A Decision is the answer to a Listener. The caller owns it and hands it in
-// again and again; Decide writes every field but Want and Spread.
+// A Decision is the result for a Listener. The caller owns it and reuses it. Decide
+// writes every field but Spread; of Want it only turns 0 into 1.
 type Decision struct {
 	// Want is how many nodes to rank; 0 means 1. A redirect needs one, a
 	// playlist as many as it has lines.
 	Want int
-	// Spread makes Ranked an answer of which any node may be taken, as resolvers of DNS
-	// reorder what they pass on: see [Snapshot.Decide].
+	// Spread makes Ranked a set from which the client may take any node, as DNS
+	// resolvers reorder addresses: see [Snapshot.Decide].
 	Spread bool
 
 	Outcome Outcome
-	Region  RegionID // whose row the ladder began with; empty: none matched, by distance
+	Region  RegionID // the region that matched; empty: none did, and the ladder is by distance
 	Mount   int      // for Snapshot.Mount and Snapshot.URL; -1 with NoMount, and if none was asked for
-	// Ranked is the answer first and its alternates after it. It is empty for
-	// NoMount, MountDown, Denied and Nobody, and for Full when every node is at its limit.
+	// Ranked holds the chosen node and then its alternates. It is empty for NoMount,
+	// MountDown, Denied and Nobody, and for Full when every node is at its limit, is
+	// full, or holds its pace.
 	Ranked []Candidate
-	// Drawn is, with Spread, from how many nodes Ranked was drawn: if it is 1, every Key
-	// gets the same.
+	// Drawn is, with Spread, the number of nodes that Ranked was drawn from. If it is 1,
+	// every Key gets the same node.
 	Drawn int
-	// Seen is why nodes were passed over that were looked at, and Fit if one was not.
+	// Seen holds the reasons of all nodes that were looked at; Fit: one was not passed over.
 	Seen Reasons
 }
 
 // Candidate is one ranked node.
 type Candidate struct {
 	Node int // for Snapshot.Node and Snapshot.URL
-	Rung int // 0: the region's own row, then its overflow regions in order
+	Rung int // its index in the ladder
 
-	tier int     // the lower one is answered first
-	draw float64 // among equal tiers: the lower one
+	tier int     // the lower one is ranked first
+	draw float64 // within a tier, the lower one is ranked first
 }
 
-// stage is what the search accepts. Later ones are tried only if the earlier found nobody.
+// stage says which nodes the search accepts. A stage is tried only if all earlier ones
+// found no node.
 type stage uint8
 
 const (
 	byShare     stage = iota // fit nodes, by share, rung after rung
-	unconfirmed              // likewise, nodes that may have been drained unseen
+	unconfirmed              // the same with nodes that may have been drained unseen
 	leastUsed                // nodes at target but below their limit, the least used first
-	leastPushed              // nodes that have been given their listeners of this second
-	joined                   // nodes without a seat, where the listener needs none
+	leastPushed              // paced nodes, the one with the least of its MaxNewPerS used first
+	joined                   // nodes without a free seat, where the listener joins a connection
 	lastKnown                // nodes that were last known good
 )
 
-// search is the way of one decision. It lives on the stack.
+// search is the state of one decision. It stays on the stack.
 type search struct {
 	s     *Snapshot
 	d     *Decision
-	l     Listener // by value: what is behind a pointer here would escape with live
+	l     Listener // by value: behind a pointer it would escape to the heap along with live
 	live  Live
 	stage stage
-	// forgiving lifts what is only a preference: a listener over IPv6 usually has
-	// IPv4 as well, and the node it came back from is better than none.
+	// forgiving drops the mere preferences: a listener over IPv6 usually has IPv4 as
+	// well, and the node that it came back from is better than none.
 	forgiving bool
 	want      int     // how many to rank
 	seen      Reasons // why nodes were passed over
 	trace     *Explanation
 }
 
-// Decide fills d with the answer to l. It allocates nothing once d.Ranked is
-// large enough, and is safe for concurrent use as long as d is the caller's own.
-// live may be nil.
+// Decide fills d with the decision for l. It allocates nothing once d.Ranked is large
+// enough and the listener's ladder is known. It is safe for concurrent use as long as
+// each caller has its own d. live may be nil.
 //
 // With d.Spread, the first of d.Ranked is the same as without, and up to Want-1 others
-// of its tier follow, so chosen over all Keys that each node gets its share whether
-// the first is taken or any of them with the same chance. A node whose share is above
-// 1/Want is sometimes alone in an answer for that.
+// of its tier follow. Over all Keys, each node gets its share both if clients take the
+// first one and if they take any with equal probability. For that, a node whose share
+// is above 1/Want is sometimes the only one in an answer.
 func (s *Snapshot) Decide(d *Decision, l Listener, live Live) {
 	s.decide(d, &l, live, nil)
 }
@@ -174,7 +176,7 @@ func (s *Snapshot) decide(d *Decision, l *Listener, live Live, trace *Explanatio
 	}
 }
 
-// find goes through the stages until one has somebody.
+// find goes through the stages until one accepts a node.
 func (q *search) find(ladder []*rung) {
 	for _, q.forgiving = range [...]bool{false, true} {
 		for q.stage = byShare; q.stage <= joined; q.stage++ {
@@ -210,13 +212,13 @@ func (s *Snapshot) place(d *Decision, l *Listener, trace *Explanation) (ladder [
 	return ladder, denied
 }
 
-// run ranks what the stage accepts and says whether there is anyone.
+// run ranks the nodes that the stage accepts and says whether there are any.
 func (q *search) run(ladder []*rung) bool {
 	if q.trace != nil {
 		q.trace.Candidates = q.trace.Candidates[:0]
 	}
 	since := q.lastGood(ladder)
-	lost := math.Inf(1) // the best draw among home nodes that had no room
+	lost := math.Inf(1) // the best draw among nodes of the first rung that had no room
 	for i, r := range ladder {
 		waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
 		for _, e := range r.entries {
@@ -252,7 +254,7 @@ func (q *search) draw(node int, share float64) float64 {
 	return exponential(uniform(q.l.Key, q.s.fleet.nodes[node].hash)) / share
 }
 
-// judge says what speaks against a node, the weightiest first.
+// judge returns the reason to pass a node over, the weightiest if several apply, or Fit.
 func (q *search) judge(e entry) Reason {
 	st := &q.s.nodes[e.node]
 	if st.health != Fit {
@@ -302,8 +304,8 @@ func (q *search) used(node int) int {
 	return q.live.Used(node)
 }
 
-// mountFull says whether the mount's own limit may be reached at a node by those who
-// have been sent there since it was counted.
+// mountFull says whether the listeners sent to a node since its report may have reached
+// the mount's own limit there.
 func (q *search) mountFull(node, at int) bool { return at > 0 && q.used(node) >= at }
 
 func (q *search) recent(node int) int {
@@ -348,7 +350,7 @@ func (s *Snapshot) share(r *rung, e entry, waived bool) float64 {
 	return share
 }
 
-// nominal is a node's share when it is empty.
+// nominal is the share of a node that holds nobody.
 func nominal(s *Snapshot, r *rung, e entry) float64 {
 	if r.given {
 		return e.weight
@@ -356,8 +358,8 @@ func nominal(s *Snapshot, r *rung, e entry) float64 {
 	return max(float64(s.nodes[e.node].target), 1)
 }
 
-// warmUpWaived says whether the nodes that are warm hold less than half of what
-// the rung was made for: then the ones that came back are needed at once.
+// warmUpWaived says whether the warm nodes have room for less than half of the rung's
+// nominal shares: then the nodes that came back are needed at once.
 func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 	var steady, all float64
 	for _, e := range r.entries {
@@ -371,8 +373,8 @@ func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 	return steady < all/2
 }
 
-// accept says whether the stage takes the candidate, and sets its tier. It
-// returns the share by which the candidates of a tier draw.
+// accept says whether the stage accepts the candidate, and sets its tier. It also
+// returns the share that divides the candidate's draw.
 func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share float64, since time.Time) (float64, bool) {
 	st := &q.s.nodes[e.node]
 	switch q.stage {
@@ -383,7 +385,7 @@ func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share flo
 		c.tier = c.Rung
 		return share, reason == Unconfirmed
 	case leastUsed:
-		// In twentieths, and by draw among equals, so that not everyone takes the very same one.
+		// In twentieths, and by draw among equals, so that not every listener gets the same node.
 		c.tier = q.used(e.node) * 20 / max(st.limit, st.target, 1)
 		return nominal(q.s, r, e), reason == AtTarget
 	case leastPushed:
@@ -398,11 +400,11 @@ func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share flo
 	}
 }
 
-// knownTogether is how long after the first the nodes of one failure may be
-// noticed: a director that loses its network sees them go one after another.
+// knownTogether is the longest time from the first to the last node of one failure to
+// be noticed: a director that loses its network sees them go down one after another.
 const knownTogether = 30 * time.Second
 
-// lastGood returns the time from which on a node that went down counts as one of
+// lastGood returns the time since which a node must have gone down to count as one of
 // the last known good. Only the last stage needs it.
 func (q *search) lastGood(ladder []*rung) (since time.Time) {
 	if q.stage != lastKnown {
@@ -427,9 +429,9 @@ func (q *search) mayStillServe(e entry, since time.Time) bool {
 	return st.health == Unverified || st.health == Down && !st.report.Since.Before(since)
 }
 
-// rank keeps the best Want candidates in order: by tier, then by draw. The
-// logarithm is most of a decision's cost, and -ln(u) is never below 1-u: one who
-// would lose even with that is not worth it.
+// rank keeps the best q.want candidates in order: by tier, then by draw. The
+// logarithm is most of a decision's cost. As -ln(u) is never below 1-u, a candidate
+// that loses even with 1-u needs no logarithm.
 func (q *search) rank(c Candidate, share float64) {
 	r := q.d.Ranked
 	if c.Rung > 0 && slices.ContainsFunc(r, func(o Candidate) bool { return o.Node == c.Node }) {
@@ -462,8 +464,9 @@ func (c *Candidate) before(o *Candidate) bool {
 	return c.tier < o.tier || c.tier == o.tier && c.draw < o.draw
 }
 
-// outcome names a search that found a node. lost is the best draw among the home
-// nodes that had no room: what the answer has to beat to be the first choice.
+// outcome returns the outcome of a search that found a node. lost is the best draw
+// among the nodes of the first rung that had no room: the chosen node must beat it to be
+// the first choice.
 func (q *search) outcome(home *rung, lost float64) Outcome {
 	first := &q.d.Ranked[0]
 	switch {
@@ -482,7 +485,7 @@ func (q *search) outcome(home *rung, lost float64) Outcome {
 	return Placed
 }
 
-// nobody names the case in which no node was accepted.
+// nobody returns the outcome of a search that found no node.
 func (q *search) nobody() Outcome {
 	switch {
 	case q.seen.Has(AtLimit, NodeFull, Paced):

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// An Explanation is a decision with everything that led to it. It is made by the
-// same code as the decision.
+// An Explanation is a decision and everything that led to it. The code that decides
+// makes it.
 type Explanation struct {
 	Outcome    Outcome     `json:"outcome"`
 	Mount      string      `json:"mount"`
 	Place      string      `json:"place"`
-	Region     RegionID    `json:"region,omitempty"` // empty: by distance
+	Region     RegionID    `json:"region,omitempty"` // empty: none matched
 	MatchedBy  string      `json:"matched_by"`       // cidr, asn, subdivision, country, continent, default or nothing
 	Ladder     []string    `json:"ladder,omitempty"`
 	Node       NodeID      `json:"node,omitempty"` // the answer
@@ -25,20 +25,20 @@ type Candidacy struct {
 	Node   NodeID `json:"node"`
 	Site   string `json:"site,omitempty"`
 	Rung   string `json:"rung,omitempty"`
-	Reason Reason `json:"reason"`         // why it was passed over; fit: it was not
+	Reason Reason `json:"reason"`         // why it was passed over; fit: not passed over
 	Rank   int    `json:"rank,omitempty"` // 1: the answer; 0: not ranked
 	Detail string `json:"detail,omitempty"`
-	// Verdict is what a listener hears of the mount there, in the scheme asked for.
+	// Verdict is what a listener gets of the mount there, in the scheme asked for.
 	Verdict Verdict `json:"verdict,omitzero"`
 
 	Weight   float64 `json:"weight"`   // as given; 1 in a row by load
-	Room     float64 `json:"room"`     // 0..1; with given weights
+	Room     float64 `json:"room"`     // 0..1; it counts with given weights
 	WarmUp   float64 `json:"warm_up"`  // 0..1; 1 where it is waived
 	Share    float64 `json:"share"`    // weight x room x warm-up, or free listeners x warm-up
-	Expected float64 `json:"expected"` // the part 0..1 of the rung's listeners that it gets
-	Used     int     `json:"used"`     // listeners, those on their way included
+	Expected float64 `json:"expected"` // 0..1: its part of the rung's listeners
+	Used     int     `json:"used"`     // listeners, those en route included
 	EnRoute  int     `json:"en_route"`
-	// Estimated is how many of EnRoute nobody has counted: those whom answers in DNS bring.
+	// Estimated is the part of EnRoute that is an estimate: listeners from DNS answers.
 	Estimated int     `json:"en_route_estimated,omitempty"`
 	Target    int     `json:"target,omitempty"` // listeners
 	Limit     int     `json:"limit,omitempty"`  // listeners
@@ -47,7 +47,7 @@ type Candidacy struct {
 	rung int
 }
 
-// Explain decides like Decide, by the same code, and keeps the trace.
+// Explain decides by the same code as Decide, and keeps the trace.
 func (s *Snapshot) Explain(l Listener, live Live) Explanation {
 	x := Explanation{Mount: l.Mount, Place: l.Place.String(), Built: s.built}
 	d := Decision{Want: len(s.nodes)}
@@ -114,7 +114,7 @@ func (x *Explanation) rank(s *Snapshot, ranked []Candidate) {
 		}
 	}
 	slices.SortStableFunc(x.Candidates, func(a, b Candidacy) int {
-		// The ranked ones stand in their order, the others behind them in their rung.
+		// In each rung, the ranked nodes come first, by rank, and then the others.
 		return cmp.Or(cmp.Compare(a.rung, b.rung), cmp.Compare(b2i(a.Rank == 0), b2i(b.Rank == 0)), cmp.Compare(a.Rank, b.Rank))
 	})
 }
@@ -126,7 +126,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// expect turns the shares of the fit nodes of each rung into parts of it.
+// expect sets Expected: the shares of the fit nodes of each rung, scaled to a sum of 1.
 func (x *Explanation) expect() {
 	sum := map[int]float64{}
 	for _, c := range x.Candidates {

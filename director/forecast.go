@@ -8,20 +8,20 @@ import (
 )
 
 // A Forecast says where listeners would be if all of them came anew to the fleet
-// as it stands, and where the next one goes. Two of them, before and after, say
-// what a change does once the listeners that are there have left and others have
-// taken their place; nobody is moved before.
+// as it stands, and where the next one goes. Two forecasts, before and after a change,
+// show its effect once the present listeners have left and others have replaced them.
+// Listeners who are connected are not moved.
 //
-// Seats are reckoned as for a [Reserve], with the same simplifications, but each
-// region's listeners are counted and not assumed.
+// Seats are computed as for a [Reserve], with the same simplifications, but each
+// region's number of listeners is given and not assumed.
 type Forecast struct {
 	Regions []RegionForecast `json:"regions"` // in the order of the configuration; listeners without a region last
 	Nodes   []NodeForecast   `json:"nodes"`   // by node number
 
-	Listeners    int `json:"listeners"`     // that look for a seat
+	Listeners    int `json:"listeners"`     // who look for a seat
 	BeyondTarget int `json:"beyond_target"` // of them, how many find no node below its target
 	BeyondLimit  int `json:"beyond_limit"`  // of them, how many find no node below its limit: no seat at all
-	// Unbounded says that a node which they may use has no limit that anybody knows.
+	// Unbounded says that a node which they may use has no known limit.
 	Unbounded bool `json:"unbounded"`
 }
 
@@ -29,15 +29,15 @@ type Forecast struct {
 type RegionForecast struct {
 	Region    RegionID `json:"region"` // empty: no region matches
 	Listeners int      `json:"listeners"`
-	// Shares are a newcomer's chances, by which Decide would draw for the mount that
-	// most listen to; the largest first, their sum 1. Empty: no fit node would take it,
-	// though the last known good may be tried.
+	// Shares are the chances of a new listener with which Decide draws for the mount
+	// with the most listeners: the largest first, their sum 1. Empty: no fit node takes
+	// the listener, though the last known good may be tried.
 	Shares       []NodeShare `json:"shares"`
 	BeyondTarget int         `json:"beyond_target"`
 	BeyondLimit  int         `json:"beyond_limit"`
 }
 
-// NodeShare is a node's part 0..1 of a region's newcomers.
+// NodeShare is a node's part 0..1 of a region's new listeners.
 type NodeShare struct {
 	Node  NodeID  `json:"node"`
 	Share float64 `json:"share"`
@@ -47,14 +47,14 @@ type NodeShare struct {
 type NodeForecast struct {
 	Node      NodeID  `json:"node"`
 	State     Reason  `json:"state"` // fit, drained, down or unverified
-	Share     float64 `json:"share"` // part 0..1 of all newcomers
+	Share     float64 `json:"share"` // part 0..1 of all new listeners
 	Listeners int     `json:"listeners"`
 	Target    int     `json:"target,omitempty"` // listeners; 0: unknown
 	Limit     int     `json:"limit,omitempty"`  // listeners; 0: unknown
 }
 
-// Demand attributes the present listeners to regions, as [Snapshot.Reserve] does; mix
-// may be nil.
+// Demand attributes the present listeners to regions as [Snapshot.Reserve] does. mix may
+// be nil.
 func (s *Snapshot) Demand(mix Mix) map[RegionID]int {
 	k := newReckoner(s, mix)
 	exact := map[RegionID]float64{}
@@ -64,7 +64,7 @@ func (s *Snapshot) Demand(mix Mix) map[RegionID]int {
 	return roundSum(exact)
 }
 
-// roundSum rounds the parts so that their sum is that of the parts, rounded.
+// roundSum rounds the parts so that they add up to the rounded sum of the exact ones.
 func roundSum(exact map[RegionID]float64) map[RegionID]int {
 	out := make(map[RegionID]int, len(exact))
 	sum, given := 0.0, 0
@@ -76,8 +76,8 @@ func roundSum(exact map[RegionID]float64) map[RegionID]int {
 	return out
 }
 
-// Forecast reckons it for so many listeners of each region. Regions that there
-// are not, and those that no listener belongs to, are left out. Like
+// Forecast computes a forecast for a number of listeners per region. Regions that do
+// not exist, and regions that no listener can belong to, are left out. Like
 // [Snapshot.Reserve] it is for operators: with 200 nodes and 30 regions it takes
 // some milliseconds.
 func (s *Snapshot) Forecast(demand map[RegionID]int) Forecast {
@@ -112,7 +112,7 @@ func (s *Snapshot) Forecast(demand map[RegionID]int) Forecast {
 	return out
 }
 
-// forecast seats the parties in an empty fleet, and returns what each node holds then.
+// forecast seats the parties in an empty fleet and returns the listeners of each node.
 func (k *reckoner) forecast(parties []party, out *Forecast) (held []float64) {
 	target, limit := k.seats(func(int) int { return 0 })
 	held = make([]float64, len(target))
@@ -140,7 +140,7 @@ func (s *Snapshot) forecastNodes(out *Forecast, held []float64) []NodeForecast {
 		}
 	}
 	for _, r := range out.Regions {
-		part := 1 / float64(len(out.Regions)) // while nobody listens, all regions are alike
+		part := 1 / float64(len(out.Regions)) // without listeners, all regions count the same
 		if out.Listeners > 0 {
 			part = float64(r.Listeners) / float64(out.Listeners)
 		}
@@ -151,8 +151,8 @@ func (s *Snapshot) forecastNodes(out *Forecast, held []float64) []NodeForecast {
 	return nodes
 }
 
-// mainMount returns the mount that most listen to; of several, the first that the
-// most nodes carry. -1: there is none.
+// mainMount returns the mount with the most listeners; among equals, the one that most
+// nodes carry, and then the first. -1: there is none.
 func (s *Snapshot) mainMount() int {
 	best, most, carriers := -1, -1, -1
 	for m := range s.mounts {
@@ -175,8 +175,8 @@ func (s *Snapshot) mainMount() int {
 	return best
 }
 
-// calm is a fleet that was given nobody within the last second: what is paced now
-// is no forecast.
+// calm is a Live that counts no listeners within the last second: a forecast leaves
+// pacing out.
 type calm struct{ *Snapshot }
 
 func (c calm) Used(node int) int { return c.nodes[node].used }
@@ -184,10 +184,10 @@ func (calm) Recent(int) int      { return 0 }
 func (calm) Count(int)           {}
 func (calm) Expect(int, int)     {}
 
-// newcomers returns the shares by which the next listener of a ladder is decided,
-// by the search that decides.
+// newcomers returns the shares with which the next listener of a ladder draws. It uses
+// the same search as Decide.
 func (s *Snapshot) newcomers(ladder []*rung, mount int) []NodeShare {
-	out := []NodeShare{} // and not nil: in JSON, nobody is an empty list
+	out := []NodeShare{} // not nil, so that JSON has an empty list
 	if mount < 0 {
 		return out
 	}

@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// A Lack is what a node that is up does not play, or not for everybody.
+// A Lack is a mount or a scheme that a node which is up does not play, or does not play
+// for one listener more.
 type Lack struct {
 	Mount string // its public name; empty: every mount
 	Verdict
 }
 
-// String says it as operators read it everywhere: "lacks /live.mp3 since 20:04: source gone".
-// Times are UTC, with the day if that is not today's.
+// String returns the wording that operators read everywhere:
+// "lacks /live.mp3 since 20:04: source gone".
+// Times are in UTC, with the date if it is not today.
 func (l *Lack) String(now time.Time) string {
 	what := "lacks " + l.Mount
 	switch {
@@ -37,9 +39,9 @@ func (l *Lack) String(now time.Time) string {
 	return what
 }
 
-// Lacks lists what node n does not play though it is up: schemes that fail, and then the
-// mounts in the order of [Snapshot.Mounts]. It is for operators, and not for the way of
-// a request.
+// Lacks lists what node n does not play though it is up: first the schemes that fail,
+// then the mounts in the order of [Snapshot.Mounts]. It is for operators, and is not
+// called per request.
 func (s *Snapshot) Lacks(n int) (all []Lack) {
 	st := &s.nodes[n]
 	if st.report.Health != Up {
@@ -55,7 +57,7 @@ func (s *Snapshot) Lacks(n int) (all []Lack) {
 	for m := range s.mounts {
 		left := st.schemes &^ whole
 		if c := s.carriesAt(m, n); c.is == Fit && c.schemes&left == left {
-			continue // as most do: to look each up among the node's would take long
+			continue // most mounts end here: looking each up in the node's report would take long
 		}
 		var first Verdict
 		for _, scheme := range [...]Scheme{HTTP, HTTPS} {
@@ -84,11 +86,11 @@ type OffAir struct {
 	Since time.Time // when the last one stopped; zero: not known
 }
 
-// String says it as operators read it everywhere.
+// String returns the wording that operators read everywhere.
 func (o *OffAir) String() string { return fmt.Sprintf("%s is off the air", o.Mount) }
 
-// OffAir lists the declared mounts that no node plays, in any scheme. While nothing is
-// known yet of some node, nothing is off the air.
+// OffAir lists the declared mounts that no node plays in any scheme. As long as the
+// health of some node is unknown, and the node is not drained, the list is empty.
 func (s *Snapshot) OffAir() (all []OffAir) {
 	if len(s.fleet.mounts) == 0 || len(s.nodes) == 0 {
 		return nil
@@ -117,7 +119,7 @@ func (s *Snapshot) OffAir() (all []OffAir) {
 	return all
 }
 
-// MountState is what a listener who may use either scheme gets of mount m at node n.
+// MountState returns what a listener who may use either scheme gets of mount m at node n.
 func (s *Snapshot) MountState(n, m int) MountState {
 	c, health := s.carriesAt(m, n), s.nodes[n].report.Health
 	switch {

@@ -26,14 +26,14 @@ type subdivisionKey struct {
 	part    Subdivision
 }
 
-// A span is where a run of addresses with one region begins; it ends where the
+// A span is the start of a run of addresses with one region; the run ends where the
 // next begins. IPv4 comes before IPv6, as netip orders them.
 type span struct {
 	from   netip.Addr
 	region int
 }
 
-// find returns the region's number, or noRegion, and what matched, for people.
+// find returns the region's number, or noRegion, and what matched, for explanations.
 func (m *matcher) find(addr netip.Addr, p Place) (int, matchedBy) {
 	if len(m.cidrs) > 0 && addr.IsValid() {
 		addr = addr.Unmap().WithZone("")
@@ -95,7 +95,7 @@ func (c Code) number() (int, bool) {
 
 type matcherBuilder struct {
 	m        matcher
-	owner    map[string]RegionID // what is matched already, and by whom
+	owner    map[string]RegionID // what is matched already, and by which region
 	prefixes []prefixRegion
 }
 
@@ -116,7 +116,7 @@ func newMatcherBuilder() *matcherBuilder {
 	}
 }
 
-// add takes in one region's match; the errors' paths are relative to it.
+// add adds one region's match. The paths of the errors are relative to it.
 func (b *matcherBuilder) add(i int, r Region) (errs []*ConfigError) {
 	claim := func(what string, key string, j int) bool {
 		if other, taken := b.owner[what]; taken {
@@ -194,18 +194,18 @@ func parseSubdivisionKey(s string) (subdivisionKey, error) {
 	return subdivisionKey{}, fmt.Errorf("%q is not an ISO 3166-2 code; write one such as DE-BY", s)
 }
 
-// matcher flattens the prefixes, which may nest, into runs that do not.
+// matcher flattens the prefixes, which may nest, into runs that do not overlap.
 func (b *matcherBuilder) matcher() matcher {
 	slices.SortFunc(b.prefixes, func(x, y prefixRegion) int {
 		return cmp.Or(x.prefix.Addr().Compare(y.prefix.Addr()), cmp.Compare(x.prefix.Bits(), y.prefix.Bits()))
 	})
 	m := b.m
-	// Prefixes either nest or lie apart: a stack of the open ones suffices.
+	// Two prefixes either nest or are disjoint: a stack of the open ones suffices.
 	var open []prefixRegion
 	closeUntil := func(next netip.Addr) {
 		for len(open) > 0 {
 			top := open[len(open)-1]
-			end := lastAddr(top.prefix).Next() // invalid behind the very last address
+			end := lastAddr(top.prefix).Next() // invalid after the very last address
 			if next.IsValid() && end.IsValid() && next.Less(end) || next.IsValid() && !end.IsValid() && next.Is4() == top.prefix.Addr().Is4() {
 				return
 			}
@@ -231,7 +231,7 @@ func (b *matcherBuilder) matcher() matcher {
 	return m
 }
 
-// begin starts a run; one of no length before it is overwritten.
+// begin starts a run. It overwrites an empty run before it.
 func (m *matcher) begin(from netip.Addr, region int) {
 	if n := len(m.cidrs); n > 0 && m.cidrs[n-1].from == from {
 		m.cidrs[n-1].region = region
@@ -249,7 +249,8 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	return out
 }
 
-// bounds returns the stretch around addr that one span covers, or the gap between two.
+// bounds returns the first and the last address of the run that addr lies in. Invalid:
+// the run has no end on that side within the address family.
 func (m *matcher) bounds(addr netip.Addr) (first, last netip.Addr) {
 	if len(m.cidrs) == 0 || !addr.IsValid() {
 		return first, last

@@ -6,29 +6,29 @@ import (
 	"sync/atomic"
 )
 
-// nearness keeps the ladders of listeners whom no region's row places. They
-// depend only on where listeners and nodes are, so each is computed once, when
-// the first listener of a cell or an area comes; the value is the same whoever
-// computes it.
+// nearness keeps the ladders of listeners whose region has none, or who have no region.
+// They depend only on where listeners and nodes are. Each is therefore computed once, when
+// the first listener of a cell or an area comes; concurrent callers compute the same
+// value.
 type nearness struct {
 	nodes  []fleetNode
 	factor float64
 	km     float64
-	all    []*rung // for a listener nowhere known: every node, by load
+	all    []*rung // for a listener whose place is unknown: every node, by load
 	cells  [latCells * lonCells]atomic.Pointer[[]*rung]
-	areas  atomic.Pointer[map[area][]*rung] // replaced whole: there are as many as countries, about
+	areas  atomic.Pointer[map[area][]*rung] // replaced as a whole: there are about as many as countries
 }
 
-// Places are told apart to one degree (at most 79 km from the middle of their
-// cell), well below nearness.km.
+// Places are distinguished to one degree (at most 79 km from the middle of their
+// cell), well below the default of nearness.km.
 const (
 	latCells = 180
 	lonCells = 360
 	noCell   = -1
 )
 
-// An area is what is known of a listener whose coordinates are no more than the
-// middle of a country or a continent, or are unknown.
+// An area is what is known of a listener whose coordinates are only the middle of a
+// country or a continent, or are unknown.
 type area struct {
 	cell      int  // of the middle; noCell: unknown
 	country   Code // zero: only the continent is known
@@ -36,8 +36,8 @@ type area struct {
 }
 
 // countryKm and continentKm are the radius within which nodes count as near to
-// the middle of an area. The middle of a large one is near nobody, and the node
-// that happens to stand next to it must not get everyone.
+// the middle of an area. Few listeners live near the middle of a large area, and the
+// node that happens to stand there must not get all of them.
 const (
 	countryKm   = 1000
 	continentKm = 3000
@@ -54,7 +54,7 @@ func newNearness(f *Fleet) *nearness {
 	return n
 }
 
-// ladder returns the nearest nodes and then the others.
+// ladder returns two rungs, the near nodes and the others, or one of all nodes.
 func (n *nearness) ladder(p Place) []*rung {
 	cell := noCell
 	if p.Point != NoPoint {
@@ -90,9 +90,9 @@ func cellOf(p Place) int {
 	return lat*lonCells + lon
 }
 
-// around groups the nodes for a listener somewhere in an area. Those in the same
-// country count as near, and those around its middle; of a continent its own
-// nodes, and those around its middle only where it has none.
+// around groups the nodes for a listener somewhere in an area. For a country, nodes in
+// it and nodes around its middle count as near. For a continent, its own nodes count as
+// near, and those around its middle only if it has none.
 func (n *nearness) around(a area) []*rung {
 	km := n.distances(a.cell)
 	if a.country != (Code{}) {
@@ -124,9 +124,9 @@ func (n *nearness) distances(cell int) []float64 {
 	return km
 }
 
-// group takes for near the nodes that are at home, those about as far away as the
-// nearest, and those within so many kilometres. Where there are none, all share.
-// Without km nothing is known of distances.
+// group counts a node as near if home says so, if it is about as far away as the
+// nearest, or if it is within so many kilometres. If no node is near, all share one
+// rung. km is nil if no distance is known.
 func (n *nearness) group(km []float64, within float64, home func(Place) bool) []*rung {
 	nearest := math.Inf(1)
 	for _, d := range km {

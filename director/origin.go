@@ -5,16 +5,16 @@ import (
 	"net/netip"
 )
 
-// An Origin is all that a decision takes from where a listener is: of two listeners
-// with equal Origins in snapshots of one fleet, what is decided differs by their Keys
-// alone. It is comparable.
+// An Origin is all that a decision takes from where a listener is. Between listeners
+// who ask for the same in the same family and have equal Origins in snapshots of one
+// fleet, only their Keys make a difference. It is comparable.
 type Origin struct {
 	region int
 	rungs  int
-	first  *rung // the ladders are the fleet's own: equal pointers, equal ladders
+	first  *rung // the fleet owns the ladders: equal pointers mean equal ladders
 }
 
-// Origin returns that of a listener at an address and a place.
+// Origin returns the Origin of a listener at an address and a place.
 func (s *Snapshot) Origin(addr netip.Addr, p Place) Origin {
 	r, _ := s.fleet.match.find(addr, p)
 	var ladder []*rung
@@ -31,18 +31,19 @@ func (s *Snapshot) Origin(addr netip.Addr, p Place) Origin {
 	return o
 }
 
-// CIDRBounds returns the first and the last address of the stretch around addr in which
-// the regions' CIDRs say the same. One that is not valid means that nothing ends there.
+// CIDRBounds returns the first and the last address of the range around addr in which
+// the regions' CIDRs give the same result. An invalid address means that the range has no
+// end on that side.
 func (s *Snapshot) CIDRBounds(addr netip.Addr) (first, last netip.Addr) {
 	return s.fleet.match.bounds(addr)
 }
 
-// SameFleet says whether both snapshots were built of the very same fleet, so that
-// their node numbers and Origins agree.
+// SameFleet says whether both snapshots were built from the same Fleet, so that their
+// node numbers and Origins agree.
 func (s *Snapshot) SameFleet(o *Snapshot) bool { return o != nil && s.fleet == o.fleet }
 
-// Km is the great-circle distance between two places; infinite, if either's coordinates
-// are unknown.
+// Km returns the great-circle distance between two places in km; infinite if the
+// coordinates of either are unknown.
 func (p Place) Km(o Place) float64 {
 	if p.Point == NoPoint || o.Point == NoPoint {
 		return math.Inf(1)

@@ -6,13 +6,13 @@ import (
 )
 
 // A Place is where an address is, as far as the databases know. It is a small
-// comparable value; its zero value is "nowhere known". Zero coordinates and ASN
-// 0 mean unknown, not a spot in the Gulf of Guinea.
+// comparable value; its zero value means "unknown". ASN 0 means unknown. With
+// NoPoint, zero coordinates mean unknown too, and not a point in the Gulf of Guinea.
 type Place struct {
 	Continent   Code        // AF AN AS EU NA OC SA, as MaxMind writes them
 	Country     Code        // ISO 3166-1 alpha-2
 	Subdivision Subdivision // ISO 3166-2 without the country: "BY" in DE-BY
-	Point       Point       // what Lat and Lon mean; NoPoint: nothing
+	Point       Point       // what Lat and Lon stand for; NoPoint: nothing
 	ASN         uint32      // autonomous system number; 0: unknown
 	Lat, Lon    float32     // degrees, -90..90 and -180..180
 }
@@ -20,12 +20,12 @@ type Place struct {
 // Point says what a Place's coordinates stand for.
 type Point uint8
 
-// What coordinates may stand for. Stores keep the numbers: add new ones at the end.
+// What coordinates may stand for. Stores keep the numbers: add new values at the end.
 const (
 	NoPoint         Point = iota // coordinates unknown
-	CountryCentre                // the middle of the country: good to some hundred kilometres
-	CityPoint                    // what a city database or the operator said
-	ContinentCentre              // the middle of the continent: good to some thousand kilometres
+	CountryCentre                // the middle of the country: accurate to some hundred kilometres
+	CityPoint                    // from a city database or the operator
+	ContinentCentre              // the middle of the continent: accurate to some thousand kilometres
 	// RegisteredCentre is the middle of the country in which the network's owner is
 	// registered. Its users need not be there, but mostly are.
 	RegisteredCentre
@@ -67,11 +67,11 @@ func (c Code) String() string {
 	return string(c[:])
 }
 
-// A Subdivision is the part of an ISO 3166-2 code behind the country: one to
+// A Subdivision is the part of an ISO 3166-2 code after the country: one to
 // three letters or digits in upper case, padded with zero bytes.
 type Subdivision [3]byte
 
-// ParseSubdivision reads the part of an ISO 3166-2 code behind the dash, in either case.
+// ParseSubdivision reads the part of an ISO 3166-2 code after the dash, in either case.
 func ParseSubdivision(s string) (Subdivision, error) {
 	var out Subdivision
 	if len(s) == 0 || len(s) > len(out) {

@@ -1,27 +1,27 @@
 package director
 
-// A Reason says why a node was chosen or passed over. The set is closed, and
-// each has one stable string, the same in explain, API, log and metric.
+// A Reason says why a node was chosen or passed over. The set is closed. Each reason
+// has one stable string, the same in explain, API, log and metrics.
 type Reason uint8
 
-// The reasons, the weightiest first as far as several apply.
+// The reasons. Where several apply, search.judge says which one holds.
 const (
 	Fit         Reason = iota // nothing speaks against the node
-	Drained                   // an operator takes no new listeners to it
+	Drained                   // an operator has drained it: it takes no new listeners
 	Down                      // probes agree that it does not serve
 	Unverified                // no probe has seen it yet
 	LacksMount                // it is up, but does not carry the mount now
-	LacksScheme               // it has no URL in the listener's scheme
-	Elsewhere                 // it serves the mount at another port or path than the listener was told
+	LacksScheme               // it has no URL in the listener's scheme, or the mount does not play in it
+	Elsewhere                 // it serves the mount at another port or path than the listener asks at
 	LacksFamily               // it has no address in the listener's family
 	NotInRow                  // the region's row does not list it
 	WeightZero                // the row lists it with weight 0
 	AtTarget                  // it holds as many listeners as it should
 	AtLimit                   // it holds as many listeners as it may
 	NodeFull                  // the node itself refuses listeners, or its mount has no seat left
-	Paced                     // it has been given its listeners of this second
-	ToAvoid                   // the listener has just come back from it
-	Unconfirmed               // it registered, and nobody has confirmed it for long: the store is away, and its agent reports elsewhere
+	Paced                     // it has been sent as many listeners as it may in one second
+	ToAvoid                   // the listener has just come back from it, or must never get it
+	Unconfirmed               // it registered, but was not confirmed for long: the store is away, and its agent reports elsewhere
 	numReasons  = iota
 )
 
@@ -42,8 +42,8 @@ func (r Reason) String() string {
 // MarshalText makes a Reason its stable name in JSON and logs.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote. The name of another version's reason
-// is tolerated; its String is "unknown".
+// UnmarshalText reads what MarshalText wrote. It accepts any other name, as another
+// version may have more reasons; the String of such a reason is "unknown".
 func (r *Reason) UnmarshalText(b []byte) error {
 	*r = numReasons
 	for i, name := range reasonNames {
@@ -54,10 +54,10 @@ func (r *Reason) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Reasons is a set of them.
+// Reasons is a set of reasons.
 type Reasons uint32
 
-// Has says whether any of these is in the set.
+// Has says whether at least one of these is in the set.
 func (r Reasons) Has(any ...Reason) bool {
 	for _, x := range any {
 		if r&(1<<x) != 0 {
@@ -67,7 +67,7 @@ func (r Reasons) Has(any ...Reason) bool {
 	return false
 }
 
-// Without returns the set without one of them.
+// Without returns the set without x.
 func (r Reasons) Without(x Reason) Reasons { return r &^ (1 << x) }
 
 // AllReasons lists every reason, for metrics that name them all from the start.
@@ -82,13 +82,13 @@ func AllReasons() []Reason {
 // An Outcome is how a decision ended.
 type Outcome uint8
 
-// The outcomes. The first five come with nodes, Full perhaps without.
+// The outcomes. The first five have nodes, Full not always.
 const (
-	Placed      Outcome = iota // the region's own row gave its first choice
-	Spilled                    // the region's own row gave another node, for the first choice had no room or was paced
-	Overflow                   // a later rung of the ladder gave a node
-	Full                       // nothing is below its target: the least used node below its limit, or no node at all
-	Dark                       // nothing is healthy: the last nodes known good, unverified
+	Placed      Outcome = iota // the first choice of the ladder's first rung
+	Spilled                    // another node of the first rung, as the first choice had no room or was paced
+	Overflow                   // a node of a later rung of the ladder
+	Full                       // no node has room: the least used or least pushed one, one the listener joins, or none
+	Dark                       // no node that may take the listener is up: the last known good, unverified
 	NoMount                    // no such mount
 	MountDown                  // the mount exists, but no node carries it now
 	Denied                     // the region may not listen to this mount

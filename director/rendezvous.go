@@ -2,19 +2,19 @@ package director
 
 import "math"
 
-// Weighted rendezvous hashing: every listener draws a number for every node, and
-// the lowest draw divided by the node's share wins. A change of one share moves
-// only the listeners it must move (D. Thaler and C. Ravishankar, "Using
+// Weighted rendezvous hashing: every listener draws a number for every node, and the
+// node with the lowest quotient of draw and share wins. A change of one share moves
+// only the listeners that it must move (D. Thaler and C. Ravishankar, "Using
 // name-based mappings to increase hit rates", 1998; the logarithmic method is
 // J. Schindelhauer and G. Schomaker's, "Weighted distributed hash tables", 2005).
 
-// uniform returns a number within 0..1, both excluded, that depends on nothing
-// but the listener and the node.
+// uniform returns a number between 0 and 1, both excluded, that depends only on the
+// listener and the node.
 func uniform(key, node uint64) float64 {
 	return (float64(mix(key^node)>>11) + 0.5) / (1 << 53)
 }
 
-// exponential turns a uniform number into an exponentially distributed one.
+// exponential converts a uniform number to an exponentially distributed one.
 func exponential(u float64) float64 { return -math.Log(u) }
 
 // mix is the finalizer of SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast
@@ -26,7 +26,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// hashString is 64-bit FNV-1a, mixed, for short names.
+// hashString returns the 64-bit FNV-1a hash of a short name, passed through mix.
 func hashString(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {

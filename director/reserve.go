@@ -6,48 +6,48 @@ import (
 	"slices"
 )
 
-// A Reserve says what the fleet has left for the listeners of whatever may die
+// A Reserve says what the fleet has left for the listeners of a node or site that fails
 // next: N-1, for each node and for each site.
 //
-// It is computed in the same way as a [Forecast], by the same ladders and seats:
+// It is computed like a [Forecast], with the same ladders and seats:
 //
-//   - Where a node's listeners came from is what [Mix] says. Where it says nothing,
-//     they are taken to come from the regions that list the node, in proportion
-//     to its part of each region's row, as if all regions had equally many
-//     listeners. If no region lists it in its own row, from those that overflow
-//     into it; and if none does, from all regions alike.
-//   - Each part looks for seats below target as its region's ladder goes: rung
+//   - [Mix] says which regions a node's listeners came from. Where it says nothing,
+//     they are assumed to come from the regions that list the node, in proportion
+//     to the node's part of each region's row, as if all regions had equally many
+//     listeners. If no region lists the node in its own row, they come from the regions
+//     that overflow into it; if there is none, from all regions in equal parts.
+//   - Each region's part looks for seats below target along the region's ladder: rung
 //     after rung, by weight, or by free capacity in a row by load. Parts that
-//     want the same seats share them. Who finds none takes what is free below
-//     the limits, wherever in the ladder.
-//   - Regions without a row, and listeners whom no region matches, may use every
-//     node: distance says in which order and not whether.
+//     want the same seats share them. Listeners who find none take seats that are free
+//     below the limits, at any rung.
+//   - Listeners whom no region matches, or whose region has no ladder of its own, may use
+//     every node: distance decides the order, not which nodes.
 //   - Schemes, address families, pacing and warm-up are left out: every node that
-//     is fit and plays anything takes everybody, in the end.
+//     is fit and plays any mount is assumed to take every listener.
 type Reserve struct {
 	Nodes []Loss // by node number
-	Sites []Loss // by name; nodes that do not say where they stand are in none
+	Sites []Loss // by name; nodes without a site are in none
 }
 
-// Loss is what would happen if a node or a site died now.
+// Loss is what would happen if a node or a site failed now.
 type Loss struct {
 	Node NodeID `json:"node,omitempty"`
 	Site string `json:"site,omitempty"`
 
-	Listeners    int `json:"listeners"`     // who would look for another seat, those on their way included
+	Listeners    int `json:"listeners"`     // who would look for another seat, those en route included
 	BeyondTarget int `json:"beyond_target"` // of them, how many would find no node below its target
 	BeyondLimit  int `json:"beyond_limit"`  // of them, how many would find no node below its limit
-	// Unbounded says that a node which they may use has no limit that anybody
-	// knows. It is taken to hold any number, so the numbers may be too good.
+	// Unbounded says that a node which they may use has no known limit. It is assumed to
+	// hold any number of listeners, so the numbers may be too optimistic.
 	Unbounded bool `json:"unbounded,omitempty"`
 }
 
-// A Mix says from which regions a node's listeners came, in any unit; nil, or an empty
-// answer: not known.
+// A Mix returns how many of a node's listeners came from each region, in any unit. A nil
+// Mix or an empty result means: not known.
 type Mix func(NodeID) map[RegionID]float64
 
-// Reserve computes it; mix may be nil. It is for operators and not for the way of a
-// request: with 1,000 nodes it takes some 30 ms.
+// Reserve computes the reserve of the fleet. mix may be nil. It is for operators and is
+// not called per request: with 1,000 nodes it takes some 30 ms.
 func (s *Snapshot) Reserve(mix Mix) Reserve {
 	k := newReckoner(s, mix)
 	var out Reserve
@@ -68,7 +68,7 @@ func (s *Snapshot) Reserve(mix Mix) Reserve {
 	return out
 }
 
-// reckoner reckons losses of one snapshot.
+// reckoner computes the losses, demand and forecasts of one snapshot.
 type reckoner struct {
 	s       *Snapshot
 	mix     Mix
@@ -79,13 +79,14 @@ type reckoner struct {
 	limit   []float64        // by node: seats between that and the limit
 }
 
-// part is how large a part, 0..1, came from an origin.
+// part is the part 0..1 of a node's listeners that came from an origin.
 type part struct {
 	origin int
 	size   float64
 }
 
-// An origin is where listeners come from: a region, or everywhere that has none.
+// An origin is where listeners come from: a region with a ladder of its own, or all
+// regions without one and the listeners whom no region matches.
 type origin struct {
 	regions []RegionID // "": no region
 	ladder  []*rung
@@ -96,14 +97,14 @@ func newOrigin(ladder []*rung, regions ...RegionID) origin {
 	return origin{regions, ladder, union(ladder)}
 }
 
-// party is listeners of one origin that look for seats.
+// party is the listeners of one origin who look for seats.
 type party struct {
 	*origin
-	looks        []*rung // where it looks now
+	looks        []*rung // the rungs in which it looks now
 	rung         int
 	left         float64 // listeners without a seat
-	beyondTarget float64 // those that found none below target
-	sum          float64 // of the shares of the rung's nodes that have seats
+	beyondTarget float64 // those who found none below target
+	sum          float64 // the sum of the shares of the rung's nodes that have seats
 }
 
 func newParty(o *origin, listeners int) party {
@@ -123,7 +124,7 @@ func newReckoner(s *Snapshot, mix Mix) *reckoner {
 			k.of[region] = i
 		}
 	}
-	if _, any := k.of[""]; !any { // a region matches everybody now, and did not when they came
+	if _, any := k.of[""]; !any { // a default region matches them now, but did not when they came
 		k.of[""] = len(k.origins)
 		k.origins = append(k.origins, newOrigin(s.fleet.near.all, ""))
 	}
@@ -158,8 +159,9 @@ func (k *reckoner) cameFrom(n int, add func(region RegionID, part float64)) {
 	}
 }
 
-// seats returns by node the seats below its target, and those between that and its
-// limit, while it holds used listeners. Nodes that are not fit, or play nothing, have none.
+// seats returns, by node, the seats below its target, and those between target and
+// limit, if it holds used listeners. Nodes that are not fit, are full or play nothing have
+// none.
 func (k *reckoner) seats(used func(node int) int) (target, limit []float64) {
 	target, limit = make([]float64, len(k.s.nodes)), make([]float64, len(k.s.nodes))
 	for i := range k.s.nodes {
@@ -198,7 +200,7 @@ func (k *reckoner) findOrigins() {
 	}
 }
 
-// union is a ladder in one rung, by load.
+// union returns the nodes of a ladder in one rung, by load.
 func union(ladder []*rung) *rung {
 	out := &rung{}
 	seen := map[int]bool{}
@@ -213,7 +215,7 @@ func union(ladder []*rung) *rung {
 	return out
 }
 
-// loss reckons what happens if these nodes die together.
+// loss computes what happens if these nodes fail together.
 func (k *reckoner) loss(dead []int) Loss {
 	target, limit := slices.Clone(k.target), slices.Clone(k.limit)
 	parties := make([]party, len(k.origins))
@@ -233,8 +235,8 @@ func (k *reckoner) loss(dead []int) Loss {
 	return out
 }
 
-// settle seats parties below target as their ladders go, and then wherever in them
-// there is anything below the limit. It takes the seats out of target and limit.
+// settle seats parties below target along their ladders, and then below the limit at
+// any rung. It removes the seats from target and limit.
 func settle(parties []party, target, limit []float64) (beyondTarget, beyondLimit int) {
 	if beyondTarget = seat(parties, target); beyondTarget == 0 {
 		return 0, 0
@@ -247,7 +249,7 @@ func settle(parties []party, target, limit []float64) (beyondTarget, beyondLimit
 	return beyondTarget, seat(parties, limit)
 }
 
-// findParts says of each node which part 0..1 of its listeners came from where.
+// findParts sets, for each node, the assumed part 0..1 of its listeners from each origin.
 func (k *reckoner) findParts() {
 	later := make([][]part, len(k.s.nodes))
 	for i, o := range k.origins {
@@ -278,7 +280,7 @@ func (k *reckoner) findParts() {
 	}
 }
 
-// addParts adds the nominal part 0..1 that each node has of a rung.
+// addParts adds each node's nominal part 0..1 of a rung.
 func (k *reckoner) addParts(to [][]part, origin int, r *rung) {
 	sum := 0.0
 	for _, e := range r.entries {
@@ -291,7 +293,7 @@ func (k *reckoner) addParts(to [][]part, origin int, r *rung) {
 	}
 }
 
-// unbounded says whether one of the parties may use a node without a limit that is not dead.
+// unbounded says whether a party may use a node that has no limit and is not dead.
 func unbounded(parties []party, limit []float64, dead []int) bool {
 	for _, p := range parties {
 		if p.left == 0 {
@@ -306,9 +308,9 @@ func unbounded(parties []party, limit []float64, dead []int) bool {
 	return false
 }
 
-// seat gives parties the seats that are free, and returns how many listeners
-// find none. All who want a node's seats share them: the result does not depend
-// on anybody's order. Each round fills a node, ends a rung or seats a party whole.
+// seat gives free seats to the parties and returns how many listeners find none. All
+// parties that want a node's seats share them, so the result does not depend on their
+// order. Each round fills a node, ends a rung or seats a whole party.
 func seat(parties []party, free []float64) (without int) {
 	asked := make([]float64, len(free))
 	for ask(parties, free, asked) {
@@ -338,8 +340,7 @@ func seat(parties []party, free []float64) (without int) {
 	return int(math.Ceil(left - someone))
 }
 
-// someone is the smallest part of a listener that counts: what is less comes
-// from rounding.
+// someone is the smallest part of a listener that counts: less is a rounding error.
 const someone = 1e-3
 
 // ask adds up how many seats the parties want at each node, each party at the
@@ -366,7 +367,7 @@ func ask(parties []party, free, asked []float64) (wanted bool) {
 	return wanted
 }
 
-// share is by what a party draws among the nodes of a rung that have seats.
+// share is the weight of a node among those of a rung that have seats.
 func share(r *rung, e entry, free []float64) float64 {
 	switch {
 	case free[e.node] == 0:
@@ -377,7 +378,7 @@ func share(r *rung, e entry, free []float64) float64 {
 	return free[e.node]
 }
 
-// empty says whether no listener belongs to the region by itself.
+// empty says whether the match covers no place, so that no listener belongs to the region.
 func (m *Match) empty() bool {
 	return !m.Default && len(m.CIDRs)+len(m.ASNs)+len(m.Subdivisions)+len(m.Countries)+len(m.Continents) == 0
 }

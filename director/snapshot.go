@@ -12,17 +12,17 @@ import (
 // Input is what a Snapshot is built from, besides the Fleet.
 type Input struct {
 	Now     time.Time         // the store's clock
-	Reports map[NodeID]Report // the newest of each node
+	Reports map[NodeID]Report // the newest report of each node
 	EnRoute map[NodeID]int    // listeners sent to a node that its report cannot have counted yet
-	// Estimated is how many of EnRoute nobody has counted: those whom answers in DNS bring.
+	// Estimated is the part of EnRoute that is an estimate: listeners from DNS answers.
 	Estimated map[NodeID]int
 	Recent    map[NodeID]int // listeners all directors sent to a node within the last second
-	// Uncounted is, by mount, how many listen whom no node counts: they are carried
-	// inline by directors and share a connection.
+	// Uncounted is, by mount, the number of listeners whom no node counts: directors
+	// carry them inline, and they share a connection.
 	Uncounted map[string]int
 }
 
-// A Snapshot is the fleet as it stands: what Decide reads. It is immutable and
+// A Snapshot is the state of the fleet that Decide reads. It is immutable and
 // safe for concurrent use.
 type Snapshot struct {
 	fleet   *Fleet
@@ -32,8 +32,8 @@ type Snapshot struct {
 	names   map[string]int
 	paths   []string  // escaped public paths, by mount
 	carries []carried // [mount*nodes+node]
-	// fullAt is, as in carries, with how many listeners at the node the mount's own
-	// limit may be reached there; 0: it has none. Nil: no mount has.
+	// fullAt is, with the index of carries, the number of listeners at the node at which
+	// the mount's own limit may be reached; 0: it has none. Nil: no mount has one.
 	fullAt  []int
 	warming bool // some node is not yet warm
 
@@ -50,7 +50,7 @@ type nodeState struct {
 	limit, maxNew    int
 	hold             bool // maxNew is a bound
 	roomStep         int
-	freeStep         int // of target, or what it holds where there is none
+	freeStep         int // of target; without a target, of what it holds
 	room, free, warm float64
 
 	enRoute   int
@@ -59,8 +59,8 @@ type nodeState struct {
 	report    Report
 }
 
-// Build makes the snapshot that follows prev, which may be nil: hysteresis needs
-// to know where things stood. The snapshot keeps the reports and Uncounted of in.
+// Build makes the snapshot that follows prev, which hysteresis needs. prev may be nil.
+// The snapshot keeps the reports and Uncounted of in.
 func (f *Fleet) Build(prev *Snapshot, in Input) *Snapshot {
 	s := &Snapshot{fleet: f, built: in.Now, nodes: make([]nodeState, len(f.nodes)), uncounted: in.Uncounted}
 	for i := range f.nodes {
@@ -113,7 +113,7 @@ func (s *Snapshot) stateOf(id NodeID) *nodeState {
 	return nil
 }
 
-// counted is how many listeners a report tells.
+// counted returns the listeners of a report, without relays.
 func (n *fleetNode) counted(r *Report) int { return max(0, r.Listeners-n.Relays) }
 
 func (n *fleetNode) schemes() (s Scheme) {
@@ -139,16 +139,16 @@ func healthReason(n *fleetNode, r Report) Reason {
 	}
 }
 
-// defaultKbit is taken for a mount that does not tell its bitrate: the most common one.
+// defaultKbit is used where no mount declares its bitrate. It is the most common one.
 const defaultKbit = 128
 
-// capacity returns a node's target and limit in listeners; 0 means unknown. What
-// is set in Mbit/s is converted by what its listeners take now, or by the mounts' bitrates.
+// capacity returns a node's target and limit in listeners; 0 means unknown. Values in
+// Mbit/s are converted by the present bitrate per listener, or by the mounts' bitrates.
 func (f *Fleet) capacity(n *fleetNode, r Report) (target, limit int) {
 	limit = lowest(n.Limit, r.Limit)
 	target = n.Target
 	if target == 0 {
-		// A server's own limit is where it refuses, not where it should stand.
+		// A server refuses listeners at its limit; its target is well below that.
 		target = limit * 2 / 3
 	}
 	if n.Mbit != (Mbit{}) {
@@ -162,9 +162,9 @@ func (f *Fleet) capacity(n *fleetNode, r Report) (target, limit int) {
 	return target, limit
 }
 
-// kbitEach is what one listener of a node takes.
+// kbitEach returns the kbit/s that one listener of a node takes.
 func (f *Fleet) kbitEach(r Report) float64 {
-	const enough = 10 // listeners, below which a measured mean says little
+	const enough = 10 // listeners; with fewer, a measured mean says little
 	if r.Kbit > 0 && r.Listeners >= enough {
 		return r.Kbit / float64(r.Listeners)
 	}
@@ -183,9 +183,9 @@ func lowest(a, b int) int {
 	return a
 }
 
-// freeShares turns steps into shares by load. A node whose capacity nobody knows
-// is taken for one of middle size among those that are known; if none is, the
-// share is the inverse of what a node holds.
+// freeShares converts steps to shares by load. A node without a known capacity is
+// assumed to have the median target of the others. If no node has a target, the share is
+// the inverse of what a node holds.
 func (s *Snapshot) freeShares() {
 	var targets []int
 	for i := range s.nodes {
@@ -212,8 +212,8 @@ func (s *Snapshot) freeShares() {
 	}
 }
 
-// knowMounts takes the declared mounts, or collects what nodes report and have
-// reported: a mount that nobody carries now is still a mount.
+// knowMounts takes the declared mounts or, where none is, collects those that nodes
+// report or have reported: a mount that no node carries now is still a mount.
 func (s *Snapshot) knowMounts(prev *Snapshot) {
 	if len(s.fleet.mounts) > 0 {
 		s.mounts, s.names = s.fleet.mounts, s.fleet.names
@@ -230,7 +230,7 @@ func (s *Snapshot) knowMounts(prev *Snapshot) {
 	}
 }
 
-// maxDiscovered bounds what misbehaving nodes can make of a snapshot.
+// maxDiscovered limits how many mounts misbehaving nodes can add to a snapshot.
 const maxDiscovered = 4096
 
 func (s *Snapshot) discoverMounts(prev *Snapshot) {
@@ -273,16 +273,16 @@ func invert(m map[string]string) map[string]string {
 // Built returns when the snapshot was built, by the store's clock.
 func (s *Snapshot) Built() time.Time { return s.built }
 
-// Mounts returns all mounts that are declared or, where none is, that nodes
-// report. The caller does not change them.
+// Mounts returns all mounts that are declared or, where none is, that nodes report or
+// have reported. The caller must not change them.
 func (s *Snapshot) Mounts() []Mount { return s.mounts }
 
-// Mount returns a mount by its number in a Decision. The caller does not change it.
+// Mount returns a mount by its number in a Decision. The caller must not change it.
 func (s *Snapshot) Mount(m int) *Mount { return &s.mounts[m] }
 
-// Uncounted returns how many listen to a mount whom no node counts: they are
-// carried inline by directors and share a connection. It is below 0 where a
-// connection is kept for nobody.
+// Uncounted returns the number of a mount's listeners whom no node counts: directors
+// carry them inline, and they share a connection. It is below 0 where a connection is
+// kept without a listener.
 func (s *Snapshot) Uncounted(m int) int { return s.uncounted[s.mounts[m].Name] }
 
 // FindMount returns the number of the mount with this name or alias.
@@ -292,8 +292,8 @@ func (s *Snapshot) FindMount(name string) (int, bool) {
 }
 
 // URL returns where listeners find mount m at node n: a base such as
-// "http://a.example:8000" and an escaped path. scheme says which of the node's URLs
-// will do; of two in which the mount plays, HTTP is preferred. An empty base means none.
+// "http://a.example:8000" and an escaped path. scheme says which of the node's URLs are
+// acceptable; of two in which the mount plays, HTTP is preferred. An empty base means none.
 func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 	node := &s.fleet.nodes[n]
 	if plays := s.carries[m*len(s.nodes)+n].schemes & scheme; plays != 0 {
@@ -310,8 +310,8 @@ func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 	return base, s.pathAt(node, m)
 }
 
-// Upstream returns where directors find mount m at node n, to carry it: a base such
-// as "http://10.0.0.7:8000" and an escaped path.
+// Upstream returns where directors get mount m at node n in order to carry it: a base
+// such as "http://10.0.0.7:8000" and an escaped path.
 func (s *Snapshot) Upstream(n, m int) (base, path string) {
 	node := &s.fleet.nodes[n]
 	if node.upstream == node.http && s.carries[m*len(s.nodes)+n].schemes == HTTPS {
@@ -320,7 +320,7 @@ func (s *Snapshot) Upstream(n, m int) (base, path string) {
 	return node.upstream, s.pathAt(node, m)
 }
 
-// carriesAt says what a node makes of mount m. m below 0 is whichever mount.
+// carriesAt says whether and how node n carries mount m. m below 0 means any mount.
 func (s *Snapshot) carriesAt(m, n int) carried {
 	if m >= 0 {
 		return s.carries[m*len(s.nodes)+n]
@@ -338,8 +338,8 @@ func (s *Snapshot) mountName(m int) string {
 	return s.mounts[m].Name
 }
 
-// servesAt says whether who knows a node's name, a port and the public path of mount m
-// (below 0: of whichever) finds it there in one of the schemes.
+// servesAt says whether node n serves mount m at the given port under the mount's public
+// path, in one of the schemes. m below 0 means any mount.
 func (s *Snapshot) servesAt(n, m int, scheme Scheme, port uint16) bool {
 	node := &s.fleet.nodes[n]
 	scheme &= s.carriesAt(m, n).schemes

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// spread adds to the first choice as many others as are wanted, by systematic
-// sampling: the shares of the first one's tier are laid side by side on a circle, the
-// first choice says where on it the first place is, and the others follow at equal
-// distances (W. G. Madow and L. H. Madow, "On the theory of systematic sampling", 1944).
-// Every place then falls to each node by its share, and no two to one node, unless its
-// share is above 1/want.
+// spread adds up to Want-1 other nodes to the first choice by systematic sampling: the
+// shares of the first choice's tier are laid side by side on a circle, the first choice
+// determines the first place on it, and the others follow at equal distances
+// (W. G. Madow and L. H. Madow, "On the theory of systematic sampling", 1944). Each place
+// then falls on each node with the probability of its share, and no two places fall on
+// one node unless its share is above 1/Want.
 //
-// Where several places fall to one node, an answer that names it once is wrong by the
-// others. So some answers leave out the nodes with fewer places: if the first choice is
-// the k-th of its node's places, those that have at least k are named. Over all Keys
-// that gives each node its share again, as any of a node's places is the first one
-// equally often.
+// Where several places fall on one node, an answer that names it once gives it too
+// little. Some answers therefore leave out the nodes with fewer places: if the first
+// choice is the k-th of its node's places, only nodes with at least k places are named.
+// Over all Keys, each node gets its share again, as each of a node's places is the first
+// one equally often.
 func (q *search) spread(ladder []*rung) {
 	first := q.d.Ranked[0]
 	line := line{search: q, rung: ladder[first.Rung], tier: first.tier, since: q.lastGood(ladder)}
@@ -37,13 +37,13 @@ func (q *search) spread(ladder []*rung) {
 		sum += share
 	}
 	if own == 0 || q.d.Want == 1 {
-		return // it has filled up meanwhile, or nobody asks
+		return // the node has filled up meanwhile, or no others are wanted
 	}
 	places := float64(q.d.Want)
 	within := uniform(mix(q.l.Key), q.s.fleet.nodes[first.Node].hash) * own / sum * places
-	k := math.Floor(within) // how many of the first one's places lie before this one
+	k := math.Floor(within) // how many of the first node's places lie before this one
 	_, start := math.Modf(from/sum*places + within)
-	// The rest of the circle, once round from the first one.
+	// The rest of the circle, once around from the first node.
 	entries := line.rung.entries
 	for n, to := 1, from+own; n < len(entries); n++ {
 		i := (at + n) % len(entries)
@@ -63,17 +63,17 @@ func (q *search) spread(ladder []*rung) {
 	}
 }
 
-// line is what the first choice was drawn from.
+// line is the tier that the first choice was drawn from.
 type line struct {
 	*search
 	rung   *rung
 	tier   int
 	waived bool
 	since  time.Time
-	known  [32]float64 // shares of the first entries, which are all there are in most rows
+	known  [32]float64 // shares of the first entries; most rows have no more
 }
 
-// share is a node's part of the line, 0 if it is not on it.
+// share returns a node's part of the line; 0: it is not on it.
 func (l *line) share(e entry) float64 {
 	c := Candidate{Node: e.node, Rung: l.d.Ranked[0].Rung}
 	share := l.s.share(l.rung, e, l.waived)

@@ -4,15 +4,15 @@ package director
 type NodeState struct {
 	Node                    // as declared
 	State           Reason  // Fit, Drained, Down or Unverified
-	Used            int     // listeners, relays subtracted, those on their way included
-	EnRoute         int     // listeners on their way
-	Estimated       int     // of EnRoute, those that are an estimate
+	Used            int     // listeners without relays, those en route included
+	EnRoute         int     // listeners sent to it that its report cannot have counted yet
+	Estimated       int     // the part of EnRoute that is an estimate
 	Recent          int     // listeners sent to it in the second before the snapshot
-	EffectiveTarget int     // listeners; converted where it is set in Mbit/s or told by the server; 0: unknown
+	EffectiveTarget int     // listeners; converted from Mbit/s, or derived from the limit, where need be; 0: unknown
 	EffectiveLimit  int     // listeners, likewise
 	Room            float64 // 0..1
 	WarmUp          float64 // 0..1
-	Report          Report  // the newest one; zero: none yet
+	Report          Report  // the newest report; zero: none yet
 }
 
 // Nodes returns how many nodes there are; they are numbered from 0.

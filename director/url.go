@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// ParseBase reads the base URL of a server: scheme, host, perhaps a port and a path.
-// It is strict, for the URL is sent to listeners, stands in playlists and on pages,
-// and is asked by directors. The error says what to write instead.
+// ParseBase parses the base URL of a server: scheme, host, perhaps a port and a path.
+// It is strict, as the URL is sent to listeners, appears in playlists and on pages, and
+// is requested by directors. The error says what to write instead.
 func ParseBase(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -45,8 +45,8 @@ func ParseBase(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkHost says what is wrong with a URL's host: an IP address without brackets, or
-// a name as DNS has it (RFC 1123, with underscores as they occur).
+// checkHost says what is wrong with a URL's host, or nothing. A host is an IP address
+// without brackets, or a DNS name (RFC 1123, and underscores, which occur in practice).
 func checkHost(host string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		switch {
@@ -72,7 +72,8 @@ func checkHost(host string) string {
 			}
 		}
 	}
-	// What ends in a number is an address to browsers (WHATWG URL), in forms that differ.
+	// Browsers read a host that ends in a number as an IPv4 address (WHATWG URL), in
+	// differing forms.
 	last := labels[len(labels)-1]
 	if _, err := strconv.ParseUint(last, 0, 64); err == nil || strings.Trim(last, "0123456789") == "" {
 		return fmt.Sprintf("the host %s is neither a name nor an IPv4 address of four numbers from 0 to 255", host)
@@ -91,13 +92,13 @@ func checkPort(u *url.URL) string {
 	return ""
 }
 
-// inPath says whether a character may stand in a path as it is (RFC 3986), which an
-// apostrophe may but does not here: pages quote with it.
+// inPath says whether a character may appear unescaped in a path (RFC 3986). RFC 3986
+// allows an apostrophe; inPath does not, as pages quote with it.
 func inPath(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~!$&()*+,;=:@/%", r)
 }
 
-// escaped writes a character as URLs have it.
+// escaped percent-encodes a character.
 func escaped(r rune) string {
 	var out strings.Builder
 	for _, b := range []byte(string(r)) {
@@ -108,7 +109,7 @@ func escaped(r rune) string {
 
 func hostPort(u *url.URL) string { return u.Hostname() + ":" + PortOf(u) }
 
-// PortOf returns the port of a URL: its scheme's where it names none.
+// PortOf returns the port of a URL, or its scheme's default if it has none.
 func PortOf(u *url.URL) string {
 	if port := u.Port(); port != "" {
 		return port

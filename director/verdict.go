@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// A Verdict is what a listener hears who asks a node for a mount: the unit of truth
-// of Signpost is a mount at a node in a scheme. Statistics may raise a doubt about it;
-// what a GET like a listener's gets decides.
+// A Verdict is what a listener gets who asks a node for a mount: Signpost judges each
+// mount at each node in each scheme. Statistics may raise a doubt about a verdict; the
+// response to a GET like a listener's decides.
 //
-// A [Report] has verdicts only where its list of mounts does not say it all. One with
-// an empty Path is about every mount, one with Scheme 0 about every scheme. Where
-// several apply, the one against listeners holds.
+// A [Report] has verdicts only where its list of mounts is not enough. A verdict with an
+// empty Path applies to every mount, one with Scheme 0 to every scheme. Where several
+// apply, the worst for listeners holds.
 type Verdict struct {
 	Path   string     `json:"path,omitempty"`   // on the node; empty: every mount
 	Scheme Scheme     `json:"scheme,omitempty"` // 0: every scheme
 	State  MountState `json:"state"`
 	Cause  Cause      `json:"cause,omitempty"`
 	Detail string     `json:"detail,omitempty"` // what was seen: "GET /live.mp3: 404 Not Found"
-	Listed bool       `json:"listed,omitempty"` // the statistics say that it plays; a listener gets something else
+	Listed bool       `json:"listed,omitempty"` // the statistics say that it plays, but a listener gets something else
 	Since  time.Time  `json:"since,omitzero"`   // when State last changed
-	Taken  time.Time  `json:"taken,omitzero"`   // when it was last seen to be so
+	Taken  time.Time  `json:"taken,omitzero"`   // when this was last seen
 	By     string     `json:"by,omitempty"`     // the director or agent that saw it
 }
 
-// String says it for operators: "source gone (GET /live.mp3: 404 Not Found)".
+// String describes the verdict for operators: "source gone (GET /live.mp3: 404 Not Found)".
 func (v *Verdict) String() string {
 	words := string(v.Cause)
 	if words == "" {
@@ -41,7 +41,7 @@ type MountState uint8
 
 // The states of a mount at a node.
 const (
-	MountUnknown   MountState = iota // nobody has seen it yet
+	MountUnknown   MountState = iota // not seen yet
 	MountPlays                       // a listener hears it, or a fallback in its place
 	MountSilent                      // a listener hears nothing: refused, or nothing comes
 	MountFull                        // it plays, but not for one listener more
@@ -64,7 +64,7 @@ func (s MountState) Words() string { return strings.ReplaceAll(s.String(), "_", 
 // MarshalText makes a MountState its stable name in JSON and logs.
 func (s MountState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote; the name of another version's state is
+// UnmarshalText reads what MarshalText wrote. A state that only another version knows is
 // MountUnknown.
 func (s *MountState) UnmarshalText(b []byte) error {
 	*s = MountUnknown
@@ -85,35 +85,35 @@ func MountStates() []MountState {
 	return all
 }
 
-// A Cause is why a mount is in its state, in an operator's words. They are the same
+// A Cause is why a mount is in its state, in an operator's words. The words are the same
 // in explain, API, log and pages.
 type Cause string
 
 // Why a mount does not play.
 const (
-	SourceGone     Cause = "source gone"         // it had a source here, and has none
+	SourceGone     Cause = "source gone"         // it had a source here, and has none now
 	NotThere       Cause = "not there"           // the server does not know it
-	SourceHangs    Cause = "nothing comes in"    // it is listed, and no audio comes
+	SourceHangs    Cause = "nothing comes in"    // it is listed, but no audio comes
 	Refused        Cause = "refused"             // the server turns listeners away
-	NotAudio       Cause = "a page, no audio"    // it answers, with a page for browsers
+	NotAudio       Cause = "a page, no audio"    // the response is a page for browsers
 	Unreachable    Cause = "cannot be reached"   // no connection, or no answer
 	BadCertificate Cause = "certificate refused" // players do not accept the TLS certificate
 )
 
-// What a mount that plays is, or why it is full.
+// How a mount plays, or why it is full.
 const (
 	PlaysFallback Cause = "plays without a source of its own" // a fallback, or a relay of one
 	PlaysUnlisted Cause = "plays, though not listed"          // hidden, or a fallback without an entry
-	PlaysOnDemand Cause = "relay on demand"                   // it comes when a listener asks
+	PlaysOnDemand Cause = "relay on demand"                   // it starts when a listener asks
 	AsksListeners Cause = "asks listeners who they are"       // 401: for those who have a password
 	SeatsTaken    Cause = "its seats are taken"               // the server said so to a listener
 )
 
-// Network says that whoever saw it may have seen the network's fault and not the node's.
+// Network says whether the cause may be a fault of the network and not of the node.
 func (c Cause) Network() bool { return c == Unreachable }
 
-// verdict returns the one of a report's verdicts that holds for a path in a scheme, or
-// with scheme 0 in every scheme; nil: there is none. Of several, the gravest.
+// verdict returns the verdict of a report that holds for a path in a scheme; with scheme
+// 0, one for every scheme; nil: there is none. Of several, it returns the gravest.
 func (r *Report) verdict(path string, scheme Scheme) (best *Verdict) {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -130,8 +130,8 @@ func (r *Report) verdict(path string, scheme Scheme) (best *Verdict) {
 // graver orders states by how much they speak against sending a listener.
 var graver = [numMountStates]uint8{MountUnknown: 0, MountPlays: 1, MountFull: 2, MountSilent: 3}
 
-// Verdict returns what a listener hears of mount m at node n in one scheme, whatever
-// becomes of the node as a whole: one that is down plays nothing.
+// Verdict returns what a listener gets of mount m at node n in one scheme. It does not
+// consider whether the node is drained; a node that is down plays nothing.
 func (s *Snapshot) Verdict(n, m int, scheme Scheme) Verdict {
 	r, path := &s.nodes[n].report, s.nodePath(n, m)
 	out := Verdict{Path: path, Scheme: scheme, By: r.By, Taken: r.Taken, Since: r.Since}
@@ -149,7 +149,7 @@ func (s *Snapshot) Verdict(n, m int, scheme Scheme) Verdict {
 	default:
 		switch is, _ := s.carry(n, m); is {
 		case LacksMount:
-			out.State, out.Cause, out.Since = MountSilent, NotThere, time.Time{} // nobody has seen when
+			out.State, out.Cause, out.Since = MountSilent, NotThere, time.Time{} // the time is not known
 		case NodeFull:
 			out.State, out.Cause = MountFull, SeatsTaken
 		default:
@@ -165,7 +165,7 @@ func (s *Snapshot) Verdict(n, m int, scheme Scheme) Verdict {
 	return out
 }
 
-// mount returns what a report tells of a path; nil: nothing.
+// mount returns what a report says about a path; nil: nothing.
 func (r *Report) mount(path string) *MountReport {
 	for i := range r.Mounts {
 		if r.Mounts[i].Path == path {
@@ -175,8 +175,8 @@ func (r *Report) mount(path string) *MountReport {
 	return nil
 }
 
-// bestVerdict is a mount's verdict at a node in that of several schemes in which
-// listeners are served best: HTTP comes first among equals.
+// bestVerdict returns the verdict of a mount at a node in the best of several schemes for
+// listeners; HTTP among equals.
 func (s *Snapshot) bestVerdict(n, m int, schemes Scheme) Verdict {
 	if m < 0 {
 		return Verdict{}
