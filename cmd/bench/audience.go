@@ -17,14 +17,14 @@ import (
 const (
 	// arriving is how many listeners connect at once: stock Icecast queues five.
 	arriving = 5
-	// smooth is the longest time without audio that no player notices.
+	// smooth is the longest gap in the audio that no player notices.
 	smooth = 2 * time.Second
 )
 
-// a tuner connects one listener, who has heard the answer's first bytes.
+// A tuner connects one listener, and returns after the response's first bytes.
 type tuner func(addr string) (net.Conn, error)
 
-// audience is many listeners, read by one goroutine each.
+// audience is many listeners, with one goroutine each that reads.
 type audience struct {
 	tune     tuner
 	addr     string
@@ -107,7 +107,7 @@ func (a *audience) leave() {
 	}
 }
 
-// awaitStream returns when there is something to hear.
+// awaitStream returns when a listener gets the stream.
 func awaitStream(tune tuner, addr string) error {
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
@@ -129,8 +129,8 @@ func tuneIn(addr string) (net.Conn, error) {
 	return conn, ask(conn)
 }
 
-// tuneInTLS is one for https. What comes after the answer is never decrypted, which
-// is the listener's business.
+// tuneInTLS is a tuner for https. What comes after the response's first bytes is never
+// decrypted: that would be the listener's cost.
 func tuneInTLS(addr string) (net.Conn, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -139,7 +139,7 @@ func tuneInTLS(addr string) (net.Conn, error) {
 	return conn, ask(tls.Client(conn, &tls.Config{InsecureSkipVerify: true}))
 }
 
-// ask asks for the stream; after an error the connection is closed.
+// ask requests the stream. It closes the connection if it returns an error.
 func ask(conn net.Conn) error {
 	fmt.Fprintf(conn, "GET /live.mp3 HTTP/1.0\r\nHost: radio.example\r\nUser-Agent: bench/1\r\n\r\n")
 	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))

@@ -22,17 +22,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// proxyServerCore is where those who are measured run.
+// proxyServerCore is the core on which the measured servers run.
 const proxyServerCore = 0
 
-// A carrier is one who takes part: Icecast itself, or who stands in front of it.
+// A carrier is a server to compare: Icecast itself, or a proxy in front of it.
 type carrier struct {
 	name  string
 	start func(c *proxyCmd, dir string, origin *party) (*party, error)
 	tune  tuner
 }
 
-// carriers are all who can take part.
+// carriers are all servers that --parties can name.
 var carriers = []carrier{
 	{"icecast", func(_ *proxyCmd, _ string, origin *party) (*party, error) { return origin, nil }, tuneIn},
 	{"nginx", startNginx, tuneIn},
@@ -58,8 +58,8 @@ func startHAProxy(_ *proxyCmd, dir string, origin *party) (*party, error) {
 	})
 }
 
-// startConfigured starts a program that is told by a file where to listen; args come
-// before the file's name.
+// startConfigured starts a program whose configuration file says where to listen; args
+// precede the file's name.
 func startConfigured(dir, program string, args []string, conf func(addr string) string) (*party, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -80,7 +80,7 @@ func startHTTPUtil(_ *proxyCmd, _ string, origin *party) (*party, error) {
 	return start("httputil", proxyServerCore, func(line string) string { return line }, self, "peer", "reverseproxy", "--to", "http://"+origin.addr)
 }
 
-// signpostAs starts Signpost as it is shipped, but for its limits and what is given.
+// signpostAs starts Signpost with its defaults, except for its limits and the given options.
 func signpostAs(listen, options, scheme string) func(*proxyCmd, string, *party) (*party, error) {
 	return func(c *proxyCmd, dir string, origin *party) (*party, error) {
 		conf := "listen: {" + listen + ", max_per_key: 0, max_per_address: 0}\nadmin: {listen: '127.0.0.1:0'}\n" +
@@ -100,7 +100,7 @@ func signpostAs(listen, options, scheme string) func(*proxyCmd, string, *party) 
 	}
 }
 
-// writeCertificate makes a certificate that nobody vouches for.
+// writeCertificate writes a self-signed certificate.
 func writeCertificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -121,7 +121,7 @@ func writeCertificate(dir string) error {
 	return errors.Join(write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", private))
 }
 
-// startSilent starts a server that does not say where it listens, at a known address.
+// startSilent starts a server at a known address; its output does not tell where it listens.
 func startSilent(name, addr, program string, args ...string) (*party, error) {
 	p := &party{name: name, addr: addr, cmd: exec.Command(program, args...)}
 	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
@@ -150,7 +150,7 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// reverseProxy is what Go's standard library offers.
+// reverseProxy returns the reverse proxy of Go's standard library.
 func reverseProxy(to string) (http.Handler, error) {
 	u, err := url.Parse(to)
 	if err != nil {

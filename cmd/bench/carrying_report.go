@@ -40,7 +40,7 @@ func (u carryingUnder) MarshalJSON() ([]byte, error) {
 	}{u.load.Listeners, u.load.Kbit, u.Parties})
 }
 
-// add takes in one turn of a party.
+// add adds the results of one turn of a party.
 func (u *carryingUnder) add(name string, m carrying) {
 	for i := range u.Parties {
 		if p := &u.Parties[i]; p.Name == name {
@@ -52,7 +52,7 @@ func (u *carryingUnder) add(name string, m carrying) {
 	u.Parties = append(u.Parties, named{name, m})
 }
 
-// print writes a table, in Markdown's form.
+// print writes a Markdown table.
 func (u *carryingUnder) print(w io.Writer, measured, settled time.Duration) {
 	fmt.Fprintf(w, "%d listeners of %d kbit/s, %v measured %v after the last had come:\n\n", u.load.Listeners, u.load.Kbit, measured, settled)
 	fmt.Fprintln(w, "| | CPU, us/s a listener | x nginx | resident, bytes a listener | x nginx | idle MB | descriptors | upstreams | stalls > 2 s | lost |")
@@ -71,7 +71,7 @@ func (u *carryingUnder) print(w io.Writer, measured, settled time.Duration) {
 	fmt.Fprintln(w)
 }
 
-// spread is the median, and the lowest and highest.
+// spread formats the median, the lowest and the highest.
 func spread(v []float64, format string) string {
 	return fmt.Sprintf(format+" ("+format+" to "+format+")", median(v), slices.Min(v), slices.Max(v))
 }
@@ -83,7 +83,7 @@ func times(v, base []float64) string {
 	return fmt.Sprintf("%.2f", median(v)/median(base))
 }
 
-// machine says what everything ran on.
+// machine describes the machine: processor, cores, kernel and Go version.
 func machine() string {
 	model := "unknown processor"
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -98,7 +98,7 @@ func machine() string {
 	return fmt.Sprintf("%s, %d cores%s, %s", model, runtime.NumCPU(), kernel, runtime.Version())
 }
 
-// descriptors is how many files a party has open.
+// descriptors returns how many file descriptors a party has open.
 func (p *party) descriptors() int {
 	all, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
 	return len(all)

@@ -22,15 +22,15 @@ import (
 type mode string
 
 const (
-	closing   mode = "close"      // asks with Connection: close and reads to the end
-	hangUp    mode = "hang up"    // asks as if to stay, and leaves after the answer, as players do
-	openLoop  mode = "open loop"  // hangs up too, but comes at its own time, whether the server is ready or not
+	closing   mode = "close"      // sends Connection: close and reads to the end
+	hangUp    mode = "hang up"    // lets the server keep it open, but closes it after the answer, as players do
+	openLoop  mode = "open loop"  // hangs up too, but connects at a fixed rate, ready or not
 	keepAlive mode = "keep-alive" // asks again on the same connection
 )
 
-// askCmd is a process of clients, on a core that is not the servers'. It works with
-// blocking sockets and a thread for each: a net.Conn would cost the client several
-// times what it costs the server, and the bench would measure its client.
+// askCmd is a process of clients, on another core than the servers. Each client has a
+// blocking socket and a thread: a net.Conn would cost the client several times what the
+// connection costs the server, and the bench would measure its client.
 type askCmd struct {
 	Addr     string  `arg:""`
 	Mode     mode    `arg:""`
@@ -41,7 +41,7 @@ type askCmd struct {
 	Agents   string  `help:"Format of user agents, with a number in it."`
 }
 
-// asked is what came of it.
+// asked is what the clients measured.
 type asked struct {
 	PerSecond float64 `json:"per_second"`
 	P50, P99  float64 // microseconds, from when a request was due
@@ -53,7 +53,7 @@ func (c *askCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	runtime.GOMAXPROCS(c.Clients + 4) // a thread that waits keeps its processor
+	runtime.GOMAXPROCS(c.Clients + 4) // a thread in a blocking call may keep its processor (P)
 	s := swarm{askCmd: c, to: &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}, requests: c.requests(10_000)}
 	s.took = make([]time.Duration, c.Requests)
 	s.began = time.Now()
@@ -72,7 +72,7 @@ func (c *askCmd) Run() error {
 	return json.NewEncoder(os.Stdout).Encode(asked{float64(c.Requests) / took.Seconds(), us(0.5), us(0.99)})
 }
 
-// requests are ready-made: listeners of different addresses and players.
+// requests returns n prepared requests, from different addresses and players.
 func (c *askCmd) requests(n int) [][]byte {
 	players := []string{"VLC/3.0.20 LibVLC/3.0.20", "Lavf/59.27.100", "mpg123/1.31.2", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Music Player Daemon 0.23.12"}
 	dice := rand.New(rand.NewPCG(1, 2))
@@ -83,7 +83,7 @@ func (c *askCmd) requests(n int) [][]byte {
 			player = fmt.Sprintf(c.Agents, i)
 		}
 		var b strings.Builder
-		// Addresses from 24.0.0.0 to 95.255.255.255, where people live.
+		// Addresses from 24.0.0.0 to 95.255.255.255, where listeners are.
 		fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: radio.example\r\nUser-Agent: %s\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: %d.%d.%d.%d\r\n",
 			c.Path, player, 24+dice.IntN(72), dice.IntN(256), dice.IntN(256), 1+dice.IntN(254))
 		if c.Mode == closing {
@@ -95,7 +95,7 @@ func (c *askCmd) requests(n int) [][]byte {
 	return out
 }
 
-// swarm is the clients together.
+// swarm is the state that the clients share.
 type swarm struct {
 	*askCmd
 	to       unix.Sockaddr
@@ -163,7 +163,7 @@ var (
 )
 
 // ask sends a request, reads its redirect, and says whether the server keeps the
-// connection. One that was told to close it is waited for until it does.
+// connection open. In mode close it waits until the server has closed it.
 func (s *swarm) ask(fd int, request, buf []byte) (stays bool, err error) {
 	if _, err := unix.Write(fd, request); err != nil {
 		return false, fmt.Errorf("send: %w", err)

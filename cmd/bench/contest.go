@@ -16,26 +16,26 @@ import (
 // clientCore is where the clients run, if there is a second one.
 const clientCore = 1
 
-// A contest lets parties take turns, and keeps what each round took.
+// A contest lets parties take turns, and measures each round.
 type contest struct {
-	Requests int     // a round
-	Rounds   int     // that count; one more before them warms up
+	Requests int     // per round
+	Rounds   int     // rounds that count; one more before them is the warm-up
 	Clients  int     // at once
-	Rate     float64 // connections a second, of an open loop
+	Rate     float64 // connections per second, in an open loop
 	Agents   string  // see askCmd
 }
 
-// round is what one round of a party took.
+// round is what was measured in one round of a party.
 type round struct {
-	CPU  float64 `json:"cpu_us"`      // microseconds of the server's, a request
-	Rest float64 `json:"cpu_rest_us"` // of these, what the server would have taken in that time without any
+	CPU  float64 `json:"cpu_us"`      // the server's CPU time per request, in microseconds
+	Rest float64 `json:"cpu_rest_us"` // the part of CPU that the server takes at rest
 	asked
 }
 
-// atRest is how long a party is watched while nobody asks it anything.
+// atRest is how long a party's CPU time at rest is measured.
 const atRest = 3 * time.Second
 
-// watch measures what parties take at rest, for those who tick and probe.
+// watch measures the CPU time of parties at rest: some have timers and probes.
 func watch(parties []*party) error {
 	before := make([]time.Duration, len(parties))
 	for i, p := range parties {
@@ -55,7 +55,7 @@ func watch(parties []*party) error {
 	return nil
 }
 
-// withoutRest are rounds in which only requests count.
+// withoutRest returns the rounds without the CPU time at rest.
 func withoutRest(rounds []round) []round {
 	out := slices.Clone(rounds)
 	for i := range out {
@@ -64,8 +64,8 @@ func withoutRest(rounds []round) []round {
 	return out
 }
 
-// run has every party answer in every round, each in another order, so that nobody
-// always follows the same one.
+// run measures every party in every round. Each round begins with another party, so that
+// no party is always the first.
 func (c *contest) run(m mode, parties []*party) (map[string][]round, error) {
 	took := map[string][]round{}
 	for i := range c.Rounds + 1 {
@@ -83,7 +83,7 @@ func (c *contest) run(m mode, parties []*party) (map[string][]round, error) {
 	return took, nil
 }
 
-// ask is one round of one party.
+// ask measures one round of one party.
 func (c *contest) ask(m mode, p *party) (round, error) {
 	rate := 0.0
 	if m == openLoop {
@@ -124,7 +124,7 @@ func (p *party) round(n int, args ...string) (r round, err error) {
 	return r, err
 }
 
-// await waits until a party redirects.
+// await waits until a party redirects, for up to a minute.
 func (c *contest) await(p *party) error {
 	few := *c
 	few.Requests, few.Clients = 1, 1
@@ -138,7 +138,7 @@ func (c *contest) await(p *party) error {
 	}
 }
 
-// cpus are the CPU times of rounds.
+// cpus returns the CPU times of rounds.
 func cpus(rounds []round) []float64 {
 	out := make([]float64, len(rounds))
 	for i, r := range rounds {
@@ -147,8 +147,8 @@ func cpus(rounds []round) []float64 {
 	return out
 }
 
-// beside is the median of the ratios of a round to the same round of another
-// party: what else goes on at a machine changes slower than rounds do.
+// beside returns the median ratio of a party's rounds to the same rounds of another
+// party: a machine's other load changes more slowly than rounds do.
 func beside(mine, other []round) float64 {
 	ratios := make([]float64, len(mine))
 	for i := range mine {

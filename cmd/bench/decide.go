@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// decideCmd asks: how does the cost of a redirect grow with what there is to decide?
-// Connections are kept, so that little else is measured.
+// decideCmd measures how the cost of a redirect grows with the size of the decision.
+// Connections are kept alive, so that little else is measured.
 type decideCmd struct {
 	Signpost string   `required:"" type:"existingfile" help:"The signpost program to measure."`
 	Sizes    []int    `default:"10,100,1000,10000" help:"Numbers of nodes, regions, mounts and rules."`
@@ -18,7 +18,7 @@ type decideCmd struct {
 	JSON     string   `placeholder:"FILE" help:"Write all rounds there."`
 }
 
-// decideReport is what came of it.
+// decideReport is the result of decideCmd.
 type decideReport struct {
 	Date    time.Time     `json:"date"`
 	Machine string        `json:"machine"`
@@ -34,8 +34,8 @@ type decidedSize struct {
 	Rounds   []round `json:"rounds"`
 }
 
-// growing says what there is n of. Everything else is ten nodes, two regions, a
-// mount, and the rules that are shipped.
+// growing maps what grows to a function that sets its size to n. The rest stays at ten
+// nodes, two regions, one mount, and the shipped rules.
 var growing = map[string]func(f *fleet, n int){
 	"nodes in the fleet": func(f *fleet, n int) { f.nodes = n },
 	"nodes in the row":   func(f *fleet, n int) { f.nodes, f.row = n, n },
@@ -44,7 +44,7 @@ var growing = map[string]func(f *fleet, n int){
 	"rules":              func(f *fleet, n int) { f.rules = n },
 }
 
-// Run prints a table for each.
+// Run prints a table for each thing that grows.
 func (c *decideCmd) Run() error {
 	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
@@ -70,7 +70,7 @@ func (c *decideCmd) Run() error {
 	return writeJSON(c.JSON, report)
 }
 
-// decider is a Signpost of one size.
+// decider is a running Signpost of one size.
 type decider struct {
 	*party
 	size  int
@@ -105,7 +105,7 @@ func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) (size
 		}
 		all = append(all, &decider{party: p, size: n, ready: time.Since(began)})
 	}
-	time.Sleep(atRest) // what the start left to do is done
+	time.Sleep(atRest) // lets start-up work finish
 	if err := watch(parties); err != nil {
 		return nil, err
 	}

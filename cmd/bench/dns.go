@@ -18,8 +18,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// dnsCmd asks: what does an answer in DNS cost, beside other servers that look at where
-// a client is? Queries come over UDP with a client subnet, of 10,000 networks.
+// dnsCmd measures the cost of a DNS answer, beside other servers that answer by the
+// client's place. Queries come over UDP, with client subnets of 10,000 networks.
 type dnsCmd struct {
 	Signpost string   `required:"" type:"existingfile" help:"The signpost program to measure."`
 	MMDB     string   `name:"mmdb" required:"" type:"existingfile" help:"A city database, for all who take part."`
@@ -31,7 +31,7 @@ type dnsCmd struct {
 	JSON     string   `placeholder:"FILE" help:"Write all rounds there."`
 }
 
-// The name that is asked for, and its zone.
+// The queried name and its zone.
 const (
 	dnsZone = "live.radio.test"
 	dnsName = "a." + dnsZone
@@ -43,14 +43,14 @@ const (
 	bareMiekg = "bare miekg/dns"
 )
 
-// dnsReport is what came of it.
+// dnsReport is the result of dnsCmd.
 type dnsReport struct {
 	Date    time.Time          `json:"date"`
 	Machine string             `json:"machine"`
 	Rounds  map[string][]round `json:"rounds"`
 }
 
-// Run prints a table, and where Signpost stands.
+// Run prints a table, and Signpost's ratios to the other parties.
 func (c *dnsCmd) Run() error {
 	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
@@ -157,7 +157,7 @@ func (c *dnsCmd) enter(dir, node string) (parties []*party, err error) {
 	return parties, err
 }
 
-// answeringAt finds the address for DNS in Signpost's start-up log.
+// answeringAt finds the DNS address in a line of Signpost's start-up log.
 func answeringAt(line string) string {
 	_, rest, found := strings.Cut(line, "msg=listening for=dns addr=")
 	if !found {
@@ -167,7 +167,7 @@ func answeringAt(line string) string {
 	return addr
 }
 
-// startKnot starts one that answers by the continent of the client's subnet.
+// startKnot starts Knot DNS, which answers by the continent of the client's subnet.
 func startKnot(dir, mmdb string) (*party, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -215,8 +215,8 @@ func zoneFile() string {
 	return fmt.Sprintf("$TTL 20\n@ IN SOA ns1.radio.test. hostmaster.radio.test. 1 3600 600 86400 60\n@ IN NS ns1.radio.test.\na IN A 192.0.2.99\n$ORIGIN %s.\n", dnsZone)
 }
 
-// startPowerDNS starts one that does the same, without caches: they would answer for
-// one network what was decided for another.
+// startPowerDNS starts PowerDNS, which does the same. Its caches are off: they would give
+// one network the answer for another.
 func startPowerDNS(dir, mmdb string) (*party, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -254,7 +254,7 @@ socket-dir=%[1]s
 	return startSilent(pdnsGeo, addr, "pdns_server", "--config-dir="+dir)
 }
 
-// constantDNS answers every query with one address, and the client's subnet.
+// constantDNS answers every query with the same address, and with the query's EDNS record.
 func constantDNS() error {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -270,11 +270,11 @@ func constantDNS() error {
 		if o := q.IsEdns0(); o != nil {
 			m.Extra = []dns.RR{o}
 		}
-		_ = w.WriteMsg(m) // the client asks again
+		_ = w.WriteMsg(m) // the client repeats lost queries
 	})}).ActivateAndServe()
 }
 
-// await waits until a party answers with an address.
+// await waits until a party answers with an address, for up to a minute.
 func (c *dnsCmd) await(p *party) error {
 	m := new(dns.Msg)
 	m.SetQuestion(dnsName+".", dns.TypeA)
@@ -292,19 +292,19 @@ func (c *dnsCmd) await(p *party) error {
 	return fmt.Errorf("%s gives no address in a minute: %s", p.name, last)
 }
 
-// ask is one round of one party.
+// ask measures one round of one party.
 func (c *dnsCmd) ask(p *party, queries int) (round, error) {
 	return p.round(queries, "askdns", p.addr, strconv.Itoa(queries), strconv.Itoa(c.Window))
 }
 
-// askDNSCmd is a client that keeps some queries under way.
+// askDNSCmd is a client that keeps Window queries under way.
 type askDNSCmd struct {
 	Addr    string `arg:""`
 	Queries int    `arg:""`
 	Window  int    `arg:""`
 }
 
-// dnsPatience is when what was not answered is asked anew.
+// dnsPatience is how long the client waits before it sends a new window of queries.
 const dnsPatience = 500 * time.Millisecond
 
 // Run prints an asked as JSON.
@@ -338,7 +338,7 @@ func (c *askDNSCmd) Run() error {
 		binary.BigEndian.PutUint16(query, uint16(next))
 		copy(query[len(query)-3:], networks[next%len(networks)][:])
 		next++
-		_, _ = conn.Write(query) // what is lost is asked anew
+		_, _ = conn.Write(query) // a lost query is replaced after dnsPatience
 	}
 	began := time.Now()
 	b := make([]byte, 2048)

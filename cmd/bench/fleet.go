@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// fleet is what one Signpost is to direct to, and how.
+// fleet describes the configuration of one Signpost.
 type fleet struct {
 	node      string // the address that answers for all nodes
 	nodes     int
-	row       int // nodes that the regions' rows name
-	regions   int // besides Europe
+	row       int // nodes in the rows of regions europe and world
+	regions   int // besides europe and world
 	mounts    int
 	rules     int
 	mmdb      string // empty: the embedded database
 	redis     string // address; empty: the embedded store
 	keepAlive bool
-	dns       bool // answer DNS too, of addresses that nobody is at
+	dns       bool // answer DNS too, with addresses that nobody uses
 }
 
-// startSignpost starts one as it is shipped: it writes a record of each request,
-// which is thrown away at the other end of a pipe. Only its limits for one client
-// are lifted, and nodes are not asked so often that this would be what is measured.
+// startSignpost starts a Signpost with its defaults: it writes a record of each request
+// to a pipe, whose other end discards it. Only the limits per client are lifted, and the
+// probe interval is 30 s, so that probes are not what is measured.
 func startSignpost(name, program, dir string, f fleet) (*party, error) {
 	file := filepath.Join(dir, strings.ReplaceAll(name, "/", "-")+".yaml")
 	if err := os.WriteFile(file, []byte(f.config()), 0o600); err != nil {
@@ -84,7 +84,7 @@ func mountName(i int) string {
 	return fmt.Sprintf("/live%d.mp3", i)
 }
 
-// listeningAt finds the address in Signpost's start-up log.
+// listeningAt finds the HTTP address in a line of Signpost's start-up log.
 func listeningAt(line string) string {
 	_, rest, found := strings.Cut(line, "msg=listening for=http addr=")
 	if !found {
@@ -94,7 +94,8 @@ func listeningAt(line string) string {
 	return addr
 }
 
-// statusNodes answers for every node of the fleet: all are up and carry any mount.
+// statusNodes is the server behind every node of the fleet: all are up, and answer 200 for
+// any mount.
 type statusNodes struct {
 	addr string
 	srv  *http.Server

@@ -1,8 +1,8 @@
 // Command bench measures Signpost beside its peers, in one run.
 //
 // It starts all parties itself on loopback addresses, lets them take turns, and
-// prints medians, spreads and ratios. Ratios are what counts: absolute numbers
-// are the machine's. It imports nothing of Signpost and sees only the wire.
+// prints medians, spreads and ratios. The ratios matter: absolute numbers depend on
+// the machine. It imports nothing of Signpost and sees only the wire.
 package main
 
 import (

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// apart is set in the environment of a bench that has a network of its own.
+// apart is the environment variable of a bench that runs in its own network namespace.
 const apart = "SIGNPOST_BENCH_APART"
 
-// inOwnNetwork runs the bench anew in a network namespace of its own, if it is not
-// there yet, and says whether it did so. Elsewhere the loopback may go through
-// rules of a firewall or of Docker, which track each connection: 7 to 14 % more
-// CPU, and a table that is full after some 15 seconds of closed connections.
+// inOwnNetwork runs the bench again in its own network namespace, unless it is there
+// already, and says whether it did so. Outside one, the loopback may pass through
+// rules of a firewall or of Docker that track each connection: this takes 7 to 14 %
+// more CPU, and the table is full after some 15 seconds of closed connections.
 func inOwnNetwork() (ran bool, err error) {
 	if os.Getenv(apart) != "" {
 		return false, prepareNetwork()
@@ -36,7 +36,7 @@ func inOwnNetwork() (ran bool, err error) {
 	return true, cmd.Wait()
 }
 
-// prepareNetwork brings the loopback up, and gives clients as many ports as there are.
+// prepareNetwork brings the loopback up, and widens the range of client ports.
 func prepareNetwork() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startIcecast starts an Icecast with a source. It shares the measured core only
-// if it is itself measured.
+// startIcecast starts an Icecast with a source. It runs on the measured core only if it
+// is itself measured, or if there is no other core.
 func startIcecast(dir string, clients, kbit int, measured bool) (*party, func(), error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -60,7 +60,7 @@ func startIcecast(dir string, clients, kbit int, measured bool) (*party, func(),
 	return p, stop, nil
 }
 
-// otherCores are those where nobody is measured.
+// otherCores returns the cores on which nothing is measured.
 func otherCores() *unix.CPUSet {
 	var all unix.CPUSet
 	unix.SchedGetaffinity(0, &all) //nolint:errcheck // then it stays empty, and nothing is set
@@ -72,7 +72,7 @@ func otherCores() *unix.CPUSet {
 
 func nobody() *syscall.Credential { return &syscall.Credential{Uid: 65534, Gid: 65534} }
 
-// listeners asks Icecast how many it counts.
+// listeners returns how many listeners Icecast counts.
 func listeners(addr string) (int, error) {
 	req, _ := http.NewRequest(http.MethodGet, "http://"+addr+"/admin/stats", nil)
 	req.SetBasicAuth("admin", "bench")

@@ -21,12 +21,12 @@ type party struct {
 	name string
 	addr string
 	cmd  *exec.Cmd
-	rest float64 // milliseconds of CPU a second while nobody asks, where that was measured
+	rest float64 // milliseconds of CPU per second at rest, where measured
 }
 
-// start runs a program on one core and reads its address from the first line of
-// its output that find recognises. What it says further, such as a record of each
-// request, is read and thrown away.
+// start runs a program on one core and takes its address from the first line of its
+// output that find recognises. Further output, such as a record of each request, is
+// read and discarded.
 func start(name string, core int, find func(line string) string, program string, args ...string) (*party, error) {
 	p := &party{name: name, cmd: exec.Command(program, args...)}
 	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
@@ -53,7 +53,7 @@ func start(name string, core int, find func(line string) string, program string,
 	return nil, fmt.Errorf("%s ended before it said where it listens:\n%s", name, said.String())
 }
 
-// startOn starts a process on one core; on a machine with a single one, anywhere.
+// startOn starts a process on one core, or on any if that core is not available.
 // The child inherits the affinity of the thread that forks it.
 func startOn(core int, cmd *exec.Cmd) error {
 	runtime.LockOSThread()
@@ -77,8 +77,8 @@ func (p *party) stop() {
 	p.cmd.Wait()         //nolint:errcheck // killed
 }
 
-// cpu returns the time its threads have spent on a core, by the scheduler's own
-// account in nanoseconds (/proc/PID/task/TID/schedstat, first field).
+// cpu returns the CPU time of the party's threads, as the scheduler counts it in
+// nanoseconds (/proc/PID/task/TID/schedstat, first field).
 func (p *party) cpu() (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	if err != nil || len(files) == 0 {
@@ -100,7 +100,7 @@ func (p *party) cpu() (time.Duration, error) {
 	return time.Duration(sum), nil
 }
 
-// resident returns its resident memory in bytes.
+// resident returns the party's resident memory in bytes.
 func (p *party) resident() int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// peerCmd is a handler of our own to compare with: one that writes a constant 302,
-// which is what a redirect costs when nothing is decided; one that decides as a
-// first version of a director would; the standard library's reverse proxy; or one that
-// answers DNS with a constant.
+// peerCmd runs a handler to compare with: a constant 302, which is what a redirect costs
+// when nothing is decided (echo, nethttp); one that decides as a first version of a
+// director would (geo, redis); the standard library's reverse proxy; or a constant DNS
+// answer.
 type peerCmd struct {
 	Kind string `arg:"" enum:"echo,nethttp,geo,redis,reverseproxy,dns"`
 	To   string `help:"What a reverse proxy stands in front of, the address of a Redis, or a database of cities."`
@@ -61,8 +61,8 @@ func (c *peerCmd) handler() (http.Handler, error) {
 	return e, err
 }
 
-// byContinent looks the listener up in a database of cities, and scans the weights
-// of ten nodes.
+// byContinent returns a handler that looks the listener up in a city database, and scans
+// the weights of ten nodes.
 func byContinent(file string) (echo.HandlerFunc, error) {
 	db, err := geoip2.Open(file)
 	if err != nil {
@@ -103,8 +103,8 @@ func byContinent(file string) (echo.HandlerFunc, error) {
 	}, nil
 }
 
-// askingRedis asks once a request, as a director that keeps its nodes there would
-// at the very least.
+// askingRedis returns a handler that sends one command to Redis for each request, the
+// least that a director that keeps its nodes there would do.
 func askingRedis(addr string) echo.HandlerFunc {
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	return func(c echo.Context) error {
@@ -118,7 +118,7 @@ func askingRedis(addr string) echo.HandlerFunc {
 
 const redisKey = "bench:target"
 
-// fill gives the Redis what askingRedis asks it for.
+// fill sets the key in Redis that askingRedis reads.
 func fill(addr string) error {
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer client.Close()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// proxyCmd asks: what does it cost to carry a stream, and how smoothly does it come?
+// proxyCmd measures what it costs to carry a stream, and how smoothly the stream arrives.
 type proxyCmd struct {
 	Signpost string        `required:"" type:"existingfile" help:"The signpost program to measure."`
 	Loads    []string      `default:"2000x64,4900x64,2000x128" help:"Listeners at once, and the stream's kbit/s; the open-file limit bounds the former."`
@@ -20,10 +20,10 @@ type proxyCmd struct {
 	JSON     string        `name:"json" help:"Write what was measured to this file, too."`
 }
 
-// parts is in how many a measurement is taken, so that its spread is seen.
+// parts is how many parts a measurement has, to show its spread.
 const parts = 5
 
-// A load is what everybody has to carry.
+// A load is what each party has to carry.
 type load struct{ Listeners, Kbit int }
 
 func parseLoad(s string) (load, error) {
@@ -72,18 +72,18 @@ func (c *proxyCmd) Run() error {
 	return writeJSON(c.JSON, report)
 }
 
-// carrying is what one party was measured to do.
+// carrying is what was measured of one party under one load.
 type carrying struct {
 	CPU         []float64 `json:"cpu_us_per_listener_second"` // a number for each part of each round
 	Resident    []float64 `json:"resident_bytes_per_listener"`
 	Idle        int64     `json:"idle_bytes"` // resident without listeners
 	Descriptors float64   `json:"descriptors_per_listener"`
 	Upstreams   int       `json:"upstream_connections"`
-	Stalls      int64     `json:"stalls"` // times without audio of more than smooth
+	Stalls      int64     `json:"stalls"` // gaps in the audio longer than smooth
 	Lost        int64     `json:"lost"`   // listeners whose stream ended
 }
 
-// measure starts a party with an Icecast of its own.
+// measure starts a party with its own Icecast, and measures it under a load.
 func (c *proxyCmd) measure(name, dir string, l load) (carrying, error) {
 	var who carrier
 	for _, k := range carriers {
@@ -109,7 +109,7 @@ func (c *proxyCmd) measure(name, dir string, l load) (carrying, error) {
 	if err := awaitStream(who.tune, p.addr); err != nil {
 		return carrying{}, err
 	}
-	time.Sleep(2 * time.Second) // what was opened to try is closed again
+	time.Sleep(2 * time.Second) // awaitStream's connections are closed by then
 	m := carrying{Idle: p.resident()}
 	free := p.descriptors()
 	a := &audience{tune: who.tune, addr: p.addr, n: l.Listeners}
@@ -129,7 +129,7 @@ func (c *proxyCmd) measure(name, dir string, l load) (carrying, error) {
 	return m, err
 }
 
-// watch measures in parts.
+// watch takes a measurement in parts.
 func (c *proxyCmd) watch(p *party, a *audience, m *carrying) error {
 	a.watch(true)
 	defer a.watch(false)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// redirectCmd asks: what does a redirect cost, beside other ways to answer it?
+// redirectCmd measures the cost of a redirect, beside other ways to answer the request.
 type redirectCmd struct {
 	Signpost string            `required:"" type:"existingfile" help:"The signpost program to measure."`
 	MMDB     string            `name:"mmdb" type:"existingfile" help:"A city database, for Signpost and for those who are compared with it. Without one, Signpost uses its embedded one, and peers that need one stay out."`
@@ -23,7 +23,7 @@ type redirectCmd struct {
 	JSON     string            `placeholder:"FILE" help:"Write all rounds there."`
 }
 
-// The names by which the bars know who is who.
+// The names of parties that the bars refer to.
 const (
 	bareEcho     = "bare echo"
 	echoAndCity  = "echo + city database"
@@ -31,7 +31,7 @@ const (
 	tenWithRedis = "signpost, 10 nodes, redis"
 )
 
-// Run prints a table for each mode, and where Signpost stands.
+// Run prints a table for each mode, and which bars Signpost reaches.
 func (c *redirectCmd) Run() error {
 	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
@@ -41,7 +41,7 @@ func (c *redirectCmd) Run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers may be somebody else
+	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers may be another user
 		return err
 	}
 	e := entrants{redirectCmd: c, dir: dir}
@@ -76,8 +76,9 @@ func (c *redirectCmd) Run() error {
 	return writeJSON(c.JSON, report)
 }
 
-// entrants are those who take part. Signpost closes connections as it is shipped;
-// behind a proxy that keeps its own it need not, and another one takes part then.
+// entrants are the parties that take part: shipped in all modes but keep-alive, keeping
+// in that one. By default Signpost closes connections. Behind a proxy that keeps its
+// connections open it need not, so keeping has another Signpost, with keep_alive set.
 type entrants struct {
 	*redirectCmd
 	dir     string
@@ -112,7 +113,7 @@ func (e *entrants) wants(name string) bool {
 	return false
 }
 
-// add starts a party that both kinds of clients ask.
+// add starts a party that takes part in all modes.
 func (e *entrants) add(name string, start func() (*party, error)) error {
 	if !e.wants(name) {
 		return nil
@@ -175,8 +176,8 @@ func (e *entrants) enterServers() error {
 		e.add("haproxy", func() (*party, error) { return startHAProxyRedirects(e.dir, prefixes) }))
 }
 
-// startOther starts any server; the shell is replaced by it, so that its time is
-// not the shell's.
+// startOther starts any server. The shell execs it, so that the measured process is the
+// server and not the shell.
 func startOther(name, command string) (*party, error) {
 	addr, err := freeAddr()
 	if err != nil {

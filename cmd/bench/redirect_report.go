@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// redirectReport is what came of all parties, in the order in which they took part.
+// redirectReport holds the results of all parties, in the order in which they took part.
 type redirectReport struct {
 	Date     time.Time     `json:"date"`
 	Machine  string        `json:"machine"`
@@ -23,7 +23,7 @@ type partyTrial struct {
 	Party    string  `json:"party"`
 	Mode     mode    `json:"mode"`
 	Rounds   []round `json:"rounds"`
-	Resident int64   `json:"resident_bytes"` // after the last
+	Resident int64   `json:"resident_bytes"` // after the last round
 	Ratio    float64 `json:"ratio_to_bare_echo"`
 }
 
@@ -47,7 +47,7 @@ func (r *redirectReport) find(party string, m mode) *partyTrial {
 	return r.Results[i]
 }
 
-// print writes a table of a mode, in Markdown's form.
+// print writes a Markdown table for a mode.
 func (r *redirectReport) print(w io.Writer, m mode) {
 	fmt.Fprintf(w, "%s; median (lowest to highest) of rounds of %d requests, ratios are medians of each round's:\n\n", m, r.requests)
 	fmt.Fprintln(w, "| | CPU, us a request | of it at rest | x echo | x nginx | requests/s | p50 us | p99 us | RSS MB |")
@@ -69,14 +69,14 @@ func (r *redirectReport) print(w io.Writer, m mode) {
 	fmt.Fprintln(w)
 }
 
-// A bar is what Signpost is to reach, beside another party or absolutely.
+// A bar is a limit that Signpost is to stay within, relative to another party or absolute.
 type bar struct {
 	what          string
 	mode          mode
 	party, beside string // beside is empty for resident memory
 	most          float64
-	// requestsOnly leaves out what the parties take at rest, for probes and ticks: a
-	// fleet's size has its price there, which hides that of a request.
+	// requestsOnly leaves out the parties' CPU time at rest, for probes and timers: it
+	// grows with the fleet, which would hide the cost of a request.
 	requestsOnly bool
 }
 
@@ -94,7 +94,7 @@ var bars = []bar{
 	{"resident MB", hangUp, tenNodes, "", 100, false},
 }
 
-// printBars says which are reached, as far as the parties took part.
+// printBars writes which bars are reached, for the parties that took part.
 func (r *redirectReport) printBars(w io.Writer) {
 	fmt.Fprintln(w, "| | | is | at most | |")
 	fmt.Fprintln(w, "|---|---|---|---|---|")

@@ -28,8 +28,9 @@ func startRedis() (*party, error) {
 	return start("redis", clientCore, ready, "redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no")
 }
 
-// startNginxRedirects starts one that knows the continent of every network, and splits
-// listeners by weight among ten nodes. It writes its log through a buffer.
+// startNginxRedirects starts an nginx that knows the continent of every network. It
+// splits European listeners among nine nodes by weight, and all others evenly among ten.
+// Its access log is buffered.
 func startNginxRedirects(dir, geo string) (*party, error) {
 	return startConfigured(dir, "nginx", []string{"-c"}, func(addr string) string {
 		return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;
@@ -48,7 +49,8 @@ http {
 	})
 }
 
-// startHAProxyRedirects starts one that does the same by map_ip and a hash. It writes no log.
+// startHAProxyRedirects starts a HAProxy that finds the continent with map_ip and picks one
+// of ten nodes by a hash of the address, without weights. It writes no log.
 func startHAProxyRedirects(dir, geo string) (*party, error) {
 	return startConfigured(dir, "haproxy", []string{"-db", "-f"}, func(addr string) string {
 		return fmt.Sprintf(`global
@@ -68,15 +70,15 @@ frontend f
 	})
 }
 
-// continentFiles writes what nginx and HAProxy know of geography: the continents
-// of a database's IPv4 networks, as ranges for the one and as prefixes for the other.
+// continentFiles writes the continents of a database's IPv4 networks to two files: as
+// ranges for nginx, and as prefixes for HAProxy.
 func continentFiles(dir, mmdb string) (ranges, prefixes string, err error) {
 	db, err := maxminddb.Open(mmdb)
 	if err != nil {
 		return "", "", err
 	}
 	defer db.Close()
-	var forNginx, forHAProxy strings.Builder // runs of one continent
+	var forNginx, forHAProxy strings.Builder // entries for runs of networks on one continent
 	known := map[uintptr]string{}
 	var first, last netip.Addr
 	var before string
@@ -112,7 +114,7 @@ func continentFiles(dir, mmdb string) (ranges, prefixes string, err error) {
 	return ranges, prefixes, os.WriteFile(prefixes, []byte(forHAProxy.String()), 0o600)
 }
 
-// prefixes4 are the fewest that cover a range of IPv4 addresses.
+// prefixes4 returns the fewest prefixes that cover a range of IPv4 addresses.
 func prefixes4(first, last netip.Addr) (all []netip.Prefix) {
 	for from, to := number(first), number(last); from <= to; {
 		size := min(bits.TrailingZeros64(from|1<<32), bits.Len64(to-from+1)-1)

@@ -22,24 +22,25 @@ import (
 
 const (
 	maxBody      = 4 << 20  // bytes of a statistics page; 2,000 mounts take about 2 MB
-	maxErrorBody = 4 << 10  // bytes of an error page that are looked at
+	maxErrorBody = 4 << 10  // bytes of an error page that are read
 	maxHeader    = 64 << 10 // bytes of an answer's header
 	maxText      = 256      // bytes of a server's text that are kept or shown
 )
 
-// client makes a connection of its own for every question: Icecast closes them
-// anyway, and an old connection says nothing about new ones.
+// client opens a new connection for every request: Icecast closes them anyway,
+// and an old connection says nothing about new ones.
 //
-// It is not an http.Transport, because a server at its limit answers before it
-// is asked. Icecast 2.4.4 does; a Transport takes that for a stray answer, drops
-// it and complains on the standard log.
+// It is not an http.Transport, because a server at its limit may answer before it
+// has read a request, as Icecast 2.4.4 does. A Transport takes that for an unsolicited
+// response, drops it and complains on the standard log.
 type client struct {
 	dial net.Dialer
 	tls  *tls.Config // nil: the system's roots
 }
 
-// do sends a request and returns the answer's head. It follows no redirect and
-// uses no proxy of the environment. The connection ends with ctx or the body.
+// do sends a request and returns the response with its body unread. It follows no
+// redirect and ignores the environment's proxy settings. The connection is closed when
+// ctx is done or the body is closed.
 func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, error) {
 	conn, err := c.connect(ctx, req.URL)
 	if err != nil {
@@ -48,14 +49,14 @@ func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, err
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	hangUp := func() error { stop(); return conn.Close() }
 
-	// A server that refuses does not wait for the request, so an error in writing
-	// does not matter while there is an answer to read.
+	// A server that refuses may not wait for the request, so a write error does not
+	// matter as long as there is a response to read.
 	writeErr := req.Write(conn)
 	in := &io.LimitedReader{R: conn, N: maxHeader}
 	resp, err := http.ReadResponse(withoutICY(bufio.NewReader(in)), req)
 	switch {
 	case err == nil:
-		in.N = 2 * maxBody // with the overhead of chunks
+		in.N = 2 * maxBody // leaves room for chunked encoding's overhead
 		if secure, ok := conn.(*tls.Conn); ok {
 			state := secure.ConnectionState()
 			resp.TLS = &state
@@ -67,21 +68,21 @@ func (c *client) do(ctx context.Context, req *http.Request) (*http.Response, err
 	case writeErr != nil:
 		err = writeErr
 	}
-	_ = hangUp() // it is given up
+	_ = hangUp() // err is what is reported
 	return nil, err
 }
 
-// notConnected says that there was not even a connection, TLS included.
+// notConnected is an error from before the connection, TLS included, was established.
 type notConnected struct{ error }
 
 func (e *notConnected) Unwrap() error { return e.error }
 
-// withoutICY makes HTTP of the status line "ICY 200 OK" of SHOUTcast 1 and 2.
+// withoutICY turns the status line "ICY 200 OK" of SHOUTcast 1 and 2 into an HTTP one.
 func withoutICY(in *bufio.Reader) *bufio.Reader {
 	if start, _ := in.Peek(len("ICY ")); string(start) != "ICY " {
-		return in // an error comes again
+		return in // the next read returns any error again
 	}
-	_, _ = in.Discard(len("ICY")) // which is there
+	_, _ = in.Discard(len("ICY")) // it is in the buffer
 	return bufio.NewReader(io.MultiReader(strings.NewReader("HTTP/1.0"), in))
 }
 
@@ -99,23 +100,23 @@ func (c *client) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	}
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // it is given up
+		_ = conn.Close() // err is what is reported
 		return nil, err
 	}
 	return secure, nil
 }
 
-// body ends the connection with the answer's body.
+// body is a response's body; closing it closes the connection.
 type body struct {
 	io.ReadCloser
 	hangUp func() error
 }
 
-// Close does not read the rest, which may be endless.
+// Close does not drain the body, which may be endless.
 func (b *body) Close() error { return b.hangUp() }
 
-// probeURL is the URL to ask a node at: its http one if it has one, for it
-// costs the node less.
+// probeURL returns the URL to probe a node at: its http one if it has one, because
+// that costs the node less.
 func probeURL(urls []string) string {
 	for _, u := range urls {
 		if strings.HasPrefix(strings.ToLower(u), "http:") {
@@ -128,8 +129,8 @@ func probeURL(urls []string) string {
 	return ""
 }
 
-// get asks for a path below the node's URL and returns the answer's head. A
-// redirect is an answer, and not followed. The caller closes the body.
+// get requests a path below the node's URL. It returns a redirect as the response and
+// does not follow it. The caller closes the body.
 func (t target) get(ctx context.Context, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(t.base, "/")+path, nil)
 	if err != nil {
@@ -154,8 +155,8 @@ func (t target) get(ctx context.Context, path string) (*http.Response, error) {
 	return resp, nil
 }
 
-// chainEnds returns when the first certificate of a connection ends, but for the
-// root's; zero: nothing was verified.
+// chainEnds returns the earliest expiry among a connection's verified chain, the root
+// excepted; zero: no chain was verified.
 func chainEnds(c *tls.ConnectionState) (ends time.Time) {
 	if len(c.VerifiedChains) == 0 {
 		return time.Time{}
@@ -169,7 +170,7 @@ func chainEnds(c *tls.ConnectionState) (ends time.Time) {
 	return ends.UTC()
 }
 
-// read returns the whole body, or an error if it does not end in time or size.
+// read returns the whole body, or an error if it is late or exceeds maxBody.
 func (t target) read(ctx context.Context, path string, resp *http.Response) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
@@ -181,7 +182,7 @@ func (t target) read(ctx context.Context, path string, resp *http.Response) ([]b
 	return b, nil
 }
 
-// failed puts a network error into an operator's words.
+// failed turns a network error into a message for operators.
 func (t target) failed(ctx context.Context, path string, err error) error {
 	var late net.Error
 	var call *os.SyscallError
@@ -197,7 +198,7 @@ func (t target) failed(ctx context.Context, path string, err error) error {
 	}
 }
 
-// clipped is an error with a text that is fit for a report.
+// clipped is an error whose text was made fit for a report by clip.
 type clipped struct {
 	text string
 	err  error
@@ -206,7 +207,7 @@ type clipped struct {
 func (e *clipped) Error() string { return e.text }
 func (e *clipped) Unwrap() error { return e.err }
 
-// unexpected is an answer with another status than was hoped for.
+// unexpected is the error for a response with the wrong status.
 type unexpected struct {
 	path, status, location string
 	code                   int
@@ -248,8 +249,8 @@ func clip(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// bodyHas looks for text at the start of an error page. Errors do not
-// matter: a full server resets the connection behind its page.
+// bodyHas says whether the first maxErrorBody bytes of an error page contain text. Read
+// errors do not matter: a full server resets the connection after its page.
 func bodyHas(resp *http.Response, text string) bool {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	return strings.Contains(string(b), text)

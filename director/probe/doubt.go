@@ -8,11 +8,11 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Doubt says that something speaks against a node besides its probes, or against one
-// of its mounts if that is given; why completes "counting that ...". It counts as one
-// failed probe of a node that is up, which is then asked at once; an answer refutes it,
-// and without a failed probe it takes no node down. The mount is asked for as well, as
-// a listener would. Nodes that are down, or not probed here, are left alone.
+// Doubt reports evidence against a node other than its probes, and against one of its
+// mounts if mount is not empty; why completes "counting that ...". For a node that is up,
+// a doubt counts as one failed probe and the node is probed at once. A good answer
+// refutes the doubt; without a failed probe it takes no node down. The mount is requested
+// too, as a listener would. Doubt ignores nodes that are down or not probed here.
 func (p *Prober) Doubt(id director.NodeID, mount, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -32,7 +32,7 @@ func (p *Prober) Doubt(id director.NodeID, mount, why string) {
 	p.hurry(s, s.due)
 }
 
-// find returns what is known of a node; nil: it is not probed here. p.mu is held.
+// find returns a node's state; nil: it is not probed here. p.mu is held.
 func (p *Prober) find(id director.NodeID) *state {
 	i, ok := p.index[id]
 	if !ok {
@@ -41,8 +41,8 @@ func (p *Prober) find(id director.NodeID) *state {
 	return p.states[i]
 }
 
-// hurry brings a node that waits for its turn forward, if due is sooner than that or
-// the same. p.mu is held.
+// hurry makes a waiting node due at due, unless it is due earlier already. The same time
+// is not ignored: the caller may have changed s.due itself. p.mu is held.
 func (p *Prober) hurry(s *state, due time.Time) {
 	if due.After(s.due) {
 		return
@@ -52,7 +52,7 @@ func (p *Prober) hurry(s *state, due time.Time) {
 	p.changed()
 }
 
-// doubted makes the next probe due, which may take the node down.
+// doubted records a doubt and makes the node due now; that probe may take it down.
 func (s *state) doubted(why string) {
 	s.doubt = why
 	s.failures = max(s.failures, 1)

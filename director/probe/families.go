@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Hosts gain or lose a family seldom. A lookup that found nothing is repeated
-// sooner, but not with every probe: it may take a probe's whole time.
+// Hosts rarely gain or lose an address family. A lookup that found nothing is repeated
+// sooner, but not with every probe: it may use up a probe's whole time.
 const (
 	lookupEvery = 10 * time.Minute
 	lookupAgain = time.Minute
 )
 
-// families says in which address families a host can be reached. Its zero value
-// means that it is not known.
+// families are the address families in which a host can be reached. The zero value
+// means unknown.
 type families struct{ v4, v6 bool }
 
 // lookup finds a host's addresses, as net.Resolver.LookupNetIP does.
 type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-// hearFamilies takes over what a lookup found. What was known before stays if
-// it found nothing.
+// hearFamilies records what a lookup found. If it found nothing, the earlier result
+// stays.
 func (s *state) hearFamilies(found families) {
 	if found == (families{}) {
 		s.lookupDue = time.Now().Add(lookupAgain)
@@ -32,8 +32,8 @@ func (s *state) hearFamilies(found families) {
 	s.report.IPv4, s.report.IPv6 = found.v4, found.v6
 }
 
-// families returns the families that the hosts of all URLs have, or zero if one
-// of them cannot be found.
+// families returns the families that the hosts of all URLs have in common, or zero if
+// a host cannot be resolved.
 func (l lookup) families(ctx context.Context, urls []string) families {
 	var all families
 	for i, u := range urls {

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// enoughGaps is how many gaps must have been seen before a mount has a rhythm of
-	// its own. Icecast 2.4 and 2.5 bring the number up to date every 5 s.
+	// enoughGaps is how many gaps must be seen before a mount's rhythm is known.
+	// Icecast 2.4 and 2.5 update the byte count every 5 s.
 	enoughGaps = 3
-	// maxGaps is how many are remembered: with Icecast, 80 s.
+	// maxGaps is how many gaps are remembered: with Icecast, 80 s.
 	maxGaps = 16
-	// patient and beyond are how many times as long as on average, and as ever of late,
-	// a change is waited for.
+	// A change is overdue after patient times the average gap, and beyond times the
+	// longest remembered one.
 	patient, beyond = 1.3, 1.1
 )
 
-// rhythm is how regularly a mount's bytes have come in: the times between two changes
-// of their number, of which the first few say nothing yet. Its zero value knows nothing.
+// rhythm holds the gaps between changes of a mount's byte count. It says nothing until
+// enoughGaps are seen. The zero value is ready to use.
 type rhythm struct {
 	gaps [maxGaps]time.Duration
 	seen int // ever
@@ -33,7 +33,7 @@ func (r *rhythm) note(gap time.Duration) {
 }
 
 // overdue returns how long after a change the next one is overdue; known is false
-// while the mount has not shown a rhythm.
+// until enoughGaps are seen.
 func (r *rhythm) overdue() (after time.Duration, known bool) {
 	if r.seen < enoughGaps {
 		return 0, false
@@ -46,21 +46,21 @@ func (r *rhythm) overdue() (after time.Duration, known bool) {
 	return max(time.Duration(patient*float64(sum)/float64(n)), time.Duration(beyond*float64(longest))), true
 }
 
-// flow is what is known of the bytes that come in from a mount's source.
+// flow tracks the bytes that come in from a mount's source.
 type flow struct {
 	bytes   int64
-	changed time.Time // when they were last seen to have become others; zero: never yet
-	// exact says that changed is when it happened. When a number is seen first, or again
-	// after a pause, it may have changed long before.
+	changed time.Time // when a change of bytes was last seen; zero: never yet
+	// exact says that the change happened at changed. A count that is seen for the first
+	// time, or again after a pause, may have changed long before.
 	exact  bool
-	spared time.Time // until then at least, all was well without a change; zero: never
+	spared time.Time // the stream was fine at least until then without a change; zero: never
 	rhythm rhythm
 	rate   rate
 }
 
-// note takes in the number that was told, and says whether it stands still.
+// note records a reported byte count and says whether it stands still.
 func (f *flow) note(bytes int64, now time.Time) (still bool) {
-	if bytes != f.bytes { // or fewer, when another source has come
+	if bytes != f.bytes { // it is lower when another source has connected
 		if f.exact {
 			f.rhythm.note(now.Sub(f.changed))
 		}
@@ -72,7 +72,7 @@ func (f *flow) note(bytes int64, now time.Time) (still bool) {
 	return known && now.After(at)
 }
 
-// overdueAt returns when the next change is overdue, where that is known.
+// overdueAt returns when the next change is overdue; known is false while that is unknown.
 func (f *flow) overdueAt() (at time.Time, known bool) {
 	after, known := f.rhythm.overdue()
 	if !known || f.changed.IsZero() {
@@ -81,21 +81,21 @@ func (f *flow) overdueAt() (at time.Time, known bool) {
 	return later(f.changed, f.spared).Add(after), true
 }
 
-// pause says that the server stood still itself, or told nothing: it gets time, and
-// how long the next change takes says nothing of the mount's rhythm.
+// pause records that the server itself stood still or reported nothing. The mount gets
+// more time, and the gap up to the next change does not count for its rhythm.
 func (f *flow) pause(bytes int64, now time.Time) {
 	f.spared, f.exact = now, false
 	f.rate.pause(bytes, now)
 }
 
-// spare says that audio was heard though the number stood still: such a gap is part of
-// the mount's rhythm, which the next change will show.
+// spare records that audio was heard while the byte count stood still. Such a gap is
+// part of the mount's rhythm, and is recorded with the next change.
 func (f *flow) spare(now time.Time) { f.spared = now }
 
-// follow takes in how many bytes have come in for each mount, and returns those from
-// whose source nothing comes any more, or nothing of use: see [rate]. They would be
-// listed, and answer 200, until the server gives the source up: Icecast after its
-// source-timeout, where the source is a relay perhaps never.
+// follow records each mount's byte count and returns the mounts whose source sends
+// nothing any more, or nothing of use: see [rate]. The server would list such a mount,
+// and answer 200, until it gives the source up: Icecast does so after its
+// source-timeout, and perhaps never if the source is a relay.
 func (s *state) follow(a *answer, now time.Time) (still map[string]stillness) {
 	flows := make(map[string]*flow, len(a.read))
 	var odd []string
@@ -135,8 +135,9 @@ func (s *state) follow(a *answer, now time.Time) (still map[string]stillness) {
 	return still
 }
 
-// beforeOverdue returns due, or when the first of the node's mounts is overdue if that
-// is sooner: so a source that hangs is found without waiting for the next turn.
+// beforeOverdue returns due, or the time just after the node's first mount becomes
+// overdue, if that is sooner. So a source that hangs is found before the next regular
+// probe.
 func (s *state) beforeOverdue(now, due time.Time) time.Time {
 	for _, f := range s.flows {
 		if at, known := f.overdueAt(); known && at.After(now) && at.Before(due) {
@@ -146,13 +147,13 @@ func (s *state) beforeOverdue(now, due time.Time) time.Time {
 	return due
 }
 
-// stillness is a doubt whether anything comes in for a mount.
+// stillness is the doubt that nothing comes in for a mount, or nothing of use.
 type stillness struct {
-	kbit float64 // what should, where something does, but not at that rate; else 0
+	kbit float64 // the expected rate, where bytes come in at another one; else 0
 }
 
-// bitrate is what a mount should have in kbit/s, by its source's own word or as
-// declared (0: not known), and whether it is of a kind that can have a constant one.
+// bitrate returns a mount's expected rate in kbit/s, as its source reports it or as it
+// is declared (0: not known), and whether its format can have a constant bitrate.
 func (s *state) bitrate(a *answer, path string) (kbit float64, constant bool) {
 	i := slices.IndexFunc(a.mounts, func(m director.MountReport) bool { return m.Path == path })
 	if i < 0 {
@@ -164,7 +165,7 @@ func (s *state) bitrate(a *answer, path string) (kbit float64, constant bool) {
 	return kbit, a.mounts[i].Type == "audio/mpeg"
 }
 
-// silences says for an operator for which mounts nothing comes in.
+// silences tells operators for which mounts nothing comes in.
 func silences(paths []string) string {
 	if len(paths) == 0 {
 		return ""

@@ -18,13 +18,13 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// icecast asks Icecast 2.4, 2.5 and Icecast-KH. With credentials it reads
-// /admin/stats, which is cheapest for the server, is always well formed but for
-// titles in a broken encoding, and lists hidden mounts too. Without, it reads
-// the public /status-json.xsl, which Icecast-KH does not have.
+// icecast probes Icecast 2.4, 2.5 and Icecast-KH. With credentials it reads
+// /admin/stats, which is cheapest for the server, is always well formed except for
+// titles in a broken encoding, and lists hidden mounts too. Without credentials it
+// reads the public /status-json.xsl, which Icecast-KH does not have.
 //
-// A server that answers, but with no statistics, may still play: then its mounts are
-// asked for, once a minute each.
+// A server that answers without statistics may still play. Its mounts are then
+// requested instead, once a minute each.
 type icecast struct{}
 
 const (
@@ -65,7 +65,7 @@ func (icecast) statistics(ctx context.Context, t target) (answer, error) {
 	if !errors.As(err, &refused) || refused.code < 400 || refused.code > 499 {
 		return a, err
 	}
-	// A password that was changed at the node is no reason to take it down.
+	// A password that was changed at the node must not take the node down.
 	a, publicErr := t.statistics(ctx, statusPath, parseStatus)
 	if publicErr != nil {
 		return answer{}, err
@@ -101,13 +101,13 @@ func (t target) statistics(ctx context.Context, path string, parse func([]byte) 
 	return s.answer(path), nil
 }
 
-// strangeAnswer is an answer of a server that serves, and tells no statistics.
+// strangeAnswer is the error for a server that answers, but not with statistics.
 type strangeAnswer struct{ error }
 
 func (e *strangeAnswer) Unwrap() error { return e.error }
 
-// below takes the path of the node's own URL off those that the server tells: behind a
-// proxy that serves it below a path, some name mounts as listeners see them.
+// below strips the path of the node's URL from the mounts' paths. Behind a proxy that
+// serves it below a path, a server may name its mounts as listeners see them.
 func (s *statistics) below(t target) {
 	u, err := url.Parse(t.base)
 	if err != nil || strings.Trim(u.Path, "/") == "" {
@@ -122,27 +122,27 @@ func (s *statistics) below(t target) {
 	}
 }
 
-// refusesAtLimit says whether an error means that the server has no room for
+// refusesAtLimit says whether an error response means that the server has no room for
 // one more client, the probe included. Icecast 2.4.4 answers 403 with this text
-// before it reads the request and then resets the connection; 2.5.0 answers 503
-// with a page; KH puts the text into the status line.
+// before it reads the request, and then resets the connection. Icecast 2.5.0 answers
+// 503 with a page. Icecast-KH puts the text into the status line.
 func refusesAtLimit(resp *http.Response) bool {
 	switch resp.StatusCode {
 	case http.StatusForbidden:
 		return strings.Contains(resp.Status, "Too many clients connected") ||
 			bodyHas(resp, "connection limit reached")
 	case http.StatusServiceUnavailable:
-		// Any other server in front of a dead Icecast answers 503 as well.
+		// A proxy in front of a dead Icecast answers 503 as well.
 		return strings.HasPrefix(resp.Header.Get("Server"), "Icecast") ||
 			bodyHas(resp, "connection limit reached")
 	}
 	return false
 }
 
-// statistics is what a page told, gathered field by field as text.
+// statistics are the contents of a statistics page, set field by field from text.
 type statistics struct {
 	server    string
-	listeners int // -1: not told, or not believed
+	listeners int // -1: not reported, or not plausible
 	kbit      float64
 	sources   []source
 }
@@ -151,17 +151,17 @@ type statistics struct {
 type source struct {
 	director.MountReport
 	artist string
-	read   int64   // bytes from the source; 0: not told, or none yet
-	told   float64 // kbit/s, as the source says; 0: it does not
-	// sourced is false for an entry that stands for a configured mount whose source is
-	// away while its fallback lives, or for a relay that connects when the first
-	// listener comes: such an entry has no type and no start.
+	read   int64   // bytes from the source; 0: not reported, or none yet
+	told   float64 // kbit/s that the source reports; 0: it reports none
+	// sourced is false for the entry of a configured mount whose source is gone while
+	// its fallback plays, and for that of a relay that connects for its first listener:
+	// such an entry has no type and no start.
 	sourced  bool
-	relay    bool // it has counted listeners before it had a source, as relays do
-	onDemand bool // its bytes come while somebody listens
+	relay    bool // its entry has a listener peak, as a relay's has even before it has a source
+	onDemand bool // bytes come in only while somebody listens
 }
 
-// maxMounts is how many mounts are believed of one server.
+// maxMounts is the largest number of mounts accepted from one server.
 const maxMounts = 10_000
 
 func newStatistics() statistics { return statistics{listeners: -1} }
@@ -177,7 +177,7 @@ func (s *statistics) set(field, text string) {
 	case "listeners":
 		s.listeners = count(text)
 	case "outgoing_kbitrate":
-		// A server that fills a 10 Tbit/s line is another wrapped counter.
+		// A rate above 10 Tbit/s is a wrapped counter, as with listeners.
 		if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f <= 1e10 {
 			s.kbit = f
 		}
@@ -225,7 +225,7 @@ func (s *source) set(field, text string) {
 	}
 }
 
-// add takes a source that was read to its end.
+// add adds a source whose entry was read to its end.
 func (s *statistics) add(src source) error {
 	if !isMount(src.Path) {
 		return nil
@@ -283,9 +283,9 @@ func (s *statistics) answer(path string) answer {
 
 var decimalRef = regexp.MustCompile(`&#[0-9]{1,7};`)
 
-// unreference undoes what Icecast 2.4 does to titles of MP3 streams: it keeps
-// them in Latin-1 and writes other letters as "&#8211;", with an ampersand that
-// the page then escapes once more.
+// unreference decodes the numeric references in a title. Icecast 2.4 keeps titles of MP3
+// streams in Latin-1 and writes other characters as "&#8211;", whose ampersand the page
+// escapes once more.
 func unreference(title string) string {
 	return decimalRef.ReplaceAllStringFunc(title, func(ref string) string {
 		n, err := strconv.ParseInt(ref[2:len(ref)-1], 10, 32)
@@ -296,7 +296,7 @@ func unreference(title string) string {
 	})
 }
 
-// count reads a number of listeners, and returns -1 for what cannot be one.
+// count parses a number of listeners, or another count; -1: it is not plausible.
 func count(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > maxCount {
@@ -305,13 +305,13 @@ func count(text string) int {
 	return n
 }
 
-// maxKbit is more than an MP3 stream has: some sources tell theirs in bit/s.
+// maxKbit is above any MP3 bitrate: some sources report theirs in bit/s.
 const maxKbit = 1000
 
 // maxBytes is more than a source sends in a year at 1 Gbit/s: 4 PB.
 const maxBytes = 1 << 52
 
-// bytesRead reads a number of bytes, and returns 0 for what cannot be one.
+// bytesRead parses a number of bytes; 0: it is not plausible.
 func bytesRead(text string) int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || n > maxBytes {
@@ -320,13 +320,13 @@ func bytesRead(text string) int64 {
 	return n
 }
 
-// isMount refuses paths that no listener can ask for.
+// isMount says whether a listener can ask for a path.
 func isMount(path string) bool {
 	return strings.HasPrefix(path, "/") && len(path) <= 1024 && !strings.ContainsFunc(path, unicode.IsControl)
 }
 
-// pathOf returns the path of a listenurl. Icecast writes the mount into it as it
-// is, decoded: "http://host:8000/sp ace%.mp3", so it is not parsed as a URL.
+// pathOf returns the path of a listenurl. Icecast writes the mount into it unescaped,
+// "http://host:8000/sp ace%.mp3", so it cannot be parsed as a URL.
 func pathOf(listenURL string) string {
 	_, rest, ok := strings.Cut(listenURL, "://")
 	if !ok {

@@ -10,12 +10,12 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A kind knows how to ask one sort of server. A new sort is a new file and a
-// row in kinds.
+// A kind knows how to probe one kind of server. Adding one takes a new file and an
+// entry in kinds.
 type kind interface {
-	// ask returns what the server told, or an error that says what was asked and
-	// what came instead: "GET /admin/stats: connection refused". It is called for
-	// many nodes at once, and returns when ctx is done.
+	// ask returns what the server reports, or an error that names the request and what
+	// went wrong: "GET /admin/stats: connection refused". It is called concurrently for
+	// many nodes, and returns when ctx is done.
 	ask(ctx context.Context, t target) (answer, error)
 }
 
@@ -33,55 +33,55 @@ func Kinds() []string {
 	return slices.DeleteFunc(names, func(s string) bool { return s == "" || s == Reach })
 }
 
-// target is whom to ask.
+// target is the server to probe, and how to probe it.
 type target struct {
 	kind           string
 	client         *client
-	base           string     // the node's URL, without a path of the server's own
-	path           string     // what to ask for, where the operator said so
+	base           string     // the node's URL; request paths are appended to it
+	path           string     // what to request, where the operator configured it
 	mounts         []string   // paths at the node that listeners are sent to
-	turn           []string   // those of them to try in this probe, where it is they that are asked
-	plays          bool       // some mount was heard lately
-	mayTry         bool       // mounts may be asked for in place of statistics
-	expect         Statuses   // what path, or a mount, is to be answered with; nil: a good answer
-	ends           *time.Time // where to leave when the certificate ends; nil: nowhere
+	turn           []string   // those of mounts to request in this probe, where mounts are requested
+	plays          bool       // a mount played, or was full, when it was last requested
+	mayTry         bool       // mounts may be requested in place of statistics
+	expect         Statuses   // expected for path, or for a mount; nil: any good answer
+	ends           *time.Time // where to store the certificate's expiry; nil: nowhere
 	mountDue       bool       // of kind Reach: it is time to open a mount
 	agent          string     // User-Agent; empty: signpost-probe
 	user, password string
 	admin          bool          // user and password are given
-	timeout        time.Duration // for error texts; the context enforces it
+	timeout        time.Duration // for error texts, and to open a feed; else the context enforces it
 }
 
-// answer is what a server told of itself. Its fields mean what those of
-// director.Report do.
+// answer is what a server reported of itself. Its fields mean what those of
+// director.Report mean.
 type answer struct {
-	full     bool // it refuses connections at its own limit: nothing else was told
+	full     bool // it refuses connections at its own limit, and reported nothing else
 	detail   string
-	warning  string // something is wrong that does not make it down
+	warning  string // what is wrong, but does not take the node down
 	server   string
 	mounts   []director.MountReport
 	anyMount bool
 	kbit     float64
-	read     map[string]int64   // bytes that came in from a mount's source so far, where told
-	told     map[string]float64 // kbit/s that a mount's source says it has, where it does
-	untold   []string           // mounts of which only listening tells whether anything comes
+	read     map[string]int64   // bytes that came in from a mount's source so far, where reported
+	told     map[string]float64 // kbit/s that a mount's source reports, where it does
+	untold   []string           // mounts of which only listening shows whether anything comes in
 
 	sourceless []string         // mounts that are listed without a source
-	onDemand   []string         // relays that connect when the first listener comes
-	tried      map[string]tried // what was got of mounts that were asked for themselves
-	turn       string           // of them, the one whose turn it was
-	blind      bool             // its statistics cannot be had; tried says that it serves
+	onDemand   []string         // relays that connect for their first listener
+	tried      map[string]tried // results for mounts that were requested themselves
+	turn       string           // the one of tried whose turn it was
+	blind      bool             // its statistics are not available; its mounts show that it serves
 
 	listeners, limit int
 }
 
-// maxCount is the largest number of listeners that is believed of one server:
+// maxCount is the largest number of listeners that is accepted from one server:
 // counters have been seen to wrap to 1.8e18.
 const maxCount = 10_000_000
 
-// listenersOf adds up the mounts' listeners; total is the server's own sum, for
-// when a mount does not tell. Either may be -1. The mounts come first because
-// they count listeners, while a server's own sum is a tally of comings and goings.
+// listenersOf returns the sum of the mounts' listeners, or total, the server's own sum,
+// if a mount does not report any. Either may be -1. The mounts take precedence: they
+// count listeners, while a server's own sum is a tally of arrivals and departures.
 func listenersOf(mounts []director.MountReport, total int) int {
 	sum := 0
 	for _, m := range mounts {
@@ -93,8 +93,8 @@ func listenersOf(mounts []director.MountReport, total int) int {
 	return sum
 }
 
-// limitOf is the number of listeners that the mounts allow together, 0 if one of
-// them has no limit of its own.
+// limitOf returns how many listeners the mounts allow together; 0: one of them has no
+// limit of its own.
 func limitOf(mounts []director.MountReport) int {
 	sum := 0
 	for _, m := range mounts {

@@ -12,78 +12,78 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// word is what a server's statistics say of a mount. Whatever else they say than
-// that it plays is a doubt, which a GET like a listener's decides.
+// word is what a server's statistics say of a mount. Anything but playing raises a
+// doubt, which a GET like a listener's settles.
 type word int
 
 const (
-	noWord     word = iota // they cannot tell, or have not yet
+	noWord     word = iota // they do not tell, or not yet
 	playing                // it has a source, and bytes come in
-	still                  // it has a source, and nothing comes in, or nothing of use
+	still                  // it has a source, but nothing comes in, or nothing of use
 	sourceless             // it is listed without a source: a fallback plays, or a relay waits for its first listener
 	absent                 // it is not listed
 	numWords   = iota
 )
 
 const (
-	// tryEvery is from one GET to the next at least for the same mount and the same word
+	// tryEvery is the least time between two GETs for the same mount and the same word
 	// of the statistics, over all directors that probe the node.
 	tryEvery = time.Minute
-	// tryAgain is from one GET to the next where another mount of the server has lost its
-	// source in between, which may have been the fallback.
+	// tryAgain is the same if another mount of the server, which may have been the
+	// fallback, has lost its source in between.
 	tryAgain = 10 * time.Second
-	// tryPause is from one GET to the next at a node, and tryRate how many begin within
-	// a second over all nodes: when a whole fleet loses its sources, all are in doubt.
+	// tryPause is the pause between two GETs at a node, and tryRate how many GETs may begin
+	// in a second over all nodes: when a whole fleet loses its sources, all are in doubt.
 	tryPause = 100 * time.Millisecond
 	tryRate  = 100
 	// maxTries is how many GETs may be under way at once.
 	maxTries = 64
-	// tryGrace is how long a doubt may wait for its GET before the statistics' word holds.
+	// tryGrace is how long a doubt waits for its GET before the statistics' word is believed.
 	tryGrace = 3 * time.Second
-	// shareWait is how much longer the second director that probes a node waits, for
-	// what the first one gets.
+	// shareWait is how much longer the second director that probes a node waits for the
+	// first one's result.
 	shareWait = 3 * time.Second
-	// triedLife is how long it is remembered what a GET got after the same word.
+	// triedLife is how long a GET's result is valid for the same word.
 	triedLife = 10 * time.Minute
-	// shownLife is how long a report shows that a GET was made, though all is well.
+	// shownLife is how long a report shows a GET's verdict when the mount simply plays.
 	shownLife = 2 * tryEvery
-	// maxKnown is how many mounts that are not listed are remembered of a node.
+	// maxKnown is how many mounts are remembered of a node after it stopped listing them.
 	maxKnown = 64
 )
 
-// Patience is how long a stream may be silent after its burst before that counts. An
-// Ogg page holds at most 255 packets, which are 5.9 s of Vorbis at 44.1 kHz; an MP3
-// frame is 26 ms, and sources send several at once.
+// Patience is how long a stream may be silent after its burst before it counts as
+// silent. An Ogg page holds at most 255 packets, which are 5.9 s of Vorbis at 44.1 kHz;
+// an MP3 frame is 26 ms, and sources send several at once.
 const (
 	shortPatience = 2 * time.Second
 	longPatience  = 6500 * time.Millisecond
-	// samplePatience is for mounts of which no statistics tell whether anything comes in.
+	// samplePatience is for mounts whose statistics do not tell whether anything comes in.
 	samplePatience = 11 * time.Second
 )
 
-// mount is what is known of one path at a node.
+// mount is the state of one path at a node.
 type mount struct {
 	verdict  director.Verdict // its State is MountUnknown until something is known
 	info     director.MountReport
 	word     word
 	sourced  bool // it had a source of its own
-	onDemand bool // it is a relay that connects when the first listener comes
+	onDemand bool // it is a relay that connects for its first listener
 	got      [numWords]past
-	doubt    string              // what speaks against it beside the statistics; empty: nothing
-	wanted   time.Time           // since when a GET is; zero: none is
+	doubt    string              // evidence against it besides the statistics; empty: none
+	wanted   time.Time           // since when a GET is needed; zero: none is
 	tried    time.Time           // when the newest GET ended; zero: there was none
-	asked    [numWords]time.Time // the same by what the statistics said then
-	after    time.Duration       // the longest silence that audio came after; 0: none was heard
-	odd      float64             // kbit/s that should come in, where something else does; 0: not in doubt
-	fails    int                 // GETs in a row that got nothing, where they are the probe itself
+	asked    [numWords]time.Time // the same, by the statistics' word at that time
+	after    time.Duration       // the longest silence after which audio came; 0: none was heard
+	odd      float64             // expected kbit/s, where bytes come in at another rate; 0: not in doubt
+	fails    int                 // failed GETs in a row, where these are the probe itself
 	full     bool                // it turned a listener away
-	limit    int                 // with so many listeners; 0: not known
-	roomy    int                 // with so many it still took one; 0: not known
-	was      int                 // listeners that the answer before told
-	gone     time.Time           // since when it is not listed; zero: it is
+	limit    int                 // listeners when it turned one away; 0: not known
+	roomy    int                 // the most listeners with which it still took one; 0: not known
+	was      int                 // listeners by the previous answer
+	gone     time.Time           // since when it is not listed; zero: it is listed
 }
 
-// past is what a GET got after a word of the statistics.
+// past is the result of the last GET for a word of the statistics.
 type past struct {
 	tried
 	at time.Time // zero: there was none
@@ -91,7 +91,7 @@ type past struct {
 
 func (p *past) fresh(now time.Time) bool { return !p.at.IsZero() && now.Sub(p.at) < triedLife }
 
-// set takes over a verdict. taken is by the store's clock.
+// set records a verdict. taken is by the store's clock.
 func (m *mount) set(state director.MountState, cause director.Cause, detail string, taken time.Time) {
 	v := &m.verdict
 	if v.State != state || v.Since.IsZero() {
@@ -101,17 +101,17 @@ func (m *mount) set(state director.MountState, cause director.Cause, detail stri
 	v.Listed = m.word == playing && state != director.MountPlays
 }
 
-// want asks for a GET, if none is asked for already.
+// want records that a GET is needed, if none is already.
 func (m *mount) want(now time.Time) {
 	if m.wanted.IsZero() {
 		m.wanted = now
 	}
 }
 
-// settle says that no GET is needed.
+// settle records that no GET is needed any more.
 func (m *mount) settle() { m.wanted, m.doubt = time.Time{}, "" }
 
-// mount returns what is known of a path.
+// mount returns the state of a path, and creates it if necessary.
 func (s *state) mount(path string) *mount {
 	m := s.known[path]
 	if m == nil {
@@ -121,12 +121,12 @@ func (s *state) mount(path string) *mount {
 	return m
 }
 
-// matters says whether anybody is sent to a path: all that are listed where none is declared.
+// matters says whether listeners are sent to a path: to every path, where none is declared.
 func (s *state) matters(path string) bool {
 	return len(s.mounts) == 0 || slices.Contains(s.mounts, path)
 }
 
-// hearMounts takes in what statistics say of each mount. taken is by the store's clock.
+// hearMounts applies an answer's statistics to each mount. taken is by the store's clock.
 func (s *state) hearMounts(a *answer, c *Config, now, taken time.Time) {
 	quiet := s.follow(a, now)
 	words := make(map[string]word, len(a.mounts)+len(s.mounts))
@@ -191,17 +191,17 @@ func (s *state) hearMounts(a *answer, c *Config, now, taken time.Time) {
 	}
 }
 
-// hear takes in what is told of a mount that is listed.
+// hear records what the statistics say of a mount that is listed.
 func (m *mount) hear(info *director.MountReport, w word, onDemand bool) {
 	if info.Peak < m.info.Peak {
-		m.roomy, m.limit = 0, 0 // the server began anew, perhaps with another limit
+		m.roomy, m.limit = 0, 0 // the server has restarted, perhaps with another limit
 	}
 	m.info, m.gone = *info, time.Time{}
 	m.onDemand = m.onDemand || onDemand
 	m.sourced = m.sourced || w == playing
 }
 
-// forget bounds what is remembered of mounts that nobody declares.
+// forget drops mounts to which nobody is sent, and bounds how many are kept that are gone.
 func (s *state) forget() {
 	gone := 0
 	var oldest string
@@ -221,7 +221,7 @@ func (s *state) forget() {
 	}
 }
 
-// judge brings the verdict up to date with the statistics' word.
+// judge updates the verdict by the statistics' word.
 func (m *mount) judge(w word, c *Config, grace time.Duration, now, taken time.Time) {
 	changed := w != m.word
 	m.word = w
@@ -268,8 +268,8 @@ func (s *state) grace() time.Duration {
 	return tryGrace
 }
 
-// another says that another mount of the server has lost its source: what this one got
-// without a source of its own may have come from there.
+// another records that another mount of the server has lost its source. What a GET got
+// from this mount while it had no source of its own may have come from that one.
 func (m *mount) another(now time.Time) {
 	if m.word != absent && m.word != sourceless || m.verdict.State != director.MountPlays {
 		return
@@ -279,7 +279,7 @@ func (m *mount) another(now time.Time) {
 	m.want(now)
 }
 
-// stillFull keeps a mount full until a seat is free, or a GET gets one: once a minute.
+// stillFull keeps a mount full until a seat is free, or until a GET, once a minute, gets one.
 func (m *mount) stillFull(now, taken time.Time) {
 	switch {
 	case m.limit > 0 && m.info.Listeners >= 0 && m.info.Listeners < m.limit:
@@ -291,8 +291,8 @@ func (m *mount) stillFull(now, taken time.Time) {
 	}
 }
 
-// crowded wants a GET when a mount whose limit nobody tells seems to have reached one:
-// it has never had more listeners, and their number has just stopped growing.
+// crowded asks for a GET when a mount whose limit is not reported seems to have reached
+// it: it has never had more listeners, and their number has just stopped growing.
 func (m *mount) crowded(now time.Time) {
 	if n := m.info.Listeners; n > m.roomy && n >= m.info.Peak && m.info.Peak > 0 && n == m.was && m.info.Limit == 0 {
 		m.want(now)
@@ -322,7 +322,7 @@ func (m *mount) gonesCause() director.Cause {
 	return director.NotThere
 }
 
-// apply makes a verdict of what a GET got.
+// apply turns a GET's result into a verdict.
 func (m *mount) apply(t tried, taken time.Time) {
 	cause, detail := t.cause, t.detail
 	switch {
@@ -341,11 +341,11 @@ func (m *mount) apply(t tried, taken time.Time) {
 	m.set(t.state, cause, detail, taken)
 }
 
-// hearTry takes in what a GET got, at now and by the store's clock at taken.
+// hearTry records a GET's result; taken is now by the store's clock.
 func (s *state) hearTry(r request, t tried, now, taken time.Time) {
 	m := s.known[r.path]
 	if m == nil {
-		return // it was forgotten meanwhile
+		return // it has been forgotten since
 	}
 	m.tried, m.asked[r.word], s.blindDue = now, now, now.Add(tryEvery)
 	if t.state == director.MountUnknown {
@@ -353,7 +353,7 @@ func (s *state) hearTry(r request, t tried, now, taken time.Time) {
 		return
 	}
 	if m.word != r.word {
-		return // the statistics have changed meanwhile: nobody knows whether before or after
+		return // the statistics have changed since, before or after the GET
 	}
 	m.got[r.word] = past{t, now}
 	m.after = max(m.after, t.after)
@@ -381,7 +381,7 @@ func (m *mount) patience() time.Duration {
 	return max(base, m.after*6/5)
 }
 
-// due returns the mount whose GET is due, and what to ask; ok is false if none is.
+// dueTry returns the GET that is due; ok is false if none is.
 func (s *state) dueTry(now time.Time) (r request, ok bool) {
 	var best *mount
 	for _, m := range s.known {
@@ -407,13 +407,13 @@ func (s *state) dueTry(now time.Time) (r request, ok bool) {
 	case best.word == still:
 		r.patience, r.kbit = best.patience(), best.odd
 	case last.state == director.MountSilent && last.cause == director.SourceHangs:
-		r.patience = best.patience() // what was kept from before would be no proof
+		r.patience = best.patience() // the burst alone would be no proof
 	}
 	return r, true
 }
 
-// share takes over what another director that probes the node got there by GETs, with
-// times by the store's clock of which now is the present.
+// share applies what other directors that probe the node got there by GETs. Their times
+// are by the store's clock, and so is now.
 func (s *state) share(others []director.Verdict, now time.Time) (changed bool) {
 	for i := range others {
 		v := &others[i]
@@ -433,8 +433,8 @@ func (s *state) share(others []director.Verdict, now time.Time) (changed bool) {
 	return changed
 }
 
-// assemble makes the report's mounts and verdicts of what is known: the mounts are
-// those that play, whatever lists them.
+// assemble builds the report's mounts and verdicts. The mounts are those that play or
+// are full, listed or not.
 func (s *state) assemble(now time.Time) {
 	r := &s.report
 	r.Detail = s.said
@@ -460,7 +460,7 @@ func (s *state) assemble(now time.Time) {
 	r.CertificateEnds = s.certificate()
 }
 
-// playing lists the mounts that play.
+// playing lists the mounts that play or are full.
 func (s *state) playing() []director.MountReport {
 	out := make([]director.MountReport, 0, len(s.listed))
 	for i := range s.listed {
@@ -489,7 +489,7 @@ func (s *state) playing() []director.MountReport {
 	return out
 }
 
-// hanging says for an operator for which mounts nothing comes in.
+// hanging tells operators for which mounts nothing comes in.
 func (s *state) hanging() string {
 	var paths []string
 	for path, m := range s.known {
@@ -500,10 +500,10 @@ func (s *state) hanging() string {
 	return silences(paths)
 }
 
-// mountEvents returns what has changed for listeners between two reports.
+// mountEvents returns the changes of verdicts between two reports.
 func mountEvents(was, is *director.Report) (out []event) {
 	if is.Health != director.Up {
-		return nil // which says it all
+		return nil // the node's own event says it all
 	}
 	before := make(map[string]*director.Verdict, len(was.Verdicts))
 	for i := range was.Verdicts {
@@ -564,12 +564,12 @@ func mountEvent(node director.NodeID, v *director.Verdict, was director.MountSta
 	return event{level, msg, attrs}
 }
 
-// refused says of a node whose statistics cannot be had that its mounts are asked for.
+// refused is the warning that a node's mounts are requested in place of its statistics.
 func refused(err error) string {
 	return fmt.Sprintf("%v: its mounts are asked for instead, once a minute each; if it is no Icecast, say so with kind: http", err)
 }
 
-// heardOf says whether any mount was heard when it was last asked for.
+// heardOf says whether any mount played, or was full, when it was last requested.
 func (s *state) heardOf() bool {
 	for _, m := range s.known {
 		if m.verdict.State == director.MountPlays || m.verdict.State == director.MountFull {

@@ -14,9 +14,9 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// plain asks any web server: for the path that the operator names, else for each
-// mount that listeners are sent to, in turn, as they would. A body need only begin,
-// for it may be a stream.
+// plain probes any web server. It requests the path that the operator configured, else
+// each mount that listeners are sent to, in turn, as a listener would. A body need only
+// begin, because it may be a stream.
 type plain struct{}
 
 func (plain) ask(ctx context.Context, t target) (answer, error) {
@@ -46,8 +46,8 @@ func (plain) ask(ctx context.Context, t target) (answer, error) {
 	}, nil
 }
 
-// askMounts tries those mounts whose turn it is, side by side. The node fails if none of
-// them gets an answer; one that is refused, or hangs, takes only itself away.
+// askMounts requests the mounts whose turn it is, concurrently. The node fails only if
+// none of them is answered; a mount that is refused or hangs affects only itself.
 func (t target) askMounts(ctx context.Context) (answer, error) {
 	a := answer{listeners: -1, anyMount: true, turn: t.turn[0], tried: make(map[string]tried, len(t.turn))}
 	type outcome struct {
@@ -74,7 +74,7 @@ func (t target) askMounts(ctx context.Context) (answer, error) {
 	return a, nil
 }
 
-// asked asks for a mount once. err is what kept it from being answered at all.
+// asked requests a mount once. err is why there was no response at all.
 func (t target) asked(ctx context.Context, path string) (got tried, server string, err error) {
 	if t.expect != nil {
 		resp, err := t.get(ctx, escaped(path))
@@ -95,11 +95,11 @@ func (t target) asked(ctx context.Context, path string) (got tried, server strin
 	return t.tryOnce(ctx, request{path: path})
 }
 
-// Statuses are HTTP status codes that an operator expects: "200", or "2xx" for all
-// from 200 to 299. Nil: a server's answer is good if it is 2xx or 3xx.
+// Statuses are the HTTP status codes that an operator expects: "200", or "2xx" for all
+// from 200 to 299. Nil: 2xx and 3xx are good answers.
 type Statuses []string
 
-// ParseStatuses reads codes with commas or spaces between them: "200, 401", "2xx".
+// ParseStatuses parses codes separated by commas or spaces: "200, 401", "2xx".
 func ParseStatuses(text string) (Statuses, error) {
 	var out Statuses
 	for _, f := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {

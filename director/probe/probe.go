@@ -1,9 +1,9 @@
-// Package probe asks every node how it is, each on a schedule of its own, and
-// keeps what was heard as one [director.Report] a node.
+// Package probe probes every node on a schedule of its own, and keeps the results as
+// one [director.Report] per node.
 //
-// One failed check is not down and one good check is not up again: see Config.Fall
-// and Config.Rise. Statistics raise doubts about a mount; what a GET like a listener's
-// gets decides (see [director.Verdict]).
+// One failed probe does not take a node down, and one good answer does not bring it up
+// again: see Config.Fall and Config.Rise. Statistics only raise doubts about a mount; a
+// GET like a listener's settles them (see [director.Verdict]).
 package probe
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Prober asks nodes how they are. Its methods are safe for concurrent use.
+// Prober probes nodes. Its methods are safe for concurrent use.
 type Prober struct {
 	cfg    Config
 	kinds  map[string]kind
@@ -38,16 +38,16 @@ type Prober struct {
 	set        bool // SetNodes was called
 	isFirst    bool // first is closed
 	states     []*state
-	index      map[director.NodeID]int // of states
+	index      map[director.NodeID]int // into states
 	suspects   string                  // why it does not trust itself
-	suspectsOf time.Time               // nodes that began to fail after this are why
-	queue      queue                   // the states that are not being asked, by the time that they are due
+	suspectsOf time.Time               // the nodes that began to fail after this are the reason
+	queue      queue                   // the states without a probe under way, by due time
 	inFlight   int
 	tries      int       // GETs that are under way
-	tryAt      time.Time // when the next may begin
+	tryAt      time.Time // when the next GET may begin
 }
 
-// New returns a Prober without nodes. Nothing is asked until Run.
+// New returns a Prober without nodes. It probes nothing before Run.
 func New(c Config) *Prober {
 	c = c.withDefaults()
 	return &Prober{
@@ -63,10 +63,12 @@ func New(c Config) *Prober {
 	}
 }
 
-// SetNodes says which nodes to probe from now on. A node that keeps its ID and
-// URLs keeps its state; a new one is asked at once; the others are forgotten.
-// What a node carries is what its statistics list; the mounts are for servers that
-// have several paths for the same stream.
+// SetNodes sets the nodes to probe from now on. A node that keeps its ID and URLs keeps
+// its state; a new one is probed at once; the others are forgotten.
+//
+// mounts are the declared ones. Verdicts are kept for their paths at a node, which are
+// requested where a node has no statistics, and under which SHOUTcast's streams are
+// reported. Where none is declared, every mount that a node lists counts.
 func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +93,7 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 			p.queue = append(p.queue, s)
 		}
 	}
-	for _, s := range known { // those that are no longer wanted
+	for _, s := range known { // the nodes that were removed
 		if s.endFeed != nil {
 			s.endFeed()
 		}
@@ -103,7 +105,7 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 	p.changed()
 }
 
-// pathsAt lists where listeners are sent at a node.
+// pathsAt returns the paths at a node to which listeners are sent.
 func pathsAt(n director.Node, mounts []director.Mount) []string {
 	paths := slices.Sorted(maps.Values(n.Paths))
 	for _, m := range mounts {
@@ -125,8 +127,9 @@ func bitratesAt(n director.Node, mounts []director.Mount) map[string]int {
 	return kbit
 }
 
-// Reports returns the newest report of every node that was probed at least
-// once, in the order of SetNodes, without the name of who measured. The caller owns the slice, not the mounts in it.
+// Reports returns the newest report of every node that was probed at least once, in the
+// order of SetNodes. The reports do not name the director. The caller owns the slice,
+// not the mounts in it.
 func (p *Prober) Reports() []director.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,10 +142,10 @@ func (p *Prober) Reports() []director.Report {
 	return out
 }
 
-// A Tally is how a node's probes went since it was first given to the Prober.
+// A Tally counts a node's probes since the Prober first knew the node.
 type Tally struct {
 	Node              director.NodeID
-	Took              time.Duration // the newest one
+	Took              time.Duration // the newest probe
 	Answers, Failures uint64
 }
 
@@ -159,8 +162,8 @@ func (p *Prober) Tallies() []Tally {
 	return out
 }
 
-// First returns a channel that is closed when every node that was set has been
-// probed once, with whatever result.
+// First returns a channel that is closed when every node of SetNodes has been probed
+// once, whatever the result.
 func (p *Prober) First() <-chan struct{} { return p.first }
 
 func (p *Prober) closeFirst() {
@@ -171,13 +174,14 @@ func (p *Prober) closeFirst() {
 	close(p.first)
 }
 
-// News returns a channel that receives after the health of a node has changed.
-// One receive may stand for several changes.
+// News returns a channel that receives after the health of a node has changed, or after
+// a GET, here or at another director, has changed a mount's verdict. One receive may
+// stand for several changes.
 func (p *Prober) News() <-chan struct{} { return p.news }
 
 func (p *Prober) changed() { signal(p.wake) }
 
-// signal leaves a value in c, if there is none yet.
+// signal sends to c, unless a value already waits there.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -185,8 +189,8 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Run probes until ctx is done, and returns nil when its last probe has ended.
-// It is called once.
+// Run probes until ctx is done, and returns nil when the last probe has ended.
+// It must be called only once.
 func (p *Prober) Run(ctx context.Context) error {
 	var probes sync.WaitGroup
 	defer probes.Wait()
@@ -203,11 +207,11 @@ func (p *Prober) Run(ctx context.Context) error {
 	}
 }
 
-// start begins the probes that are due and returns the time until the next one is.
+// start begins the probes that are due and returns the time until the next one is due.
 func (p *Prober) start(ctx context.Context, probes *sync.WaitGroup) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// The schedule runs on the monotonic clock: a step of the store's clock
+	// The schedule uses the monotonic clock, so that a step of the store's clock
 	// neither stalls nor hurries it.
 	now := time.Now()
 	for len(p.queue) > 0 && p.inFlight < p.cfg.InFlight {
@@ -221,10 +225,10 @@ func (p *Prober) start(ctx context.Context, probes *sync.WaitGroup) time.Duratio
 		timeout := s.timeout(p.cfg.Timeout)
 		probes.Go(func() { p.probe(ctx, s, timeout) })
 	}
-	return time.Hour // whatever ends or is set wakes Run
+	return time.Hour // a probe that ends, or SetNodes, wakes Run
 }
 
-// probe asks one node once, and puts it back into the queue.
+// probe probes one node once, and puts it back into the queue.
 func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	started, taken := time.Now(), p.cfg.Now()
 	h := p.ask(ctx, s, timeout)
@@ -245,7 +249,7 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 			}
 		}
 		s.due = p.nextDue(s, started)
-		if s.again != "" && s.failures == 0 { // a good answer, but from before the doubt
+		if s.again != "" && s.failures == 0 { // a good answer, to a probe that began before the doubt
 			s.doubted(s.again)
 		}
 		s.again = ""
@@ -273,7 +277,8 @@ func (p *Prober) nextDue(s *state, started time.Time) time.Time {
 	case s.inDoubt(), s.confirms():
 		return later(now, started.Add(p.cfg.Recheck))
 	case s.report.Health == director.Failed:
-		// From the end, so that nodes that hang hold half of their slots at most.
+		// Counted from the probe's end: with the default times, a node that hangs then
+		// occupies a slot of InFlight for only about half of the time.
 		return now.Add(interval)
 	default:
 		return s.beforeOverdue(now, later(now, started.Add(interval)))
@@ -293,20 +298,20 @@ type heard struct {
 	took     time.Duration
 	answer   answer
 	err      error
-	mount    bool // a mount was opened, if one was due
-	looked   bool // families was looked up, perhaps in vain
+	mount    bool // a mount was due to be opened
+	looked   bool // families were looked up, perhaps in vain
 	families families
 
-	base     string    // where it was asked
-	ends     time.Time // when the certificate there ends; zero: not known
-	way      *way      // another URL of the node that was tried beside it; nil: none was
+	base     string    // the URL that was probed
+	ends     time.Time // when its certificate expires; zero: not known
+	way      *way      // another URL of the node that was tried at the same time; nil: none
 	wayMount string
 	wayGot   tried
 	wayEnds  time.Time
 }
 
-// ask puts the question to the node, and beside it looks up its host's
-// addresses when that is due.
+// ask probes the node. At the same time it looks up the addresses of its hosts and
+// tries another of its URLs, when these are due.
 func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h heard) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -344,7 +349,7 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 	return h
 }
 
-// target describes a node for those who ask it.
+// target describes a node for a probe or a GET.
 func (p *Prober) target(s *state, timeout time.Duration) target {
 	t := target{
 		kind:    p.cfg.Kind(s.report.Node),
@@ -364,7 +369,7 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	return t
 }
 
-// queue is a heap of states by the time that they are due.
+// queue is a heap of states, ordered by due time.
 type queue []*state
 
 func (q queue) Len() int           { return len(q) }

@@ -13,32 +13,31 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Icecast tells of changes by itself to whoever asks with the method STATS: first of
-// all that there is, and then a line for each change:
+// Icecast announces changes to a client that sends the method STATS: first all that
+// there is, and then a line for each change:
 //
 //	EVENT /live.mp3 listeners 7
 //	EVENT /live.mp3 null null        the source is gone (2.4, 2.5)
 //	DELETE /live.mp3                 the same (KH)
 //	EVENT global sources 2
 //
-// A line break in a song's title lets a source write lines of its own into it. So a
-// line is no measurement: it only says that it is worth while to ask again, which
-// is done at once, and the answer counts.
+// With a line break in a song's title, a source can put lines of its own into the feed.
+// So a line is not a measurement. It only causes a probe at once, whose answer counts.
 const (
-	// pushPause is from one probe to the next at least, whatever the feed says.
+	// pushPause is the least time between the starts of two probes, whatever the feed says.
 	pushPause = 250 * time.Millisecond
-	// feedAgain is how soon a feed that ended is opened again, and feedRefused one that
-	// the server would not give.
+	// feedAgain is how soon a feed that ended is opened again, and feedRefused how soon
+	// one that could not be opened is tried again.
 	feedAgain   = 2 * time.Second
 	feedRefused = time.Minute
-	// feedSilence is how long a feed may say nothing: with a source, there is news
+	// feedSilence is how long a feed may be silent: with a source, there are lines
 	// every few seconds.
 	feedSilence = time.Minute
-	// feedLine is how much of a line is looked at, in bytes.
+	// feedLine is how many bytes of a line are examined.
 	feedLine = 1 << 10
 )
 
-// feeds returns the context of a node's feed, if it is time to open one; else nil.
+// feeds returns a context for a node's feed, if it is time to open one; else nil.
 // p.mu is held.
 func (p *Prober) feeds(ctx context.Context, s *state) context.Context {
 	if !p.cfg.Push || s.removed || s.endFeed != nil || s.report.Health != director.Up || time.Now().Before(s.feedDue) {
@@ -48,7 +47,7 @@ func (p *Prober) feeds(ctx context.Context, s *state) context.Context {
 	return ctx
 }
 
-// feed follows a node's feed until that ends, or the node is no longer wanted.
+// feed follows a node's feed until it ends or the node is removed.
 func (p *Prober) feed(ctx context.Context, s *state) {
 	opened, err := false, error(nil)
 	if t := p.target(s, p.cfg.Timeout); t.admin && (t.kind == "" || t.kind == "icecast") {
@@ -75,7 +74,7 @@ func (p *Prober) feed(ctx context.Context, s *state) {
 	}
 }
 
-// nudge has a node asked at once, but for what pushPause forbids.
+// nudge makes a node due at once, or as soon as pushPause allows.
 func (p *Prober) nudge(s *state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,8 +87,8 @@ func (p *Prober) nudge(s *state) {
 	}
 }
 
-// follow reads a feed until it ends; opened is called once it is there, and changed
-// for what is worth a probe.
+// follow reads a feed until it ends. It calls opened when the feed is open, and changed
+// for each line that is worth a probe.
 func (t target) follow(ctx context.Context, opened, changed func()) error {
 	req, err := http.NewRequestWithContext(ctx, "STATS", strings.TrimSuffix(t.base, "/")+"/", nil)
 	if err != nil {
@@ -103,7 +102,7 @@ func (t target) follow(ctx context.Context, opened, changed func()) error {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	_ = conn.SetDeadline(time.Now().Add(t.timeout)) // what fails, fails below
+	_ = conn.SetDeadline(time.Now().Add(t.timeout)) // if this fails, so does the write below
 	req.SetBasicAuth(t.user, t.password)
 	if _, err := fmt.Fprintf(conn, "STATS / HTTP/1.0\r\nAuthorization: %s\r\nUser-Agent: signpost-probe\r\n\r\n", req.Header.Get("Authorization")); err != nil {
 		return t.failed(begin, "the feed of STATS", err)
@@ -137,8 +136,8 @@ func (t target) follow(ctx context.Context, opened, changed func()) error {
 	}
 }
 
-// isChange says whether a line tells of something that a report has in it. A probe
-// itself changes the server's counts of connections, which are none of that.
+// isChange says whether a line is about something that a report contains. The server's
+// counts of connections are not: a probe itself changes them.
 func isChange(line string) bool {
 	what, rest, _ := strings.Cut(line, " ")
 	subject, rest, _ := strings.Cut(rest, " ")

@@ -5,39 +5,40 @@ import (
 	"time"
 )
 
-// Bytes that come in far too slowly are silence to listeners, whose buffers run dry
-// again and again, and far too many are no stream of that kind. But few streams can
-// be judged by it: with a variable bitrate, and with most AAC encoders also with a
-// constant one, a minute of silence takes next to nothing; and a bitrate that a
-// source tells of itself may be wrong for ever. So a mount counts as not flowing only
-// if it is MP3, did come in at the bitrate that it tells or that is declared, as only
-// a constant one does, and no longer does for long enough. All others are told of.
+// Bytes that come in far too slowly mean silence for listeners, whose buffers run dry
+// again and again; far too many bytes are not a stream of the expected kind. But few
+// streams can be judged by their rate. With a variable bitrate, and with most AAC
+// encoders even with a constant one, a minute of silence takes next to nothing; and the
+// bitrate that a source reports may be wrong for ever. So a mount counts as not flowing
+// only if it is MP3, has come in at its reported or declared bitrate, as only a constant
+// one does, and has been far from it for long enough. For all others the report's detail
+// names the odd rate.
 const (
-	// rateSpan is over what the rate is measured: Icecast counts bytes every 5 s, and
-	// both ends are seen up to an interval late.
+	// rateSpan is the time over which a rate is measured: Icecast updates its byte count
+	// every 5 s, and both ends of a span are seen up to a probe interval late.
 	rateSpan = 20 * time.Second
-	// steadySpans is how many spans in a row show a constant bitrate, and oddSpans how
-	// many that it is no longer there: one minute.
+	// steadySpans is how many spans in a row establish a constant bitrate, and oddSpans
+	// how many show that it is gone: one minute each.
 	steadySpans, oddSpans = 3, 3
-	// steadyWithin is how far from its bitrate a constant one may be measured: two
-	// seconds of each span, and some metadata.
+	// steadyWithin is how far a constant bitrate's measurement may be off, as a fraction:
+	// two seconds of each span, and some metadata.
 	steadyWithin = .15
-	// rateLow and rateHigh bound what is plausible, in parts of the bitrate. A source
-	// that cannot keep up is mostly far below, and half of it is left to doubt.
+	// rateLow and rateHigh bound a plausible rate, as fractions of the bitrate. A source
+	// that cannot keep up is mostly far below; half the bitrate is not held against it.
 	rateLow, rateHigh = .4, 2.5
 )
 
 // rate is how fast bytes come in from a mount's source.
 type rate struct {
-	from   int64 // what the number was
+	from   int64 // the byte count when the span began
 	at     time.Time
-	kbit   float64 // of the last span; 0: not measured yet
+	kbit   float64 // kbit/s of the last span; 0: not measured yet
 	steady int     // spans in a row near the bitrate, up to steadySpans
 	odd    int     // spans in a row far from it
 }
 
-// note takes in the number of bytes when it has changed. kbit is what the mount is to
-// have; 0: not known.
+// note records a byte count that has changed. kbit is the mount's expected rate;
+// 0: not known.
 func (r *rate) note(bytes int64, now time.Time, kbit float64) {
 	switch span := now.Sub(r.at); {
 	case r.at.IsZero(), bytes < r.from: // another source
@@ -65,13 +66,13 @@ func (r *rate) note(bytes int64, now time.Time, kbit float64) {
 	}
 }
 
-// pause forgets the span under way, in which the server itself stood still.
+// pause discards the current span, in which the server itself stood still.
 func (r *rate) pause(bytes int64, now time.Time) { r.from, r.at = bytes, now }
 
-// implausible says whether nothing of use comes in any more.
+// implausible says whether a constant bitrate is gone: nothing of use comes in any more.
 func (r *rate) implausible() bool { return r.steady >= steadySpans && r.odd >= oddSpans }
 
-// describe tells of a rate that is far from what it should be; empty: it is not.
+// describe describes a rate that is far from the expected one; empty: it is not.
 func (r *rate) describe(path string, kbit float64) string {
 	if r.odd < oddSpans {
 		return ""

@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// Reach is the kind of a node that speaks for itself through an agent, and of which
-// only that is asked which the agent cannot know: whether it can be reached from
-// here. Operators do not choose it.
+// Reach is the kind of a node that is reported by its agent. It is probed only for what
+// the agent cannot know: whether it can be reached from here. Operators do not choose it.
 const Reach = "reach"
 
-// reachMount is how often such a node's mount is opened: that takes a listener's
-// seat for a moment, and 0.3 s of Icecast until the first byte.
+// reachMount is how often such a node's mount is opened. That takes a listener's seat
+// for a moment, and with Icecast 0.3 s until the first byte.
 const reachMount = 30 * time.Second
 
-// reach asks for a page of whatever kind. That a server answers at all shows that
-// there is a way to it. At first, seldom after that, and while in doubt, it asks for
-// a mount instead, which must begin: another server may answer at the URL.
+// reach requests "/". Any page shows that the server can be reached. At first, every
+// reachMount after that, and while in doubt, it requests a mount instead, whose body must
+// begin: another server may answer at the URL.
 type reach struct{}
 
 func (reach) ask(ctx context.Context, t target) (answer, error) {
@@ -39,7 +38,7 @@ func (reach) ask(ctx context.Context, t target) (answer, error) {
 		a.full = true
 		return a, nil
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return a, nil // it is there, and asks listeners who they are
+		return a, nil // it is reachable, and asks listeners to authenticate
 	case code >= http.StatusInternalServerError, mount && code >= http.StatusBadRequest:
 		return answer{}, statusError(path, resp)
 	}

@@ -8,21 +8,21 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// samples plans when the mounts of a node are listened to of which no statistics tell
-// whether anything comes in: one at a time, in turn.
+// samples schedules listening to a node's mounts whose statistics do not tell whether
+// anything comes in: one at a time, in turn.
 type samples struct {
 	due  time.Time // on the monotonic clock; zero: not yet planned
 	last string    // the mount that was listened to
 }
 
-// next returns the mount that is to be listened to now; empty: none. Each has its
-// turn once in every.
+// next returns the mount to listen to now; empty: none. Each mount has its turn once
+// in every, or less often if there are too many for that.
 func (s *samples) next(mounts []string, every time.Duration, now time.Time) string {
 	if len(mounts) == 0 {
 		return ""
 	}
 	if s.due.IsZero() {
-		s.due = now.Add(rand.N(every)) // spread over directors and nodes
+		s.due = now.Add(rand.N(every)) // spreads directors and nodes
 	}
 	if now.Before(s.due) {
 		return ""
@@ -37,7 +37,7 @@ func (s *samples) next(mounts []string, every time.Duration, now time.Time) stri
 	return next
 }
 
-// dueSample returns the mount to listen to, if it is time to; ok is false if it is not.
+// dueSample returns the request to listen to a mount; ok is false if none is due.
 func (s *state) dueSample(every time.Duration, now time.Time) (r request, ok bool) {
 	if every <= 0 {
 		return request{}, false

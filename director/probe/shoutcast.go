@@ -15,12 +15,12 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// shoutcast asks SHOUTcast 2 for the statistics of all its streams; where those
-// are closed or not known, as with SHOUTcast 1, for each stream's own, and then
-// for the oldest page of all. None needs a password.
+// shoutcast requests SHOUTcast 2's statistics of all streams. Where that page is closed
+// or unknown, as with SHOUTcast 1, it requests each stream's own page, and if that fails
+// the oldest one, /7.html. None of them needs a password.
 //
-// A stream has a number, its SID, and several paths: its own, /stream/SID/, and
-// for the first one /stream and /;. It is reported under those that listeners are
+// A stream has a number, its SID, and several paths: its own, /stream/SID/, and for the
+// first stream also /stream and /;. It is reported under the paths that listeners are
 // sent to.
 type shoutcast struct{}
 
@@ -28,12 +28,12 @@ const (
 	allStreamsPath = "/statistics?json=1"
 	streamPath     = "/stats?json=1&sid="
 	oldestPath     = "/7.html?sid="
-	// maxSIDs is how many streams are asked for one by one.
+	// maxSIDs is how many streams are requested one by one.
 	maxSIDs = 16
 )
 
 func (shoutcast) ask(ctx context.Context, t target) (answer, error) {
-	t.agent = "Mozilla/5.0 (compatible; signpost-probe)" // any other gets /7.html as audio
+	t.agent = "Mozilla/5.0 (compatible; signpost-probe)" // others get audio in place of /7.html
 	s, err := t.dnas(ctx, allStreamsPath, parseDNAS)
 	if err == nil || gone(ctx, err) {
 		return s.answer(t.mounts, allStreamsPath), err
@@ -60,14 +60,14 @@ func (shoutcast) ask(ctx context.Context, t target) (answer, error) {
 	return all.answer(t.mounts, path), nil
 }
 
-// gone says whether another page can be no better: there was no connection, or
-// there is no more time.
+// gone says whether another page cannot help, because the connection failed or the time
+// is up.
 func gone(ctx context.Context, err error) bool {
 	var call syscall.Errno
 	return ctx.Err() != nil || errors.As(err, &call)
 }
 
-// sids lists the streams that listeners are sent to; the first, if nothing tells.
+// sids returns the SIDs of the streams that listeners are sent to, or 1 if no path names one.
 func (t target) sids() (sids []int) {
 	for _, p := range t.mounts {
 		if sid := sidOf(p); sid > 0 && !slices.Contains(sids, sid) && len(sids) < maxSIDs {
@@ -82,10 +82,10 @@ func (t target) sids() (sids []int) {
 
 var streamOf = regexp.MustCompile(`^/stream/([0-9]{1,9})(/.*)?$`)
 
-// sidOf reads a path as SHOUTcast does; 0: it has no SID in it.
+// sidOf returns the SID that SHOUTcast takes a path for; 0: none.
 func sidOf(path string) int {
 	if m := streamOf.FindStringSubmatch(path); m != nil {
-		sid, _ := strconv.Atoi(m[1]) // which are digits
+		sid, _ := strconv.Atoi(m[1]) // at most nine digits
 		return sid
 	}
 	if path == "/" || path == "/stream" || path == "/stream/" || strings.HasPrefix(path, "/;") {
@@ -114,19 +114,19 @@ func (t target) dnas(ctx context.Context, path string, parse func([]byte) (dnas,
 	return s, nil
 }
 
-// dnas is what a server told: SHOUTcast calls itself a Distributed Network Audio Server.
+// dnas is what a server reported. SHOUTcast calls itself a Distributed Network Audio Server.
 type dnas struct {
 	version string
-	limit   int // of the server; 0: not told
+	limit   int // of the server; 0: not reported
 	streams []stream
 }
 
-// stream is one of them.
+// stream is one stream of a SHOUTcast server.
 type stream struct {
-	director.MountReport // whose Path is the stream's own
+	director.MountReport // its Path is the stream's own
 	sid                  int
 	kbit                 int
-	told, plays          bool // it says whether it has a source, and it has one
+	told, plays          bool // whether it has a source is reported; it has one
 }
 
 func newStream() stream { return stream{MountReport: director.MountReport{Listeners: -1}, sid: 1} }
@@ -154,8 +154,8 @@ func (s *stream) set(field, text string) {
 	}
 }
 
-// parseDNAS reads the JSON of /statistics, which has a list of streams, and that
-// of /stats, which is about one of them.
+// parseDNAS parses the JSON of /statistics, which lists streams, and that of /stats,
+// which is about one stream.
 func parseDNAS(page []byte) (dnas, error) {
 	s := statusScanner{rest: string(page)}
 	out, top, list := dnas{}, newStream(), false
@@ -195,8 +195,8 @@ func parseDNAS(page []byte) (dnas, error) {
 	return out, nil
 }
 
-// parseSeven reads /7.html: listeners, whether there is a source, the most
-// listeners ever, their limit, their number by address, bitrate, title.
+// parseSeven parses /7.html, which has seven fields: listeners, whether there is a
+// source, peak listeners, the limit, listeners by unique address, bitrate, title.
 func parseSeven(page []byte) (dnas, error) {
 	text := string(page)
 	if _, body, ok := strings.Cut(text, "<body>"); ok {
@@ -214,8 +214,8 @@ func parseSeven(page []byte) (dnas, error) {
 	return dnas{streams: []stream{s}}, nil
 }
 
-// answer reports each stream that plays under the paths among those given that
-// lead to it, else under its own.
+// answer reports each stream that plays under those of paths that lead to it, or under
+// its own path if none does.
 func (d dnas) answer(paths []string, asked string) answer {
 	a := answer{server: strings.TrimSpace("SHOUTcast " + d.version), limit: d.limit}
 	for _, s := range d.streams {

@@ -11,47 +11,46 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// state is what is known of one node. It changes when a probe of the node ends,
-// under the Prober's lock.
+// state is what is known of one node. The Prober's lock guards it.
 type state struct {
 	urls []string
-	// internal is where the node is asked instead of at its urls; empty: at these
+	// internal is the URL at which the node is probed instead of its urls; empty: none
 	internal string
 	mounts   []string          // paths at the node that listeners are sent to
-	declared map[string]int    // the bitrates of these in kbit/s, where declared
-	paths    map[string]string // where the node has each mount, by its name
+	declared map[string]int    // their bitrates in kbit/s, where declared
+	paths    map[string]string // the node's own paths for mounts, by the mounts' names
 	flows    map[string]*flow
 	samples  samples
-	known    map[string]*mount      // what is known of each, by path
-	listed   []director.MountReport // what the last whole answer listed
-	untold   []string               // of them, those of which only listening tells whether anything comes
+	known    map[string]*mount      // the state of each mount, by path
+	listed   []director.MountReport // the mounts that the last whole answer listed
+	untold   []string               // mounts of which only listening shows whether anything comes in
 	ways     []*way                 // the node's URLs
 	second   bool                   // another director that probes the node tries its mounts first
 	trying   bool                   // a GET is under way
-	blindDue time.Time              // when mounts may be asked for in place of statistics
-	said     string                 // the report's detail, but for what the mounts add to it
-	turn     string                 // the mount that was asked for last, where these are the probe
+	blindDue time.Time              // when mounts may be requested in place of statistics
+	said     string                 // the report's detail without what the mounts add to it
+	turn     string                 // the mount that was requested last, where mounts are the probe
 	report   director.Report
 	probed   bool
 	asking   bool      // a probe is under way, and the state is not in the queue
-	removed  bool      // the node is no longer wanted
-	due      time.Time // when to ask next, on the monotonic clock
+	removed  bool      // SetNodes has removed the node
+	due      time.Time // when to probe next, on the monotonic clock
 
 	failures, answers int       // in a row
-	failing           time.Time // since when probes fail, on the monotonic clock; zero: they do not
-	blamed            bool      // it is one of those for which the Prober suspects itself
+	failing           time.Time // since when probes fail, on the monotonic clock; zero: they succeed
+	blamed            bool      // it is one of the nodes because of which the Prober suspects itself
 	tally             Tally
-	pace              time.Duration // what the slowest of the last answers took
-	doubt             string        // what speaks against it besides the probes; empty: nothing
-	again             string        // the same, while the probe under way began before it
-	lookupDue         time.Time     // when to look up the host's addresses next
-	mountDue          time.Time     // when to open a mount next, where that is asked for
-	warning           string        // the last answer's, so that it is logged once
+	pace              time.Duration // how long the slowest of the recent answers took
+	doubt             string        // evidence against it besides the probes; empty: none
+	again             string        // a doubt that came while a probe was under way
+	lookupDue         time.Time     // when to look up its hosts' addresses next
+	mountDue          time.Time     // when to open a mount next, for kind Reach
+	warning           string        // the last answer's warning, kept so that it is logged once
 
 	asked   time.Time // when the newest probe began, on the monotonic clock
-	nudged  bool      // there is news since it did
+	nudged  bool      // the feed has announced a change since then
 	endFeed func()    // nil: no feed is open
-	feedDue time.Time // when to open one next
+	feedDue time.Time // when to open the next feed
 }
 
 func newState(n director.Node) *state {
@@ -70,9 +69,10 @@ func (s *state) confirming() bool {
 	return s.failures > 0 && s.report.Health != director.Failed
 }
 
-// timeout is how long the next probe may take, of the whole that one may: half of it
-// where it confirms a failed one, but never less than twice what answers take. Where
-// nothing but a doubt speaks against the node, it is the only probe there will be.
+// timeout returns how long the next probe may take. A probe that confirms a failed one
+// gets half of whole, or twice as long as answers take, if that is more. If no probe has
+// failed and only a doubt speaks against the node, the next probe alone decides, and gets
+// the whole.
 func (s *state) timeout(whole time.Duration) time.Duration {
 	if !s.confirming() || s.failing.IsZero() {
 		return whole
@@ -80,7 +80,7 @@ func (s *state) timeout(whole time.Duration) time.Duration {
 	return min(whole, max(whole/2, 2*s.pace))
 }
 
-// inDoubt says whether the newest result speaks against what is reported.
+// inDoubt says whether the newest result contradicts the report.
 func (s *state) inDoubt() bool {
 	return s.confirming() || s.answers > 0 && s.report.Health == director.Failed
 }
@@ -92,7 +92,7 @@ type event struct {
 	attrs []slog.Attr
 }
 
-// hear takes the result of a probe into the report, and returns what changed.
+// hear applies a probe's result to the report, and returns what changed.
 func (s *state) hear(h heard, c Config) []event {
 	was := s.report
 	if !s.probed {
@@ -104,7 +104,7 @@ func (s *state) hear(h heard, c Config) []event {
 		s.tally.Failures++
 	} else {
 		s.tally.Answers++
-		s.pace = max(h.took, s.pace*3/4) // so that what was slow once is forgotten
+		s.pace = max(h.took, s.pace*3/4) // decays, so that a single slow answer is forgotten
 	}
 	now := time.Now()
 	s.hearBase(h.base, h.err, h.ends, h.taken)
@@ -130,9 +130,9 @@ func (s *state) hear(h heard, c Config) []event {
 	return s.events(was, h)
 }
 
-// hearFailure leaves the numbers and their time as they were measured while the
-// node is still taken for up. A node that is down keeps its mounts: they are the
-// last it was known to carry.
+// hearFailure records a failed probe. While the node still counts as up, the numbers and
+// their time stay as they were measured. A node that is down keeps its mounts: the last
+// that it was known to carry.
 func (s *state) hearFailure(h heard, fall int) {
 	s.failures++
 	s.answers = 0
@@ -156,8 +156,8 @@ func (s *state) hearFailure(h heard, fall int) {
 	r.Kbit = 0
 }
 
-// hearAnswer takes over what the node told. A node that is full tells nothing
-// but that, so the numbers of its last whole answer stay.
+// hearAnswer records a good answer. A node that is full reports nothing else, so the
+// numbers of its last whole answer stay.
 func (s *state) hearAnswer(h heard, rise int) {
 	s.answers++
 	s.failures = 0
@@ -172,7 +172,7 @@ func (s *state) hearAnswer(h heard, rise int) {
 	case r.Health == director.Failed && s.answers >= rise:
 		s.become(director.Up, h.taken)
 		r.Returned = h.taken
-		for _, m := range s.known { // what was got before it went away says nothing now
+		for _, m := range s.known { // results from before it was down are no longer valid
 			m.got = [numWords]past{}
 		}
 	case r.Health == director.Failed:
@@ -229,8 +229,9 @@ func (s *state) events(was director.Report, h heard) []event {
 	return append(out, mountEvents(&was, &is)...)
 }
 
-// hearTried takes in what was got of mounts that are asked for themselves. Half a
-// failure is none: whatever else than a plain refusal comes once is asked for again.
+// hearTried records the results for mounts that were requested themselves. A mount that
+// plays keeps its verdict until fall GETs in a row have failed, unless the answer is that
+// it is not there or is full.
 func (s *state) hearTried(h *heard, fall int, now time.Time) {
 	s.turn = cmp.Or(h.answer.turn, s.turn)
 	for path, got := range h.answer.tried {
@@ -250,8 +251,9 @@ func (s *state) hearTried(h *heard, fall int, now time.Time) {
 	}
 }
 
-// turns returns the mounts to ask for in the next probe, where these are the probe: all
-// at first, then one by one, and one in doubt until that is settled.
+// turns returns the mounts to request in the next probe, where mounts are the probe.
+// Mounts without a verdict come first, up to maxTurns of them; then one per probe, in
+// turn. A mount in doubt is requested until the doubt is settled.
 func (s *state) turns() []string {
 	if len(s.mounts) == 0 {
 		return nil
@@ -275,7 +277,7 @@ func (s *state) turns() []string {
 		return unknown[:min(len(unknown), maxTurns)]
 	}
 	if s.known[next].verdict.State == director.MountSilent {
-		for _, path := range sorted { // by which the node is judged, if that one hangs
+		for _, path := range sorted { // the node is judged by this one if next hangs
 			if s.known[path].verdict.State == director.MountPlays {
 				return []string{next, path}
 			}
@@ -284,10 +286,10 @@ func (s *state) turns() []string {
 	return []string{next}
 }
 
-// maxTurns is how many mounts are asked for in one probe.
+// maxTurns is how many mounts are requested in one probe.
 const maxTurns = 16
 
-// confirms says whether a mount is in doubt that the next probe asks for.
+// confirms says whether the next probe has to confirm a mount's failure.
 func (s *state) confirms() bool {
 	for _, m := range s.known {
 		if m.word == noWord && m.fails > 0 && m.verdict.State == director.MountPlays {

@@ -12,20 +12,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep elements or values may lie within each other; real pages
-// stay below 8.
+// maxDepth is how deep elements or values may be nested; real pages stay below 8.
 const maxDepth = 32
 
-// parseStats reads the XML of /admin/stats. What encoding/xml refuses and
-// Icecast lets through is taken out first: bytes that are not UTF-8, and
-// characters that XML does not have.
+// parseStats parses the XML of /admin/stats. It first replaces what Icecast lets through
+// and encoding/xml refuses: bytes that are not UTF-8, and characters that XML does not
+// allow.
 func parseStats(page []byte) (statistics, error) {
 	d := xml.NewDecoder(bytes.NewReader(cleanXML(page)))
 	d.Strict = false
 	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
 	r := statsReader{statistics: newStatistics()}
 	for {
-		// Raw tokens: the pages' namespaces and the balance of names do not matter.
+		// Raw tokens: namespaces and matching end tags do not matter here.
 		token, err := d.RawToken()
 		switch {
 		case err != nil && r.done:
@@ -45,8 +44,8 @@ func parseStats(page []byte) (statistics, error) {
 //
 //	<icestats> <field/>... <source mount="/live.mp3"> <field/>... </source>... </icestats>
 //
-// Fields have text only; what lies deeper, such as the play list of Icecast 2.5,
-// is passed over.
+// Fields contain only text; deeper elements, such as the play list of Icecast 2.5, are
+// skipped.
 type statsReader struct {
 	statistics
 	source source
@@ -111,15 +110,15 @@ func (r *statsReader) close() error {
 
 var charRef = regexp.MustCompile(`&#x?[0-9a-fA-F]+;`)
 
-// cleanXML replaces what XML 1.0 (section 2.2, Char) has no place for, written
-// out or as a numeric reference.
+// cleanXML replaces characters that XML 1.0 does not allow (section 2.2, Char), whether
+// literal or as a numeric reference, with U+FFFD.
 func cleanXML(b []byte) []byte {
 	b = bytes.Map(func(r rune) rune {
 		if !isXMLChar(r) {
 			return utf8.RuneError
 		}
 		return r
-	}, b) // which makes U+FFFD of bytes that are not UTF-8
+	}, b) // bytes.Map turns bytes that are not UTF-8 into U+FFFD
 	return charRef.ReplaceAllFunc(b, func(ref []byte) []byte {
 		digits, base := string(ref[2:len(ref)-1]), 10
 		if digits[0] == 'x' {

@@ -9,11 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// parseStatus reads the page /status-json.xsl. It is a scanner of its own for
-// this page, because Icecast writes titles that look like numbers or literals
-// without quotes and without care: - and .5 and -01 and 1e999 and true have all
-// been seen behind "title":, and control characters within strings. Values keep
-// their text, whatever their type.
+// parseStatus parses the page /status-json.xsl. It has a scanner of its own, because
+// Icecast does not quote titles that look like numbers or literals, and so writes invalid
+// JSON: - and .5 and -01 and 1e999 and true have all been seen after "title":, and control
+// characters within strings. Values keep their text, whatever their type.
 func parseStatus(page []byte) (statistics, error) {
 	s := statusScanner{rest: string(page)}
 	stats := newStatistics()
@@ -44,8 +43,8 @@ func parseStatus(page []byte) (statistics, error) {
 	return stats, nil
 }
 
-// statusScanner reads values from the front of rest. After the first error it
-// reads nothing more.
+// statusScanner consumes values from the front of rest. After the first error it
+// consumes nothing more.
 type statusScanner struct {
 	rest  string
 	depth int
@@ -59,7 +58,7 @@ func (s *statusScanner) fail(msg string) {
 	s.rest = ""
 }
 
-// space passes over white space and returns the byte behind it, 0 at the end.
+// space skips white space and returns the byte after it, 0 at the end.
 func (s *statusScanner) space() byte {
 	s.rest = strings.TrimLeft(s.rest, " \t\r\n")
 	if s.rest == "" {
@@ -68,7 +67,7 @@ func (s *statusScanner) space() byte {
 	return s.rest[0]
 }
 
-// took passes over c if it comes next.
+// took consumes c if it is the next byte after white space, and says whether it is.
 func (s *statusScanner) took(c byte) bool {
 	if s.space() != c {
 		return false
@@ -77,7 +76,7 @@ func (s *statusScanner) took(c byte) bool {
 	return true
 }
 
-// list reads items between the brackets, with commas between them.
+// list consumes a bracketed list; item consumes each item.
 func (s *statusScanner) list(opening, closing byte, item func()) {
 	if !s.took(opening) {
 		s.fail("no " + string(opening) + " where one is due")
@@ -101,7 +100,7 @@ func (s *statusScanner) list(opening, closing byte, item func()) {
 	}
 }
 
-// object reads an object; field reads the value of each key.
+// object consumes an object; field consumes the value of each key.
 func (s *statusScanner) object(field func(key string)) {
 	s.list('{', '}', func() {
 		if s.space() != '"' {
@@ -117,8 +116,8 @@ func (s *statusScanner) object(field func(key string)) {
 	})
 }
 
-// each reads a value, or each value of an array: Icecast leaves the array out
-// where there is one source only.
+// each consumes a value, or each value of an array: with only one source, Icecast writes
+// it without an array.
 func (s *statusScanner) each(value func()) {
 	if s.space() == '[' {
 		s.list('[', ']', value)
@@ -144,7 +143,7 @@ func (s *statusScanner) source(stats *statistics) {
 
 func (s *statusScanner) skip() { s.text() }
 
-// text reads any value and returns its text, "" for null, objects and arrays.
+// text consumes any value and returns its text, "" for null, objects and arrays.
 func (s *statusScanner) text() string {
 	switch s.space() {
 	case '{':
@@ -169,7 +168,7 @@ func (s *statusScanner) text() string {
 	return bare
 }
 
-// quoted reads a string that begins at the front of rest.
+// quoted consumes a string that begins at the front of rest.
 func (s *statusScanner) quoted() string {
 	in := s.rest[1:]
 	var out strings.Builder
@@ -189,9 +188,9 @@ func (s *statusScanner) quoted() string {
 	}
 }
 
-// unescape writes what the escape sequence at the front of in stands for (the
-// backslash is gone already) and returns its length. A sequence that JSON does
-// not know stands for its first byte.
+// unescape decodes the escape sequence at the front of in, after the backslash, and
+// returns its length. Control characters become spaces; an unknown sequence stands for
+// its first byte.
 func unescape(out *strings.Builder, in string) int {
 	switch c := in[0]; c {
 	case 'n', 'r', 't', 'b', 'f':

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// A director whose own network fails sees its nodes fail, most of them at once.
-// Nodes seldom do that.
+// A director whose own network fails sees most of its nodes fail at once. Nodes
+// themselves rarely do that.
 
-// leastBlamed is how many nodes must fail at once for the Prober to suspect
-// itself: two may well share a machine.
+// leastBlamed is how many nodes must fail at once before the Prober suspects itself:
+// two may well share a machine.
 const leastBlamed = 3
 
-// Suspicion says why the Prober does not trust what it measures: most of its
-// nodes began to fail at about the same time. It is empty while the Prober does,
-// and again when most of those nodes have answered.
+// Suspicion says why the Prober does not trust its own measurements: most of its nodes
+// began to fail at about the same time. It is empty while the Prober trusts them, and
+// again when at least half of those nodes answer.
 func (p *Prober) Suspicion() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.suspects
 }
 
-// reflect looks whether the Prober can trust itself. p.mu is held.
+// reflect updates the Prober's suspicion of itself. p.mu is held.
 func (p *Prober) reflect() {
 	if p.suspects == "" {
 		p.blame()
@@ -47,8 +47,8 @@ func (p *Prober) reflect() {
 	}
 }
 
-// blame begins to suspect if more nodes have failed within the time that it takes
-// to notice than still answer. Those that had failed before do not matter.
+// blame raises the suspicion if at least leastBlamed nodes began to fail within
+// Config.Detection, and more than still answer. Nodes that failed earlier do not count.
 func (p *Prober) blame() {
 	window := p.cfg.Detection()
 	from := time.Now().Add(-window)

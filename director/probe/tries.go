@@ -7,8 +7,9 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// hearOut asks for the node's mounts that are in doubt, as a listener would, one after
-// another, until none is due. Only one goroutine does so at a time for each node.
+// hearOut requests the node's mounts that are in doubt or due for listening, as a
+// listener would, one after another, until none is due. At most one GET per node is under
+// way.
 func (p *Prober) hearOut(ctx context.Context, s *state) {
 	for {
 		t, r, ok := p.nextTry(s)
@@ -38,7 +39,7 @@ func (p *Prober) hearOut(ctx context.Context, s *state) {
 	}
 }
 
-// nextTry takes the GET that is due next at a node, if one may begin now.
+// nextTry returns the GET that is due next at a node, if one may begin now.
 func (p *Prober) nextTry(s *state) (t target, r request, ok bool) {
 	p.mu.Lock()
 	now := time.Now()
@@ -61,17 +62,17 @@ func (p *Prober) nextTry(s *state) (t target, r request, ok bool) {
 	return p.target(s, p.cfg.Timeout), r, true
 }
 
-// tell logs what has changed.
+// tell logs events.
 func (p *Prober) tell(ctx context.Context, news []event) {
 	for _, e := range news {
 		p.cfg.Log.LogAttrs(ctx, e.level, e.msg, e.attrs...)
 	}
 }
 
-// Share says what other directors that probe a node have got there by GETs of their
-// own, with times by the Prober's clock, and whether one of them goes first: then the
-// node's mounts are asked for here only if that one does not. So a mount in doubt is
-// asked for once, and not by each.
+// Share passes on the verdicts that other directors got at a node by GETs of their own,
+// with times by Config.Now's clock. second says that one of them goes first: this
+// Prober then requests the node's mounts only if that one does not. So a mount in doubt
+// is requested once, and not by each director.
 func (p *Prober) Share(id director.NodeID, second bool, others []director.Verdict) {
 	p.mu.Lock()
 	var news []event
@@ -89,8 +90,8 @@ func (p *Prober) Share(id director.NodeID, second bool, others []director.Verdic
 	p.tell(context.Background(), news)
 }
 
-// Pending says whether a mount is still to be asked for, so that the reports may soon
-// say something else.
+// Pending says whether a GET is still under way or to be made, so that the reports may
+// soon change.
 func (p *Prober) Pending() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

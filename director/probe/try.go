@@ -19,16 +19,16 @@ import (
 )
 
 const (
-	// holdTime is how long a stream must go on whose source has just gone: Icecast ends
-	// those of a source that was killed within 0.4 s.
+	// holdTime is how long a stream must go on if its source has just gone: Icecast ends
+	// the streams of a killed source within 0.4 s.
 	holdTime = time.Second
-	// burstTime is how long what comes may be from before: servers begin with what
-	// they sent last, 64 KB with Icecast, as fast as the listener takes it.
+	// burstTime is how long the audio may be a burst from the past: servers begin with
+	// what they sent last, 64 KB with Icecast, as fast as the listener takes it.
 	burstTime = 2 * time.Second
-	// tryTime bounds the wait for the first byte: a relay on demand has to reach its
+	// tryTime bounds the wait for the first byte: an on-demand relay has to connect to its
 	// master first, which takes Icecast 2.4 more than a second.
 	tryTime = 5 * time.Second
-	// rateTime is over what a rate is measured that statistics found odd.
+	// rateTime is the time over which a rate is measured that the statistics found odd.
 	rateTime = 8 * time.Second
 	// maxHops is how many redirects within the server are followed.
 	maxHops = 3
@@ -37,18 +37,18 @@ const (
 // A request is one GET like a listener's.
 type request struct {
 	path string
-	word word // what the statistics said of it then
-	// patience is how long nothing may come after burstTime. 0: nothing is listened to,
-	// the first byte is enough.
+	word word // the statistics' word for it at that time
+	// patience is how long the stream may be silent after burstTime. 0: the first byte is
+	// enough.
 	patience time.Duration
 	// hold is how long the stream must go on after its first byte: a server that has just
 	// lost a source may still hand out what it had.
 	hold time.Duration
-	// kbit is what the stream should have, where its rate is in doubt; 0: it is not.
+	// kbit is the stream's expected rate in kbit/s, if that is in doubt; 0: it is not.
 	kbit float64
 }
 
-// most is how long the answer's body is read at most.
+// most returns the longest time for which the body is read.
 func (r *request) most() time.Duration {
 	switch {
 	case r.kbit > 0:
@@ -59,27 +59,27 @@ func (r *request) most() time.Duration {
 	return tryTime
 }
 
-// tried is what a listener gets.
+// tried is the result of a GET like a listener's.
 type tried struct {
 	state  director.MountState
 	cause  director.Cause
 	detail string
-	after  time.Duration // how long the first new byte took, where it was listened for
-	own    bool          // it could not be asked, by a fault of this director
+	after  time.Duration // the silence before the first byte after burstTime, where it was awaited
+	own    bool          // the GET failed by a fault of this director
 }
 
-// tryIn asks for a mount like a listener, and hangs up with the first byte of audio or
-// the refusal; or once it knows whether more comes than what was kept from before.
+// tryIn requests a mount as a listener would. It hangs up after the first byte of audio
+// or the refusal, or, if r asks for more, once it knows whether more than the burst comes.
 func (t target) tryIn(ctx context.Context, r request) tried {
 	t.timeout = remaining(ctx, max(tryTime, r.most()+time.Second))
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	out, _, _ := t.tryOnce(ctx, r) // what it got says it all
+	out, _, _ := t.tryOnce(ctx, r) // out describes the error too
 	return out
 }
 
-// tryOnce is tryIn within the time of ctx. It also tells the server's name, and what
-// kept the GET from being answered at all.
+// tryOnce is tryIn within ctx's deadline. It also returns the server's name; err is why
+// there was no response at all.
 func (t target) tryOnce(ctx context.Context, r request) (out tried, server string, err error) {
 	t.agent = cmp.Or(t.agent, "signpost-probe (looks whether the stream plays)")
 	path := escaped(r.path)
@@ -99,12 +99,12 @@ func (t target) tryOnce(ctx context.Context, r request) (out tried, server strin
 			}
 			return out, server, nil
 		}
-		_ = resp.Body.Close() // another answer is wanted
+		_ = resp.Body.Close() // the next hop's response counts
 		path = next
 	}
 }
 
-// remaining is most, or what is left of ctx's time if that is less.
+// remaining returns most, or the time left of ctx if that is less.
 func remaining(ctx context.Context, most time.Duration) time.Duration {
 	if until, ok := ctx.Deadline(); ok {
 		return min(most, time.Until(until).Round(time.Millisecond))
@@ -112,7 +112,7 @@ func remaining(ctx context.Context, most time.Duration) time.Duration {
 	return most
 }
 
-// within returns the path that an answer redirects to, if that is at the same server.
+// within returns the path that a response redirects to, if it is at the same server.
 func (t target) within(resp *http.Response) string {
 	if resp.StatusCode < 300 || resp.StatusCode > 399 {
 		return ""
@@ -129,7 +129,7 @@ func (t target) within(resp *http.Response) string {
 	return rest
 }
 
-// notReached says why a GET got no answer at all.
+// notReached returns the result of a GET that got no response.
 func notReached(ctx context.Context, err error) tried {
 	if outOfFiles(err) {
 		return tried{own: true, detail: err.Error()}
@@ -148,20 +148,20 @@ func notReached(ctx context.Context, err error) tried {
 	return out
 }
 
-// outOfFiles says that a connection failed here and not at the node: this process or its
-// machine has no file descriptor left.
+// outOfFiles says whether a connection failed here and not at the node, because this
+// process or its machine has no file descriptor left.
 func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// fullWords are what servers say to a listener for whom there is no seat, in lower
-// case: Icecast 2.4, KH and 2.5 about a mount, and about the server; SHOUTcast 2 and 1.
+// fullWords are what servers answer a listener for whom there is no seat, in lower case:
+// Icecast 2.4, KH and 2.5 for a full mount, and for a full server; SHOUTcast 2 and 1.
 var fullWords = []string{
 	"max listeners reached", "maximum listeners reached", "too many clients connected", "connection limit reached",
 	"server limits reached", "server is full", "too many listeners", "401 service unavailable",
 }
 
-// refusal says what an answer means that no stream follows; plays is true if one may.
+// refusal judges a response by its head; plays is true if a stream may follow.
 func refusal(path string, resp *http.Response) (out tried, plays bool) {
 	detail := fmt.Sprintf("GET %s: %s", path, clip(resp.Status))
 	silent := func(c director.Cause, more string) (tried, bool) {
@@ -178,7 +178,7 @@ func refusal(path string, resp *http.Response) (out tried, plays bool) {
 		return tried{state: director.MountPlays, detail: detail + " to " + clip(resp.Header.Get("Location")) + ", which players follow"}, false
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusServiceUnavailable:
 		words := strings.ToLower(resp.Status)
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a full server resets the connection behind its page
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a full server resets the connection after its page
 		words += "\n" + strings.ToLower(string(b))
 		for _, w := range fullWords {
 			if strings.Contains(words, w) {
@@ -195,7 +195,7 @@ func refusal(path string, resp *http.Response) (out tried, plays bool) {
 	return silent(director.Refused, "")
 }
 
-// listen reads until it knows. The burst that a server begins with is no sign of life.
+// listen reads until the result is known. A server's initial burst is no sign of life.
 func (t target) listen(ctx context.Context, path string, resp *http.Response, r request, begun time.Time) tried {
 	out := tried{state: director.MountPlays, detail: fmt.Sprintf("GET %s: %s", path, clip(resp.Status))}
 	ctx, done := context.WithTimeout(ctx, r.most())
@@ -240,7 +240,7 @@ func (t target) listen(ctx context.Context, path string, resp *http.Response, r 
 			out.state, out.cause = director.MountSilent, director.SourceHangs
 			out.detail += ", closed before the first byte"
 		default:
-			out.state, out.cause = director.MountUnknown, "" // it plays no more, but did; the statistics know better
+			out.state, out.cause = director.MountUnknown, "" // it did play, and ended; the statistics know better
 			out.detail += ", closed"
 		}
 		return out
@@ -256,5 +256,5 @@ func (t target) rated(out tried, r request, kbit float64) tried {
 	return out
 }
 
-// escaped is a mount's path as it stands in a request.
+// escaped returns a mount's path as it is written in a request.
 func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }

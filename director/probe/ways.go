@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	// wayEvery is how often each URL of a node is tried as players would that its
-	// probes do not use anyway: with each try another mount. wayAgain is how soon one
-	// is tried again that fails.
+	// wayEvery is how often each URL of a node that its probes do not use is tried as a
+	// player would, each time with another mount. wayAgain is how soon a URL that fails
+	// is tried again.
 	wayEvery = 30 * time.Second
 	wayAgain = 10 * time.Second
-	// certificateWarning is how long before a certificate ends operators are told.
+	// certificateWarning is how long before a certificate expires operators are warned.
 	certificateWarning = 14 * 24 * time.Hour
 )
 
-// way is one of a node's URLs, and what players find there.
+// way is one of a node's URLs, and what players get there.
 type way struct {
 	url     string
 	scheme  director.Scheme
 	due     time.Time // on the monotonic clock
 	fails   int       // in a row
 	verdict director.Verdict
-	mounts  map[string]director.Verdict // of those that play at the node and not here
+	mounts  map[string]director.Verdict // of mounts that play at the node, but not here
 	last    string                      // the mount that was tried last
-	ends    time.Time                   // when its certificate does; zero: not known
-	unsure  string                      // why nothing is held against it that fails; empty: nothing fails
+	ends    time.Time                   // when its certificate expires; zero: not known
+	unsure  string                      // a failure that is not held against it; empty: none
 }
 
 func waysOf(urls []string) []*way {
@@ -46,8 +46,8 @@ func waysOf(urls []string) []*way {
 	return out
 }
 
-// base returns the URL at which the node itself is asked: the internal one, else the
-// http one, for it costs less; but the https one where http has begun to fail.
+// base returns the URL at which the node is probed: the internal one, else the http one,
+// because it costs less, or another one when that has begun to fail.
 func (s *state) base() string {
 	if s.internal != "" {
 		return s.internal
@@ -58,14 +58,14 @@ func (s *state) base() string {
 	if other < 0 {
 		return first
 	}
-	// While probes fail the two take turns: either may be what is broken.
+	// While probes fail, the two URLs take turns: either may be the broken one.
 	if broken := s.ways[i].fails > 0; broken != (s.failures%2 == 1) {
 		return s.ways[other].url
 	}
 	return first
 }
 
-// hearBase takes in how a probe went that was asked at one of the node's own URLs.
+// hearBase records a probe's result for the URL that it used, if that is one of the ways.
 func (s *state) hearBase(base string, err error, ends, taken time.Time) {
 	for _, w := range s.ways {
 		switch {
@@ -87,7 +87,7 @@ func (s *state) hearBase(base string, err error, ends, taken time.Time) {
 	}
 }
 
-// dueWay returns the URL to try beside a probe that asks at base; nil: none.
+// dueWay returns the URL to try at the same time as a probe at base; nil: none.
 func (s *state) dueWay(base string, now time.Time) *way {
 	if s.failing.IsZero() {
 		for _, w := range s.ways {
@@ -117,7 +117,8 @@ func (s *state) nextAt(w *way) string {
 	return paths[0]
 }
 
-// tryWayIn asks for a mount at one of the node's URLs; without a mount any answer is good.
+// tryWayIn requests a mount at one of the node's URLs. Without a mount it requests "/",
+// and any response is good.
 func (t target) tryWayIn(ctx context.Context, mount string) (out tried, ends time.Time) {
 	t.ends = &ends
 	if mount != "" {
@@ -127,11 +128,11 @@ func (t target) tryWayIn(ctx context.Context, mount string) (out tried, ends tim
 	if err != nil {
 		return notReached(ctx, err), ends
 	}
-	_ = resp.Body.Close() // that it answers is enough
+	_ = resp.Body.Close() // any response is enough
 	return tried{state: director.MountPlays, detail: fmt.Sprintf("GET /: %s", clip(resp.Status))}, ends
 }
 
-// hearWay takes in what a player gets at a way.
+// hearWay records what a player gets at a way.
 func (s *state) hearWay(w *way, mount string, t tried, ends time.Time, c *Config, now, taken time.Time) {
 	w.last = mount
 	if t.own {
@@ -145,8 +146,8 @@ func (s *state) hearWay(w *way, mount string, t tried, ends time.Time, c *Config
 		t.cause == director.SourceHangs && mount == "")
 	switch {
 	case way && s.internal != "" && t.cause != director.BadCertificate:
-		// Directors have an address of their own for it, perhaps because they cannot
-		// reach this one.
+		// Directors use the node's internal URL, perhaps because they cannot reach this
+		// one.
 		w.unsure, w.fails = t.detail, 0
 		w.verdict.State = director.MountUnknown
 	case way:
@@ -182,7 +183,7 @@ func (w *way) set(t tried, taken time.Time) {
 	v.State, v.Cause, v.Detail, v.Taken = t.state, t.cause, t.detail, taken
 }
 
-// hearMount keeps what one mount is here, that plays at the node.
+// hearMount records a mount's verdict at this way, if it is silent here.
 func (w *way) hearMount(mount string, t tried, taken time.Time) {
 	if mount == "" || t.state != director.MountSilent {
 		delete(w.mounts, mount)
@@ -199,7 +200,7 @@ func (w *way) hearMount(mount string, t tried, taken time.Time) {
 	w.mounts[mount] = v
 }
 
-// wayVerdicts lists what is known of the node's URLs that were tried.
+// wayVerdicts returns the verdicts for the node's URLs that were tried.
 func (s *state) wayVerdicts() (out []director.Verdict) {
 	for _, w := range s.ways {
 		if w.verdict.State != director.MountUnknown {
@@ -214,7 +215,7 @@ func (s *state) wayVerdicts() (out []director.Verdict) {
 	return out
 }
 
-// certificate returns when the first of the node's certificates ends; zero: none is known.
+// certificate returns the earliest expiry of the node's certificates; zero: none is known.
 func (s *state) certificate() (ends time.Time) {
 	for _, w := range s.ways {
 		if !w.ends.IsZero() && (ends.IsZero() || w.ends.Before(ends)) {

@@ -11,7 +11,7 @@ import (
 	"net/url"
 )
 
-// SetTitle says what is playing on a mount.
+// SetTitle sets the title of what is playing on a mount.
 func (n *Node) SetTitle(path, title string) {
 	n.t.Helper()
 	_, err := n.admin("metadata", url.Values{"mode": {"updinfo"}, "mount": {path}, "song": {title}, "charset": {"UTF-8"}})
@@ -20,8 +20,8 @@ func (n *Node) SetTitle(path, title string) {
 	}
 }
 
-// Listeners returns how many listeners the server counts, or -1 if it does not
-// tell because it is full, frozen or dead.
+// Listeners returns how many listeners the server counts, or -1 if it does not answer
+// because it is full, frozen or dead.
 func (n *Node) Listeners() int {
 	s, err := n.statistics()
 	if err != nil {
@@ -30,9 +30,8 @@ func (n *Node) Listeners() int {
 	return s.Listeners
 }
 
-// plays says whether the statistics show the mount with a source, and with a
-// title if that is wanted too. They are up to 0.3 s behind the truth, but they
-// are what others look at.
+// plays says whether the statistics show the mount with a source, and, if titled is set,
+// with a title. They are up to 0.3 s late, but they are what others see.
 func (n *Node) plays(path string, titled bool) bool {
 	s, err := n.statistics()
 	if err != nil {
@@ -47,7 +46,7 @@ func (n *Node) plays(path string, titled bool) bool {
 	return false
 }
 
-// statistics is /admin/stats, as far as tests need it.
+// statistics are those parts of /admin/stats that tests need.
 type statistics struct {
 	Server    string `xml:"server_id"`
 	Listeners int    `xml:"listeners"`
@@ -66,7 +65,7 @@ func (n *Node) statistics() (s statistics, err error) {
 	return s, err
 }
 
-// admin asks for one of the server's admin pages.
+// admin requests one of the server's admin pages.
 func (n *Node) admin(page string, query url.Values) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -23,7 +23,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes a root that nobody else trusts.
+// NewAuthority makes a root certificate that only its Pool trusts.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{Pool: x509.NewCertPool(), t: t}
@@ -33,19 +33,19 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// PEM returns the root as a file has it.
+// PEM returns the root certificate in PEM form.
 func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// Issue makes a certificate for a host name or address, which ends at the given time
-// and began two hours ago.
+// Issue makes a certificate for a host name or address, which expires at ends. It is
+// valid from two hours before now, or before ends if that is earlier.
 func (a *Authority) Issue(host string, ends time.Time) tls.Certificate {
 	a.t.Helper()
 	return a.issue(host, ends, a.cert)
 }
 
-// issue makes one that is signed by another, or by itself.
+// issue makes a certificate that is signed by by, or by itself if by is nil.
 func (a *Authority) issue(host string, ends time.Time, by *x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -33,7 +33,7 @@ func (n *Node) writeConfig() {
 		if !ok {
 			continue
 		}
-		line := fmt.Sprintf("%s:%x\n", name, md5.Sum([]byte(password))) // as Icecast has it
+		line := fmt.Sprintf("%s:%x\n", name, md5.Sum([]byte(password))) // Icecast's format
 		if err := os.WriteFile(fmt.Sprint(members, i), []byte(line), 0o644); err != nil {
 			n.t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func (n *Node) writeConfig() {
 	}
 }
 
-// config logs to standard error, for "-" is no file to Icecast.
+// config makes Icecast log to standard error, which is what "-" means to it.
 var config = template.Must(template.New("icecast.xml").Parse(`<icecast>
  <location>test</location><admin>test@localhost</admin><hostname>{{.Host}}</hostname>
  <limits>

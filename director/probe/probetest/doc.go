@@ -1,4 +1,4 @@
-// Package probetest runs real streaming servers for tests: Debian's icecast2, fed
-// by ffmpeg, on loopback addresses and free ports. Whatever it starts ends with
-// the test. It needs a Unix system.
+// Package probetest runs real servers for tests, on loopback addresses and free ports:
+// Debian's icecast2, fed by ffmpeg, and also nginx and Liquidsoap. Whatever it starts
+// ends with the test. The servers need a Unix system.
 package probetest

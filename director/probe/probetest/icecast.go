@@ -18,8 +18,8 @@ import (
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
-// Options say what an Icecast server is to be like. The zero value is a server
-// on 127.0.0.1 without mounts.
+// Options configure an Icecast server. The zero value is a server on 127.0.0.1 without
+// mounts.
 type Options struct {
 	// Addr is a loopback address, such as "127.0.0.2"; default "127.0.0.1". The
 	// port is a free one.
@@ -27,44 +27,44 @@ type Options struct {
 	// MaxClients is the server's limit of connections, sources and requests for
 	// statistics included; default 1000.
 	MaxClients int
-	// Mounts are fed from the start, unless they say otherwise.
+	// Mounts are fed from the start, unless they are Silent.
 	Mounts []Mount
 	Relays []Relay
 }
 
-// Relay is a stream that a server takes from another one.
+// Relay is a stream that a server relays from another one.
 type Relay struct {
 	From     *Node
-	Mount    string // there
-	As       string // the path here
-	OnDemand bool   // it connects when the first listener comes
+	Mount    string // the path at From
+	As       string // the path at this server
+	OnDemand bool   // it connects for its first listener
 }
 
-// Server is the host that it is taken from.
+// Server is the host that the stream is relayed from.
 func (r Relay) Server() string { host, _, _ := net.SplitHostPort(r.From.addr); return host }
 
 // Port is the port of Server.
 func (r Relay) Port() string { _, port, _ := net.SplitHostPort(r.From.addr); return port }
 
-// Mount is a stream on a server: a tone, or a file that is played over and over.
+// Mount is a stream on a server: a tone, or a file in a loop.
 type Mount struct {
 	Path         string // "/live.mp3", decoded
-	Hz           int    // the tone that is heard; default 440
-	Rate         int    // samples a second; default 44,100
+	Hz           int    // the tone's frequency; default 440
+	Rate         int    // samples per second; default 44,100
 	Kbit         int    // bitrate in kbit/s, one of MP3's; default 64
-	AAC          bool   // AAC in ADTS frames, by ffmpeg's own encoder; default MP3
-	File         string // what is played instead of a tone, as it is; readable by all
-	Title        string // what is playing, from the start; empty: nothing is told
+	AAC          bool   // AAC in ADTS frames, by ffmpeg's own encoder, instead of MP3
+	File         string // played instead of a tone, without transcoding; readable by all
+	Title        string // the title from the start; empty: none
 	Fallback     string // the mount that listeners get while this one has no source
 	MaxListeners int    // 0: no limit
-	MaxSeconds   int    // after which a listener is disconnected; 0: never
-	Member       string // "name:password", without which nobody listens; empty: anybody may
+	MaxSeconds   int    // a listener is disconnected after so long; 0: never
+	Member       string // "name:password" that a listener needs; empty: anybody may listen
 	Hidden       bool   // not shown on public pages
 	Silent       bool   // has no source until StartSource
 }
 
-// Node is a running Icecast server. Its methods are safe for concurrent use,
-// and fail the test if they cannot do what they say.
+// Node is a running Icecast server. Its methods are safe for concurrent use, and fail
+// the test if they fail.
 type Node struct {
 	t        testing.TB
 	opts     Options
@@ -81,15 +81,15 @@ type Node struct {
 // servers with their sources take about a second.
 const patience = 2 * time.Minute
 
-// Icecast starts a server and the sources of its mounts, and returns when all
-// mounts are there. Where icecast2 or ffmpeg is not installed the test is skipped,
-// see [proctest.Need].
+// Icecast starts a server and the sources of its mounts, and returns when all mounts
+// play. Where icecast2 or ffmpeg is not installed the test is skipped, see
+// [proctest.Need].
 func Icecast(t testing.TB, o Options) *Node {
 	t.Helper()
 	return Fleet(t, o)[0]
 }
 
-// Fleet is Icecast for several servers, which come up side by side.
+// Fleet is like Icecast for several servers, which start concurrently.
 func Fleet(t testing.TB, options ...Options) []*Node {
 	t.Helper()
 	proctest.Need(t, "icecast2", "ffmpeg")
@@ -141,11 +141,11 @@ func (n *Node) Restart() {
 	n.awaitAll()
 }
 
-// Stop freezes the server (SIGSTOP): connections are still accepted by the
-// kernel, and nobody answers.
+// Stop freezes the server (SIGSTOP): the kernel still accepts connections, and nothing
+// answers.
 func (n *Node) Stop() { n.signal(syscall.SIGSTOP) }
 
-// Cont lets a frozen server go on (SIGCONT).
+// Cont resumes a frozen server (SIGCONT).
 func (n *Node) Cont() { n.signal(syscall.SIGCONT) }
 
 func (n *Node) signal(s syscall.Signal) {
@@ -157,11 +157,11 @@ func (n *Node) signal(s syscall.Signal) {
 	}
 }
 
-// StopSource freezes a mount's source: its connection stays open, and nothing
-// comes any more. The server gives it up after 60 s.
+// StopSource freezes a mount's source: its connection stays open, but carries nothing
+// any more. The server gives it up after 60 s.
 func (n *Node) StopSource(path string) { n.signalSource(path, syscall.SIGSTOP) }
 
-// ContSource lets a source go on that StopSource froze.
+// ContSource resumes a source that StopSource froze.
 func (n *Node) ContSource(path string) { n.signalSource(path, syscall.SIGCONT) }
 
 func (n *Node) signalSource(path string, s syscall.Signal) {
@@ -177,8 +177,8 @@ func (n *Node) signalSource(path string, s syscall.Signal) {
 	}
 }
 
-// KillSource ends a mount's source at once. Its listeners hear the end, or the
-// mount's fallback.
+// KillSource ends a mount's source at once. Its listeners' streams end, or continue with
+// the mount's fallback.
 func (n *Node) KillSource(path string) {
 	n.t.Helper()
 	n.mu.Lock()
@@ -191,8 +191,8 @@ func (n *Node) KillSource(path string) {
 	delete(n.sources, path)
 }
 
-// StartSource feeds a mount of the Options that has no source, and returns when
-// the server has it.
+// StartSource feeds a mount of the Options that has no source, and returns when the
+// mount plays.
 func (n *Node) StartSource(path string) {
 	n.t.Helper()
 	for _, m := range n.opts.Mounts {
@@ -223,8 +223,8 @@ func (n *Node) awaitAll() {
 	}
 }
 
-// start runs the server, on a free port or the one it had before. It tries more
-// than once, for another process may take the port in between.
+// start runs the server, on a free port or the one it had before. It tries up to five
+// times, because another process may take the port in between.
 func (n *Node) start() {
 	n.t.Helper()
 	for try := 1; ; try++ {
@@ -245,8 +245,8 @@ func (n *Node) start() {
 	}
 }
 
-// launch runs the server once and returns when it answers, or an error when it
-// has ended.
+// launch runs the server once and returns when it answers, or with an error if it ends
+// or does not answer within patience.
 func (n *Node) launch() (*process, error) {
 	n.t.Helper()
 	p := startProcess(n.t, "icecast2", "-c", n.config)
@@ -283,7 +283,7 @@ func (n *Node) feed(m Mount) {
 	n.sources[m.Path] = p
 }
 
-// encoded is what ffmpeg plays, and how.
+// encoded returns ffmpeg's arguments for what to play, and in what encoding.
 func (m *Mount) encoded() []string {
 	encoder, format := "libmp3lame", []string{"-content_type", "audio/mpeg", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"}
 	if m.AAC {

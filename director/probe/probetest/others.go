@@ -15,8 +15,9 @@ import (
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
-// Liquidsoap starts a harbor that plays a tone on /live.mp3, and returns its URL. Where
-// liquidsoap is not installed ok is false: it is large, and not everybody's.
+// Liquidsoap starts a harbor that plays a tone on /live.mp3, and returns its URL. If
+// liquidsoap is not installed, ok is false and the test does not fail: it is large, and
+// not everybody has it.
 func Liquidsoap(t testing.TB) (url string, ok bool) {
 	t.Helper()
 	if _, err := exec.LookPath("liquidsoap"); err != nil {
@@ -35,7 +36,7 @@ output.harbor(%mp3(bitrate=64), port=`+port+`, mount="live.mp3", mksafe(sine(440
 	return "http://" + addr, true
 }
 
-// Nginx starts nginx with the lines of a server block, and returns its URL.
+// Nginx starts nginx with server as lines of its server block, and returns its URL.
 func Nginx(t testing.TB, server string) (url string) {
 	t.Helper()
 	proctest.Need(t, "nginx")
@@ -63,7 +64,7 @@ func write(t testing.TB, name, text string) {
 	}
 }
 
-// awaitHTTP returns when a server answers, with whatever.
+// awaitHTTP returns when a server answers, whatever the answer.
 func awaitHTTP(t testing.TB, p *process, url string) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * patience); ; time.Sleep(20 * time.Millisecond) {

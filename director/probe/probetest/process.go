@@ -16,12 +16,12 @@ import (
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
-// process is a program that runs until it ends or is killed.
+// process is a running program.
 type process struct {
 	cmd  *exec.Cmd
 	log  tail
-	done chan struct{} // closed when it has ended
-	end  string        // how, for failures; valid then
+	done chan struct{} // closed when the program has ended
+	end  string        // how it ended, for failures; valid after done is closed
 }
 
 // startProcess runs a program as an unprivileged user: icecast2 refuses to run
@@ -31,7 +31,7 @@ func startProcess(t testing.TB, name string, args ...string) *process {
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Dir = "/"
-	p.cmd.WaitDelay = time.Second // a child of it that lives on keeps its outputs open
+	p.cmd.WaitDelay = time.Second // a surviving child of it may keep its outputs open
 	p.cmd.SysProcAttr = proctest.DieWithTest()
 	p.cmd.SysProcAttr.Credential = unprivileged(t)
 	if err := p.cmd.Start(); err != nil {
@@ -61,7 +61,7 @@ func (p *process) ended() bool {
 	}
 }
 
-// String returns how the process is and the end of what it wrote, for failures.
+// String returns the process's state and the end of its output, for failures.
 func (p *process) String() string {
 	switch {
 	case p == nil:
@@ -73,7 +73,7 @@ func (p *process) String() string {
 	}
 }
 
-// unprivileged returns the user "nobody" for root, and nil for anyone else.
+// unprivileged returns the credential of user "nobody" for root, and nil for any other user.
 func unprivileged(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -88,8 +88,8 @@ func unprivileged(t testing.TB) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// ownDir makes a directory that the unprivileged user can read, which those of
-// t.TempDir are not.
+// ownDir makes a directory that the unprivileged user can read, unlike those of
+// t.TempDir.
 func ownDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "probetest")

@@ -5,8 +5,8 @@ import "syscall"
 // DieWithTest returns the attributes of a process that is killed when the test
 // program ends, however that happens.
 //
-// The signal is tied to the thread that starts the process, and the Go runtime
-// keeps its threads unless a goroutine ends that was locked to one.
+// The kernel sends the signal when the thread that started the process ends. The Go
+// runtime ends a thread only if a goroutine exits while it is locked to it.
 func DieWithTest() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,6 +4,6 @@ package proctest
 
 import "syscall"
 
-// DieWithTest is for Linux only. Elsewhere a test program that is killed leaves its
-// processes behind.
+// DieWithTest has an effect only on Linux. Elsewhere a test program that is killed
+// leaves its processes behind.
 func DieWithTest() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

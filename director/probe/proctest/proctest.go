@@ -1,6 +1,5 @@
-// Package proctest is for tests that run programs which are not ours: servers,
-// players, a browser. It skips them where a program is missing, and lets no program
-// outlive its test.
+// Package proctest is for tests that run other programs: servers, players, a browser. It
+// skips such a test if a program is missing, and lets no program outlive its test.
 package proctest
 
 import (
@@ -10,12 +9,12 @@ import (
 	"testing"
 )
 
-// Required is the environment variable with which a missing program fails a test
-// instead of skipping it. `make test` sets it, so that nothing goes untested there.
+// Required is the environment variable that makes a missing program fail a test instead
+// of skipping it. `make test` sets it, so that nothing stays untested.
 const Required = "SIGNPOST_TEST_PROGRAMS"
 
-// Need skips the test if one of these programs is not installed, or if it runs with
-// -short, which is for tests without such programs. What it says begins with "needs".
+// Need skips the test if one of these programs is not installed, or with -short, which
+// is for tests without such programs. Its message begins with "needs".
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
