@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// address is a netip.Addr as the index wants it: either an IPv4 address in v4,
+// address is a netip.Addr in the form that the index uses: an IPv4 address in v4,
 // or the halves of an IPv6 address.
 type address struct {
 	is4    bool
@@ -15,10 +15,10 @@ type address struct {
 	hi, lo uint64
 }
 
-// split takes a valid address apart. IPv4 addresses that come inside IPv6 ones
-// are taken out: mapped (::ffff:0:0/96), as MaxMind's trees have them (::/96),
-// 6to4 (RFC 3056), Teredo (RFC 4380, the client's, which is stored inverted) and
-// those of NAT64's well-known prefix, 64:ff9b::/96 (RFC 6052).
+// split converts a valid address. It extracts IPv4 addresses that are embedded in
+// IPv6 addresses: mapped (::ffff:0:0/96), as in MaxMind's trees (::/96), 6to4
+// (RFC 3056), Teredo (RFC 4380, the client's, which is stored inverted) and NAT64
+// with the well-known prefix 64:ff9b::/96 (RFC 6052).
 func split(addr netip.Addr) address {
 	if addr.Is4() {
 		b := addr.As4()
@@ -27,7 +27,7 @@ func split(addr netip.Addr) address {
 	b := addr.As16()
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	switch {
-	case hi == 0 && (lo>>32 == 0xffff || lo>>32 == 0): // :: and ::1 among them, in 0.0.0.0/8
+	case hi == 0 && (lo>>32 == 0xffff || lo>>32 == 0): // including :: and ::1, which fall in 0.0.0.0/8
 		return address{is4: true, v4: uint32(lo)}
 	case hi>>48 == 0x2002:
 		return address{is4: true, v4: uint32(hi >> 16)}
@@ -39,15 +39,15 @@ func split(addr netip.Addr) address {
 	return address{hi: hi, lo: lo}
 }
 
-// nat64Shift says, by the length of a NAT64 prefix, how many of an IPv4 address's
-// bits stand in the upper half, and how far the others are from the lower end of
-// the lower half: bits 64 to 71 are left out (RFC 6052, 2.2).
+// nat64Shift gives, by the length of a NAT64 prefix, how many bits of the IPv4 address
+// are in the upper half, and how far the others are from the lower end of the lower
+// half. Bits 64 to 71 are not used (RFC 6052, 2.2).
 var nat64Shift = map[int]struct{ upper, shift int }{
 	32: {32, 56}, 40: {24, 48}, 48: {16, 40}, 56: {8, 32}, 64: {0, 24}, 96: {0, 0},
 }
 
-// unmapNAT64 takes the IPv4 address out of an IPv6 one that has one of the
-// operator's prefixes, which CheckNAT64 has seen.
+// unmapNAT64 extracts the IPv4 address from an IPv6 address with one of the operator's
+// prefixes, which must have passed CheckNAT64.
 func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (address, bool) {
 	for _, p := range prefixes {
 		if p.Contains(addr) {
@@ -61,7 +61,7 @@ func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (address, bool) {
 	return address{}, false
 }
 
-// CheckNAT64 says whether p can be one of Config.NAT64.
+// CheckNAT64 returns an error if p cannot be one of Config.NAT64.
 func CheckNAT64(p netip.Prefix) error {
 	if _, ok := nat64Shift[p.Bits()]; !ok || !p.Addr().Is6() {
 		return fmt.Errorf("%s is no NAT64 prefix; write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
@@ -80,24 +80,24 @@ func (a address) addr() netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// special4 and special6 are the networks that are not the public Internet, by
-// the IANA special-purpose address registries and, for what they leave out,
-// multicast (RFC 5771). IPv6 has public addresses in 2000::/3 only (RFC 4291).
+// special4 and special6 are the networks that are not part of the public Internet: those
+// of the IANA special-purpose address registries, and multicast (RFC 5771), which these
+// leave out. IPv6 has public addresses in 2000::/3 only (RFC 4291).
 var (
 	special4 = prefixes("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
 		"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
 		"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4")
 	public6  = netip.MustParsePrefix("2000::/3")
 	special6 = prefixes("2001::/23", "2001:db8::/32", "3fff::/20")
-	// embedding6 are the networks whose addresses split takes for IPv4 ones.
+	// embedding6 are the networks from whose addresses split extracts IPv4 addresses.
 	embedding6 = prefixes("::/96", "::ffff:0:0/96", "2002::/16", "2001::/32", "64:ff9b::/96")
 )
 
-// SpecialNetworks are those in which there is nobody of the public Internet: no
+// SpecialNetworks returns the networks that are not part of the public Internet. No
 // database can know where they are.
 func SpecialNetworks() []netip.Prefix { return slices.Concat(special4, special6) }
 
-// isSpecial tells whether an address is private, loopback, link-local, shared
+// isSpecial reports whether an address is private, loopback, link-local, shared
 // (carrier NAT), documentation, benchmarking, multicast, reserved or unspecified.
 func isSpecial(a address) bool {
 	addr, special := a.addr(), special6

@@ -9,19 +9,19 @@ import (
 	"unsafe"
 )
 
-// blocks holds runs in groups of runsInBlock, each run in two to four bytes: a city
-// database has 3.5 million of them.
+// blocks holds runs in groups of runsInBlock. Each run takes two to four bytes: a city
+// database has 3.5 million runs.
 //
-// A block begins with one byte for each run. Its upper five bits are the run's
-// reach, from its first address to its last, as an index into reaches: networks have
-// few sizes. Its lower three bits are its place: that of the n-th last run of the
-// block that named its place, or 0 if it names its own, for near networks are often
-// in the same few places. Behind these bytes stand the reaches that are not in
-// reaches, and from the block's end backwards the places that are named.
+// A block begins with one byte per run. The upper five bits are the run's reach, its last
+// address minus its first, as an index into reaches: networks have few sizes. The
+// lower three bits are a reference to its place: n for the n-th last place that the block
+// lists so far, or 0 if this run adds a place to the list. Neighbouring networks are
+// often in the same few places. After these bytes come the reaches that are not in
+// reaches, and then the listed places, the first at the block's end.
 type blocks[S uint32 | uint64] struct {
-	heads   []blockHead[S] // of the blocks, and of what would follow the last
+	heads   []blockHead[S] // of the blocks, and one that ends the last block
 	data    []byte
-	reaches [32]S // the commonest, and that of a block's last run
+	reaches [32]S // the most common ones, and that of a block's last run
 	size    int   // of a place in data: 2 or 3 bytes
 }
 
@@ -31,19 +31,19 @@ type blockHead[S uint32 | uint64] struct {
 }
 
 const (
-	runsInBlock = 24 // more take less memory and more time
+	runsInBlock = 24 // larger blocks take less memory and more time
 	refBits     = 3
-	refs        = 1 << refBits // of which 0 is none
+	refs        = 1 << refBits // 0 means no reference
 	toTheEnd    = 30           // the index of the reach of a block's last run
-	otherReach  = 31           // the reach is an unsigned varint behind the first bytes
+	otherReach  = 31           // the reach is an unsigned varint after the first bytes
 )
 
 func (b *blocks[S]) bytes() int {
 	return int(unsafe.Sizeof(blockHead[S]{}))*len(b.heads) + len(b.data)
 }
 
-// last returns the last of the blocks from <= n < to that does not begin above x;
-// the first of them must not.
+// last returns the last of the blocks from <= n < to that does not begin above x. Block
+// from must not begin above x.
 func (b *blocks[S]) last(from, to int, x S) int {
 	for n := to - from; n > 1; {
 		half := n >> 1
@@ -55,7 +55,7 @@ func (b *blocks[S]) last(from, to int, x S) int {
 	return from
 }
 
-// at returns the place of x, which lies in the block.
+// at returns the number of the place of x. x must lie in the block.
 func (b *blocks[S]) at(block int, x S) uint32 {
 	data, i, _, _ := b.run(block, x)
 	named := namedUpTo(data, i) + 1 - max(1, int(data[i]&(refs-1)))
@@ -66,22 +66,22 @@ func (b *blocks[S]) at(block int, x S) uint32 {
 	return uint32(at[0]) | uint32(at[1])<<8 | uint32(at[2])<<16
 }
 
-// bounds returns the first and the last address of the run that x lies in, which lies
-// in the block.
+// bounds returns the first and the last address of the run that x lies in. x must lie in
+// the block.
 func (b *blocks[S]) bounds(block int, x S) (first, last S) {
 	_, i, into, reach := b.run(block, x)
 	first = x - into
 	if i == runsInBlock-1 || reach == ^S(0) {
 		if last = b.heads[block+1].start; block < len(b.heads)-2 {
-			last-- // else that is the end of the space
+			last-- // not for the final head, whose start is the end of the space
 		}
 		return first, last
 	}
 	return first, first + reach
 }
 
-// run returns a block's data, which of its runs x lies in, how far in that, and the
-// run's reach, which is none for the last of a block.
+// run returns a block's data, the index of the run that x lies in, the offset of x in
+// that run, and the run's reach, which is not valid for the last run of a block.
 func (b *blocks[S]) run(block int, x S) (data []byte, i int, into, reach S) {
 	data = b.data[b.heads[block].offset:b.heads[block+1].offset]
 	x -= b.heads[block].start
@@ -108,7 +108,7 @@ func (b *blocks[S]) run(block int, x S) (data []byte, i int, into, reach S) {
 	return data, i, x, reach
 }
 
-// namedUpTo counts the runs 0 to i that name their place.
+// namedUpTo counts those of the runs 0 to i that list a place of their own.
 func namedUpTo(data []byte, i int) int {
 	const low, ones, high = 0x0101010101010101 * (refs - 1), 0x7f7f7f7f7f7f7f7f, 0x8080808080808080
 	n := i + 1
@@ -119,7 +119,7 @@ func namedUpTo(data []byte, i int) int {
 	return n - bits.OnesCount64((binary.LittleEndian.Uint64(data)&low+ones)&(high>>(8*(7-i))))
 }
 
-// pack puts runs into blocks. Their places are numbered below so many.
+// pack puts runs into blocks. The numbers of their places are below places.
 func pack[S uint32 | uint64](r runs[S], places int) blocks[S] {
 	b := blocks[S]{size: 2}
 	if places > 1<<16 {
@@ -131,11 +131,11 @@ func pack[S uint32 | uint64](r runs[S], places int) blocks[S] {
 		b.add(codes, runs[S]{r.start[first:], r.place[first:]})
 	}
 	b.heads = append(b.heads, blockHead[S]{^S(0), uint32(len(b.data))})
-	b.heads, b.data = slices.Clone(b.heads), slices.Clone(b.data) // without spare room
+	b.heads, b.data = slices.Clone(b.heads), slices.Clone(b.data) // without spare capacity
 	return b
 }
 
-// add adds a block of the first runs.
+// add appends a block with the first runs of r.
 func (b *blocks[S]) add(codes map[S]byte, r runs[S]) {
 	var (
 		heads  [runsInBlock]byte
@@ -166,7 +166,7 @@ func (b *blocks[S]) add(codes map[S]byte, r runs[S]) {
 	}
 }
 
-// commonReaches fills in reaches, and returns the index of each.
+// commonReaches fills in reaches with the most common ones, and returns the index of each.
 func (b *blocks[S]) commonReaches(r runs[S]) map[S]byte {
 	counts := map[S]int{}
 	for i := 1; i < len(r.start); i++ {

@@ -15,9 +15,9 @@ import (
 
 //go:generate go run ./gen borders
 
-// bordersFile is written by geo/gen from Natural Earth's borders (public domain):
-// codes of countries, and for each row of cells, from the south, runs of cells
-// from the west: how many, and the country's number from 1, or 0 for the sea.
+// bordersFile is written by geo/gen from Natural Earth's borders (public domain). It
+// holds the codes of countries and, for each row of cells from the south, runs of cells
+// from the west: how many cells, and the country's number from 1, or 0 for the sea.
 //
 //go:embed borders.gz
 var bordersFile []byte
@@ -28,18 +28,18 @@ const (
 	cellColumns    = 360 * cellsPerDegree
 )
 
-// bordersTable is the unpacked file, and where in it each row begins.
+// bordersTable is the unpacked file, with the offset at which each row begins.
 type bordersTable struct {
 	codes []director.Code // by number less 1
 	runs  []byte
 	rows  [cellRows]uint32
 }
 
-// loadBorders unpacks the file when the first country is asked for.
+// loadBorders unpacks the file once, at the first lookup.
 var loadBorders = sync.OnceValue(func() *bordersTable {
 	t, err := openBorders()
 	if err != nil {
-		panic(err) // the build is broken; a test opens it
+		panic(err) // the build is broken; a test opens the file
 	}
 	return t
 })
@@ -74,9 +74,9 @@ func openBorders() (*bordersTable, error) {
 }
 
 // CountryAt returns the country at a point, in degrees, or the zero Code at sea
-// and where coordinates are none. Its grain is a twentieth of a degree (at most
-// 5.6 km), and a country reaches some 20 km into the sea: it is for cities, not for
-// houses on a border.
+// and for invalid coordinates. Its resolution is a twentieth of a degree (at most
+// 5.6 km), and a country reaches some 20 km into the sea: it is good enough for cities,
+// not for houses on a border.
 func CountryAt(lat, lon float32) director.Code {
 	if !(lat >= -90 && lat <= 90 && lon >= -180 && lon <= 180) {
 		return director.Code{}

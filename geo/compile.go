@@ -14,7 +14,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// deepBit marks the number of a deep among those of places.
+// deepBit marks an index into compiler.deep among the numbers of places.
 const deepBit = 1 << 31
 
 // A compiler turns the networks of a database into an index.
@@ -26,8 +26,8 @@ type compiler struct {
 
 	places  []director.Place
 	numbers map[director.Place]uint32 // of places
-	records map[uintptr]uint32        // numbers by record, for many networks share one
-	useless shape                     // the keys of the first record that told nothing
+	records map[uintptr]uint32        // numbers by record: many networks share one
+	useless shape                     // the keys of the first record that was of no use
 }
 
 var (
@@ -57,8 +57,8 @@ func compile(r *maxminddb.Reader) (*index, error) {
 	c := newCompiler()
 	c.v4.set(0, 0)
 	c.v6.set(0, 0)
-	// A tree of n nodes has n+1 leaves. A writer might share some branches, but in
-	// a damaged file the nodes can refer to each other so that a walk hardly ends.
+	// A tree of n nodes has n+1 leaves. A writer may share some branches. In a damaged
+	// file the nodes can refer to each other such that a walk practically never ends.
 	left := 4 * (r.Metadata.NodeCount + 1)
 	for result := range r.Networks(walkOptions(r)...) {
 		n, err := c.number(result)
@@ -76,7 +76,7 @@ func compile(r *maxminddb.Reader) (*index, error) {
 	return c.index(), nil
 }
 
-// index packs what has been collected.
+// index packs the collected networks.
 func (c *compiler) index() *index {
 	c.rank()
 	n := len(c.places)
@@ -90,8 +90,8 @@ func (c *compiler) index() *index {
 	return ix
 }
 
-// rank renumbers the places by how many runs they have: the few that most lookups
-// end at then stand close together, in the processor's cache.
+// rank renumbers the places by how many runs they have: the few places that most lookups
+// return are then close together, in the processor's cache.
 func (c *compiler) rank() {
 	each := func(f func(p *uint32)) {
 		lists := [][]uint32{c.v4.place, c.v6.place}
@@ -120,7 +120,7 @@ func (c *compiler) rank() {
 	c.places = places
 }
 
-// nothing says why no record was of use.
+// nothing returns an error that explains why no record was of use.
 func (c *compiler) nothing() error {
 	has := "there are no records at all"
 	if c.useless != nil {
@@ -131,18 +131,18 @@ func (c *compiler) nothing() error {
 		"system's number (autonomous_system_number or asn); %s: use a City, Country or ASN database", has)
 }
 
-// walkOptions has networks without data walked too, so that every leaf is counted.
+// walkOptions makes the walk include networks without data, so that every leaf is counted.
 func walkOptions(r *maxminddb.Reader) []maxminddb.NetworksOption {
 	options := []maxminddb.NetworksOption{maxminddb.IncludeNetworksWithoutData()}
-	// The walk knows aliases of the IPv4 tree by where they point. If all of IPv4
-	// is a single record, whatever has the same record would pass for an alias.
+	// The walk recognises aliases of the IPv4 tree by where they point. If all of IPv4
+	// is a single record, every network with the same record would pass for an alias.
 	if p := r.Lookup(netip.IPv4Unspecified()).Prefix(); p.Addr().Is6() || p.Bits() == 0 {
 		options = append(options, maxminddb.IncludeAliasedNetworks())
 	}
 	return options
 }
 
-// number returns the number of the place that a network's record tells.
+// number returns the number of the place in a network's record.
 func (c *compiler) number(result maxminddb.Result) (uint32, error) {
 	if err := result.Err(); err != nil {
 		return 0, err
@@ -171,7 +171,7 @@ func (c *compiler) number(result maxminddb.Result) (uint32, error) {
 	return n, nil
 }
 
-// add puts a network in. Networks come in ascending order.
+// add adds a network. Networks come in ascending order.
 func (c *compiler) add(network netip.Prefix, place uint32) {
 	bits := network.Bits()
 	if network.Addr().Is4() {
@@ -182,7 +182,7 @@ func (c *compiler) add(network netip.Prefix, place uint32) {
 	b := network.Addr().As16()
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	if hi == 0 && lo == 0 && bits <= 96 {
-		insert(&c.v4, 0, 32, place) // it contains ::/96, where the tree has all of IPv4
+		insert(&c.v4, 0, 32, place) // it contains ::/96, where the tree holds all of IPv4
 	}
 	if bits <= 64 {
 		insert(&c.v6, hi, 64-bits, place)
@@ -195,7 +195,7 @@ func (c *compiler) add(network netip.Prefix, place uint32) {
 	insert(&c.deep[len(c.deep)-1], lo, 128-bits, place)
 }
 
-// insert puts in a network of 1<<size addresses.
+// insert adds a network of 1<<size addresses.
 func insert[S uint32 | uint64](r *runs[S], start S, size int, place uint32) {
 	r.set(start, place)
 	if end := start + 1<<size; end > start { // else it reaches to the end of the space

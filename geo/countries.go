@@ -13,8 +13,8 @@ type country struct {
 	lat, lon        float32
 }
 
-// continentCentres are about in the middle of a continent's people: where a listener
-// of whom only the continent is known is least wrong.
+// continentCentres are roughly the centres of the continents' populations: the best guess
+// for a listener of whom only the continent is known.
 var continentCentres = map[director.Code]struct{ lat, lon float32 }{
 	code("AF"): {5, 20},
 	code("AN"): {-80, 0},
@@ -25,13 +25,13 @@ var continentCentres = map[director.Code]struct{ lat, lon float32 }{
 	code("SA"): {-15, -58},
 }
 
-// continentNames are those that some databases write in place of a code.
+// continentNames are the names that some databases have in place of a code.
 var continentNames = map[string]director.Code{
 	"Africa": code("AF"), "Antarctica": code("AN"), "Asia": code("AS"), "Europe": code("EU"),
 	"North America": code("NA"), "Oceania": code("OC"), "South America": code("SA"),
 }
 
-// continentCode reads a code or a name; the zero Code: it is no continent's.
+// continentCode returns the continent of a code or a name, or the zero Code if s is neither.
 func continentCode(s string) director.Code {
 	if c, ok := continentNames[s]; ok {
 		return c
@@ -45,7 +45,7 @@ func continentCode(s string) director.Code {
 
 func code(s string) director.Code { return director.Code{s[0], s[1]} }
 
-// find returns the row of a country, or nil if ISO 3166-1 has none of that code.
+// find returns the row of a country, or nil if countryTable has none with that code.
 func find(c director.Code) *country {
 	i, ok := slices.BinarySearchFunc(countryTable[:], c, func(row country, c director.Code) int {
 		return bytes.Compare(row.code[:], c[:])
@@ -57,9 +57,9 @@ func find(c director.Code) *country {
 }
 
 // Centroid returns the middle of a country in degrees, as the World Factbook
-// gives it, to a tenth of a degree. Of a large country most listeners are far
-// from it; for Russia and Canada, where nearly nobody is anywhere near, it is
-// Moscow and Toronto. ok is false for a code that ISO 3166-1 lacks.
+// gives it, to a tenth of a degree. In a large country most listeners are far
+// from it. For Russia and Canada, where hardly anybody lives near the middle, it is
+// Moscow and Toronto. ok is false for a code that is neither in ISO 3166-1 nor XK.
 func Centroid(country director.Code) (lat, lon float32, ok bool) {
 	row := find(country)
 	if row == nil {
@@ -68,10 +68,9 @@ func Centroid(country director.Code) (lat, lon float32, ok bool) {
 	return row.lat, row.lon, true
 }
 
-// ContinentOf returns the continent a country is counted to, or the zero Code
-// for a code that ISO 3166-1 lacks. Countries on two continents are counted to
-// one, as MaxMind does: Russia to Europe, Turkey and Kazakhstan to Asia, Egypt to
-// Africa.
+// ContinentOf returns the continent that a country belongs to, or the zero Code
+// for a code that is neither in ISO 3166-1 nor XK. A country on two continents belongs to
+// one, as at MaxMind: Russia to Europe, Turkey and Kazakhstan to Asia, Egypt to Africa.
 func ContinentOf(country director.Code) director.Code {
 	row := find(country)
 	if row == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// openDatabase opens the bytes of a database, which it keeps. The error says
-// what is wrong with them and the remedy.
+// openDatabase opens a database from its bytes. The reader keeps them. The error names the
+// problem and the remedy.
 func openDatabase(data []byte) (*maxminddb.Reader, error) {
 	if err := checkType(data); err != nil {
 		return nil, err
@@ -23,13 +23,13 @@ func openDatabase(data []byte) (*maxminddb.Reader, error) {
 	return r, nil
 }
 
-// checkType has geoip2 open the database and refuses types that it knows to hold
-// no geography. Types it does not know are left to compile, which looks into the
-// records: those of ip-location-db are among them, and our own default.
+// checkType opens the database with geoip2, and refuses types that geoip2 knows to hold
+// no geography. Types that geoip2 does not know, such as those of ip-location-db, are
+// left to compile, which looks into the records.
 func checkType(data []byte) error {
 	r, err := geoip2.OpenBytes(data)
 	if r != nil {
-		defer r.Close() // there is one even for a type that geoip2 does not know
+		defer r.Close() // r is set even for a type that geoip2 does not know
 	}
 	if unknown := (geoip2.UnknownDatabaseTypeError{}); errors.As(err, &unknown) {
 		return nil

@@ -20,31 +20,32 @@ import (
 //go:generate go run ./gen countries
 //go:generate go run ./gen database
 
-// defaultDatabase is written by geo/gen: a line of JSON with a Source, and the runs of
-// addresses that are in one country. It is read several times as fast as a search
-// tree, which counts at every start.
+// defaultDatabase is written by geo/gen: a line of JSON with a Source, followed by the runs
+// of addresses of each country. It loads several times as fast as a search tree, which
+// matters at every start.
 //
 //go:embed default.gz
 var defaultDatabase []byte
 
-// Embedded describes the database that is used when none is given. Its
-// description names sources, licences and, as they demand, who is to be credited.
+// Embedded describes the database that is used when none is configured. Its
+// description names the sources, their licences and the credits that these demand.
 func Embedded() Source {
 	_, s, err := openEmbedded()
 	if err != nil {
-		panic(err) // the build is broken; a test opens it
+		panic(err) // the build is broken; a test opens the file
 	}
 	return s
 }
 
-// Attribution is what pages have to show that are made with the embedded database,
-// and where it links to (CC BY 4.0).
+// Attribution is what pages made with the embedded database have to show, and
+// AttributionLink what it has to link to (CC BY 4.0).
 const (
 	Attribution     = "IP geolocation by DB-IP"
 	AttributionLink = "https://db-ip.com"
 )
 
-// openEmbedded returns what follows the description.
+// openEmbedded returns the description of the embedded database, and a reader of what
+// follows it.
 func openEmbedded() (*bufio.Reader, Source, error) {
 	s := Source{Embedded: true}
 	packed, err := gzip.NewReader(bytes.NewReader(defaultDatabase))
@@ -63,7 +64,7 @@ func openEmbedded() (*bufio.Reader, Source, error) {
 	return r, s, nil
 }
 
-// readEmbedded makes an index of it.
+// readEmbedded builds an index from what openEmbedded returns.
 func readEmbedded(r *bufio.Reader) (*index, error) {
 	n, err := r.ReadByte()
 	if err != nil {
@@ -86,7 +87,7 @@ func readEmbedded(r *bufio.Reader) (*index, error) {
 	return c.index(), nil
 }
 
-// readRuns reads those of a family.
+// readRuns reads the runs of one address family.
 func readRuns[S uint32 | uint64](r *bufio.Reader) (runs[S], error) {
 	size, err := binary.ReadUvarint(r)
 	if err != nil {
@@ -112,7 +113,7 @@ func readRuns[S uint32 | uint64](r *bufio.Reader) (runs[S], error) {
 	return out, nil
 }
 
-// describe completes s by what the database says of itself.
+// describe fills in s from the database's metadata.
 func describe(r *maxminddb.Reader, s Source) Source {
 	s.Type, s.Built, s.Description = r.Metadata.DatabaseType, r.Metadata.BuildTime().UTC(), r.Metadata.Description["en"]
 	return s

@@ -14,7 +14,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Correction is what the operator knows better than every database.
+// A Correction is the place of a network by the operator's own knowledge, which overrides
+// every database.
 type Correction struct {
 	Network netip.Prefix
 	Place   director.Place
@@ -27,11 +28,11 @@ type entry struct {
 	line    int // in the feed, from 1
 }
 
-// parseFeed reads a geofeed (RFC 8805): lines of a network, its country, perhaps the
-// part of the country, and city and postcode, which are not used. Of networks within
-// one another the smallest counts. An entry without a country, or with a code that
-// is none, says nothing. An error names the line; a feed with a mistake is refused
-// whole, for nobody knows what else is wrong in it.
+// parseFeed reads a geofeed (RFC 8805): lines of a network, its country, optionally the
+// subdivision, and city and postcode, which are not used. Of nested networks the
+// smallest counts. An entry without a country, or with an invalid code, has an unknown
+// place. An error names the line. A feed with a mistake is refused as a whole, since
+// nobody knows what else is wrong in it.
 func parseFeed(data []byte) ([]entry, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("it is no text in UTF-8: a geofeed is CSV, network,country,region,city (RFC 8805)")
@@ -58,7 +59,7 @@ func parseFeed(data []byte) ([]entry, error) {
 		if e.place.Country = countryCode(country); e.place.Country != (director.Code{}) {
 			known++
 			if of, part, ok := strings.Cut(region, "-"); ok && strings.EqualFold(of, country) {
-				e.place.Subdivision, _ = director.ParseSubdivision(part) // unknown if it is none
+				e.place.Subdivision, _ = director.ParseSubdivision(part) // unknown if it is invalid
 			}
 			e.place = Complete(e.place)
 		}
@@ -70,7 +71,7 @@ func parseFeed(data []byte) ([]entry, error) {
 	return entries, nil
 }
 
-// parseNetwork reads a network, or a single address.
+// parseNetwork parses a network, or a single address.
 func parseNetwork(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		return netip.PrefixFrom(a, a.BitLen()), nil
@@ -108,8 +109,8 @@ func compileCorrections(all []Correction) (*index, error) {
 	return compileEntries(entries)
 }
 
-// compileEntries makes an index of networks that may lie within one another. Two
-// places for one network are an error.
+// compileEntries builds an index from networks that may be nested. Two places for one
+// network are an error.
 func compileEntries(entries []entry) (*index, error) {
 	entries = slices.Clone(entries)
 	slices.SortStableFunc(entries, func(a, b entry) int {
@@ -122,7 +123,7 @@ func compileEntries(entries []entry) (*index, error) {
 	}
 	c := newCompiler()
 	var v4 []span[uint32]
-	var v6, narrow []span[uint64] // narrow: within a /64, by hi in order
+	var v6, narrow []span[uint64] // narrow: smaller than a /64, ordered by hi
 	var his []uint64
 	for _, e := range entries {
 		place, bits := c.intern(e.place), e.network.Bits()
@@ -151,7 +152,7 @@ func compileEntries(entries []entry) (*index, error) {
 			c.deep = append(c.deep, flatten(narrow[from:to], around))
 			from = to
 		}
-		slices.SortStableFunc(v6, func(a, b span[uint64]) int { // a deep lies within a /64 that begins there
+		slices.SortStableFunc(v6, func(a, b span[uint64]) int { // a deep follows its /64
 			return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to))
 		})
 		c.v6 = flatten(v6, 0)
@@ -159,7 +160,7 @@ func compileEntries(entries []entry) (*index, error) {
 	return c.index(), nil
 }
 
-// A span is a run of addresses, both ends included, before it is known what lies in it.
+// A span is the address range of an entry, both ends included. Other spans may lie in it.
 type span[S uint32 | uint64] struct {
 	from, to S
 	place    uint32
@@ -169,8 +170,8 @@ func newSpan[S uint32 | uint64](from S, size int, place uint32) span[S] {
 	return span[S]{from, from + (S(1)<<size - 1), place}
 }
 
-// flatten makes runs of spans that lie within one another or apart, sorted by where
-// they begin, the larger first. What none holds is at the place around.
+// flatten converts spans to runs. The spans must be nested or disjoint, and sorted by
+// start, the larger first. Addresses in no span get the place around.
 func flatten[S uint32 | uint64](spans []span[S], around uint32) runs[S] {
 	var r runs[S]
 	r.set(0, around)

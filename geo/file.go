@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// A file is a database in a file, as it was when last tried.
+// A file is a database or a geofeed on disk, as of the last attempt to load it.
 type file struct {
 	path   string
 	feed   bool        // it is a geofeed
-	tried  fs.FileInfo // nil: it was not there
-	seen   fs.FileInfo // when last looked at, likewise
-	since  time.Time   // it has looked like that
+	tried  fs.FileInfo // at the last attempt; nil: it did not exist
+	seen   fs.FileInfo // at the last look; nil: it did not exist
+	since  time.Time   // since when it has been as in seen
 	index  *index
 	source Source
 }
 
-// errChanging means that a file was written to while it was read.
+// errChanging means that a file changed while it was read.
 var errChanging = errors.New("the file is being written: wait until it is complete")
 
-// look looks at the file. changed tells whether it is another than the one last
-// tried; settled, whether it has looked the same for a while, for until then it
-// may be half a file. The file's own time would not tell that: it is by another
+// look checks the file. changed reports whether it differs from the one last tried.
+// settled reports whether it has not changed for the given time: until then it may be
+// half written. The file's modification time would not tell: it comes from another
 // clock, which ticks slowly, and may be set to the past.
 func (f *file) look(settle time.Duration) (changed, settled bool) {
 	now, err := os.Stat(f.path)
@@ -40,8 +40,8 @@ func (f *file) look(settle time.Duration) (changed, settled bool) {
 	return !same(f.seen, f.tried), time.Since(f.since) >= settle
 }
 
-// same tells whether two looks at a path saw the same file with the same content,
-// or both saw none.
+// same reports whether two looks at a path saw the same file with the same size and
+// modification time, or both saw none.
 func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
@@ -49,8 +49,8 @@ func same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// load reads and compiles the file as it was last seen. If it cannot be used, what
-// f holds remains. Success is logged as msg.
+// load reads and compiles the file as last seen. If it cannot be used, f keeps its index.
+// Success is logged as msg.
 func (f *file) load(log *slog.Logger, msg string) error {
 	begun := time.Now()
 	data, err := read(f.path, f.seen)
@@ -88,7 +88,7 @@ func (f *file) kind() string {
 // String names the file for messages.
 func (f *file) String() string { return f.kind() + " " + f.path }
 
-// Check says what is wrong with a file that is to become a database, or a geofeed.
+// Check returns an error that says why a file cannot be used as a database or a geofeed.
 func Check(path string, feed bool) error {
 	f := file{path: path, feed: feed}
 	f.look(0)
@@ -100,7 +100,7 @@ func Check(path string, feed bool) error {
 	return err
 }
 
-// compile makes an index of the file's content.
+// compile builds an index from the file's content.
 func (f *file) compile(data []byte) (*index, Source, error) {
 	if f.feed {
 		ix, err := compileFeed(data)
@@ -118,9 +118,9 @@ func (f *file) compile(data []byte) (*index, Source, error) {
 	return ix, describe(r, Source{Path: f.path}), err
 }
 
-// read returns the content of the file that was seen at path, or errChanging if
-// it is another one now or during the reading. It is read, not mapped: a mapped
-// file that is truncated takes the process with it.
+// read returns the content of the file that was seen at path, or errChanging if the file
+// has changed since then or changes while it is read. It is read, not mapped: truncating
+// a mapped file would crash the process.
 func read(path string, seen fs.FileInfo) ([]byte, error) {
 	if seen == nil {
 		if _, err := os.Stat(path); err != nil {
@@ -149,8 +149,8 @@ func read(path string, seen fs.FileInfo) ([]byte, error) {
 	return data, nil
 }
 
-// publish puts what the files hold in use, all at once. Without a database the
-// embedded one is.
+// publish puts the indexes of all files in use at once. Without a database, the
+// embedded one is used.
 func (l *Locator) publish() error {
 	var layers []layer
 	if l.corrections.index != nil {
@@ -178,7 +178,7 @@ func (l *Locator) publish() error {
 	}
 	l.current.Store(&layers)
 	// Compiling a city database takes several times the memory that the index
-	// keeps. It is given back at once, for the next need of it is days away.
+	// keeps. Return it to the system at once: it is next needed in days.
 	debug.FreeOSMemory()
 	return nil
 }

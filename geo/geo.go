@@ -11,24 +11,25 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Config says where geography comes from. Only Open reads it.
+// Config configures a Locator. Only Open reads it.
 type Config struct {
 	// Databases are paths of MaxMind DB files, the most exact first. Empty: the
 	// embedded database of countries.
 	Databases []string
-	// Feeds are paths of geofeeds (RFC 8805): what networks say of themselves, which
-	// is believed before any database. The first feed that has an address counts.
+	// Feeds are paths of geofeeds (RFC 8805), which network operators publish about their
+	// own networks. They take precedence over databases. The first feed that has an
+	// address counts.
 	Feeds []string
-	// Awaited are those of Databases and Feeds that need not be there yet, because
-	// somebody is about to fetch them.
+	// Awaited are those of Databases and Feeds that need not exist yet, because
+	// they are about to be fetched.
 	Awaited []string
-	// Corrections are believed before feeds and databases.
+	// Corrections take precedence over feeds and databases.
 	Corrections []Correction
-	// Unknown is the place of public addresses that no database knows, Private
-	// that of private, loopback, link-local, reserved and other special ones. A
-	// country without coordinates is completed, see [Complete].
+	// Unknown is the place of public addresses that no database knows. Private is
+	// the place of private, loopback, link-local, reserved and other special addresses.
+	// Both are completed, see [Complete].
 	Unknown, Private director.Place
-	// NAT64 are prefixes of IPv6 behind which IPv4 addresses stand, besides the
+	// NAT64 are IPv6 prefixes whose addresses embed IPv4 addresses, besides the
 	// well-known 64:ff9b::/96: /32, /40, /48, /56, /64 or /96 (RFC 6052).
 	NAT64 []netip.Prefix
 	Log   *slog.Logger // nil: no log
@@ -36,14 +37,14 @@ type Config struct {
 
 // Source describes a database in use.
 type Source struct {
-	Path        string    `json:"path,omitempty"` // of its file; empty: embedded
+	Path        string    `json:"path,omitempty"` // of the file; empty: embedded
 	Type        string    `json:"type"`           // as the database calls itself: "GeoLite2-City"
 	Built       time.Time `json:"built"`          // when its publisher built it
 	Embedded    bool      `json:"embedded,omitempty"`
 	Description string    `json:"description,omitempty"` // as the database describes itself
 }
 
-// Describe names a source for people, and says how old it is: "GeoLite2-City of
+// Describe returns a source's name and age for people: "GeoLite2-City of
 // 2026-06-01, 12 days old, /var/lib/GeoIP/GeoLite2-City.mmdb".
 func (s Source) Describe(now time.Time) string {
 	out := s.Type
@@ -66,25 +67,25 @@ type Locator struct {
 	edges6           []bounds // see edges
 	log              *slog.Logger
 	corrections      layer
-	fallback         layer   // the embedded database, where there is no other
-	files            []*file // what Run watches; after Open only Run touches them
+	fallback         layer   // the embedded database, if there is no other
+	files            []*file // Run watches them; after Open only Run touches them
 	current          atomic.Pointer[[]layer]
 
-	settle time.Duration // how long a directory must be quiet before its files are read
-	poll   time.Duration // how often files are looked at without any notice
+	settle time.Duration // how long a directory must be unchanged before its files are read
+	poll   time.Duration // how often files are checked without a notification
 }
 
-// A layer is a source and what it knows. The layers in use, the first believed
-// first, are replaced whole.
+// A layer is a source and its index. The layers in use are ordered by precedence, and
+// the list is replaced as a whole.
 type layer struct {
 	index   *index
 	source  Source
-	overlay bool // corrections or a feed: it has countries, and databases complete them
+	overlay bool // corrections or a feed: it gives countries, and databases add coordinates
 }
 
-// Open loads the databases and compiles them, which takes some seconds for a
-// city database. A file that cannot be used is an error that names it and the
-// remedy. Call Run to have the files watched.
+// Open loads and compiles the databases, which takes some seconds for a city
+// database. If a file cannot be used, the error names the file and the remedy. Call Run
+// to watch the files.
 func Open(c Config) (*Locator, error) {
 	l := &Locator{
 		unknown: Complete(c.Unknown),
@@ -129,7 +130,7 @@ func Open(c Config) (*Locator, error) {
 	return l, l.publish()
 }
 
-// Sources lists what is in use, the first believed first. It is safe for concurrent use.
+// Sources lists the sources in use, in order of precedence. It is safe for concurrent use.
 func (l *Locator) Sources() []Source {
 	var all []Source
 	for _, y := range *l.current.Load() {
@@ -138,8 +139,8 @@ func (l *Locator) Sources() []Source {
 	return all
 }
 
-// Locate returns where an address is, see the package's description for what
-// that means. It allocates nothing, waits for nothing and is safe for concurrent use.
+// Locate returns the place of an address, as the package comment defines it. It does not
+// allocate or block, and is safe for concurrent use.
 func (l *Locator) Locate(addr netip.Addr) director.Place {
 	if !addr.IsValid() {
 		return l.unknown
@@ -148,8 +149,9 @@ func (l *Locator) Locate(addr netip.Addr) director.Place {
 	return place
 }
 
-// Origin returns which source has placed an address; ok is false if none has, and the
-// place is Config.Unknown or Config.Private. It is for people, and may allocate.
+// Origin returns the source that the place of an address comes from. ok is false if no
+// source knows the address, and its place is Config.Unknown or Config.Private. It is for
+// people, and may allocate.
 func (l *Locator) Origin(addr netip.Addr) (s Source, ok bool) {
 	if !addr.IsValid() {
 		return Source{}, false
@@ -161,7 +163,8 @@ func (l *Locator) Origin(addr netip.Addr) (s Source, ok bool) {
 	return by.source, true
 }
 
-// locate returns the place, and the layer that placed it; nil: none has.
+// locate returns the place of an address and the layer that it comes from, nil if none
+// knows it.
 func (l *Locator) locate(layers []layer, a address) (director.Place, *layer) {
 	var (
 		place director.Place
@@ -196,8 +199,8 @@ func (l *Locator) locate(layers []layer, a address) (director.Place, *layer) {
 	return fallback, nil
 }
 
-// refines says whether p has coordinates for what of place only the country, and
-// perhaps a part of it, is known, and does not contradict it.
+// refines reports whether p has coordinates of a listener, place has only those of a
+// country, and p does not contradict place's country and subdivision.
 func refines(p, place director.Place) bool {
 	return place.Point == director.CountryCentre && p.Point == director.CityPoint && p.Country == place.Country &&
 		(place.Subdivision == director.Subdivision{} || place.Subdivision == p.Subdivision)
@@ -212,8 +215,8 @@ func (l *Locator) split(addr netip.Addr) address {
 	return split(addr)
 }
 
-// What a database knows of where an address is. The first database that knows most
-// is believed.
+// Levels of what a database knows about the place of an address. The first database with
+// the highest level wins.
 const (
 	nothing = iota
 	roughly // the continent, or where the network is registered
@@ -230,9 +233,9 @@ func knowledge(p director.Place) int {
 	return somewhere
 }
 
-// Complete fills in what follows from the rest of a place: the country from the
-// coordinates where they are exact ones, the continent from the country, and the
-// middle of the country or the continent where the coordinates are unknown.
+// Complete fills in what follows from the rest of a place: the country from
+// exact coordinates, the continent from the country, and the middle of the country or
+// continent as coordinates where they are unknown.
 func Complete(p director.Place) director.Place {
 	if p.Country == (director.Code{}) && p.Point == director.CityPoint {
 		p.Country = CountryAt(p.Lat, p.Lon)

@@ -13,7 +13,7 @@ type index struct {
 	v4     table4
 	v6     table6
 	places []packedPlace
-	asns   []uint32 // of the places; nil: of none
+	asns   []uint32 // by place; nil: no place has one
 }
 
 // packedPlace is a place without its ASN, which city databases do not have.
@@ -42,7 +42,7 @@ func (ix *index) at(a address) director.Place {
 	return out
 }
 
-// setPlaces packs the places, whose coordinates are whole tenths of a degree.
+// setPlaces packs the places. Their coordinates are whole tenths of a degree.
 func (ix *index) setPlaces(places []director.Place) {
 	ix.places = make([]packedPlace, len(places))
 	for i, p := range places {
@@ -57,7 +57,7 @@ func (ix *index) setPlaces(places []director.Place) {
 	}
 }
 
-// bytes is how much memory the index holds.
+// bytes returns how much memory the index takes.
 func (ix *index) bytes() int {
 	n := int(unsafe.Sizeof(packedPlace{}))*len(ix.places) + 4*len(ix.asns) +
 		4*len(ix.v4.block) + ix.v4.blocks.bytes() + 8*len(ix.v6.top) + ix.v6.blocks.bytes()
@@ -67,16 +67,16 @@ func (ix *index) bytes() int {
 	return n
 }
 
-// runs covers an address space without gaps: run i reaches from start[i] to
-// start[i+1], the first begins at 0.
+// runs covers an address space without gaps: run i reaches from start[i] to just before
+// start[i+1]. The first begins at 0.
 type runs[S uint32 | uint64] struct {
 	start []S
 	place []uint32
 }
 
-// set says that everything from start on is at place, for now. Networks are put
-// in by two calls, one for where they begin and one, with place 0, for what
-// follows. They come in ascending order, so that only the last run can change.
+// set puts everything from start on at place, until the next call. A network takes two
+// calls: one for its start and one, with place 0, for what follows it. Networks come in
+// ascending order, so only the last run can change.
 func (r *runs[S]) set(start S, place uint32) {
 	if n := len(r.start) - 1; n >= 0 && r.start[n] == start {
 		r.start, r.place = r.start[:n], r.place[:n]
@@ -87,8 +87,8 @@ func (r *runs[S]) set(start S, place uint32) {
 	r.start, r.place = append(r.start, start), append(r.place, place)
 }
 
-// last returns the last of the sorted starts that is not above x; starts[0] must
-// not be.
+// last returns the index of the last of the sorted starts that is not above x. starts[0]
+// must not be above x.
 func last(starts []uint64, x uint64) int {
 	at := 0
 	for n := len(starts); n > 1; {
@@ -101,7 +101,7 @@ func last(starts []uint64, x uint64) int {
 	return at
 }
 
-// table4 finds the block of an IPv4 address by its upper half: it is one of
+// table4 finds the block of an IPv4 address by its upper half i: it is one of
 // block[i] to block[i+1].
 type table4 struct {
 	blocks[uint32]
@@ -131,11 +131,10 @@ func newTable4(r runs[uint32], places int) table4 {
 	return t
 }
 
-// table6 holds runs of IPv6 networks up to /64. Those that lie within one /64
-// are found in deep, whose number then stands, above those of all places, in place
-// of the place's. In use are few parts of IPv6, all of them crowded, so that a jump
-// table as for IPv4 would not help: instead top holds the start of every
-// fanout-th block, few enough to stay in the processor's cache.
+// table6 holds runs of IPv6 networks up to /64. Networks smaller than a /64 are in deep:
+// a run with the number places+n stands for deep[n]. Only few parts of the IPv6 space are
+// in use, and these are crowded, so a jump table as for IPv4 would not help. Instead top
+// holds the start of every fanout-th block, few enough to stay in the processor's cache.
 type table6 struct {
 	blocks[uint64]
 	top    []uint64
@@ -159,7 +158,7 @@ func (t *table6) blockOf(hi uint64) int {
 	return t.last(from, min(from+fanout, len(t.heads)-1), hi)
 }
 
-// newTable6 takes, in place of a place's number, places+n for deep[n].
+// newTable6 builds a table. In r, the number places+n stands for deep[n].
 func newTable6(r runs[uint64], deep []runs[uint64], places int) table6 {
 	t := table6{blocks: pack(r, places+len(deep)), deep: deep, places: uint32(places)}
 	for i := 0; i < len(t.heads)-1; i += fanout {

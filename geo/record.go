@@ -12,18 +12,18 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A record is what we take of a database's record. Layouts differ: the same thing
-// stands under different keys, as a text or a number, at the top or in a map. What
-// cannot be read as what we look for is passed over, so that a key which means
-// something else in another layout does no harm.
+// A record is what we use of a database's record. Layouts differ: the same value has
+// different keys, is a text or a number, at the top level or in a map. A value of an
+// unexpected kind is skipped, so a key that means something else in another layout does
+// no harm.
 type record struct {
 	country    string // a code of two letters
-	registered string // likewise, of the country where the network's owner is registered
+	registered string // likewise, of the country in which the network's owner is registered
 	continent  string // a code of two letters, or a name in English
-	part       string // of the country: what ISO 3166-2 has behind it
-	named      bool   // it names a city, a part of the country or a postcode
+	part       string // the subdivision: what follows the country in an ISO 3166-2 code
+	named      bool   // it names a city, a subdivision or a postcode
 	lat, lon   float64
-	accuracy   float64 // of lat and lon in km; 0: not told
+	accuracy   float64 // of lat and lon in km; 0: unknown
 	asn        uint32
 }
 
@@ -45,15 +45,15 @@ func (r *record) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, e
 	})
 }
 
-// nestedKeys are the keys whose maps hold something for us, with what stands before
-// the keys inside when they are taken.
+// nestedKeys are the keys of maps that we read, each with the prefix that take gets
+// before the keys inside.
 var nestedKeys = map[string]string{
 	"country": "country.", "registered_country": "registered_country.", "continent": "continent.", "location": "location.",
-	"traits": "", "geo": "", "as": "", // there the keys are those of flat layouts
+	"traits": "", "geo": "", "as": "", // the keys inside are those of flat layouts
 }
 
-// take reads the value of a key. The keys are those of MaxMind and DB-IP (nested),
-// ip-location-db, IPinfo, IP2Location and IPLocate (flat).
+// take reads the value of a key. It knows the keys of MaxMind and DB-IP (nested) and
+// those of ip-location-db, IPinfo, IP2Location and IPLocate (flat).
 func (r *record) take(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	switch key {
 	case "country.iso_code", "country_code", "country_iso_code", "country":
@@ -63,7 +63,7 @@ func (r *record) take(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	case "continent.code", "continent_code":
 		return readText(c, &r.continent)
 	case "continent":
-		if r.continent != "" { // a name beside the code
+		if r.continent != "" { // this is the name, and the code is known
 			return c.Skip()
 		}
 		return readText(c, &r.continent)
@@ -87,7 +87,7 @@ func (r *record) take(key string, c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	return c.Skip()
 }
 
-// eachKey calls f with every key of the map at c and its value.
+// eachKey calls f with each key and value of the map at c. It skips any other kind.
 func eachKey(c mmdbdata.Cursor, f func(string, mmdbdata.Cursor) (mmdbdata.Cursor, error)) (mmdbdata.Cursor, error) {
 	if kind, err := c.Kind(); err != nil {
 		return c, err
@@ -110,10 +110,10 @@ func eachKey(c mmdbdata.Cursor, f func(string, mmdbdata.Cursor) (mmdbdata.Cursor
 	}
 }
 
-// maxText is how long a text may be, in bytes, that is a code or a number for us.
+// maxText is how long a text may be, in bytes, to be read as a code or a number.
 const maxText = 64
 
-// readText reads a text; another kind is passed over, and so is a long text.
+// readText reads a text. It skips other kinds, and texts longer than maxText.
 func readText(c mmdbdata.Cursor, into *string) (mmdbdata.Cursor, error) {
 	kind, err := c.Kind()
 	if err != nil {
@@ -130,7 +130,7 @@ func readText(c mmdbdata.Cursor, into *string) (mmdbdata.Cursor, error) {
 }
 
 // readCode reads a code of two letters. A text of another length is a name, which
-// in some layouts stands beside the code.
+// some layouts have besides the code.
 func readCode(c mmdbdata.Cursor, into *string) (mmdbdata.Cursor, error) {
 	var s string
 	next, err := readText(c, &s)
@@ -140,7 +140,7 @@ func readCode(c mmdbdata.Cursor, into *string) (mmdbdata.Cursor, error) {
 	return next, err
 }
 
-// readNumber reads a number, or a text that is one.
+// readNumber reads a number, or a text that holds one.
 func readNumber(c mmdbdata.Cursor, into *float64) (mmdbdata.Cursor, error) {
 	kind, err := c.Kind()
 	if err != nil {
@@ -191,7 +191,7 @@ func readASN(c mmdbdata.Cursor, into *uint32) (mmdbdata.Cursor, error) {
 	return next, err
 }
 
-// name notes that the record names something, by a text or by a map.
+// name sets r.named if the value is a text that is not empty, or a map.
 func (r *record) name(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	kind, err := c.Kind()
 	if err != nil {
@@ -220,7 +220,7 @@ func (r *record) pair(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	return next, err
 }
 
-// subdivisions reads the first of a list of maps, the largest part of the country.
+// subdivisions reads the code of the first map of a list, which is the largest subdivision.
 func (r *record) subdivisions(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	kind, err := c.Kind()
 	if err != nil {
@@ -256,20 +256,20 @@ func (r *record) subdivisions(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 	}
 }
 
-// goodAccuracy is the radius, in km, up to which coordinates without any name
-// are taken for the listener's. MaxMind gives 200 and more to the middle of a country.
+// goodAccuracy is the radius, in km, up to which coordinates without a name
+// count as the listener's. For the middle of a country MaxMind gives 200 and more.
 const goodAccuracy = 100
 
 var errCoordinates = errors.New("its coordinates are none: the file is damaged, download it again")
 
 // place reduces a record to what a decision needs.
 func (r *record) place() (director.Place, error) {
-	if !(math.Abs(r.lat) <= 90 && math.Abs(r.lon) <= 180) { // so that NaN is refused too
+	if !(math.Abs(r.lat) <= 90 && math.Abs(r.lon) <= 180) { // written so that it refuses NaN, too
 		return director.Place{}, errCoordinates
 	}
 	p := director.Place{ASN: r.asn, Country: countryCode(r.country), Continent: continentCode(r.continent)}
 	if p.Country != (director.Code{}) && r.part != "" {
-		p.Subdivision, _ = director.ParseSubdivision(r.part) // unknown if it is none
+		p.Subdivision, _ = director.ParseSubdivision(r.part) // unknown if it is invalid
 	}
 	if r.lat != 0 || r.lon != 0 {
 		p.Lat, p.Lon, p.Point = tenth(r.lat), tenth(r.lon), r.point(p)
@@ -280,7 +280,7 @@ func (r *record) place() (director.Place, error) {
 	return Complete(p), nil
 }
 
-// placeRegistered has a network without a country where its owner is registered,
+// placeRegistered places a network without a country where its owner is registered,
 // unless that is on another continent.
 func (r *record) placeRegistered(p *director.Place) {
 	row := find(countryCode(r.registered))
@@ -291,9 +291,9 @@ func (r *record) placeRegistered(p *director.Place) {
 	p.Point, p.Lat, p.Lon = director.RegisteredCentre, row.lat, row.lon
 }
 
-// point says what the record's coordinates stand for.
+// point returns what the record's coordinates stand for.
 func (r *record) point(p director.Place) director.Point {
-	nothingElse := p.Country == (director.Code{}) && r.accuracy == 0 // so that they are no country's middle
+	nothingElse := p.Country == (director.Code{}) && r.accuracy == 0 // not a country's middle, then
 	switch {
 	case r.named, r.accuracy > 0 && r.accuracy <= goodAccuracy, nothingElse:
 		return director.CityPoint
@@ -303,8 +303,8 @@ func (r *record) point(p director.Place) director.Point {
 	return director.CountryCentre
 }
 
-// countryCode returns the zero Code for what names no country: databases also
-// use ZZ (unknown), EU and AP (somewhere there), A1 (a proxy), T1 (Tor).
+// countryCode returns the country of a code, or the zero Code if it is no country's:
+// databases also use ZZ (unknown), EU and AP (somewhere there), A1 (a proxy), T1 (Tor).
 func countryCode(s string) director.Code {
 	c, err := director.ParseCode(s)
 	if err != nil || find(c) == nil {
@@ -318,7 +318,7 @@ func tenth(degrees float64) float32 { return float32(math.Round(degrees*10) / 10
 // A shape lists the keys of a record, for people: "continent.code, country".
 type shape []string
 
-const maxKeys = 20 // of a shape that somebody reads
+const maxKeys = 20 // of a shape, which is for people
 
 // UnmarshalMaxMindDBCursor implements [mmdbdata.CursorUnmarshaler].
 func (s *shape) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {

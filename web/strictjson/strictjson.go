@@ -1,5 +1,6 @@
-// Package strictjson reads JSON as the configuration file is read: what encoding/json
-// lets pass, and what people then look for in vain, is an error that says where it is.
+// Package strictjson reads JSON as the configuration file is read: mistakes that
+// encoding/json accepts, and that people then look for in vain, are errors that say where
+// they are.
 package strictjson
 
 import (
@@ -14,10 +15,10 @@ import (
 	"unicode/utf8"
 )
 
-// Unmarshal reads the one JSON value in b into what v points to, as [json.Unmarshal]
-// does. Errors besides: text that is no Unicode, a key that stands in an object twice,
-// and one that is a field's but for upper and lower case. With known, a key that is no
-// field's is an error, too. After an error *v may have been changed.
+// Unmarshal reads the single JSON value in b into what v points to, as [json.Unmarshal]
+// does. In addition, these are errors: text that is not valid Unicode, a key that occurs
+// twice in an object, and a key that differs from a field's only in case. With known, a
+// key of no field is an error, too. After an error *v may have been changed.
 func Unmarshal(b []byte, v any, known bool) error {
 	if err := checkText(b); err != nil {
 		return err
@@ -36,7 +37,8 @@ func Unmarshal(b []byte, v any, known bool) error {
 	return w.value("", reflect.TypeOf(v))
 }
 
-// checkText says where b is no UTF-8, or escapes half of a surrogate pair.
+// checkText returns an error with the position where b is not UTF-8, or escapes half of a
+// surrogate pair.
 func checkText(b []byte) error {
 	for at := 0; at < len(b); {
 		r, size := utf8.DecodeRune(b[at:])
@@ -60,7 +62,7 @@ func checkText(b []byte) error {
 	return nil
 }
 
-// surrogate returns the one that is escaped at a place, or 0.
+// surrogate returns the surrogate that is escaped at b[at:], or 0 if there is none.
 func surrogate(b []byte, at int) uint64 {
 	if at+6 > len(b) || b[at] != '\\' || b[at+1] != 'u' {
 		return 0
@@ -72,10 +74,10 @@ func surrogate(b []byte, at int) uint64 {
 	return n
 }
 
-// walker goes through JSON that is known to be valid, along the type that it is read into.
+// walker walks through valid JSON, along the type that it is read into.
 type walker struct{ *json.Decoder }
 
-// value goes through one value; t is nil where the type does not say what is in it.
+// value walks through one value. t is nil where the type does not say what is in it.
 func (w walker) value(path string, t reflect.Type) error {
 	token, err := w.Token()
 	if err != nil {
@@ -144,7 +146,7 @@ func (w walker) object(path string, t reflect.Type) error {
 	return err
 }
 
-// fieldsOf returns the keys of a struct, with the types of their values.
+// fieldsOf returns the JSON keys of a struct's fields, with the types of their values.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {

@@ -1,10 +1,10 @@
 // Package demonode is a small Icecast-like server that plays a melody in a loop, so
-// that a director can be tried without any node of one's own.
+// that a director can be tried without nodes of one's own.
 //
-// A [Node] speaks as much of Icecast as listeners and probes use: the stream with
-// a burst on connect, ICY metadata where it is asked for, /status-json.xsl, and an
-// .m3u for each mount. loops.sh made the melodies, and go generate makes them anew:
-// edit the notes there, and listen.
+// A [Node] implements as much of Icecast as listeners and probes use: the stream with
+// a burst on connect, ICY metadata on request, /status-json.xsl, and an .m3u for each
+// mount. loops.sh made the melodies, and go generate makes them again: edit the notes
+// there, and listen.
 package demonode
 
 import (
@@ -20,10 +20,10 @@ import (
 	"time"
 )
 
-// Options say what a node is like.
+// Options configure a node.
 type Options struct {
-	Name   string   // what listeners see: "fra1"
-	Addr   string   // host and port to listen at; where the port is taken, the next free one is
+	Name   string   // the name that listeners see: "fra1"
+	Addr   string   // host and port to listen at; if the port is taken, the next free one is used
 	Mounts []string // paths; default "/live.mp3"
 	Tune   *Tune    // default: the first of Tunes
 }
@@ -37,16 +37,16 @@ type Node struct {
 	mounts   map[string]*mount
 }
 
-// mount is one stream; all of a node's play the same tune.
+// mount is one stream. All mounts of a node play the same tune.
 type mount struct {
 	path            string
 	listeners, peak atomic.Int64
 }
 
-// portsTried is how many ports are tried from the given one on.
+// portsTried is how many ports are tried, the given one included.
 const portsTried = 100
 
-// New returns a node that does not listen yet.
+// New returns a node that is not listening yet.
 func New(o Options) *Node {
 	if len(o.Mounts) == 0 {
 		o.Mounts = []string{"/live.mp3"}
@@ -60,8 +60,8 @@ func New(o Options) *Node {
 	return n
 }
 
-// Start serves until Close. Where the port is taken it tries the next 100; see URL
-// for which it was. Port 0 is any free one.
+// Start makes the node serve in the background until Close. If the port is taken, it tries
+// the next ones, 100 ports in all; URL returns the one in use. Port 0 is any free port.
 func (n *Node) Start() error {
 	host, port, err := net.SplitHostPort(n.opts.Addr)
 	if err != nil {
@@ -85,16 +85,16 @@ func (n *Node) Start() error {
 	return nil
 }
 
-// Close stops listening and drops every listener, as a node that is killed does.
+// Close stops the server and disconnects every listener, as a node that is killed does.
 func (n *Node) Close() error { return n.server.Close() }
 
-// URL returns where the node answers, such as "http://127.0.0.1:8001".
+// URL returns the node's base URL, such as "http://127.0.0.1:8001".
 func (n *Node) URL() string { return "http://" + n.listener.Addr().String() }
 
 // live returns how many frames have been played since the node began.
 func (n *Node) live() int { return int(time.Since(n.began) / frameTime) }
 
-// title returns what plays at a frame; it changes with each round of the tune.
+// title returns the title at a frame. It changes with each round of the tune.
 func (n *Node) title(frame int) string {
 	round := len(n.opts.Tune.loop) / frameBytes
 	return fmt.Sprintf("%s - %s, round %d", n.opts.Name, n.opts.Tune.Name, 1+max(0, frame)/round)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// serverID is what the node calls itself, in the place where Icecast does.
+// serverID is the name that the node gives itself in Icecast's fields for it.
 const serverID = "Signpost demo node (speaks Icecast 2.4)"
 
 // ServeHTTP answers as Icecast would.
@@ -76,7 +76,7 @@ func (n *Node) status(only string) any {
 			})
 		}
 	}
-	switch len(sources) { // none, an object, or a list: so does Icecast
+	switch len(sources) { // none, an object, or a list: as in Icecast
 	case 0:
 	case 1:
 		stats["source"] = sources[0]

@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// burst is what a listener gets at once, in frames: 4 s, which Icecast's 64 KB
+	// burst is how much a listener gets at once, in frames: 4 s, as Icecast's 64 KB
 	// are at 128 kbit/s.
 	burst = int(4 * time.Second / frameTime)
-	// metaint is the audio between two pieces of metadata, in bytes: 1 s, which
-	// Icecast's 16000 are at 128 kbit/s.
+	// metaint is the audio between two blocks of metadata, in bytes: 1 s, as
+	// Icecast's 16000 bytes are at 128 kbit/s.
 	metaint = bitRate / 8
-	// pace is how often a listener is served.
+	// pace is how often a listener gets audio.
 	pace = 10 * frameTime
-	// stall is how long a listener may take nothing.
+	// stall is how long a write to a listener may block.
 	stall = 15 * time.Second
 )
 
-// play sends the mount to one listener until that leaves. All listeners hear
-// the node's tune at the same place.
+// play sends the mount to one listener until the listener leaves. All listeners hear the
+// same point of the node's tune.
 func (n *Node) play(w http.ResponseWriter, r *http.Request, m *mount) {
 	h := w.Header()
 	h.Set("Content-Type", "audio/mpeg")
 	h.Set("Connection", "close")
-	h.Set("Transfer-Encoding", "identity") // ends with the connection, not chunked; not sent itself
+	h.Set("Transfer-Encoding", "identity") // not chunked, ends with the connection; not sent itself
 	h["icy-name"] = []string{"Signpost demo: " + n.opts.Name + ", " + n.opts.Tune.Name}
 	h["icy-description"] = []string{"A melody of four bars, again and again"}
 	h["icy-genre"] = []string{"Demo"}
@@ -62,12 +62,12 @@ func (n *Node) play(w http.ResponseWriter, r *http.Request, m *mount) {
 	}
 }
 
-// sink writes audio, with metadata in between where that was asked for.
+// sink writes audio, with blocks of metadata in between if the listener asked for them.
 type sink struct {
 	w        http.ResponseWriter
 	metadata bool
-	left     int    // bytes of audio to the next piece of metadata
-	told     string // the title told last
+	left     int    // bytes of audio until the next block of metadata
+	told     string // the title sent last
 }
 
 func (s *sink) write(audio []byte, title string) error {
@@ -89,8 +89,8 @@ func (s *sink) write(audio []byte, title string) error {
 	return err
 }
 
-// metadataBlock says the title in units of 16 bytes, their number first. A quote
-// would end it, for the format knows no escape.
+// metadataBlock returns a block with the title: the number of units of 16 bytes, and the
+// units. It replaces quotes, which would end the title: the format has no escape.
 func metadataBlock(title string) []byte {
 	text := "StreamTitle='" + strings.ReplaceAll(title, "'", "’") + "';"
 	units := min(255, (len(text)+15)/16)

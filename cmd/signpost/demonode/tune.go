@@ -7,9 +7,9 @@ import (
 
 //go:generate ./loops.sh
 
-// The loops are MPEG-2 Layer III, 24 kHz, mono, 32 kbit/s. At these numbers a frame
-// is exactly 96 bytes and 24 ms, without padding, and none borrows bits of another:
-// a listener may begin at any.
+// The loops are MPEG-2 Layer III, 24 kHz, mono, 32 kbit/s. With these parameters a frame
+// is exactly 96 bytes and 24 ms, without padding, and no frame borrows bits of another:
+// a listener may begin at any frame.
 const (
 	bitRate    = 32000
 	frameBytes = 96
@@ -37,10 +37,10 @@ var tunes = []*Tune{
 	{Name: "Bells in A", loop: bells},
 }
 
-// Tunes returns three tunes that are told apart at once by key, instrument and tempo.
+// Tunes returns three tunes that are easy to tell apart by key, instrument and tempo.
 func Tunes() []*Tune { return tunes }
 
-// frame returns a frame of the tune that is played for ever, and was before frame 0.
+// frame returns frame i of the endless tune. i may be negative.
 func (t *Tune) frame(i int) []byte {
 	frames := len(t.loop) / frameBytes
 	at := (i%frames + frames) % frames * frameBytes

@@ -1,6 +1,6 @@
-// Package notify tells operators of events by HTTP: one JSON document is posted for each,
-// and again until it is taken. It is at the side: what cannot be sent is dropped in the end,
-// counted and logged, and nothing ever waits for it.
+// Package notify tells operators of events by HTTP: it posts one JSON document per event,
+// and posts it again until it is accepted. Nothing else in the program waits for it. An
+// event that cannot be sent is dropped in the end, counted and logged.
 package notify
 
 import (
@@ -17,21 +17,21 @@ import (
 	"time"
 )
 
-// A Kind says what an event is about. The set is closed, and each is its stable string.
+// A Kind says what an event is about. The set is closed, and the strings are stable.
 type Kind string
 
 // The kinds of events.
 const (
 	OffAir          Kind = "off_air"          // no node plays a declared mount any more
-	OnAir           Kind = "on_air"           // one does again
+	OnAir           Kind = "on_air"           // a node plays it again
 	MountLost       Kind = "mount_lost"       // a node that is up no longer plays a mount that it had, or a scheme fails
-	MountBack       Kind = "mount_back"       // it does again
-	NodeDown        Kind = "node_down"        // it does not serve
-	NodeUp          Kind = "node_up"          // it does again
+	MountBack       Kind = "mount_back"       // it plays the mount again, or the scheme works again
+	NodeDown        Kind = "node_down"        // a node does not serve
+	NodeUp          Kind = "node_up"          // it serves again
 	CertificateEnds Kind = "certificate_ends" // a node's certificate ends within two weeks; once a day
 )
 
-// Kinds lists all of them.
+// Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{OffAir, OnAir, MountLost, MountBack, NodeDown, NodeUp, CertificateEnds}
 }
@@ -40,20 +40,20 @@ func Kinds() []Kind {
 type Event struct {
 	Kind     Kind      `json:"event"`
 	At       time.Time `json:"at"`
-	Director string    `json:"director"` // who tells: every director does
+	Director string    `json:"director"` // the director that posts it: each director posts its own
 	Node     string    `json:"node,omitempty"`
 	Mount    string    `json:"mount,omitempty"`
-	Text     string    `json:"text"` // as operators read it everywhere
+	Text     string    `json:"text"` // the text that operators read elsewhere, too
 }
 
-// A Hook is where events are posted.
+// A Hook is a URL that events are posted to.
 type Hook struct {
 	URL    string
 	Events []Kind // empty: all
 }
 
-// Times of a post. What is not taken within tries is dropped: 1 + 2 + 4 ... s, a quarter
-// of an hour in all.
+// Limits of posting. An event that is not accepted within tries is dropped. The pauses
+// between tries, 1 + 2 + 4 ... + 256 s and up to a quarter more, add up to 9 to 11 minutes.
 const (
 	timeout    = 10 * time.Second
 	firstPause = time.Second
@@ -84,7 +84,7 @@ func New(hooks []Hook, log *slog.Logger) *Notifier {
 	return n
 }
 
-// Tell has an event posted to all who want it. It does not wait.
+// Tell queues an event for all hooks that want its kind. It does not wait.
 func (n *Notifier) Tell(e Event) {
 	for _, h := range n.hooks {
 		if len(h.Events) > 0 && !slices.Contains(h.Events, e.Kind) {
@@ -98,7 +98,7 @@ func (n *Notifier) Tell(e Event) {
 	}
 }
 
-// Dropped returns how many posts were given up.
+// Dropped returns how many posts have been given up.
 func (n *Notifier) Dropped() uint64 { return n.dropped.Load() }
 
 func (n *Notifier) drop(h *hook, e Event, err error) {
@@ -106,7 +106,7 @@ func (n *Notifier) drop(h *hook, e Event, err error) {
 	n.log.Warn("an event was not taken, and is dropped", "url", h.URL, "event", e.Kind, "text", e.Text, "err", err)
 }
 
-// Run posts until ctx is done.
+// Run posts events until ctx is done.
 func (n *Notifier) Run(ctx context.Context) error {
 	done := make(chan struct{})
 	for _, h := range n.hooks {
@@ -122,14 +122,14 @@ func (n *Notifier) Run(ctx context.Context) error {
 			}
 		}()
 	}
-	<-ctx.Done() // though there be no hooks
+	<-ctx.Done() // even if there are no hooks
 	for range n.hooks {
 		<-done
 	}
 	return nil
 }
 
-// deliver posts one event until it is taken, in the order of events.
+// deliver posts one event until it is accepted or dropped. Later events of the hook wait.
 func (n *Notifier) deliver(ctx context.Context, h *hook, e Event) {
 	pause := firstPause
 	for try := 1; ; try++ {
@@ -168,7 +168,7 @@ func (n *Notifier) post(ctx context.Context, url string, e Event) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be reused
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("it answers %s", resp.Status)
 	}

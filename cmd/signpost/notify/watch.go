@@ -7,15 +7,15 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// certificateWarning is how long before a certificate ends operators are told, and
-// certificateAgain how often.
+// certificateWarning is how long before the end of a certificate operators are told, and
+// certificateAgain is how often.
 const (
 	certificateWarning = 14 * 24 * time.Hour
 	certificateAgain   = 24 * time.Hour
 )
 
-// A Watch makes events of what differs between two snapshots. The first one tells what
-// is wrong from the start.
+// A Watch makes events from the differences between successive snapshots. From the first
+// one it makes events of what is wrong at the start.
 type Watch struct {
 	director string
 	offAir   map[string]bool
@@ -29,12 +29,12 @@ type lack struct {
 	mount, text string
 }
 
-// NewWatch returns a Watch that has seen nothing.
+// NewWatch returns a Watch that has seen no snapshot.
 func NewWatch(name string) *Watch {
 	return &Watch{director: name, offAir: map[string]bool{}, lacks: map[string]lack{}, down: map[director.NodeID]bool{}, warned: map[director.NodeID]time.Time{}}
 }
 
-// See returns what has changed since the snapshot before.
+// See returns the events since the previous snapshot.
 func (w *Watch) See(s *director.Snapshot) (events []Event) {
 	now := s.Built()
 	tell := func(k Kind, node director.NodeID, mount, text string) {
@@ -52,7 +52,7 @@ func (w *Watch) See(s *director.Snapshot) (events []Event) {
 		}
 		for _, l := range s.Lacks(n) {
 			if l.Cause == director.NotThere || l.State == director.MountFull {
-				continue // it may not be meant to be there; and to be full is no fault
+				continue // the mount may not be meant to be there, and a full node is no fault
 			}
 			key := fmt.Sprint(id, " ", l.Mount, " ", l.Scheme)
 			lacks[key] = lack{id, l.Mount, l.String(now)}

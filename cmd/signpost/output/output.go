@@ -1,5 +1,5 @@
-// Package output writes lines for readers who may be slow, full or gone, and never lets
-// the program wait for them.
+// Package output writes lines to a reader that may be slow, full or gone, and never makes
+// the program wait for it.
 package output
 
 import (
@@ -11,32 +11,33 @@ import (
 )
 
 const (
-	// flushAfter is how long a line may wait to be written.
+	// flushAfter is how long a line waits at most before it is written.
 	flushAfter = 200 * time.Millisecond
-	// batch is how many bytes are written without waiting.
+	// batch is how many bytes are written at once, without waiting for flushAfter.
 	batch = 64 << 10
-	// bound is how many bytes are kept while they cannot be written. Beyond it lines are
+	// bound is how many bytes are kept while they cannot be written. Lines beyond it are
 	// dropped and counted.
 	bound = 4 << 20
-	// lastWrite is how long the last lines may take once the program ends: a pipe that
-	// nobody reads takes for ever.
+	// lastWrite is how long writing the last lines may take when the program ends: a pipe
+	// that nobody reads would block for ever.
 	lastWrite = time.Second
 )
 
-// A Writer takes lines and writes them in the background: no call waits, and none fails.
-// Lines that cannot be written are dropped and counted. [Writer.Run] must run beside it.
-// It is safe for concurrent use.
+// A Writer accepts lines and writes them in the background: no call waits for a write, and
+// none fails. Lines that cannot be written are dropped and counted. [Writer.Run] must run
+// in a goroutine of its own. A Writer is safe for concurrent use.
 type Writer struct {
 	out  io.Writer
 	full chan struct{}
-	// News is called, if it is set before Run, when writing begins to fail, and with nil
-	// when it works again. dropped are the lines lost since it last worked.
+	// News, if set before Run, is called with an error when writing begins to fail, and
+	// with nil when it works again. dropped is how many lines were lost since it last
+	// worked.
 	News func(err error, dropped uint64)
 
 	mu      sync.Mutex // guards what follows; not held while writing
 	buf     []byte
 	dropped uint64
-	err     error // of the newest write
+	err     error // of the last write that ended
 }
 
 // New returns a Writer to out.
@@ -44,7 +45,7 @@ func New(out io.Writer) *Writer {
 	return &Writer{out: out, full: make(chan struct{}, 1), buf: make([]byte, 0, 2*batch)}
 }
 
-// Append adds the line, with its newline, that line appends to what it is given.
+// Append adds one line: line appends it, with its newline, to the slice that it is given.
 func (w *Writer) Append(line func([]byte) []byte) {
 	w.mu.Lock()
 	if len(w.buf) >= bound {
@@ -63,28 +64,29 @@ func (w *Writer) Append(line func([]byte) []byte) {
 	}
 }
 
-// Write adds a line, which p is with its newline. It always succeeds.
+// Write adds the line p, which includes its newline. It always succeeds.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.Append(func(b []byte) []byte { return append(b, p...) })
 	return len(p), nil
 }
 
-// Dropped returns how many lines were lost so far.
+// Dropped returns how many lines have been lost so far.
 func (w *Writer) Dropped() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dropped
 }
 
-// Err returns why the newest write failed; nil: it did not, or has not ended. blocked says
-// that it has not ended although more lines wait than are kept.
+// Err returns the error of the last write that ended; nil: it succeeded, or none has ended.
+// blocked reports that the buffer is full, since the write under way does not end.
 func (w *Writer) Err() (err error, blocked bool) { //nolint:revive // the error is not Err's own
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err, len(w.buf) >= bound
 }
 
-// Run writes until ctx is done, and then what is left, if that does not take long.
+// Run writes lines until ctx is done. It then waits up to lastWrite for the rest to be
+// written.
 func (w *Writer) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
@@ -118,7 +120,7 @@ func (w *Writer) write(ctx context.Context) {
 			continue
 		}
 		var err error
-		if torn { // the half of a line that was written before is a line by itself
+		if torn { // the part of a line that was written before becomes a line of its own
 			_, err = w.out.Write([]byte{'\n'})
 			torn = err != nil
 		}

@@ -15,8 +15,8 @@ var assetFiles embed.FS
 //go:embed templates
 var templateFiles embed.FS
 
-// assets are the embedded files. Their URLs have a hash of all of them, so that browsers
-// may keep them for ever, and never mix versions.
+// assets are the embedded files. Their URLs contain a hash of all of them, so browsers
+// may cache them for ever, and never mix versions.
 type assets struct {
 	files http.Handler
 	hash  string
@@ -47,7 +47,7 @@ func loadAssets() assets {
 func (a assets) url(name string) string { return "/assets/" + a.hash + "/" + name }
 
 // ServeHTTP serves an asset. A page of another version of the program gets this
-// version's, and may not keep it.
+// version's asset, which the browser must revalidate each time.
 func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	if r.PathValue("hash") == a.hash {
@@ -57,8 +57,8 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.files.ServeHTTP(w, r)
 }
 
-// parsePages parses each page with the layout. The templates are embedded, so every
-// test finds a mistake in one.
+// parsePages parses each page's template with the layout. The templates are embedded, so
+// every test finds a mistake in one.
 func parsePages(a assets) map[string]*template.Template {
 	frame := template.Must(template.New("").Funcs(functions).Funcs(template.FuncMap{"asset": a.url}).
 		ParseFS(templateFiles, "templates/layout.html"))

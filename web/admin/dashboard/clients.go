@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// clientsPage has clients without a rule, and the rules.
+// clientsPage is the page of the clients without a rule, and of the rules.
 type clientsPage struct {
 	Clients []client
 	Rules   []rule
@@ -26,7 +26,7 @@ type rule struct {
 	Name, Answer, Reason string
 	Conditions, Options  []string
 	From                 string
-	Stamp                *api.Override // by an operator; nil: it is of the file, or comes with Signpost
+	Stamp                *api.Override // of an operator's rule; nil: it is from the file, or shipped
 }
 
 // ruleText is a rule in JSON, with the keys of the configuration file.

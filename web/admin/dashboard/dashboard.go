@@ -1,6 +1,6 @@
-// Package dashboard has the operators' pages. They are rendered from the same answers
-// that the API gives as JSON, kept up to date in the browser by ES modules and the API's
-// events, and change things by the API only. All of it is embedded.
+// Package dashboard serves the operators' pages. They are rendered from the same answers
+// that the API gives as JSON. In the browser, ES modules keep them up to date by the API's
+// events, and make changes by the API only. All files are embedded.
 package dashboard
 
 import (
@@ -33,7 +33,7 @@ var navigation = []pageLink{
 	{"explain", "/explain", "Explain"},
 }
 
-// New returns the dashboard of a, to be served behind its sessions.
+// New returns the dashboard of a, to be served behind a's sessions.
 func New(a *admin.API) http.Handler {
 	d := &dashboard{api: a, assets: loadAssets()}
 	d.pages = parsePages(d.assets)
@@ -52,7 +52,7 @@ func New(a *admin.API) http.Handler {
 	return mux
 }
 
-// A view is what every page's template gets.
+// A view is the data of every page's template.
 type view struct {
 	Page, Title string
 	Pages       []pageLink
@@ -65,10 +65,10 @@ type view struct {
 	Data        any
 }
 
-// A band is a line across the page about a problem.
+// A band is a line across the page that tells of a problem.
 type band struct{ Level, Text string }
 
-// page serves a page with what data returns.
+// page returns a handler that renders a page from what data returns.
 func (d *dashboard) page(name, title string, data func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := view{Title: title}

@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// explainPage is a question and its answer.
+// explainPage is the page with a question and its answer.
 type explainPage struct {
 	Addr, Mount, UserAgent string
 	TLS                    bool
@@ -19,7 +19,7 @@ type explainPage struct {
 	Answer                 *explanation
 }
 
-// explanation is the part of an answer of GET /api/v1/explain that is shown.
+// explanation is the part of the answer of GET /api/v1/explain that is shown.
 type explanation struct {
 	Client struct {
 		Addr, Scheme, Place, Taken string
@@ -81,7 +81,7 @@ func (d *dashboard) explain(r *http.Request) (any, error) {
 	return p, nil
 }
 
-// Verdict writes where the listener goes, on one line.
+// Verdict returns where the listener goes, on one line.
 func (e *explanation) Verdict() string {
 	switch {
 	case e.Location != "":
@@ -94,5 +94,5 @@ func (e *explanation) Verdict() string {
 	return fmt.Sprintf("%d", e.Status)
 }
 
-// Good says that the listener gets a stream.
+// Good reports whether the listener gets a stream.
 func (e *explanation) Good() bool { return e.Status < http.StatusBadRequest }

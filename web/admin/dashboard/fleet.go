@@ -25,7 +25,7 @@ type fleetPage struct {
 	Reserve               reserve
 }
 
-// reserve is the worst loss of one node.
+// reserve is the worst case among the losses of a single node.
 type reserve struct {
 	director.Loss
 	Level, Text string
@@ -63,7 +63,7 @@ func (d *dashboard) fleet(*http.Request) (any, error) {
 	return p, nil
 }
 
-// tally writes {"down": 1, "drained": 2} as "1 down, 2 drained".
+// tally formats {"down": 1, "drained": 2} as "1 down, 2 drained".
 func tally(of map[string]int) string {
 	var parts []string
 	for word, n := range of {
@@ -95,8 +95,8 @@ func needsAttention(n *api.Node) bool {
 	return n.Attention(time.Now()) != "" || n.State != director.Fit || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
 }
 
-// words describe a node's state: a shape, a word, since when, why, and an operator's
-// actions.
+// words describe a node's state: a shape, a word, since when, why, and the actions that an
+// operator can take.
 type words struct {
 	Shape, Word, Detail string
 	Since               time.Time
@@ -143,7 +143,7 @@ func wording(n api.Node) words {
 	return w
 }
 
-// Short returns a word for a narrow column.
+// Short returns the shape as words, for a narrow column.
 func (w words) Short() string { return strings.ReplaceAll(w.Shape, "_", " ") }
 
 func (w *words) drained(n *api.Node) {

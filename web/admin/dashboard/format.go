@@ -11,7 +11,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Formats of numbers and times. The ES modules have the same ones; a test compares
+// Formats of numbers and times. The ES modules have the same ones: a test compares
 // them.
 
 var functions = template.FuncMap{
@@ -21,7 +21,7 @@ var functions = template.FuncMap{
 	"rate": rate, "join": joined[director.NodeID], "percent": percent, "number": number,
 }
 
-// count writes 1234567 as 1,234,567.
+// count formats 1234567 as 1,234,567.
 func count[N int | uint64](n N) string {
 	s := fmt.Sprint(n)
 	digits := strings.TrimPrefix(s, "-")
@@ -36,10 +36,10 @@ func count[N int | uint64](n N) string {
 	return b.String()
 }
 
-// mbit writes kbit/s as Mbit/s: 1.5, or 1,200.
+// mbit formats kbit/s as Mbit/s: 1.5, or 1,200.
 func mbit(kbit float64) string { return rate(kbit / 1000) }
 
-// rate writes how many a second: 1.5, or 1,200.
+// rate formats a number per second: 1.5, or 1,200.
 func rate(n float64) string {
 	if n >= 99.95 {
 		return count(int(math.Round(n)))
@@ -47,7 +47,7 @@ func rate(n float64) string {
 	return strconv.FormatFloat(n, 'f', 1, 64)
 }
 
-// percent writes a part 0..1 as whole percent, and "<1" for little but not nothing.
+// percent formats a part 0..1 as whole percent, and as "<1" if it is less than 1 % but not 0.
 func percent(part float64) string {
 	if part > 0 && part < .01 {
 		return "<1"
@@ -57,7 +57,7 @@ func percent(part float64) string {
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// ago writes how long ago t was: "just now", "40 s", "3 h". The zero time is "".
+// ago formats how long ago t was: "just now", "40 s", "3 h". The zero time is "".
 func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -86,7 +86,7 @@ func rfc(t time.Time) string {
 
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// joined writes a list of names, six at most.
+// joined formats a list of names, six at most.
 func joined[S ~string](names []S) string {
 	const enough = 6
 	parts := make([]string, 0, enough+1)
@@ -100,7 +100,7 @@ func joined[S ~string](names []S) string {
 	return strings.Join(parts, ", ")
 }
 
-// A bar is listeners against target and limit, in percent of the whole.
+// A bar shows listeners against target and limit, in percent of its width.
 type bar struct {
 	Class             string // "w": at target, "b": at limit
 	Used, Route, Tick string

@@ -11,7 +11,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// historyPage is operators' changes.
+// historyPage is the page of the operators' changes.
 type historyPage struct{ Changes []change }
 
 type change struct {
@@ -19,7 +19,7 @@ type change struct {
 	Lines []difference
 }
 
-// A difference is an entry before and after.
+// A difference is an entry before and after a change.
 type difference struct{ Entry, Before, After string }
 
 func (d *dashboard) history(*http.Request) (any, error) {
@@ -38,7 +38,7 @@ func (d *dashboard) history(*http.Request) (any, error) {
 	return p, nil
 }
 
-// sketch writes an entry of the overlay on one line; "" if there is none.
+// sketch formats an entry of the overlay on one line, "" if there is none.
 func sketch(entry string, value json.RawMessage) string {
 	if len(value) == 0 {
 		return ""
@@ -73,7 +73,7 @@ func sketch(entry string, value json.RawMessage) string {
 	return clip(string(value))
 }
 
-// clip bounds a line of the history.
+// clip bounds the length of a line of the history.
 func clip(s string) string {
 	const most = 400
 	if r := []rune(s); len(r) > most {

@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// weightsPage is the matrix of regions and nodes.
+// weightsPage is the page with the matrix of regions and nodes.
 type weightsPage struct {
 	Nodes []api.Node
 	Rows  []matrixRow
@@ -21,7 +21,7 @@ type matrixRow struct {
 	Cells []cell // by node
 }
 
-// A cell is a node in a region's row; the zero cell: it is not in the row.
+// A cell is a node in a region's row. The zero cell means that it is not in the row.
 type cell struct {
 	In            bool
 	Weight, Share string
@@ -29,7 +29,7 @@ type cell struct {
 }
 
 // Width returns the matrix's width in CSS pixels, so that a browser need not measure
-// every cell after each key.
+// every cell after each keystroke.
 func (p weightsPage) Width() int { return 218 + 66*len(p.Nodes) }
 
 func (d *dashboard) weights(*http.Request) (any, error) {
@@ -65,8 +65,8 @@ func (d *dashboard) weights(*http.Request) (any, error) {
 	return p, nil
 }
 
-// Entries returns the row as "ams1:1 fra1:3", with nodes that are absent and so have no
-// column: they are saved, too.
+// Entries returns the row as "ams1:1 fra1:3". It includes nodes that are absent and so have
+// no column: they are saved, too.
 func (r matrixRow) Entries() string {
 	var b strings.Builder
 	for i, w := range r.Row {
@@ -78,7 +78,7 @@ func (r matrixRow) Entries() string {
 	return b.String()
 }
 
-// heat returns a share in six steps of colour.
+// heat returns the step of colour, 0..5, of a share.
 func heat(share float64) int {
 	for i, above := range []float64{.6, .35, .2, .08, 0} {
 		if share > above {

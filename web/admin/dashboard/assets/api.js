@@ -1,4 +1,4 @@
-// Asking the director, and telling people what came of it.
+// Requests to the director's API, and messages about their results.
 
 import { $, $$, make, page, text } from './dom.js';
 
@@ -10,7 +10,7 @@ export class Problem extends Error {
   }
 }
 
-export const patience = 15_000; // ms for an answer: three times what a director gives an edit
+export const patience = 15_000; // ms for an answer: three times a director's limit for an edit
 
 export async function api(method, path, body, { version, signal } = {}) {
   const headers = { Accept: 'application/json' };
@@ -34,7 +34,7 @@ export async function api(method, path, body, { version, signal } = {}) {
 }
 
 let toastTimer;
-/** toast says something for a while, perhaps with something to do about it. */
+/** toast shows a message for a while, optionally with a button that runs an action. */
 export function toast(message, { bad = false, action, run } = {}) {
   const el = $('#toast');
   el.className = bad ? 'toast bad' : 'toast';
@@ -49,7 +49,7 @@ export function toast(message, { bad = false, action, run } = {}) {
   toastTimer = setTimeout(() => { el.hidden = true; }, bad ? 12_000 : 8_000);
 }
 
-/** attempt does what may be refused, and says so if it is. */
+/** attempt runs what the director may refuse, and shows a message if it does. */
 export async function attempt(run) {
   try {
     return await run();
@@ -68,12 +68,12 @@ export function undo(revision, why = '') {
   });
 }
 
-/** done tells of a change, and offers to take it back. */
+/** done shows a message about a change, and offers to undo it. */
 export function done(message, revision) {
   toast(message, revision ? { action: 'Undo', run: () => undo(revision) } : {});
 }
 
-/** ask opens the dialog, and returns {why, for}, or null if it was cancelled. */
+/** ask opens the dialog and returns {why, for}, or null if it is cancelled. */
 export function ask({ title, detail = '', action, lasting = true, preview }) {
   const dialog = $('#ask');
   const form = $('form', dialog);

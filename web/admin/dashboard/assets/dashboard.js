@@ -1,5 +1,5 @@
-// The dashboard's live half. Pages come rendered from the server, which escapes what
-// nodes and operators say; here numbers are kept up to date, and changes are sent.
+// The dashboard in the browser. The server renders the pages, and escapes what nodes and
+// operators say. The modules keep numbers up to date, and send changes.
 
 import { api, ask, attempt, done, Problem, undo } from './api.js';
 import { $, $$, attr, make, page, text } from './dom.js';
@@ -66,7 +66,7 @@ function mounts() {
     if (!b) return;
     if ('stop' in b.dataset || (b.dataset.play === playing && !audio.paused)) {
       audio.pause();
-      audio.removeAttribute('src'); // so that nobody listens any more
+      audio.removeAttribute('src'); // so that it no longer counts as a listener
       audio.load();
       player.hidden = 'stop' in b.dataset;
       playing = '';

@@ -1,11 +1,11 @@
-// What every page builds with. What comes from outside is only ever set as text.
+// Helpers of all pages. Outside data is only ever set as text.
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 export const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 export const page = document.body.dataset.page;
 export const operate = 'operate' in document.body.dataset;
 
-/** text sets what an element says, and touches nothing if it says so already. */
+/** text sets an element's text, and does nothing if it is the same already. */
 export function text(el, s) {
   s = String(s);
   if (el && el.textContent !== s) el.textContent = s;
@@ -17,7 +17,7 @@ export function attr(el, name, value) {
   if (el.getAttribute(name) !== value) el.setAttribute(name, value);
 }
 
-/** make builds an element of a tag and classes ("p.say.bad"), with text or children. */
+/** make creates an element from a tag and classes ("p.say.bad"), with text or children. */
 export function make(spec, ...children) {
   const [tag, ...classes] = spec.split('.');
   const el = document.createElement(tag);
@@ -26,7 +26,7 @@ export function make(spec, ...children) {
   return el;
 }
 
-// What numbers look like: the same as in format.go, which renders the page first.
+// Formats of numbers, the same as in format.go: the server renders the page first.
 
 export const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 export const count = (n) => grouped.format(n);
@@ -42,7 +42,7 @@ export function ago(then, now = Date.now()) {
   return s < 10 ? 'just now' : `${Math.floor(s / 10) * 10} s`;
 }
 
-/** day is a date and a time in the browser's zone: 2026-03-01 12:00. */
+/** day formats a date and a time in the browser's zone: 2026-03-01 12:00. */
 export const day = (t) => t.toLocaleString('sv', { dateStyle: 'short', timeStyle: 'short' });
 export const clock = (t) => t.toLocaleTimeString('sv');
 
@@ -52,7 +52,7 @@ export const svg = (tag, attrs) => {
   return el;
 };
 
-/** bar draws listeners against target and limit, like template "bar". */
+/** drawBar draws listeners against target and limit, like template "bar". */
 export function drawBar(el, { used, en_route: route = 0, target = 0, limit = 0 }) {
   const whole = Math.max(limit || target * 1.25, used) || 1;
   const part = (n) => Math.round((n / whole) * 1000) / 10;

@@ -1,4 +1,4 @@
-// The fleet at a glance.
+// The overview of the fleet.
 
 import { api, ask, attempt, done } from './api.js';
 import { $, $$, ago, attr, count, drawBar, make, mbit, operate, percent, rate, svg, text } from './dom.js';
@@ -9,11 +9,11 @@ import { plot } from './plot.js';
 const trendLength = 121; // samples of five seconds: ten minutes
 
 export function fleet() {
-  const nodes = new Map(); // by id, as they last came
-  const rows = new Map(); // by id: the row, and whether it is in sight
-  const changed = new Set(); // ids whose rows in sight are to be drawn
-  const trends = remembered('trends', {}); // by id: listeners, each five seconds; null: nobody looked
-  let sampled = performance.now(); // when the newest were taken
+  const nodes = new Map(); // by id, as last received
+  const rows = new Map(); // by id: the row, and whether it is in view
+  const changed = new Set(); // ids whose rows are to be drawn again
+  const trends = remembered('trends', {}); // by id: listeners, every five seconds; null: no sample
+  let sampled = performance.now(); // when the newest samples were taken
   const inSight = new IntersectionObserver((seen) => {
     for (const s of seen) {
       const row = rows.get(s.target.dataset.id);
@@ -35,7 +35,7 @@ export function fleet() {
 
   let due = false;
   let all = false;
-  /** drawSoon draws what has changed: rows in sight with the next picture, and those out of sight when all are. */
+  /** drawSoon draws the changed rows in the next frame: those in view or, with also, all of them. */
   function drawSoon(also = false) {
     all ||= also;
     if (due) return;
@@ -59,7 +59,7 @@ export function fleet() {
     if (w.since && time.dateTime !== w.since) time.dateTime = w.since;
     text(time, w.since ? ago(new Date(w.since), Date.now() + skew) : '');
     text(detail, w.detail);
-    attr(detail, 'title', w.detail); // it is cut off where there is no room
+    attr(detail, 'title', w.detail); // the text is cut off if there is no room
     drawBar($('.bar', row.load), n);
     text($('.fig span', row.load), count(n.used));
     text($('.fig small', row.load), w.room);
@@ -87,7 +87,7 @@ export function fleet() {
     const seen = trend.filter((v) => v !== null);
     const top = Math.max(1, ...seen);
     const low = Math.min(...seen);
-    const flat = top - low < top * 0.02 ? top * 0.02 : top - low; // a tremble is no trend
+    const flat = top - low < top * 0.02 ? top * 0.02 : top - low; // small fluctuations are no trend
     const step = 100 / (trendLength - 1);
     const x0 = 100 - (trend.length - 1) * step;
     const to = (v, i) => `${(trend[i - 1] ?? null) === null ? 'M' : 'L'}${(x0 + i * step).toFixed(1)},${(20 - ((v - low) / flat) * 18).toFixed(1)}`;
@@ -162,7 +162,7 @@ export function fleet() {
   };
   refreshers.nodes = (old, fresh) => {
     const ids = (table) => $$('tr[data-id]', table).map((tr) => tr.dataset.id).sort().join();
-    if (ids(old) === ids(fresh)) return; // its rows live from events
+    if (ids(old) === ids(fresh)) return; // events keep its rows up to date
     replace(old, fresh);
     index();
   };

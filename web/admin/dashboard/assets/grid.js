@@ -1,18 +1,18 @@
-// A table whose cells are numbers that are edited in place. One cell can be reached
-// by Tab; arrows move from there, Enter or a digit opens a field in the cell.
+// A table of numbers that are edited in place. Tab reaches one cell, arrow keys move from
+// there, and Enter or a digit opens a field in the cell.
 
 import { $, make } from './dom.js';
 
 const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /**
- * grid makes the cells of a table's body editable. value(td) is what a cell holds,
- * NaN if it is empty; put(td, value) takes what is typed, at each key; label(td)
- * names a cell. Where write is false, one can only move about.
+ * grid makes the cells of a table's body editable. value(td) returns a cell's number,
+ * NaN if it is empty; put(td, value) takes what is typed, at each keystroke; label(td)
+ * returns a cell's name. If write is false, cells can be reached but not edited.
  */
 export function grid(table, { write, value, put, label }) {
   let current = null; // the cell that Tab reaches
-  let field = null; // what is open: {cell, input, before}
+  let field = null; // the open field: {cell, input, before}
 
   function reach(td) {
     current?.removeAttribute('tabindex');
@@ -30,11 +30,11 @@ export function grid(table, { write, value, put, label }) {
   function beside(td, rows, columns) {
     const row = table.tBodies[0].rows[td.parentNode.sectionRowIndex + rows];
     let i = td.cellIndex + columns;
-    while (columns && row?.cells[i]?.offsetWidth === 0) i += columns; // it is not shown
+    while (columns && row?.cells[i]?.offsetWidth === 0) i += columns; // the column is hidden
     return row?.cells[i];
   }
 
-  /** open begins to edit a cell; empty, for the digit that is being pressed. */
+  /** open opens a field in a cell, which is empty if a digit was pressed. */
   function open(td, empty = false) {
     close();
     const before = value(td);
@@ -64,7 +64,7 @@ export function grid(table, { write, value, put, label }) {
     if (!field) return;
     const { cell, input } = field;
     field = null;
-    input.onblur = null; // taking it out is no second reason
+    input.onblur = null; // removing the field must not close it again
     input.remove();
     cell.classList.remove('wrong');
   }
@@ -112,7 +112,7 @@ export function grid(table, { write, value, put, label }) {
 
   return {
     close,
-    /** replace puts a row in the place of another, and keeps the place, the focus and what is being typed; moved(i) is where column i is now, less than 0 if it is gone. */
+    /** replace replaces a row, and keeps the current cell, the focus and what is being typed; moved(i) returns where column i is now, less than 0 if it is gone. */
     replace(old, fresh, moved = (i) => i) {
       const held = current?.parentNode === old;
       const at = held ? moved(current.cellIndex) : 0;
@@ -132,7 +132,7 @@ export function grid(table, { write, value, put, label }) {
       typing.input.setSelectionRange(from, to);
       typing.input.onblur = close;
     },
-    /** remove takes a row out. */
+    /** remove removes a row. */
     remove(tr) {
       if (field?.cell.parentNode === tr) close();
       tr.remove();

@@ -1,21 +1,21 @@
-// The live connection. Something comes each second; silence means that what is
-// shown is old, and the page says so.
+// The live connection. An event comes every second. Silence means that the data shown is
+// old, and the page says so.
 
 import { api, patience } from './api.js';
 import { $, $$, ago, attr, clock, day, make, text } from './dom.js';
 
 export const handlers = {}; // by the event's name
-export const refreshers = {}; // of elements that know better than to be replaced, by id
+export const refreshers = {}; // of elements that update themselves and are not replaced, by id
 
-export let skew = 0; // ms that the director's clock is ahead of the browser's
+export let skew = 0; // ms by which the director's clock is ahead of the browser's
 let stream;
-let heard = 0; // when something last came, by performance.now
-let shown = 0; // since when the page is looked at, by the same clock
+let heard = 0; // when the last event came, by performance.now
+let shown = 0; // since when the page is visible, by the same clock
 let tries = 0;
 
 /**
- * connect follows what happens, while the page is looked at: over HTTP/1.1 a browser
- * has six connections to a director for all of its tabs together.
+ * connect opens the stream of events, but only while the page is visible: over HTTP/1.1
+ * a browser has six connections to a director for all of its tabs together.
  */
 function connect() {
   stream?.close();
@@ -35,7 +35,7 @@ function connect() {
   };
 }
 
-/** reconnect is for what the browser does not try again: answers that are errors. */
+/** reconnect tries again where the browser does not: after an answer that is an error. */
 function reconnect() {
   stream.close();
   tries++;
@@ -47,7 +47,7 @@ function reconnect() {
   }, Math.min(15_000, 500 * 2 ** tries));
 }
 
-/** silence is for how long nothing has come that somebody waits for, in ms. */
+/** silence returns for how long, in ms, a visible page has waited for an event. */
 const silence = () => performance.now() - Math.max(heard, shown);
 
 function tellLive(failed = false) {
@@ -73,7 +73,7 @@ export function watch() {
   connect();
   setInterval(() => {
     tellLive();
-    if (silence() > 20_000 && stream?.readyState === EventSource.OPEN) connect(); // a dead line
+    if (silence() > 20_000 && stream?.readyState === EventSource.OPEN) connect(); // a dead connection
   }, 1000);
   document.addEventListener('visibilitychange', () => {
     shown = performance.now();
@@ -88,8 +88,8 @@ export function watch() {
 
 handlers.hello = (hello) => {
   skew = new Date(hello.now) - Date.now();
-  if (handlers.hello.version && handlers.hello.version !== hello.version) location.reload(); // another program serves this now
-  if (handlers.hello.before) refreshSoon(); // what was missed
+  if (handlers.hello.version && handlers.hello.version !== hello.version) location.reload(); // another version of the program serves this now
+  if (handlers.hello.before) refreshSoon(); // to get what was missed
   handlers.hello.version = hello.version;
   handlers.hello.before = true;
 };
@@ -105,10 +105,10 @@ function tellTimes() {
   }
 }
 
-// Pages that change seldom are asked for again as a whole, and what differs is put
-// in place; templates exist on the server only.
+// Pages that change seldom are fetched again as a whole, and the elements that differ are
+// replaced: templates exist on the server only.
 
-const served = new Map($$('[data-fresh]').map((el) => [el.id, el.outerHTML])); // as it came last, by id
+const served = new Map($$('[data-fresh]').map((el) => [el.id, el.outerHTML])); // as last received, by id
 let refreshTimer;
 export function refreshSoon() {
   clearTimeout(refreshTimer);
@@ -137,7 +137,7 @@ export async function refresh() {
   tellTimes();
 }
 
-/** replace puts fresh in the place of old, and keeps the focus. */
+/** replace replaces old with fresh, and keeps the focus. */
 export function replace(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   old.replaceWith(document.adoptNode(fresh));
@@ -154,7 +154,7 @@ function refreshRegularly() {
 
 // What the page remembers while its tab is open
 
-/** missed has a null for each sample, one each so many ms and not more than most, that nobody took since the last: nobody looked, or nothing came. */
+/** missed returns a null for each sample not taken since last, one per `each` ms and at most `most`: the page was hidden, or no event came. One or two do not count. */
 export function missed(last, each, most) {
   const n = Math.round((performance.now() - last) / each) - 1;
   return n > 2 ? Array(Math.min(n, most)).fill(null) : [];

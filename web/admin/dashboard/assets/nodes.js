@@ -1,8 +1,8 @@
-// How nodes are told of.
+// How nodes are described.
 
 import { count, make, percent } from './dom.js';
 
-/** wording is how a node's state is told; format.go says the same. */
+/** wording describes a node's state, like wording in fleet.go. */
 export function wording(n) {
   const room = n.target ? `of ${count(n.target)}` + (n.limit ? ` · limit ${count(n.limit)}` : '') : n.limit ? `limit ${count(n.limit)}` : 'no target';
   const w = { shape: n.state, word: n.state, detail: n.detail || '', since: n.since, room, actions: ['drain', 'disable'] };
@@ -26,7 +26,7 @@ export function wording(n) {
 export const stamp = (s) => `by ${s.by}` + (s.why ? `: ${s.why}` : '');
 export const needsAttention = (n) => n.state !== 'fit' || n.full || Boolean(n.target && n.used >= n.target) || Boolean(n.limit && n.used >= n.limit);
 
-// What-if, as a sentence
+// A what-if's result, as a sentence
 
 export function verdict({ now, then }) {
   const [level, words] = then.beyond_limit > 0 ? ['bad', `${count(then.beyond_limit)} of ${count(then.listeners)} listeners would have no seat`]

@@ -5,11 +5,11 @@ import { handlers, missed, remember, remembered } from './live.js';
 
 export function plot() {
   const length = 300; // seconds
-  const largest = 6; // series that have a colour; the rest is one
+  const largest = 6; // series with a colour of their own; the rest is one series
   const canvas = $('#plot canvas');
   const ctx = canvas.getContext('2d');
-  const past = remembered('traffic', []); // null: nobody looked
-  let last = performance.now(); // when the newest came
+  const past = remembered('traffic', []); // null: no sample
+  let last = performance.now(); // when the newest sample came
   const places = new Map(); // by series: its colour's number
   let by = 'answers';
 
@@ -64,7 +64,7 @@ export function plot() {
     const style = getComputedStyle(canvas);
     ctx.font = `11px ${style.fontFamily}`;
     ctx.fillStyle = getComputedStyle($('.legend thead th')).color;
-    ctx.strokeStyle = style.borderTopColor; // of a border that has no width
+    ctx.strokeStyle = style.borderTopColor; // the colour of a border that has no width
     ctx.lineWidth = 1;
     ctx.textAlign = 'right';
     ctx.textBaseline = 'middle';
@@ -82,7 +82,7 @@ export function plot() {
     }
     const surface = getComputedStyle($('#plot').parentElement).backgroundColor;
     const below = past.map(() => 0);
-    const runs = []; // of samples without a gap
+    const runs = []; // runs of samples without a gap
     past.forEach((p, i) => { if (p) past[i - 1] ? runs.at(-1).push(i) : runs.push([i]); });
     all.forEach((s, k) => {
       ctx.fillStyle = getComputedStyle($('.legend tbody').rows[k].querySelector('.key')).backgroundColor;
@@ -96,7 +96,7 @@ export function plot() {
       s.values.forEach((v, i) => { below[i] += v; });
       ctx.strokeStyle = surface;
       ctx.lineWidth = 1.2;
-      ctx.beginPath(); // a seam keeps neighbours apart whatever their colours look like
+      ctx.beginPath(); // a seam separates neighbours, whatever their colours
       for (const run of runs) run.forEach((i, at) => ctx[at ? 'lineTo' : 'moveTo'](x(i), y(below[i])));
       ctx.stroke();
     });
@@ -105,7 +105,7 @@ export function plot() {
     attr(canvas, 'aria-label', `Decisions per second, stacked: ${rate(now)} now. ` + all.map((s) => `${s.name} ${rate(s.values.at(-1) || 0)}`).join(', '));
   }
 
-  /** nice is the next round number that is not below v, of which half is round, too. */
+  /** nice returns the smallest round number that is not below v and whose half is round, too. */
   function nice(v) {
     const size = 10 ** Math.floor(Math.log10(v));
     return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].find((m) => m * size >= v) * size;

@@ -1,5 +1,5 @@
-// The matrix of weights. What is on the server stands in the table; what was
-// changed here and not yet saved is a draft, which no news overwrites.
+// The matrix of weights. The table holds what is on the server. Changes that are not yet
+// saved are drafts, which no update overwrites.
 
 import { api, done, Problem, toast } from './api.js';
 import { $, $$, attr, count, make, newBar, operate, percent, svg, text } from './dom.js';
@@ -12,17 +12,18 @@ export function weights() {
   const panel = $('#whatif');
   const idle = [...panel.childNodes];
   const nodesOf = (of) => [...of.tHead.rows[0].cells].map((th) => th.dataset.node); // by column
-  let columns = nodesOf(table); // what every row that stands in the table was made for
-  // By region: {version, before, weights, clash}: what was seen, what is wanted (null:
-  // the file's row), and, if somebody changed the row meanwhile, {version, row, who}.
+  let columns = nodesOf(table); // the columns that all rows in the table were made for
+  // By region, {version, before, weights, clash}: the row as seen (version and before), as
+  // wanted (weights; null: the file's row), and, if somebody changed the row meanwhile,
+  // {version, row, who} (clash).
   const drafts = new Map();
-  const served = new Map($$('tbody tr', table).map((tr) => [tr.dataset.region, tr.outerHTML])); // as it came last
+  const served = new Map($$('tbody tr', table).map((tr) => [tr.dataset.region, tr.outerHTML])); // as last received
   let servedHead = table.tHead.outerHTML;
   const rowOf = (region) => $(`tr[data-region="${CSS.escape(region)}"]`, table);
   const regionOf = (td) => td.parentNode.dataset.region;
   const nodeOf = (td) => columns[td.cellIndex];
 
-  /** saved reads a row as the server has it: weight by node, those of nodes that have no column included. */
+  /** saved returns a row as it is on the server: weight by node, including nodes without a column. */
   const saved = (tr) => new Map(tr.dataset.row.split(' ').filter(Boolean).map((entry) => {
     const [node, weight] = entry.split(':');
     return [node, Number(weight)];
@@ -39,7 +40,7 @@ export function weights() {
 
   const same = (a, b) => a.size === b.size && [...a].every(([node, w]) => b.get(node) === w);
 
-  /** put makes a weight part of the draft; NaN takes the node out of the row. */
+  /** put sets a weight in the draft; NaN removes the node from the row. */
   function put(td, weight) {
     const draft = draftOf(td.parentNode);
     draft.weights ??= new Map(draft.before);
@@ -50,7 +51,7 @@ export function weights() {
     changed();
   }
 
-  /** mark shows in a cell what its draft has instead. */
+  /** mark shows in a cell the weight of its draft, if that differs. */
   function mark(td) {
     const draft = drafts.get(regionOf(td));
     const node = nodeOf(td);
@@ -90,7 +91,7 @@ export function weights() {
     changed();
   });
 
-  // Only the columns that are looked for, by a rule of the page's own.
+  // The filter hides columns by a style sheet of its own.
   const hiding = new CSSStyleSheet();
   document.adoptedStyleSheets = [hiding];
   const filter = $('#columns');
@@ -163,7 +164,7 @@ export function weights() {
     changed();
   }
 
-  /** keep has seen what others made of a row, and wants the draft all the same. */
+  /** keep resolves a clash: the draft is to replace what others made of the row. */
   function keep(region) {
     const draft = drafts.get(region);
     draft.version = draft.clash.version;
@@ -246,8 +247,8 @@ export function weights() {
   });
 
   /**
-   * News: what differs is put in place; drafts stay, and tell of a clash. Header and
-   * rows of one answer belong together: where the columns are others, all rows come anew.
+   * An update replaces the rows that differ. Drafts stay, and show a clash. The header
+   * and rows of one answer belong together: if the columns differ, all rows are replaced.
    */
   refreshers.matrix = (old, fresh) => {
     const before = columns;
@@ -275,7 +276,7 @@ export function weights() {
     if (drafts.size) changed();
   };
 
-  /** rebase tells a draft what its row is now. */
+  /** rebase updates a draft to its row as it is now. */
   function rebase(draft, next) {
     const { before } = draft;
     const now = draft.before = saved(next);
@@ -283,14 +284,14 @@ export function weights() {
       if (draft.clash?.version === next.dataset.version) return;
       draft.clash = { version: next.dataset.version, row: now, who: $('th small[data-stamp]', next)?.textContent ?? 'back to the file’s row' };
     } else if (draft.clash) {
-      draft.clash = null; // it was taken back
-    } else if (draft.weights) { // a node that came into the file or left it did so with its weight
+      draft.clash = null; // the other change was undone
+    } else if (draft.weights) { // a node that entered or left the file did so with its weight
       for (const [node, w] of now) if (!before.has(node)) draft.weights.set(node, w);
       for (const node of before.keys()) if (!now.has(node)) draft.weights.delete(node);
     }
   }
 
-  /** takeOut takes out the rows of regions that are no more, with what was changed in them. */
+  /** takeOut removes the rows of regions that no longer exist, and their drafts. */
   function takeOut(regions) {
     for (const region of regions) {
       served.delete(region);

@@ -21,8 +21,8 @@ import (
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
-// Patience is how long a page may take for what a test waits for: far more than
-// it needs, for tests run beside each other on small machines.
+// Patience is how long a test waits for a page: far longer than a page needs, since tests
+// run in parallel on small machines.
 const Patience = 2 * time.Minute
 
 // A Tab is one page of a browser.
@@ -31,14 +31,14 @@ type Tab struct {
 	ctx context.Context
 
 	mu     sync.Mutex
-	faults []string // what the console showed as errors
+	faults []string // the console's errors
 }
 
-// flags are what Chromium needs where it has no sandbox, no screen, and no network
+// flags are the flags that Chromium needs without a sandbox, a screen and any network
 // but loopback.
 var flags = strings.Fields("disable-gpu disable-quic disable-component-update mute-audio hide-scrollbars")
 
-// browser is the one that all tests of a package share.
+// browser is the browser that all tests of a package share.
 var browser struct {
 	once   sync.Once
 	ctx    context.Context
@@ -46,8 +46,8 @@ var browser struct {
 	err    error
 }
 
-// Start returns a tab that shares no cookies and no connections with those of other
-// tests, and is closed with its test. All are tabs of one browser: see [Run].
+// Start returns a tab that shares no cookies and no connections with the tabs of other
+// tests, and is closed with its test. All tabs are in one browser: see [Run].
 func Start(t *testing.T) *Tab {
 	t.Helper()
 	proctest.Need(t, "chromium")
@@ -68,14 +68,14 @@ func Start(t *testing.T) *Tab {
 	return tabOf(t, chromedp.WithNewBrowserContext())
 }
 
-// Run is what TestMain of a package has to do that starts tabs: it runs the tests,
-// ends their browser, and returns the exit code.
+// Run runs a package's tests, closes their browser, and returns the exit code. TestMain of
+// a package that starts tabs must call it.
 func Run(m *testing.M) int {
 	code := m.Run()
 	if browser.ctx != nil {
 		patient, give := context.WithTimeout(browser.ctx, Patience)
 		defer give()
-		_ = chromedp.Cancel(patient) // it removes its directory; what is left is killed
+		_ = chromedp.Cancel(patient) // the browser removes its directory; what is left is killed
 		browser.cancel()
 	}
 	return code
@@ -95,13 +95,13 @@ func tabOf(t *testing.T, options ...chromedp.ContextOption) *Tab {
 	return newTab(t, ctx)
 }
 
-// Another opens a tab that shares no cookies with b, as a second person has.
+// Another opens a tab that shares no cookies with b, as of a second person.
 func (b *Tab) Another() *Tab {
 	b.t.Helper()
 	return tabOf(b.t, chromedp.WithNewBrowserContext())
 }
 
-// Beside opens a tab that shares cookies and connections with b, as the same person has.
+// Beside opens a tab that shares cookies and connections with b, as of the same person.
 func (b *Tab) Beside() *Tab {
 	b.t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
@@ -116,7 +116,7 @@ func (b *Tab) Cover() {
 	b.Await("it is hidden", "document.hidden")
 }
 
-// Uncover takes away what Cover opened.
+// Uncover closes what Cover opened.
 func (b *Tab) Uncover() {
 	b.t.Helper()
 	Eval[chromedp.Void](b, "window.cover.close()")
@@ -145,15 +145,15 @@ func newTab(t *testing.T, ctx context.Context) *Tab {
 	return b
 }
 
-// Faults returns what the console showed as errors so far: exceptions, violations
-// of the content security policy, answers that are errors.
+// Faults returns the console's errors so far: exceptions, violations of the content
+// security policy, answers that are errors.
 func (b *Tab) Faults() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.faults)
 }
 
-// Do does all actions, and fails the test if one of them cannot be done.
+// Do runs all actions, and fails the test if one of them fails.
 func (b *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
@@ -168,7 +168,7 @@ func (b *Tab) fail(what string, err error) {
 	b.t.Fatalf("%s: %v\nfaults: %q\npage: %.3000s", what, err, b.Faults(), b.content())
 }
 
-// content is what the page shows, for failures.
+// content returns the page's URL and text, for failures.
 func (b *Tab) content() string {
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
@@ -185,20 +185,20 @@ func (b *Tab) Go(url string) {
 	b.Do(chromedp.Navigate(url))
 }
 
-// Press presses keys, which "github.com/chromedp/chromedp/kb" names, wherever the focus is.
+// Press presses keys, which "github.com/chromedp/chromedp/kb" names, where the focus is.
 func (b *Tab) Press(keys string) {
 	b.t.Helper()
 	b.Do(chromedp.KeyEvent(keys))
 }
 
-// Click clicks on the first element that a CSS selector finds, as ClickOn does.
+// Click clicks on the first element that matches a CSS selector, as ClickOn does.
 func (b *Tab) Click(selector string) {
 	b.t.Helper()
 	b.ClickOn(fmt.Sprintf("document.querySelector(%q)", selector))
 }
 
-// ClickOn clicks on the element that an expression gives, once it is there. A page
-// that is still being laid out moves under the mouse: then it clicks again.
+// ClickOn clicks on the element that an expression returns, once it is there. If a page
+// that is still being laid out moves under the mouse, ClickOn clicks again.
 func (b *Tab) ClickOn(element string) {
 	b.t.Helper()
 	for deadline := time.Now().Add(Patience); ; {
@@ -213,7 +213,7 @@ func (b *Tab) ClickOn(element string) {
 		})()`)
 		if len(at) == 2 {
 			b.Do(chromedp.MouseClickXY(at[0], at[1]))
-			if Eval[bool](b, "window.clicked !== false") { // undefined: it has led to another page
+			if Eval[bool](b, "window.clicked !== false") { // undefined: the click has led to another page
 				return
 			}
 		}
@@ -224,7 +224,7 @@ func (b *Tab) ClickOn(element string) {
 	}
 }
 
-// Call gives the browser a command of its own protocol.
+// Call sends the browser a command of the DevTools protocol.
 func Call[P, R any](b *Tab, command cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
@@ -236,7 +236,7 @@ func Call[P, R any](b *Tab, command cdp.Command[P, R], params P) R {
 	return out
 }
 
-// Eval evaluates an expression, which may be a promise.
+// Eval evaluates an expression, and awaits it if it is a promise.
 func Eval[T any](b *Tab, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
@@ -248,7 +248,7 @@ func Eval[T any](b *Tab, expression string) T {
 	return out
 }
 
-// Await waits until an expression is true, over navigations too, and returns how
+// Await waits until an expression is true, across navigations too, and returns how
 // long that took.
 func (b *Tab) Await(what, expression string) time.Duration {
 	b.t.Helper()
@@ -270,13 +270,13 @@ func (b *Tab) Await(what, expression string) time.Duration {
 	}
 }
 
-// A Look is how a page is looked at.
+// A Look is the screen that a page is viewed on.
 type Look struct {
 	Width, Height int64
 	Dark, Phone   bool
 }
 
-// Looks are those that every page is made for.
+// Looks are the looks that every page is made for, by name.
 var Looks = map[string]Look{
 	"1440-light": {Width: 1440, Height: 900},
 	"1440-dark":  {Width: 1440, Height: 900, Dark: true},
@@ -284,7 +284,7 @@ var Looks = map[string]Look{
 	"390-dark":   {Width: 390, Height: 844, Dark: true, Phone: true},
 }
 
-// As makes the tab look so.
+// As gives the tab a Look.
 func (b *Tab) As(l Look) {
 	b.t.Helper()
 	scheme := "light"
@@ -296,15 +296,15 @@ func (b *Tab) As(l Look) {
 	Call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media})
 }
 
-// Screenshot keeps a picture of the whole page in the directory that
-// SIGNPOST_SCREENSHOTS names, if it names one.
+// Screenshot saves a picture of the whole page in the directory that
+// SIGNPOST_SCREENSHOTS names, if it is set.
 func (b *Tab) Screenshot(name string) {
 	b.t.Helper()
 	dir := os.Getenv("SIGNPOST_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	Eval[chromedp.Void](b, "scrollTo(0, 0)") // or what sticks to the top stands in the middle
+	Eval[chromedp.Void](b, "scrollTo(0, 0)") // or sticky elements would be in the middle
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))

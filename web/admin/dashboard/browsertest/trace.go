@@ -13,14 +13,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Work is what the thread did that runs a page's scripts, lays it out and paints
-// it, in the processor's time: how busy the machine is does not matter.
+// Work is what a page's main thread did, which runs its scripts, lays it out and paints
+// it. It is in CPU time, so how busy the machine is does not matter.
 type Work struct {
 	Tasks          int
-	Total, Longest time.Duration // of one task, during which the page answers nobody
+	Total, Longest time.Duration // Longest: of one task, during which the page does not react
 }
 
-// Trace records Chromium's own trace while do runs, and returns the work in it.
+// Trace records Chromium's trace while do runs, and returns the work in it.
 func (b *Tab) Trace(do func()) Work {
 	b.t.Helper()
 	done := make(chan io.StreamHandle, 1)
@@ -66,7 +66,7 @@ func workIn(trace []byte) (w Work, err error) {
 			thread
 			Name string
 			Ph   string
-			Tdur int64 // µs of the processor's time
+			Tdur int64 // µs of CPU time
 			Args struct{ Name string }
 		}
 	}
