@@ -43,7 +43,7 @@ type File struct {
 	DNS dnsSection `yaml:"dns"`
 	// The operators' side: API, dashboard, metrics.
 	Admin adminSection `yaml:"admin"`
-	// Where events are posted as JSON, so that a station without Prometheus is told: each is tried again until it is taken, for a quarter of an hour. Every director tells.
+	// Where events are posted as JSON, so that a station without Prometheus is told: each is tried again until it is taken, for some ten minutes. Every director tells.
 	Notify []notifyEntry `yaml:"notify"`
 	// A directory that this director may write to, for operators' changes and what it has learned. Without it, they are lost at exit. Relative paths, here and elsewhere, are relative to this file.
 	StateDir string `yaml:"state_dir"`
