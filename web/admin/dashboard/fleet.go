@@ -140,6 +140,9 @@ func wording(n api.Node) words {
 	case n.WarmUp < 1:
 		w.Shape, w.Word = "warming", "warming up, "+percent(n.WarmUp)+" %"
 	}
+	if n.State == director.Fit && !n.Drained {
+		w.Detail = cmp.Or(n.Attention(time.Now()), w.Detail)
+	}
 	return w
 }
 

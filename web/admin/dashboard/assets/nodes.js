@@ -20,11 +20,17 @@ export function wording(n) {
     else if (n.limit && n.used >= n.limit) Object.assign(w, { shape: 'at_limit', word: 'at its limit' });
     else if (n.target && n.used >= n.target) Object.assign(w, { shape: 'at_target', word: 'at its target' });
     else if (n.warm_up < 1) Object.assign(w, { shape: 'warming', word: `warming up, ${percent(n.warm_up)} %` });
+    w.detail = attention(n) || w.detail;
   }
   return w;
 }
 export const stamp = (s) => `by ${s.by}` + (s.why ? `: ${s.why}` : '');
-export const needsAttention = (n) => n.state !== 'fit' || n.full || Boolean(n.target && n.used >= n.target) || Boolean(n.limit && n.used >= n.limit);
+// A mount that was never there may not be meant to be. Certificates: 14 days, as in the API.
+const attention = (n) => [
+  ...(n.lacks ?? []).filter((l) => l.cause !== 'not there').slice(0, 3).map((l) => l.text),
+  ...(Date.parse(n.certificate_ends) < Date.now() + 14 * 24 * 3600e3 ? [`its certificate ends at ${n.certificate_ends}`] : []),
+].join(', ');
+export const needsAttention = (n) => attention(n) !== '' || n.state !== 'fit' || n.full || Boolean(n.target && n.used >= n.target) || Boolean(n.limit && n.used >= n.limit);
 
 // A what-if's result, as a sentence
 
