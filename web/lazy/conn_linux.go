@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaveCheck is how long a server waits for its client to leave before it asks the
-// kernel. A server that answers sooner never asks.
+// leaveCheck is how long a read that only watches for the client to leave waits before
+// it asks the kernel. A server that answers sooner never asks.
 const leaveCheck = 50 * time.Millisecond
 
-// A conn is a descriptor at first, and a *net.TCPConn from when it must wait.
+// A conn is a bare descriptor at first. It becomes a *net.TCPConn when it must wait.
 type conn struct {
 	local, remote net.Addr
 
@@ -25,8 +25,8 @@ type conn struct {
 	tcp    *net.TCPConn
 	raw    syscall.RawConn // tcp's
 	closed bool
-	held   bool // what was written last waits for the end
-	// What the deadlines are, for when the connection becomes a TCPConn.
+	held   bool // the kernel holds back the last write until the connection ends
+	// The deadlines, to be set when the connection becomes a TCPConn.
 	readBy, writeBy time.Time
 	// parked is closed to wake a read that only waits for the client to leave.
 	parked chan struct{}
@@ -34,9 +34,9 @@ type conn struct {
 
 // Read implements [net.Conn].
 //
-// net/http reads a single byte while a handler runs, to learn that the client
-// has left, and interrupts that read by a deadline in the past when the handler
-// has ended. Such a read looks at the socket only after leaveCheck.
+// While a handler runs, net/http reads a single byte to learn whether the client has
+// left. It interrupts that read with a deadline in the past when the handler has
+// ended. Such a read looks at the socket only after leaveCheck.
 func (c *conn) Read(b []byte) (int, error) {
 	if len(b) == 1 {
 		if err := c.park(); err != nil {
@@ -50,7 +50,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// waitRead is what a TCPConn's Read does, without telling the scheduler.
+// waitRead does what a TCPConn's Read does, but does not tell the scheduler of its
+// system calls.
 func (c *conn) waitRead(raw syscall.RawConn, b []byte) (n int, err error) {
 	wait := raw.Read(func(fd uintptr) bool {
 		n, err = receive(int(fd), b)
@@ -67,8 +68,8 @@ func (c *conn) waitRead(raw syscall.RawConn, b []byte) (n int, err error) {
 	return n, nil
 }
 
-// park returns after leaveCheck, or at once if the connection is a TCPConn. Its
-// error is that of a read whose deadline has passed, or of a closed connection.
+// park returns after leaveCheck, or at once if the connection is a TCPConn. It returns
+// an error if the read deadline has passed or the connection is closed.
 func (c *conn) park() error {
 	c.mu.Lock()
 	if c.tcp != nil {
@@ -121,7 +122,7 @@ func (c *conn) unusable(by time.Time) error {
 	return nil
 }
 
-// tryRead reads what is there, or returns what to wait on.
+// tryRead reads what has arrived. If that is nothing, it returns the connection to wait on.
 func (c *conn) tryRead(b []byte) (syscall.RawConn, int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,8 +137,8 @@ func (c *conn) tryRead(b []byte) (syscall.RawConn, int, error) {
 	return c.raw, 0, nil
 }
 
-// ReadNow reads what is there: nothing, without an error, from a connection that
-// would have to wait for it or that once had to.
+// ReadNow reads what has arrived. It returns 0 and no error if it would have to wait, or
+// if the connection has become a TCPConn.
 func (c *conn) ReadNow(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,9 +165,9 @@ func (c *conn) readNow(b []byte) (int, error) {
 	return 0, c.fail("read", err)
 }
 
-// WriteNow writes what fits. If that is the last before Close, the kernel holds it
-// back until then and sends it together with the connection's end: each packet costs
-// as much as two other system calls, and a redirect's client needs no more than one.
+// WriteNow writes what fits into the socket's buffer. If it is the last write before
+// Close, the kernel holds it back and sends it in one packet with the FIN: each packet
+// costs as much as two other system calls, and a redirect needs only one.
 func (c *conn) WriteNow(b []byte, last bool) (int, error) {
 	flags := 0
 	if last {
@@ -216,7 +217,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n + m, err
 }
 
-// tryWrite writes what fits, and returns the TCPConn to write the rest to.
+// tryWrite writes what fits. If that is not all, it returns the TCPConn for the rest.
 func (c *conn) tryWrite(b []byte) (*net.TCPConn, int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,7 +265,7 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held {
-		_ = c.closeWrite() // close(2) would forget what is held, had the client sent more meanwhile
+		_ = c.closeWrite() // close(2) alone would drop the held bytes if the client had sent more meanwhile
 	}
 	switch {
 	case c.tcp != nil:
@@ -277,8 +278,8 @@ func (c *conn) Close() error {
 	return os.NewSyscallError("close", closeSocket(c.fd))
 }
 
-// CloseWrite ends the sending side, as net/http does before it closes the connection
-// of a client that may still be sending.
+// CloseWrite shuts down the sending side. net/http calls it before it closes the
+// connection of a client that may still be sending.
 func (c *conn) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -296,8 +297,8 @@ func (c *conn) closeWrite() error {
 	return os.NewSyscallError("shutdown", shutdownWrite(c.fd))
 }
 
-// Detach hands over the descriptor, which does not block, and closes the connection
-// without it. It is for callers that keep the connection and poll it themselves.
+// Detach hands over the descriptor, which is non-blocking, and marks the connection as
+// closed. It is for callers that keep the descriptor and poll it themselves.
 func (c *conn) Detach() (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -312,7 +313,8 @@ func (c *conn) Detach() (int, error) {
 	return c.fd, nil
 }
 
-// detach duplicates the descriptor of a connection that is in the runtime's poller.
+// detach duplicates the descriptor of a connection that is in the runtime's poller, and
+// closes that connection.
 func detach(tcp *net.TCPConn) (fd int, err error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {

@@ -1,12 +1,12 @@
-// Package lazy is a TCP listener for servers that answer once and hang up.
+// Package lazy is a TCP listener for servers that answer one request and close.
 //
-// A connection of the standard library joins the runtime's poller when it is
-// accepted and leaves it when it is closed, and has its options set and its
-// addresses asked for in between: a dozen system calls, for one request that has
-// arrived already and one answer that fits into the socket's buffer. A connection
-// of this package reads and writes at once, and becomes an ordinary *net.TCPConn
-// only when it must wait. For a redirect that leaves accept4, recvfrom, sendto, and the
-// end, shutdown and close, which goes out in one packet with the answer.
+// A connection of the standard library joins the runtime's poller when it is accepted
+// and leaves it when it is closed. In between, its options are set and its addresses
+// are looked up. That is a dozen system calls, for one request that has already arrived
+// and one answer that fits into the socket's buffer. A connection of this package reads
+// and writes at once, and becomes an ordinary *net.TCPConn only when it must wait. A
+// redirect then takes five calls: accept4, recvfrom, sendto, shutdown and close. The
+// FIN goes out in one packet with the answer.
 //
-// On systems other than Linux, Listen is the standard library's.
+// On systems other than Linux, Listen uses the standard library's listener.
 package lazy

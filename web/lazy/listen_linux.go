@@ -13,15 +13,15 @@ import (
 
 const (
 	// deferSeconds is how long the kernel holds back a connection on which nothing has
-	// arrived. After that it is accepted all the same.
+	// arrived. After that the connection can be accepted without data.
 	deferSeconds = 2
-	// keepAliveIdle is the silence after which the kernel asks whether the peer is still
-	// there. Accepted sockets inherit it from the listening one.
+	// keepAliveIdle is how long a connection is idle before the kernel sends a keep-alive
+	// probe. Accepted sockets inherit it from the listening one.
 	keepAliveIdle = 15 * time.Second
 )
 
-// Listen announces on a TCP address, "host:port". The listener and its
-// connections are safe for concurrent use, as those of package net are.
+// Listen listens on a TCP address, "host:port". The listener and its connections are
+// safe for concurrent use, like those of package net.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listen(ctx, addr, deferSeconds)
 }
@@ -34,7 +34,7 @@ func listen(ctx context.Context, addr string, deferSeconds int) (net.Listener, e
 	return from(l.(*net.TCPListener), deferSeconds)
 }
 
-// From makes such a listener of one that is open already, and closes that.
+// From makes a listener of this package from one that is already open, and closes l.
 func From(l *net.TCPListener) (net.Listener, error) { return from(l, deferSeconds) }
 
 func from(l *net.TCPListener, deferSeconds int) (net.Listener, error) {
@@ -52,7 +52,7 @@ func from(l *net.TCPListener, deferSeconds int) (net.Listener, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	socket := os.NewFile(uintptr(fd), "listener") // joins the poller, for the descriptor does not block
+	socket := os.NewFile(uintptr(fd), "listener") // joins the poller, as the descriptor is non-blocking
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		_ = socket.Close()
@@ -85,7 +85,7 @@ type listener struct {
 	addr   net.Addr
 }
 
-// Accept implements [net.Listener]. Its errors tell whether they are temporary.
+// Accept implements [net.Listener]. Its errors report whether they are temporary.
 func (l *listener) Accept() (net.Conn, error) {
 	var fd int
 	var peer net.Addr
@@ -96,7 +96,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	})
 	switch {
 	case err != nil:
-		err = net.ErrClosed // nothing else keeps a RawConn from reading
+		err = net.ErrClosed // RawConn.Read fails for no other reason
 	case errno != nil:
 		err = os.NewSyscallError("accept4", errno)
 	}

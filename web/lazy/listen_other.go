@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// Listen announces on a TCP address.
+// Listen listens on a TCP address.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 }

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls of this file do not wait, for the descriptors do not block, and so Go's
-// scheduler is not told of them. What it does for a call that may wait is dear
-// where a send goes all the way through the loopback or a card's queue: it takes
-// the call for one that hangs, and has another thread go on meanwhile.
+// The system calls in this file never wait, because the descriptors are non-blocking. So
+// they are made without telling Go's scheduler. Telling it is expensive where a send
+// runs all the way through the loopback or a network card's queue: the scheduler then
+// takes the call for a blocked one and lets another thread continue.
 
 // receive reads into b. It returns EAGAIN rather than wait.
 func receive(fd int, b []byte) (int, error) { return transfer(unix.SYS_RECVFROM, fd, b, 0) }
@@ -47,8 +47,8 @@ func closeSocket(fd int) error {
 	return nil
 }
 
-// accept returns a connection that does not block, and its peer; EAGAIN if there
-// is none. [unix.Accept4] would ask the kernel for the protocol besides.
+// accept returns a non-blocking connection and its peer's address, or EAGAIN if there is
+// none. [unix.Accept4] would also ask the kernel for the protocol.
 func accept(listening int) (int, net.Addr, error) {
 	var peer [unix.SizeofSockaddrInet6]byte
 	size := uint32(len(peer))

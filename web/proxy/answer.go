@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// exposed lets scripts in browsers read what they need to find the metadata.
+// exposed are the headers that scripts in browsers may read, to find the metadata.
 const exposed = "Icy-Br, Icy-Description, Icy-Genre, Icy-MetaInt, Icy-Name, Icy-Pub, Icy-Url"
 
 // An answer is the head that a listener gets.
@@ -14,10 +14,10 @@ type answer struct {
 	fields []field
 }
 
-// newAnswer makes the listener's head from the node's: its audio type, its name,
-// and what it says of the station. HTTP/1.0, whatever the listener speaks, means
-// that the body ends with the connection and no Range is served. Field names are
-// in canonical case, for some players look for nothing else.
+// newAnswer makes the listener's head from the node's: its media type, its Server field,
+// and what it says of the station. HTTP/1.0, whatever version the listener speaks, means
+// that the body ends with the connection and no Range is served. Field names are in
+// canonical case, because some players recognise no other.
 func newAnswer(h head, fallback string, icy, metadata bool) answer {
 	a := answer{line: "HTTP/1.0 200 OK"}
 	if icy {
@@ -31,7 +31,7 @@ func newAnswer(h head, fallback string, icy, metadata bool) answer {
 	}
 	a.add("Content-Type", typ)
 	if s := h.get("Server"); s != "" {
-		a.add("Server", s) // VLC, for one, paces and reconnects by it
+		a.add("Server", s) // VLC, for one, decides by it how to pace and to reconnect
 	}
 	a.add("Cache-Control", "no-cache, no-store")
 	a.add("Pragma", "no-cache")
@@ -60,8 +60,8 @@ func hasPrefixFold(s, prefix string) bool {
 
 func (a *answer) add(name, value string) { a.fields = append(a.fields, field{name, value}) }
 
-// wire returns the head as bytes. ICY fields have no space behind the colon, as
-// SHOUTcast and Icecast write them.
+// wire returns the head as bytes. ICY fields have no space after the colon, as SHOUTcast
+// and Icecast write them.
 func (a *answer) wire() []byte {
 	b := append(make([]byte, 0, 1024), a.line...)
 	b = append(b, "\r\n"...)

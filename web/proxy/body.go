@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// framed is a body that says itself how long it is: by Content-Length, or in
-// chunks (RFC 9112, 7.1). Unlike net/http's reader it returns what has come, and
-// waits for no chunk to be whole: one may be as long as the stream.
+// framed is a body that declares its length: by Content-Length, or in chunks (RFC 9112,
+// 7.1). Unlike net/http's reader it returns what has arrived and does not wait for a
+// complete chunk, which may be as long as the stream.
 type framed struct {
 	br      *bufio.Reader
 	chunked bool
@@ -35,8 +35,8 @@ func (f *framed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// nextChunk reads the end of the chunk before and the size of the next. It
-// returns io.EOF at the last one; trailers are not read, for nobody wants them.
+// nextChunk reads the end of the previous chunk and the size of the next. It returns
+// io.EOF at the last chunk. Trailers are not read, as nothing uses them.
 func (f *framed) nextChunk() error {
 	if f.started {
 		if line, err := readLine(f.br); err != nil || len(line) > 0 {

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// defaultKbit is reckoned for a stream whose bitrate nobody told.
+// defaultKbit is assumed for a stream whose bitrate is not known, in kbit/s.
 const defaultKbit = 128
 
-// Usage is how much of the inline budget is taken. A maximum of 0 is no bound.
+// Usage is how much of the inline budget is in use. A maximum of 0 means no bound.
 type Usage struct {
 	Listeners    int     `json:"listeners"`
 	MaxListeners int     `json:"max_listeners"`
@@ -18,8 +18,8 @@ type Usage struct {
 	Carried      uint64  `json:"carried"` // streams since the Proxy began, those of now included
 }
 
-// budget bounds what is carried at once. All numbers are taken together or not at
-// all, hence a lock.
+// budget bounds what is carried at once. A stream takes its part of all numbers together
+// or of none, hence the lock.
 type budget struct {
 	maxListeners, maxPerMount, maxPerClient int
 	maxMbit                                 float64
@@ -40,8 +40,8 @@ func newBudget(c Config) budget {
 	}
 }
 
-// take claims room for one stream and calls claimed while no close can come
-// between. The claim is given back with release.
+// take claims room for one stream and calls claimed before any close can run. release
+// gives the claim back.
 func (b *budget) take(kbit int, mount string, client netip.Addr, claimed func()) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,7 +81,7 @@ func (b *budget) release(kbit int, mount string, client netip.Addr) {
 	}
 }
 
-// network is what counts as one client: an IPv4 address, or an IPv6 /64.
+// network returns what counts as one client: an IPv4 address, or an IPv6 /64.
 func network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {

@@ -5,30 +5,32 @@ import (
 	"slices"
 )
 
-// zeroBlock says that the title is still the same.
+// zeroBlock is the empty metadata block: the title is unchanged.
 var zeroBlock = []byte{0}
 
-// metaint is how many bytes lie between two metadata blocks of ours: Icecast's.
+// metaint is how many bytes of audio a listener gets between two metadata blocks:
+// Icecast's number.
 const metaint = 16000
 
-// A cursor is a listener's place in a chain of chunks, with what is put in
-// between for this listener alone. It copies nothing: what is to be written are
-// pieces of shared chunks and titles.
+// A cursor is a listener's position in a chain of chunks, with what is inserted for this
+// listener alone. It copies no audio: what is written are pieces of shared chunks and
+// titles.
 type cursor struct {
 	at    *chunk
 	off   int    // in at.data
-	lead  []byte // audio that comes before that
+	lead  []byte // audio to be written before that
 	audio int64  // bytes of the stream that were written
 	head  []byte // the answer's head, before anything else
-	fresh bool   // has not begun: the next chunk must be one to begin with
+	fresh bool   // not begun yet: waits for a chunk that a listener may begin with
 
 	every int    // bytes between two metadata blocks; 0: none wanted
-	left  int    // bytes up to the next one
-	told  *title // the last that was told
-	block []byte // what is left of a metadata block
+	left  int    // bytes up to the next block
+	told  *title // the last title that was sent
+	block []byte // the rest of a metadata block
 }
 
-// newCursor begins at a chunk that may be begun with.
+// newCursor returns a cursor at a chunk. If a listener may not begin with that chunk, the
+// cursor begins with the first later one where it may.
 func newCursor(at *chunk, head []byte, metadata bool) cursor {
 	c := cursor{at: at, head: head, fresh: !at.start}
 	if at.start {
@@ -40,7 +42,7 @@ func newCursor(at *chunk, head []byte, metadata bool) cursor {
 	return c
 }
 
-// enter begins with a chunk.
+// enter begins the stream with a chunk, after its header pages.
 func (c *cursor) enter(at *chunk) {
 	if len(at.header) > 0 {
 		c.head = append(c.head[:len(c.head):len(c.head)], at.header...)
@@ -48,7 +50,7 @@ func (c *cursor) enter(at *chunk) {
 	c.goTo(at)
 }
 
-// goTo goes on with a chunk, after what is in lead.
+// goTo continues with a chunk, after what is in lead.
 func (c *cursor) goTo(at *chunk) {
 	c.at, c.off = at, 0
 	if at.lead != nil {
@@ -56,7 +58,7 @@ func (c *cursor) goTo(at *chunk) {
 	}
 }
 
-// piece returns what is to be written next; nil: nothing for now.
+// piece returns what is to be written next; nil: there is nothing yet.
 func (c *cursor) piece() []byte {
 	for {
 		switch {
@@ -92,7 +94,7 @@ func (c *cursor) upToMetadata(p []byte) []byte {
 	return p
 }
 
-// took moves over the first n bytes of the piece.
+// took advances over the first n bytes of the piece.
 func (c *cursor) took(n int) {
 	switch {
 	case len(c.head) > 0:
@@ -108,7 +110,7 @@ func (c *cursor) took(n int) {
 	}
 }
 
-// played counts audio up to the next metadata block.
+// played counts n bytes of audio, and inserts a metadata block when one is due.
 func (c *cursor) played(n int) {
 	c.audio += int64(n)
 	if c.every == 0 {
@@ -122,7 +124,7 @@ func (c *cursor) played(n int) {
 	}
 }
 
-// gather appends what is to be written next to pieces, as far as it has room.
+// gather appends what is to be written next to pieces, up to its capacity.
 func (c *cursor) gather(pieces [][]byte) [][]byte {
 	ahead := *c
 	for len(pieces) < cap(pieces) {
@@ -136,7 +138,7 @@ func (c *cursor) gather(pieces [][]byte) [][]byte {
 	return pieces
 }
 
-// advance moves over n bytes that were written.
+// advance advances over n bytes that were written.
 func (c *cursor) advance(n int) {
 	for n > 0 {
 		k := min(n, len(c.piece()))
@@ -153,8 +155,8 @@ func (c *cursor) due() *chunk {
 	return c.at
 }
 
-// skip goes on with another chunk once the frame is over that has begun, and with the
-// header pages of the other if they are new. What lies between can be freed.
+// skip finishes the frame that has begun and continues with another chunk, preceded by
+// that chunk's header pages if they are new. The chunks in between can be freed.
 func (c *cursor) skip(to *chunk) {
 	if len(c.lead) == 0 && c.off > 0 {
 		for _, end := range c.at.ends {

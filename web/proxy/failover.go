@@ -10,42 +10,43 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
-// joinedBy is how many frames tell a place in a stream from others.
+// joinedBy is how many frames identify a position in a stream.
 const joinedBy = 4
 
-// maxTakers is how many sources are found for listeners that end before they come.
+// maxTakers is how many sources are tried for the listeners of a failed node: each may
+// end before it takes over.
 const maxTakers = 3
 
 // Failover is one change of node under listeners.
 type Failover struct {
 	Time      time.Time       `json:"time"`
 	From      director.NodeID `json:"from"`
-	To        director.NodeID `json:"to,omitempty"` // empty: nobody could take over
+	To        director.NodeID `json:"to,omitempty"` // empty: no node could take over
 	Cause     End             `json:"cause"`
 	Gap       time.Duration   `json:"-"` // without audio from either
 	GapMs     int64           `json:"gap_ms"`
 	Listeners int             `json:"listeners"`
 }
 
-// renewAfter is how long a connection must have played for its end to be taken for no
-// more than that.
+// renewAfter is how long an upstream must have existed for its end to be taken for the
+// end of the connection only, not of the stream.
 const renewAfter = 2 * time.Second
 
-// renewWithin is how long the new connection may take to come to where the old one
-// ended: Icecast's burst of 64 KB comes within half a second.
+// renewWithin is how long the new connection may take to reach the point where the old
+// one ended: Icecast's burst of 64 KB arrives within half a second.
 const renewWithin = time.Second
 
-// renew goes on with the same node over another connection, and says whether that
+// renew continues with the same node over another connection, and reports whether that
 // plays. Some nodes end each connection after a while (Icecast's max-listener-duration),
-// and of those who share it the last may have come a moment ago. One that is a single
-// listener's the node has ended for this listener, as it would for any.
+// and the newest listener that shares it may have come a moment ago. A connection of a
+// single listener is not renewed: the node ended it for this listener, as it would for any.
 func (s *source) renew() bool {
 	if s.alone || !joinable(s.codec) || time.Since(s.began) < renewAfter {
 		return false
 	}
 	p := s.p
 	p.mu.Lock()
-	s.forget() // or it would be found again
+	s.forget() // otherwise claim would find it again
 	p.mu.Unlock()
 	to := p.claim(s.ask.upstream, s.ask.req, false) //nolint:contextcheck // a source outlives who asked for it
 	select {
@@ -62,7 +63,7 @@ func (s *source) renew() bool {
 	defer catchUp.Stop()
 	look := time.NewTicker(renewWithin / 50)
 	defer look.Stop()
-	for waits := true; waits && !to.ring.has(last, p.now()); { // it begins a burst ago
+	for waits := true; waits && !to.ring.has(last, p.now()); { // its first audio is a burst old
 		select {
 		case <-look.C:
 		case <-catchUp.C:
@@ -74,11 +75,11 @@ func (s *source) renew() bool {
 	return s.handOver(to, &seeking{renewed: true})
 }
 
-// seeking is a search for a source that can take over. A nil one finds nothing.
+// seeking is a search for a source that can take over. A nil search finds nothing.
 type seeking struct {
 	cause    End
-	renewed  bool // it is the same node
-	vacating bool // the present node still plays
+	renewed  bool // the source found is at the same node
+	vacating bool // the present node is to be left, and still plays
 	cancel   context.CancelFunc
 	found    chan *source // claimed, or nil
 }
@@ -90,7 +91,7 @@ func (k *seeking) result() <-chan *source {
 	return k.found
 }
 
-// stop ends a search, and gives back what it may have found meanwhile.
+// stop ends a search, and releases the source it may have found meanwhile.
 func (k *seeking) stop() {
 	if k == nil || k.found == nil {
 		return
@@ -104,7 +105,7 @@ func (k *seeking) stop() {
 	k.found = nil
 }
 
-// seek looks for the best other node that plays the same.
+// seek starts a search for the best other node that plays the same.
 func (s *source) seek(cause End, vacating bool) *seeking {
 	ctx, cancel := context.WithCancel(s.ctx)
 	k := &seeking{cause: cause, vacating: vacating, cancel: cancel, found: make(chan *source, 1)}
@@ -138,12 +139,12 @@ func (s *source) other(ctx context.Context) *source {
 	return nil
 }
 
-// sound says whether the node plays as it should.
+// sound reports whether the node plays as it should.
 func (s *source) sound() bool {
 	return !joinable(s.codec) || s.parser.slack(s.p.now()) > 0
 }
 
-// targets are the nodes that may take over, the best first.
+// targets returns the nodes that may take over, the best first.
 func (s *source) targets() []Upstream {
 	all := s.ask.req.Upstreams
 	if ask := s.p.cfg.Targets; ask != nil {
@@ -154,10 +155,11 @@ func (s *source) targets() []Upstream {
 	})
 }
 
-// joinable says whether one stream of a kind can go on with another's frames.
+// joinable reports whether a stream of this codec can continue with another's frames.
 func joinable(c audio.Codec) bool { return c == audio.MPEG || c == audio.ADTS }
 
-// failed is the end of the node: somebody takes over, or the listeners go.
+// failed is called when the node has failed. Another source takes over, or the listeners'
+// streams end.
 func (s *source) failed(cause End, k *seeking) {
 	if k != nil && k.vacating {
 		k.stop()
@@ -165,7 +167,7 @@ func (s *source) failed(cause End, k *seeking) {
 	}
 	if cause == EndUpstreamSilent {
 		s.evidence(s.silence())
-		if k == nil || k.found == nil { // it has been looked for long enough
+		if k == nil || k.found == nil { // no search is running, though there was time for one
 			s.over(cause)
 			return
 		}
@@ -194,7 +196,7 @@ func (s *source) failed(cause End, k *seeking) {
 	s.over(cause)
 }
 
-// silence is the evidence against a node that plays no more.
+// silence returns the evidence against a node that has fallen silent.
 func (s *source) silence() Failure {
 	return Failure{Node: s.node, Why: WhySilent, Detail: "GET " + s.ask.upstream.URL + ": no audio in mid-stream"}
 }
@@ -215,8 +217,8 @@ func (s *source) over(end End) {
 	s.ring.publish(p.now())
 }
 
-// handOver lets the listeners of s go on with another source, on which s holds a
-// claim. It fails if that one has ended meanwhile, or has handed over to s itself.
+// handOver moves the listeners of s to another source, on which s holds a claim. It
+// returns false if that source has ended meanwhile, or has handed over to s itself.
 func (s *source) handOver(to *source, k *seeking) bool {
 	p := s.p
 	defer p.release(to) // the claim of the search
@@ -254,9 +256,9 @@ func (s *source) handOver(to *source, k *seeking) bool {
 	return true
 }
 
-// join makes the chain of r go on with that of next, on a frame boundary: behind the
-// very frames with which r ends, if next has them, else about gap before its end, so
-// that what a listener has in reserve stays as it was.
+// join continues the chain of r with that of next, on a frame boundary. If next has the
+// very frames that r ends with, it continues after these. Otherwise it continues about gap
+// before the end of next, so that a listener's reserve stays as it was.
 func (r *ring) join(next *ring, gap, now time.Duration) {
 	j := next.behind(r.newest(reservoir), gap, now)
 	if j == nil {
@@ -278,7 +280,7 @@ func (r *ring) newest(n int) [][]byte {
 	return r.tail.last(n)
 }
 
-// behind returns a chunk that leads into the chain of r behind these frames; nil: r does
+// behind returns a chunk that leads into the chain of r after these frames; nil: r does
 // not have them.
 func (r *ring) behind(frames [][]byte, gap, now time.Duration) *chunk {
 	r.mu.Lock()
@@ -297,7 +299,7 @@ func (r *ring) behind(frames [][]byte, gap, now time.Duration) *chunk {
 	return j
 }
 
-// has says whether r has these frames.
+// has reports whether r has these frames.
 func (r *ring) has(frames [][]byte, now time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -306,16 +308,16 @@ func (r *ring) has(frames [][]byte, now time.Duration) bool {
 	return c != nil
 }
 
-// find returns the chunk that has the last of these frames, and the number of what
-// follows it; nil: there is none, or they are too few to tell. Where r has them more than
-// once, as in silence, those count that are nearest to gap before its end. r.mu is held.
+// find returns the chunk with the last of these frames, and the index of the frame after
+// it; nil: r does not have them, or they are too few to tell. If r has them more than once,
+// as in silence, it returns those nearest to gap before the end of r. r.mu is held.
 func (r *ring) find(frames [][]byte, gap time.Duration) (found *chunk, next int) {
 	if len(frames) < joinedBy {
 		return nil, 0
 	}
 	var off time.Duration
 	var before [][]byte
-	left := r.took // behind the frame that is looked at
+	left := r.took // audio after the frame that is compared
 	for c := r.oldest; c != nil; c = c.next.Load() {
 		for i, f := range c.frames(0, len(c.ends)) {
 			left -= c.took / time.Duration(len(c.ends))
@@ -330,7 +332,7 @@ func (r *ring) find(frames [][]byte, gap time.Duration) (found *chunk, next int)
 	return found, next
 }
 
-// lead makes a chunk go on with what follows c. r.mu is held.
+// lead makes j continue with what follows c. r.mu is held.
 func (r *ring) lead(j, c *chunk) {
 	if next := c.next.Load(); next != nil {
 		j.next.Store(next)
@@ -339,13 +341,13 @@ func (r *ring) lead(j, c *chunk) {
 	}
 }
 
-// joint returns a chunk that leads into the chain of r, with the frames from about
+// joint returns a chunk that leads into the chain of r, beginning with the frames about
 // gap before its end.
 func (r *ring) joint(gap, now time.Duration) *chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cut(now)
-	c, skipped, behind := r.oldest, 0, r.took-gap // frames of c; audio that is not wanted
+	c, skipped, behind := r.oldest, 0, r.took-gap // frames of c to skip; audio to skip
 	var before [][]byte
 	for c != r.tail && (behind >= c.took || len(c.ends) == 0) {
 		behind -= c.took
@@ -368,7 +370,7 @@ func (r *ring) joint(gap, now time.Duration) *chunk {
 	return j
 }
 
-// params are those of the newest frames.
+// params returns the Params of the newest frames.
 func (r *ring) params() audio.Params {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// maxHead bounds a node's head, in bytes; Icecast's take some 500. A single
-// line is bounded by the reader's buffer.
+// maxHead bounds a node's head, in bytes; Icecast's takes about 500. A single line is
+// bounded by the reader's buffer.
 const maxHead = 16 << 10
 
-// head is the head of a node's answer. Unlike net/http's, it knows SHOUTcast's
-// "ICY 200 OK" and keeps the names of fields as they came.
+// head is the head of a node's answer. Unlike net/http's, it accepts SHOUTcast's
+// "ICY 200 OK" and keeps field names as they were sent.
 type head struct {
 	proto  string // "HTTP/1.0", "HTTP/1.1", "ICY"
 	code   int
@@ -45,9 +45,9 @@ func (h *head) all(name string) (values []string) {
 	return values
 }
 
-// readHead reads up to and with the empty line. Lines that are no fields, and
-// fields with control characters, are passed over: a node's odd comment must not
-// keep its audio from anyone, nor reach a listener.
+// readHead reads the head including its empty line. It ignores lines that are not fields,
+// and fields with control characters: a node's odd line must neither keep its audio from
+// listeners nor reach them.
 func readHead(br *bufio.Reader) (head, error) {
 	line, err := readLine(br)
 	if err != nil {
@@ -73,8 +73,8 @@ func readHead(br *bufio.Reader) (head, error) {
 	}
 }
 
-// readLine returns a line without its end, which may be LF alone. The slice is
-// valid until the next read.
+// readLine returns a line without its line end, which may be LF alone. The slice is valid
+// until the next read.
 func readLine(br *bufio.Reader) ([]byte, error) {
 	line, err := br.ReadSlice('\n')
 	switch {
@@ -108,8 +108,8 @@ func parseField(line []byte) (field, bool) {
 	return field{string(name), string(value)}, true
 }
 
-// isToken reports whether b is a field name (RFC 9110, 5.6.2), which leaves out
-// continuation lines as well: they begin with a space.
+// isToken reports whether b is a field name (RFC 9110, 5.6.2). Continuation lines are not,
+// because they begin with a space.
 func isToken(b []byte) bool {
 	for _, c := range b {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'

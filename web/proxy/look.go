@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// lookout is what looks after a source that plays. It belongs to one goroutine.
+// lookout watches a source that plays. It is used by one goroutine.
 type lookout struct {
 	*source
 	silent *time.Timer   // fires when the node may have been silent for too long
-	awake  time.Duration // when it last looked, by the Proxy's clock
-	next   *seeking      // for another node; nil: this one is good
+	awake  time.Duration // when it last ran, by the Proxy's clock
+	next   *seeking      // the search for another node; nil: none is running
 }
 
-// look publishes at the pace, watches for silence, and ends the source. What ends
-// the reading comes by read.
+// look publishes once per pace, watches for silence, and ends the source. The error that
+// ends the reading arrives on read.
 func (s *source) look(read chan error) {
 	l := lookout{source: s, silent: time.NewTimer(s.patience()), awake: s.p.now()}
 	defer l.silent.Stop()
@@ -39,15 +39,15 @@ func (s *source) look(read chan error) {
 		case to := <-l.next.result():
 			over = l.found(to)
 		case err := <-read:
-			read <- nil // for who waits for the reader's end
+			read <- nil // for run, which waits for the reader's end
 			l.lost(err)
 			over = true
 		}
 	}
 }
 
-// wake gives the node back the time for which this process did not run, being
-// frozen or moved with its machine: what the node sent meanwhile is still to be read.
+// wake does not count against the node the time in which this process did not run, because
+// it was frozen or its machine was moved: what the node sent meanwhile is still unread.
 func (l *lookout) wake() {
 	now := l.p.now()
 	if asleep := now - l.awake; asleep > pace*3/2 {
@@ -69,8 +69,8 @@ func (l *lookout) tick() {
 	}
 }
 
-// quiet looks for another node when this one seems to be silent, and says whether
-// the source is over because it has been for too long.
+// quiet starts a search for another node when this one seems silent. It reports whether the
+// source is over because the node has been silent for too long.
 func (l *lookout) quiet() bool {
 	now := l.p.now()
 	left := l.p.cfg.IdleTimeout - l.parser.quiet(now)
@@ -89,9 +89,9 @@ func (l *lookout) quiet() bool {
 	return false
 }
 
-// found takes the end of a search, and says whether the listeners are gone. If not,
-// a node that should be left keeps them, and one that is still silent makes for
-// another search.
+// found handles the result of a search, and reports whether the listeners went to another
+// source. If not, a node that was to be left keeps them, and a node that is still silent
+// leads to another search.
 func (l *lookout) found(to *source) bool {
 	search := l.next
 	l.next, search.found = nil, nil
@@ -104,7 +104,7 @@ func (l *lookout) found(to *source) bool {
 	return true
 }
 
-// lost is the end of the reading.
+// lost is called when reading from the node has ended.
 func (l *lookout) lost(err error) {
 	if l.ctx.Err() != nil {
 		l.over(endOf(l.ctx, EndListenerLeft))

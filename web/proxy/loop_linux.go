@@ -13,18 +13,19 @@ import (
 )
 
 const (
-	// maxLoops is how many loops there are at most: a source knows them by bits.
+	// maxLoops bounds the number of loops: a source has one bit for each.
 	maxLoops = 64
-	// maxPieces is how many pieces are written at once.
+	// maxPieces bounds how many pieces are written in one call.
 	maxPieces = 16
-	// maxStray is how many bytes a listener may send that nobody asked for.
+	// maxStray bounds how many unexpected bytes a listener may send.
 	maxStray = 64 << 10
 )
 
-// A loop writes to many listeners on plain TCP from one goroutine. A listener
-// costs it a descriptor and some 300 bytes, and no buffer: what is written are
-// pieces of chunks that all share. Sockets never block; epoll, which waits in the
-// runtime's own poller, tells who has left and who takes something again.
+// A loop writes to many listeners on plain TCP from one goroutine. Each listener costs
+// it a descriptor and about 300 bytes, and no buffer: what is written are pieces of
+// chunks that all listeners share. The sockets are non-blocking. An epoll instance, which
+// itself waits in the runtime's poller, reports which listeners have left and which can
+// be written to again.
 type loop struct {
 	p     *Proxy
 	bit   uint64
@@ -35,9 +36,9 @@ type loop struct {
 
 	mu    sync.Mutex
 	queue []task
-	rung  bool // the bell was rung and has not been heard yet, or there is none any more
+	rung  bool // the bell was rung and not read yet, or it is closed
 
-	// Used by run's goroutine only.
+	// Used only by run's goroutine.
 	byFD    []*plain
 	members map[*source][]*plain
 	pieces  [][]byte
@@ -50,13 +51,13 @@ type loop struct {
 type plain struct {
 	session
 	fd    int
-	place int      // in members[src]
-	conn  net.Conn // whatever stands for it elsewhere, to be closed with it
+	place int      // index in members[src]
+	conn  net.Conn // the connection that fd was taken from, to be closed with it
 	stray int
 	in    intake
 }
 
-// A task is what others want of a loop.
+// A task is what other goroutines ask of a loop.
 type task struct {
 	kind taskKind
 	src  *source
@@ -68,11 +69,11 @@ type taskKind uint8
 
 const (
 	taskMore taskKind = iota // src has published
-	taskJoin                 // who listens
-	taskMove                 // src's listeners belong to to
+	taskJoin                 // who begins to listen
+	taskMove                 // src's listeners go to the source to
 	taskEnd                  // src is over
-	taskCut                  // everybody's stream ends
-	taskStop                 // the loop ends, when nobody listens any more
+	taskCut                  // all streams end
+	taskStop                 // the loop ends once it has no listeners
 )
 
 // newLoops starts a loop for each processor.
@@ -94,7 +95,7 @@ func newLoop(p *Proxy, bit uint64) (*loop, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	_ = unix.SetNonblock(epoll, true) // or the runtime's poller does not take it
+	_ = unix.SetNonblock(epoll, true) // otherwise the runtime's poller does not accept it
 	poll := os.NewFile(uintptr(epoll), "epoll")
 	bell, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
@@ -147,7 +148,7 @@ func (l *loop) run() {
 	var tasks []task
 	for !l.closing || len(l.members) > 0 {
 		if err := l.raw.Read(wait); err != nil {
-			return // cannot happen: nobody else closes it
+			return // cannot happen: nothing else closes it
 		}
 		now := l.p.now()
 		for _, e := range l.events[:max(n, 0)] {
@@ -164,7 +165,7 @@ func (l *loop) run() {
 	}
 }
 
-// listen takes what has been posted.
+// listen appends the posted tasks to into, and empties the queue.
 func (l *loop) listen(into []task) []task {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,7 +201,7 @@ func (l *loop) do(t task, now time.Duration) {
 	}
 }
 
-// each calls do for every listener of a source; do may let it go.
+// each calls do for every listener of a source. do may remove that listener.
 func (l *loop) each(src *source, do func(*plain)) {
 	for i := len(l.members[src]) - 1; i >= 0; i-- {
 		do(l.members[src][i])
@@ -250,18 +251,18 @@ func (l *loop) move(from, to *source, now time.Duration) {
 		l.add(s)
 	}
 	delete(l.members, from)
-	if over { // before they came
+	if over { // before the listeners arrived
 		l.each(to, func(s *plain) { l.end(s, now) })
 	}
 }
 
-// event looks after a listener of whom epoll has something to say. Events are
-// hints: what is read or written tells what they mean.
+// event handles an epoll event of a listener. Events are only hints: reading or writing
+// tells what they mean.
 func (l *loop) event(s *plain, events uint32, now time.Duration) {
 	if events&^unix.EPOLLOUT != 0 && !l.read(s, now) {
 		return
 	}
-	if s.half && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 { // reading tells of the FIN before it for ever
+	if s.half && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 { // reading would only report the earlier FIN, for ever
 		l.leave(s, EndListenerLeft, false)
 		return
 	}
@@ -270,7 +271,7 @@ func (l *loop) event(s *plain, events uint32, now time.Duration) {
 	}
 }
 
-// read says whether a listener is still there. It drops what it may have sent.
+// read reports whether a listener is still there. It drops what the listener has sent.
 func (l *loop) read(s *plain, now time.Duration) bool {
 	for {
 		n, err := unix.Read(s.fd, l.stray)
@@ -285,15 +286,15 @@ func (l *loop) read(s *plain, now time.Duration) bool {
 			return true
 		case n == 0 && err == nil && s.halves(now):
 			return true
-		default: // its end, or an error
+		default: // a FIN that ends the stream, or an error
 			l.leave(s, listenerEnd(err), false)
 			return false
 		}
 	}
 }
 
-// look says whether a listener is still there: one that has taken nothing for
-// StallTimeout is cut.
+// look cuts a listener that has taken nothing for StallTimeout, and reports whether it is
+// still there.
 func (l *loop) look(s *plain, now time.Duration) bool {
 	stall := l.p.cfg.StallTimeout
 	if now-s.in.looked < min(pace/2, stall/8) || s.in.look(s.fd, now) < stall {
@@ -303,7 +304,7 @@ func (l *loop) look(s *plain, now time.Duration) bool {
 	return false
 }
 
-// write gives a listener what it has not got yet, as far as it takes it.
+// write writes what a listener has not got yet, as far as its socket takes it.
 func (l *loop) write(s *plain, now time.Duration) {
 	for {
 		pieces := s.cur.gather(l.pieces)
@@ -336,7 +337,7 @@ func writeAll(fd int, pieces [][]byte) (int, error) {
 	return unix.Writev(fd, pieces)
 }
 
-// end parts with a listener whose source is over.
+// end ends the stream of a listener whose source is over.
 func (l *loop) end(s *plain, now time.Duration) {
 	l.p.mu.Lock()
 	end := s.src.end
@@ -344,7 +345,8 @@ func (l *loop) end(s *plain, now time.Duration) {
 	l.part(s, end, now)
 }
 
-// part gives a listener what is left, if it takes it now, and ends its stream.
+// part writes what is left, as far as the listener's socket takes it now, and ends the
+// stream.
 func (l *loop) part(s *plain, end End, now time.Duration) {
 	l.write(s, now)
 	if l.byFD[s.fd] == s {
@@ -352,8 +354,8 @@ func (l *loop) part(s *plain, end End, now time.Duration) {
 	}
 }
 
-// leave closes a listener's connection. An abort drops what the kernel still
-// holds for it, which a stalled one would never fetch.
+// leave closes a listener's connection. With abort, the kernel drops what it still holds
+// for the listener, which a stalled one would never fetch.
 func (l *loop) leave(s *plain, end End, abort bool) {
 	l.byFD[s.fd] = nil
 	all := l.members[s.src]

@@ -4,7 +4,7 @@ package proxy
 
 import "net"
 
-// Loops are only for Linux: elsewhere each listener has goroutines of its own.
+// Loops exist only on Linux: elsewhere each listener has goroutines of its own.
 type (
 	loop  struct{ bit uint64 }
 	plain struct {
@@ -35,7 +35,7 @@ func (*loop) post(task) {}
 
 func takeOver(net.Conn) int { return -1 }
 
-// canAcknowledge is false: the write deadline alone cuts a stalled listener, some
+// canAcknowledge is false: only the write deadline cuts a stalled listener. It applies some
 // seconds later, when the send buffer is full.
 const canAcknowledge = false
 

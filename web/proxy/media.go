@@ -8,14 +8,14 @@ func mediaType(contentType string) string {
 	return strings.ToLower(strings.TrimSpace(typ))
 }
 
-// isUntold reports whether a media type says nothing; cmus, for one, refuses it.
+// isUntold reports whether a media type says nothing about the format. Some players, such
+// as cmus, refuse such types.
 func isUntold(typ string) bool {
 	return typ == "" || typ == "application/octet-stream" || typ == "binary/octet-stream"
 }
 
-// isAudio reports whether a media type may be a stream, which playlists among
-// the audio types are not. Icecast calls some Ogg streams application/ogg, and
-// carries video as well.
+// isAudio reports whether a media type may be a stream. Playlists with an audio type are
+// none. Icecast calls some Ogg streams application/ogg, and carries video as well.
 func isAudio(typ string) bool {
 	switch typ {
 	case "audio/x-mpegurl", "audio/mpegurl", "audio/x-scpls", "audio/scpls", "video/x-ms-asf", "video/x-ms-asx", "audio/x-ms-wax":

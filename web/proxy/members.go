@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// membersFor is for how long it is known of a node that it lets in nobody who does not
-// show a password or a token. Then it is asked anew without one.
+// membersFor is how long it is remembered that a node lets in only listeners with a
+// password or a token. After that the node is asked again without one.
 const membersFor = 10 * time.Second
 
-// members is what a node said to somebody who showed nothing.
+// members is what a node answered to a request without a password or a token.
 type members struct {
 	refused *RefusedError
 	at      time.Time
 }
 
-// noteMembers notes that a mount at a node is for members only. Who shows nothing is
-// answered without asking the node again, and who shows something gets an upstream of
-// its own at once.
+// noteMembers records that a mount at a node is for members only. A listener without a
+// password or a token is then answered without asking the node again, and one with either
+// gets an upstream of its own at once.
 func (p *Proxy) noteMembers(at place, refused *RefusedError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -25,8 +25,8 @@ func (p *Proxy) noteMembers(at place, refused *RefusedError) {
 	p.members[at] = members{refused, time.Now()}
 }
 
-// membersAt returns what a node says to those who show nothing; nil: it lets them in, as
-// far as is known.
+// membersAt returns what a node answers to listeners without a password or a token; nil:
+// it lets them in, as far as is known.
 func (p *Proxy) membersAt(at place) *RefusedError {
 	p.mu.Lock()
 	defer p.mu.Unlock()

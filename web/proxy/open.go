@@ -17,23 +17,23 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// An ask is what a node is asked.
+// An ask is a request to a node.
 type ask struct {
 	upstream Upstream
 	req      Request
 	header   http.Header
-	query    string // what one listener adds to the URL: it may be a secret, and a mistake
+	query    string // what one listener adds to the URL: it may be secret, and it may be wrong
 }
 
-// shows says whether the node is shown something that may be a mistake of the listener's.
+// shows reports whether the node gets something from the listener that may be wrong.
 func (a *ask) shows() bool { return a.query != "" || a.header["Authorization"] != nil }
 
-// product is how the director presents itself to nodes.
+// product is the director's User-Agent toward nodes.
 const product = "Signpost"
 
-// newAsk asks for the stream with its metadata, whether the first listener wants
-// it or not. Over a personal upstream the node is told who that is. A Range is never
-// passed on: a live stream has none, and an answer of 206 makes players open
+// newAsk makes the request for a stream. It always asks for metadata, whether the first
+// listener wants them or not. Over a personal upstream the node is told who listens. A
+// Range is never passed on: a live stream has none, and a 206 answer makes players open
 // another connection.
 func (p *Proxy) newAsk(u Upstream, req Request) ask {
 	a := ask{upstream: u, req: req, header: http.Header{"Accept": {"*/*"}, "Icy-MetaData": {"1"}, "User-Agent": {product}}}
@@ -50,7 +50,7 @@ func (p *Proxy) newAsk(u Upstream, req Request) ask {
 	return a
 }
 
-// url returns what to ask for.
+// url returns the URL to request.
 func (a *ask) url() (*url.URL, error) {
 	u, err := url.Parse(a.upstream.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -66,8 +66,8 @@ func (a *ask) url() (*url.URL, error) {
 	return u, nil
 }
 
-// blames says whether a failure counts against the node. What one listener adds to the
-// URL may be to blame instead: a wrong token is answered with 403, as by a full node.
+// blames reports whether a failure counts against the node. The cause may instead be what
+// one listener sends: a wrong token is answered with 403, like a listener at a full node.
 func (a *ask) blames(w Why) bool {
 	switch w {
 	case WhyMembers, WhyOwn:
@@ -78,8 +78,8 @@ func (a *ask) blames(w Why) bool {
 	return true
 }
 
-// nodeAt returns the node of the fleet that answers at u's scheme, host and port. Of
-// several there, it is the one whose path has most in common with u's.
+// nodeAt returns the node of the fleet at u's scheme, host and port. If there are several,
+// it returns the one whose path is the longest prefix of u's.
 func (p *Proxy) nodeAt(a ask, u *url.URL) (found director.NodeID, ok bool) {
 	most := -1
 	consider := func(node director.NodeID, at string) {
@@ -106,12 +106,12 @@ func (p *Proxy) nodeAt(a ask, u *url.URL) (found director.NodeID, ok bool) {
 	return found, most >= 0
 }
 
-// refusal is why a node does not play, on its way to becoming a Failure.
+// refusal is why a node does not play, before it is made a Failure.
 type refusal struct {
 	why        Why
 	detail     string
-	code       int      // of the answer, where that is the reason
-	challenges []string // of a 401
+	code       int      // the answer's status, if that is the reason
+	challenges []string // WWW-Authenticate of a 401
 }
 
 func (r *refusal) Error() string { return r.detail }
@@ -120,8 +120,8 @@ func refuse(why Why, format string, args ...any) error {
 	return &refusal{why: why, detail: fmt.Sprintf(format, args...)}
 }
 
-// openOne asks one node and follows one redirect, if it stays within the fleet: where
-// else a node points is not the operator's word.
+// openOne asks one node. It follows one redirect if that leads to a node of the fleet:
+// the operator has not approved any other destination.
 func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
 	first, err := a.url()
 	if err != nil {
@@ -169,8 +169,8 @@ func isRedirect(code int) bool {
 	return false
 }
 
-// get sends the request and reads the head of the answer. The connection must
-// give audio within HeaderTimeout, and is closed as soon as ctx ends, then or later.
+// get sends the request and reads the head of the answer. The connection must deliver
+// audio within HeaderTimeout. It is closed as soon as ctx ends, even after get returned.
 func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
 	conn, err := p.dial(ctx, u)
 	switch {
@@ -182,8 +182,8 @@ func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
 	up := &upstream{conn: conn}
 	up.unhook = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(p.cfg.HeaderTimeout))
-	// HTTP/1.1, and not 1.0, for the sake of balancers and CDNs that answer 426
-	// to 1.0; a node that chunks its answer is understood.
+	// HTTP/1.1 and not 1.0, because some balancers and CDNs answer 1.0 with 426. A node
+	// that chunks its answer is understood.
 	r := http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: a.header, Close: true}
 	if err := r.Write(conn); err != nil {
 		up.close()

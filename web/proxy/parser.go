@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// readSize is what is read at once from a node, in bytes.
+	// readSize is how much is read from a node at once, in bytes.
 	readSize = 16 << 10
-	// readSizeAlone is the same where every listener has an upstream of its own: a
-	// second at 32 kbit/s.
+	// readSizeAlone is the same for an upstream that is one listener's own: a second at
+	// 32 kbit/s.
 	readSizeAlone = 4 << 10
 	// maxAhead is how far a node may run ahead of real time before it is read more
 	// slowly: bursts are some seconds long.
 	maxAhead = time.Minute
-	// settling is how long after its first audio a source gives on at once what
-	// comes, for its first listeners to get the node's burst as it comes.
+	// settling is how long after its first audio a source publishes at once what arrives,
+	// so that its first listeners get the node's burst without delay.
 	settling = time.Second
 )
 
-// A parser takes the audio and the titles out of what a node sends. It is used
-// by the goroutine that reads the node, but where it says otherwise.
+// A parser takes the audio and the titles out of what a node sends. It is used by the
+// goroutine that reads from the node, unless a method says otherwise.
 type parser struct {
 	s     *source
 	up    *upstream
@@ -34,17 +34,17 @@ type parser struct {
 	codec audio.Codec
 
 	framed bool  // the type promises frames
-	passed int64 // bytes that have come
+	passed int64 // bytes of audio that have arrived
 	bad    error
-	first  time.Duration // when the first frame came
-	took   time.Duration // of audio since then
+	first  time.Duration // when the first frame arrived
+	took   time.Duration // duration of the audio since then
 
-	// A node counts as silent when this has passed, by the Proxy's clock. Each
-	// second of audio puts it off by two, up to the source's patience: one that
-	// trickles falls behind, and one whose clock is slow does not.
+	// until is when the node counts as silent, by the Proxy's clock. Each second of audio
+	// postpones it by two, up to the source's patience from now: a node that only trickles
+	// falls behind, and a node whose clock is slow does not.
 	until atomic.Int64
-	heard atomic.Int64 // when the last audio came
-	held  atomic.Int64 // since when the node is kept waiting; 0: it is read
+	heard atomic.Int64 // when the last audio arrived
+	held  atomic.Int64 // since when the node is kept waiting; 0: it is being read
 	now   time.Duration
 }
 
@@ -52,11 +52,11 @@ func (p *parser) begin(up *upstream) {
 	p.up, p.found = up, make(chan struct{})
 	typ := mediaType(up.head.get("Content-Type"))
 	p.split, p.framed = audio.NewSplitter(typ), isFramed(typ)
-	interval, _ := strconv.Atoi(up.head.get("icy-metaint")) // it has been judged
+	interval, _ := strconv.Atoi(up.head.get("icy-metaint")) // judge has checked it
 	p.meta = audio.NewDeinterleaver(interval)
 }
 
-// write takes what came from the node.
+// write processes what arrived from the node.
 func (p *parser) write(b []byte, now time.Duration) error {
 	p.now = now
 	if err := p.meta.Write(b, p.audio, p.title); err != nil {
@@ -76,7 +76,7 @@ func (p *parser) audio(b []byte) {
 	p.split.Write(b, p.unit)
 }
 
-// unit takes one frame.
+// unit processes one unit of the stream.
 func (p *parser) unit(u audio.Unit) {
 	if p.bad != nil {
 		return
@@ -102,22 +102,22 @@ func (p *parser) unit(u audio.Unit) {
 	s.ring.add(u, p.now)
 }
 
-// title takes the content of a metadata block.
+// title processes the content of a metadata block.
 func (p *parser) title(content []byte) {
 	p.s.ring.setTitle(&title{audio.NewBlock(content)}, p.now)
 }
 
-// slack is how long the node may still be silent. Safe for concurrent use.
+// slack returns how long the node may still be silent. Safe for concurrent use.
 func (p *parser) slack(now time.Duration) time.Duration {
 	return time.Duration(p.until.Load()) - p.listening(now)
 }
 
-// quiet is how long no audio has come. Safe for concurrent use.
+// quiet returns for how long no audio has arrived. Safe for concurrent use.
 func (p *parser) quiet(now time.Duration) time.Duration {
 	return p.listening(now) - time.Duration(p.heard.Load())
 }
 
-// listening is when the node was last listened to: now, if it is not kept waiting.
+// listening returns when the node was last read: now, unless it is kept waiting.
 func (p *parser) listening(now time.Duration) time.Duration {
 	if held := time.Duration(p.held.Load()); held > 0 {
 		return held
@@ -125,8 +125,8 @@ func (p *parser) listening(now time.Duration) time.Duration {
 	return now
 }
 
-// hold keeps the node waiting while wait runs. That it sends nothing meanwhile is no
-// silence of its own.
+// hold keeps the node waiting while wait runs. This time does not count as silence of the
+// node.
 func (p *parser) hold(wait func()) {
 	since := p.s.p.now()
 	p.held.Store(int64(since))
@@ -137,7 +137,7 @@ func (p *parser) hold(wait func()) {
 	p.held.Store(0)
 }
 
-// read takes what the node sends until it fails.
+// read reads what the node sends until that fails.
 func (s *source) read(up *upstream) error {
 	size := readSize
 	if s.alone {
@@ -171,7 +171,7 @@ func (s *source) read(up *upstream) error {
 	}
 }
 
-// rest lets a node wait that sends faster than anybody listens.
+// rest keeps a node waiting that sends faster than real time.
 func (s *source) rest(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -10,43 +10,44 @@ import (
 )
 
 const (
-	// chunkSize is where a chunk is full, in bytes: 1 s at 128 kbit/s. A stream of
-	// fewer bits makes smaller ones, one each pace.
+	// chunkSize is the size of a full chunk, in bytes: 1 s at 128 kbit/s. A stream with a
+	// lower bitrate makes smaller chunks, one per pace.
 	chunkSize = 16 << 10
-	// defaultBurst is what a listener gets at once, in bytes: Icecast's burst-size.
+	// defaultBurst is what a listener gets at once at the beginning, in bytes: Icecast's
+	// burst-size.
 	defaultBurst = 64 << 10
-	// reservoir is how many frames back the audio of a Layer III frame may begin,
-	// down to 24 kbit/s.
+	// reservoir is how many frames back the audio of a Layer III frame may begin, for
+	// bitrates down to 24 kbit/s.
 	reservoir = 16
 )
 
-// A chunk is a piece of a stream for all of its listeners: whole frames, up to a
-// second of them. But for next, nothing of it changes once it is in a ring.
+// A chunk is a piece of a stream that all listeners share: whole frames, up to a second
+// of them. Once it is in a ring, nothing of it changes but next.
 //
-// Chunks form a chain, and a listener's place is a pointer into it. Nobody counts
-// who still needs a chunk: the garbage collector frees those behind the last
-// listener, and those at the front are kept by the ring.
+// Chunks form a chain, and a listener's position is a pointer into it. There is no
+// reference count: the garbage collector frees the chunks that the last listener has
+// passed, and the ring keeps the newest.
 type chunk struct {
 	data   []byte
 	ends   []int32       // where its frames end in data
-	took   time.Duration // to play; 0: unknown
+	took   time.Duration // playing time; 0: unknown
 	at     time.Duration // when it was published, by the Proxy's clock
 	params audio.Params
-	title  *title // what is playing; nil: the node has not told
+	title  *title // what is playing; nil: the node has not said
 	start  bool   // a listener may begin with it
-	header []byte // pages that one who begins with it needs first (Ogg)
-	lead   []byte // its first frame, as one who begins with it needs it; nil: as it is
+	header []byte // pages that a listener who begins with it needs first (Ogg)
+	lead   []byte // replaces its first frame for a listener who begins with it; nil: no need
 	next   atomic.Pointer[chunk]
 }
 
-// A title is a metadata block that all listeners are told; it is told from another
-// by its address.
+// A title is a metadata block that is sent to all listeners. Titles are compared by
+// address.
 type title struct{ block audio.Block }
 
-// A ring is the last few seconds of a stream. One goroutine adds to it; the rest
-// is safe for concurrent use.
+// A ring holds the last few seconds of a stream. One goroutine adds to it; all else is
+// safe for concurrent use.
 type ring struct {
-	burst    time.Duration // 0: burstLen counts
+	burst    time.Duration // 0: burstLen applies
 	burstLen int           // bytes
 
 	mu     sync.Mutex
@@ -55,25 +56,25 @@ type ring struct {
 	tail   *chunk // the newest
 	len    int    // bytes from oldest to tail
 	took   time.Duration
-	joints []*chunk      // ends of other chains, which go on with what follows tail
-	wake   chan struct{} // closed when there is more, or the end
+	joints []*chunk      // ends of other chains, which continue with what follows tail
+	wake   chan struct{} // closed when there is more, or the stream has ended
 	over   bool          // nothing is added any more
 
-	title    *title // from here on
-	header   []byte // pages that those who join need first (Ogg)
-	inHeader bool   // they are coming
+	title    *title // of the audio to be added next
+	header   []byte // pages that a listener who joins needs first (Ogg)
+	inHeader bool   // header pages are arriving
 }
 
 func newRing(burst time.Duration, kbit int, now time.Duration) *ring {
 	root := &chunk{start: true, at: now}
 	r := &ring{burst: burst, burstLen: defaultBurst, oldest: root, tail: root, wake: make(chan struct{})}
-	if burst > 0 { // of a stream that does not tell its time
+	if burst > 0 { // for streams whose duration is not known
 		r.burstLen = int(burst.Seconds() * float64(kbit) * 1000 / 8)
 	}
 	return r
 }
 
-// add appends a frame, at most.
+// add appends a unit, unless the ring has been finished.
 func (r *ring) add(u audio.Unit, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +94,7 @@ func (r *ring) add(u audio.Unit, now time.Duration) {
 		r.cut(now)
 	}
 	if r.open == nil {
-		// The one before tells how much fits into a pace.
+		// The previous chunk shows how many bytes one pace takes.
 		r.open = &chunk{data: make([]byte, 0, max(len(u.Data), len(r.tail.data)*9/8)), params: u.Params, title: r.title, start: u.Start}
 		if !u.Header {
 			r.open.header = r.header
@@ -105,7 +106,7 @@ func (r *ring) add(u audio.Unit, now time.Duration) {
 	c.took += u.Duration
 }
 
-// setTitle says what plays from here on.
+// setTitle sets the title of what is added from here on.
 func (r *ring) setTitle(t *title, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +117,7 @@ func (r *ring) setTitle(t *title, now time.Duration) {
 	r.title = t
 }
 
-// publish gives listeners what has been added.
+// publish makes what has been added available to listeners.
 func (r *ring) publish(now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,7 +126,7 @@ func (r *ring) publish(now time.Duration) {
 	r.wake = make(chan struct{})
 }
 
-// finish publishes what is left; nothing can be added after it.
+// finish publishes what is left. Nothing can be added after it.
 func (r *ring) finish(now time.Duration) {
 	r.publish(now)
 	r.mu.Lock()
@@ -187,7 +188,7 @@ func (c *chunk) frames(from, to int) [][]byte {
 	return all
 }
 
-// longer says whether a burst is left without c.
+// longer reports whether the ring still holds a burst without c.
 func (r *ring) longer(c *chunk) bool {
 	if r.burst > 0 && r.took > 0 {
 		return r.took-c.took >= r.burst
@@ -195,7 +196,7 @@ func (r *ring) longer(c *chunk) bool {
 	return r.len-len(c.data) >= r.burstLen
 }
 
-// begin returns where a listener begins: a burst behind.
+// begin returns the chunk that a new listener begins with: a burst before the newest.
 func (r *ring) begin(now time.Duration) *chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -204,12 +205,12 @@ func (r *ring) begin(now time.Duration) *chunk {
 			return at
 		}
 	}
-	wait := &chunk{at: now} // no beginning in sight
+	wait := &chunk{at: now} // no chunk to begin with yet: it leads to what comes next
 	r.joints = append(r.joints, wait)
 	return wait
 }
 
-// latest returns the newest chunk with which a listener may go on.
+// latest returns the newest chunk that a listener may continue with.
 func (r *ring) latest() *chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,14 +223,15 @@ func (r *ring) latest() *chunk {
 	return found
 }
 
-// shrink keeps the newest chunk only from here on: nobody will join.
+// shrink makes the ring keep only the newest chunk from here on: no listener will join.
 func (r *ring) shrink() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.burst, r.burstLen = 0, 1
 }
 
-// measured is how much is kept for a burst, and the bitrate by it in bit/s; 0: unknown.
+// measured returns how much is kept for a burst, and the bitrate computed from it in
+// bit/s; 0: unknown.
 func (r *ring) measured() (bytes int, took time.Duration, rate int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

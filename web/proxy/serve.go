@@ -12,26 +12,26 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
-// Serve carries a stream to the listener. With an error (ErrNoRoom, ErrDraining,
-// or a NoUpstreamError) nothing was written, the caller answers otherwise, and
-// done is never called. Otherwise the connection is used up, and done is called
-// once when the stream has ended, by any goroutine, before Serve returns or long
-// after; it must not block. A listener who leaves before the first byte is no error.
+// Serve carries a stream to the listener. If it returns an error (ErrNoRoom, ErrDraining,
+// a RefusedError or a NoUpstreamError), nothing was written, done is never called, and
+// the caller must answer. Otherwise the connection is used up, and done is called once
+// when the stream has ended: by any goroutine, before Serve returns or long after. done
+// must not block. A listener who leaves before the first byte is no error.
 //
-// The connection is hijacked where that is possible, and Serve returns as soon as
-// the stream has begun. Over HTTP/2, and through a ResponseWriter that cannot be
-// hijacked, Serve writes and flushes it piece by piece, and returns at its end;
-// the status line and the socket are then net/http's affair. It panics with
-// http.ErrAbortHandler if the node broke off an HTTP/2 listener's stream.
+// The connection is hijacked where possible; Serve then returns as soon as the stream has
+// begun. Over HTTP/2, and with a ResponseWriter that cannot be hijacked, Serve writes and
+// flushes the stream piece by piece and returns at its end; net/http then handles the
+// status line and the socket. Serve panics with http.ErrAbortHandler if the node failed
+// or fell silent in an HTTP/2 listener's stream.
 //
-// r must not be a HEAD.
+// r must not be a HEAD request.
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done func(Result)) error {
 	req.Kbit = orKbit(req.Kbit)
 	if err := p.budget.take(req.Kbit, req.Mount, req.Client, func() { p.running.Add(1) }); err != nil {
 		return err
 	}
-	// Until the connection is hijacked, net/http watches the listener and ends
-	// the request's context when it leaves.
+	// Until the connection is hijacked, net/http watches the listener and cancels the
+	// request's context when the listener leaves.
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(p.cutoff, func() { cancel(EndDrained) })() //nolint:contextcheck // Drain's, not the request's: either ends the stream
@@ -58,7 +58,7 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, req Request, done 
 	return nil
 }
 
-// give answers, and hands the connection to whom writes the stream.
+// give answers, and hands the connection to the loop or goroutine that writes the stream.
 func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request, s session, at *chunk, req Request) {
 	metadata := req.Metadata && s.src.codec != audio.Ogg
 	rc := http.NewResponseController(w)
@@ -68,14 +68,14 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 		end := s.flush(ctx, &written{w: w, rc: rc, major: r.ProtoMajor, stall: p.cfg.StallTimeout}, newAnswer(s.src.head, req.Type, false, metadata))
 		s.finish(end)
 		if r.ProtoMajor >= 2 && (end == EndUpstreamFailed || end == EndUpstreamSilent) {
-			panic(http.ErrAbortHandler) // HTTP/2 can tell that from the end of a stream
+			panic(http.ErrAbortHandler) // HTTP/2 can tell a broken stream from an ended one
 		}
 		return
 	}
 	if err == nil {
-		err = conn.SetDeadline(time.Time{}) // the server's own may still stand
+		err = conn.SetDeadline(time.Time{}) // the server's own deadline may still be set
 	}
-	if err != nil { // the connection broke under the hijack
+	if err != nil { // the connection failed during the hijack
 		if conn != nil {
 			_ = conn.Close()
 		}
@@ -95,8 +95,8 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 	go s.carry(&hijacked{p: p, conn: conn, unwatched: make(chan struct{})}) //nolint:contextcheck // the request is over, the stream is not
 }
 
-// choose returns the first source that plays, claimed; nil when there is none, or
-// when ctx ended. refused says that nodes have something against this very listener.
+// choose claims and returns the first source that plays; nil: there is none, or ctx has
+// ended. refused is set if a node refused this very listener.
 func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) (src *source, refused *RefusedError) {
 	for _, u := range p.ordered(req) {
 		src, err := p.tune(ctx, u, req)
@@ -109,7 +109,7 @@ func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) (src
 		if r, ok := err.(*RefusedError); ok { //nolint:errorlint // never wrapped
 			*failed = append(*failed, r.Failure)
 			if r.Status == http.StatusUnauthorized {
-				return nil, r // others would say the same
+				return nil, r // the other nodes would answer the same
 			}
 			if req.shows() {
 				refused = r
@@ -121,8 +121,8 @@ func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) (src
 	return nil, refused
 }
 
-// tune claims a source at one node: one that is shared where the node lets everybody in,
-// else the listener's own, over which it shows what it has.
+// tune claims a source at one node: a shared one if the node lets everybody in, otherwise
+// the listener's own, over which the node gets the listener's password or token.
 func (p *Proxy) tune(ctx context.Context, u Upstream, req Request) (*source, error) {
 	at := place{req.Mount, u.Node}
 	if !p.cfg.PerListener {
@@ -130,7 +130,7 @@ func (p *Proxy) tune(ctx context.Context, u Upstream, req Request) (*source, err
 		if refused == nil {
 			src, err := p.await(ctx, u, req, false)
 			if err == nil && src.paced() && !src.keep() {
-				// It is somebody else's, and cannot be joined.
+				// It is another listener's, and cannot be joined.
 				p.release(src)
 				return p.await(ctx, u, req, true)
 			}
@@ -150,10 +150,11 @@ func (p *Proxy) tune(ctx context.Context, u Upstream, req Request) (*source, err
 	return p.await(ctx, u, req, true)
 }
 
-// shows says whether the listener has a token or a password.
+// shows reports whether the listener has a token or a password.
 func (r *Request) shows() bool { return r.Query != "" || r.Authorization != "" }
 
-// await claims a source and waits until it plays. With an error there is no claim.
+// await claims a source and waits until it plays. If it returns an error, there is no
+// claim.
 func (p *Proxy) await(ctx context.Context, u Upstream, req Request, private bool) (*source, error) {
 	src := p.claim(u, req, private) //nolint:contextcheck // a source outlives the listener it was opened for
 	select {
@@ -169,9 +170,9 @@ func (p *Proxy) await(ctx context.Context, u Upstream, req Request, private bool
 	}
 }
 
-// endOf prefers the cause that was given first: once the context is cancelled,
-// errors of either connection are only its echo. net/http cancels its own context
-// when a write fails, and then the failure itself tells more.
+// endOf returns why a stream ended. The context's cause counts first: once the context is
+// cancelled, errors of either connection are only consequences. But net/http also cancels
+// its own context when a write fails; then the failure of the write says more.
 func endOf(ctx context.Context, otherwise End) End {
 	var end End
 	switch {
@@ -194,7 +195,7 @@ func upstreamEnd(err error) End {
 	}
 }
 
-// encrypted is a connection under which nobody else may write.
+// encrypted is a TLS connection: its socket must not be written to directly.
 type encrypted interface {
 	net.Conn
 	HandshakeContext(context.Context) error

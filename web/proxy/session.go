@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// late is how old what a listener is written may become, besides the burst it
-	// began with, before it skips to what is new. Then the network's buffers toward
-	// it are full as well, so that it has been too slow for half a minute or so.
+	// late is how far a listener may fall behind, besides the burst it began with, before
+	// it skips to the newest audio. By then the network's buffers toward it are full as
+	// well, so it has been too slow for about half a minute.
 	late = 10 * time.Second
 	// maxSkips is how often a listener may skip before it is cut, unless it keeps
 	// up for forgiven in between.
 	maxSkips = 3
 	forgiven = 5 * time.Minute
-	// halfClose is how long after a stream's beginning a listener's FIN ends its sending
-	// side only. A request and the FIN behind it arrive together, or in two packets of
-	// which the second may have to be sent again: that takes a second at most at first.
+	// halfClose is how long after a stream's beginning a listener's FIN is taken to end
+	// its sending side only. A request and the FIN after it arrive together, or in two
+	// packets. The second may have to be retransmitted, which takes at most a second the
+	// first time.
 	halfClose = time.Second
 )
 
-// A session is one listener. It is used by whoever writes to it, but for claim,
-// which is guarded by Proxy.mu.
+// A session is one listener. It is used only by the goroutine that writes to it.
 type session struct {
 	p    *Proxy
 	src  *source
@@ -36,21 +36,21 @@ type session struct {
 	skipped time.Duration // when it last skipped, by the Proxy's clock
 	skips   int
 	grace   time.Duration // how old what it began with was
-	half    bool          // its sending side is closed: only a write tells whether it is there
+	half    bool          // its sending side is closed: only a write tells whether it has left
 
 	kbit   int
 	client netip.Addr
 	failed []Failure // nodes that were tried before
 }
 
-// join makes a session of one who begins to listen, with the chunk to begin with.
+// join makes a session for a new listener, and returns it with the chunk to begin with.
 func (s *source) join() (session, *chunk) {
 	now := s.p.now()
 	at := s.ring.begin(now)
 	return session{p: s.p, src: s, began: now, grace: now - at.at}, at
 }
 
-// wrote moves over n bytes that the network took.
+// wrote records that n bytes were written.
 func (s *session) wrote(n int) {
 	s.cur.advance(n)
 	before := max(0, s.bytes)
@@ -61,8 +61,8 @@ func (s *session) wrote(n int) {
 	}
 }
 
-// overdue looks after a listener that takes less than there is: it skips to what is
-// new. overdue says why it must be cut; empty: it need not.
+// overdue makes a listener that has fallen behind skip to the newest audio. It returns
+// why the listener must be cut; empty: it need not be.
 func (s *session) overdue(now time.Duration) End {
 	due := s.cur.due()
 	if due == nil || s.src.paced() || now-due.at-s.grace <= late {
@@ -84,13 +84,13 @@ func (s *session) overdue(now time.Duration) End {
 	return ""
 }
 
-// halves says whether a FIN that came just now leaves the listener listening.
+// halves reports whether a FIN that arrives now ends only the listener's sending side.
 func (s *session) halves(now time.Duration) bool {
 	s.half = s.half || now-s.began < s.p.cfg.halfClose
 	return s.half
 }
 
-// finish gives everything back and says how it went.
+// finish releases what the session holds, and reports the result to done.
 func (s *session) finish(end End) {
 	p := s.p
 	p.mu.Lock()
@@ -106,9 +106,9 @@ func (s *session) finish(end End) {
 	p.running.Done()
 }
 
-// listenerEnd tells a listener who left from one who takes nothing more: the
-// write deadline passed, or the kernel gave up (ETIMEDOUT, for want of an answer to
-// keep-alives).
+// listenerEnd tells a listener that left from a stalled one. Stalled means that the write
+// deadline passed, or that the kernel gave up (ETIMEDOUT, as keep-alive probes were not
+// answered).
 func listenerEnd(err error) End {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
 		return EndListenerStalled

@@ -12,23 +12,23 @@ import (
 	"time"
 )
 
-// sendBuffer is the kernel's buffer toward a listener, in bytes. Left alone,
-// Linux lets it grow to some 4 MB, which takes minutes to fill at 128 kbit/s and
-// hides a stalled listener all that time. 64 KB are 4 s at 128 kbit/s, and hold
-// a burst on connect.
+// sendBuffer is the size of the kernel's buffer toward a listener, in bytes. By default
+// Linux lets it grow to about 4 MB, which takes minutes to fill at 128 kbit/s and hides
+// a stalled listener all that time. 64 KB are 4 s at 128 kbit/s, and hold the burst at the
+// beginning.
 const sendBuffer = 64 << 10
 
 // A sink is a listener that a goroutine writes to.
 type sink interface {
 	write(p []byte) error
-	interrupt() // makes a write that blocks return; called by any goroutine
+	interrupt() // makes a blocked write return; may be called by any goroutine
 }
 
-// staging holds what is written at once where pieces cannot be: TLS makes a
-// record of each write, and HTTP/2 a frame.
+// staging holds buffers in which pieces are joined where each write is costly: TLS makes
+// a record of each write, and HTTP/2 a frame.
 var staging = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// carry gives a hijacked connection its stream.
+// carry writes the stream to a hijacked connection.
 func (s *session) carry(h *hijacked) {
 	if tcp := tcpOf(h.conn); tcp != nil {
 		_ = tcp.SetWriteBuffer(sendBuffer)
@@ -42,12 +42,12 @@ func (s *session) carry(h *hijacked) {
 	interrupted := context.AfterFunc(ctx, h.interrupt)
 	end := s.play(ctx, h)
 	interrupted()
-	cancel(nil) // nothing else ends the watching of one who has half-closed
+	cancel(nil) // nothing else stops watching a listener that has half-closed
 	h.close(end == EndListenerStalled || end == EndListenerSlow)
 	s.finish(end)
 }
 
-// flush gives a response that stays in net/http's hands its stream.
+// flush writes the stream to a response that net/http keeps.
 func (s *session) flush(ctx context.Context, o *written, a answer) End {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -87,7 +87,8 @@ func (s *session) play(ctx context.Context, out sink) End {
 	}
 }
 
-// follow goes where the listeners of the source have gone, and says whether it is over.
+// follow moves the session to the source that its listeners have gone to, and returns why
+// that source has ended; empty: it has not.
 func (s *session) follow() End {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
@@ -95,7 +96,7 @@ func (s *session) follow() End {
 	return s.src.end
 }
 
-// write writes what there is, up to a chunk.
+// write writes what is available, up to chunkSize bytes.
 func (s *session) write(out sink) error {
 	buf := staging.Get().(*[chunkSize]byte)
 	defer staging.Put(buf)
@@ -137,17 +138,17 @@ func tcpOf(conn net.Conn) *net.TCPConn {
 	}
 }
 
-// hijacked is a connection of our own.
+// hijacked is a connection taken over from net/http.
 type hijacked struct {
 	p         *Proxy
 	conn      net.Conn
-	raw       syscall.RawConn // its socket, which tells what the listener takes; nil: the write deadline must do
+	raw       syscall.RawConn // its socket, to see what the listener takes; nil: only the write deadline is used
 	unwatched chan struct{}   // closed when watch's goroutine has ended
 }
 
-// watch reads the connection: a listener says nothing more, so that whatever
-// ends the reading is its end, unless it is a FIN before halved. Stray bytes are
-// dropped. In between it looks whether the listener takes anything.
+// watch reads from the connection. A listener sends nothing more, so whatever ends the
+// reading ends its stream, except a FIN before halved. Stray bytes are dropped. In between,
+// watch checks whether the listener takes anything.
 func (l *hijacked) watch(ctx context.Context, cancel context.CancelCauseFunc, halved time.Duration) {
 	go func() {
 		defer close(l.unwatched)
@@ -168,7 +169,7 @@ func (l *hijacked) leaves(ctx context.Context, halved time.Duration) End {
 		}
 		_, err := l.conn.Read(stray[:])
 		if l.raw != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-			continue // it is time to look
+			continue // it is time for the next look
 		}
 		if errors.Is(err, io.EOF) && l.p.now() < halved {
 			return l.listens(ctx, &in)
@@ -177,10 +178,10 @@ func (l *hijacked) leaves(ctx context.Context, halved time.Duration) End {
 			return listenerEnd(err)
 		}
 	}
-	return EndListenerLeft // somebody else has said otherwise
+	return EndListenerLeft // has no effect: ctx has its cause already
 }
 
-// listens is leaves for one that has closed its sending side: there is nothing to read.
+// listens is leaves for a listener that has closed its sending side: there is nothing to read.
 func (l *hijacked) listens(ctx context.Context, in *intake) End {
 	stalled := time.NewTimer(in.pause(l.p.cfg.StallTimeout))
 	defer stalled.Stop()
@@ -197,7 +198,7 @@ func (l *hijacked) listens(ctx context.Context, in *intake) End {
 	}
 }
 
-// stalled says whether the listener has taken nothing for too long.
+// stalled reports whether the listener has taken nothing for StallTimeout.
 func (l *hijacked) stalled(in *intake) bool {
 	var idle time.Duration
 	_ = l.raw.Control(func(fd uintptr) { idle = in.look(int(fd), l.p.now()) })
@@ -216,9 +217,9 @@ func (l *hijacked) write(p []byte) error {
 
 func (l *hijacked) interrupt() { _ = l.conn.SetDeadline(time.Unix(1, 0)) }
 
-// close ends the connection and the watching. An abort also drops what the
-// kernel still holds for the listener, which a stalled one would never fetch, and
-// leaves out TLS's farewell, which would wait 5 s for it.
+// close ends the connection and the watching. With abort it also drops what the kernel
+// still holds for the listener, which a stalled one would never fetch, and it skips TLS's
+// close_notify, which would wait 5 s for the listener.
 func (l *hijacked) close(abort bool) {
 	if tcp := tcpOf(l.conn); abort && tcp != nil {
 		_ = tcp.SetLinger(0)
@@ -228,9 +229,8 @@ func (l *hijacked) close(abort bool) {
 	<-l.unwatched
 }
 
-// written is a response that stays in net/http's hands: HTTP/2, or a
-// ResponseWriter that cannot be hijacked. That the listener leaves, the request's
-// context tells.
+// written is a response that net/http keeps: HTTP/2, or a ResponseWriter that cannot be
+// hijacked. The request's context ends when the listener leaves.
 type written struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
@@ -244,7 +244,7 @@ func (l *written) start(a answer) {
 		h[f.name] = append(h[f.name], f.value)
 	}
 	if l.major < 2 {
-		// Makes net/http delimit the body by closing; the field itself is not sent.
+		// It makes net/http end the body by closing the connection. The field is not sent.
 		h.Set("Transfer-Encoding", "identity")
 		h.Set("Connection", "close")
 	} else {

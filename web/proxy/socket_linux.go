@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// takeOver makes a connection a loop's own, if it is plain TCP; -1: it is not.
+// takeOver takes the descriptor out of a connection for a loop; -1: it is not plain TCP.
 func takeOver(conn net.Conn) int {
 	fd := descriptor(conn)
 	if fd >= 0 {
@@ -15,8 +15,8 @@ func takeOver(conn net.Conn) int {
 	return fd
 }
 
-// descriptor finds the socket under the PROXY protocol and other wrappers that
-// have NetConn or Raw and only look on. Under TLS there is none to write to.
+// descriptor takes the socket out of the PROXY protocol's and other wrappers that have
+// NetConn or Raw and do not change the data. Under TLS no socket can be written to directly.
 func descriptor(conn net.Conn) int {
 	for {
 		switch c := conn.(type) {
@@ -62,9 +62,9 @@ func detach(conn *net.TCPConn) int {
 // canAcknowledge says whether acknowledged works.
 const canAcknowledge = true
 
-// acknowledged returns how many bytes the peer of a TCP socket has acknowledged in
-// all, and whether some are left for which it has not. If none are, or the socket is
-// broken, the number is not asked for.
+// acknowledged returns how many bytes the peer of a TCP socket has acknowledged in total,
+// and whether any are still unacknowledged. If none are, or the socket is broken, the
+// number is 0.
 func acknowledged(fd int) (bytes uint64, left bool) {
 	if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err != nil || n == 0 {
 		return 0, false

@@ -13,57 +13,58 @@ import (
 )
 
 const (
-	// pace is how often listeners are written to. One write of a second of audio
-	// costs a fifth of the six in which it comes, and players hold several seconds.
+	// pace is how often listeners are written to. Icecast sends a second of audio in six
+	// pieces. One write of the whole second costs a fifth of six writes, and players buffer
+	// several seconds.
 	pace = time.Second
-	// minPatience is how long any node may be silent: Icecast sends six times a second.
+	// minPatience is how long any node may be silent. Icecast sends six times a second.
 	minPatience = time.Second
 )
 
-// A source is one upstream connection and those who listen to it. It never
-// changes its node: when that fails, its listeners go over to another source.
+// A source is one upstream connection and its listeners. It never changes its node: when
+// the node fails, the listeners go over to another source.
 type source struct {
 	p     *Proxy
 	ask   ask
-	node  director.NodeID // which serves; another than asked after a redirect
+	node  director.NodeID // the node that serves; after a redirect perhaps not the one asked
 	mount *mount
-	alone bool // it was opened for one listener
+	alone bool // opened for one listener
 	began time.Time
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	vacate chan struct{} // the listeners are to go elsewhere
+	vacate chan struct{} // signals that the listeners are to go to another node
 
-	ready chan struct{} // closed when it plays, or has failed to
+	ready chan struct{} // closed when it plays or has failed
 	fail  error         // set before ready is closed; nil: it plays. A Failure, a *RefusedError or an End
 	head  head          // set before ready is closed
 	codec audio.Codec   // set before ready is closed
 
 	ring    *ring
 	parser  *parser
-	heads   [4]atomic.Pointer[[]byte] // answers' heads, ready to be written
+	heads   [4]atomic.Pointer[[]byte] // heads of answers, ready to be written
 	arrived atomic.Int64              // bytes from the node
-	reserve atomic.Int64              // what the only listener was given ahead, in nanoseconds
+	reserve atomic.Int64              // the burst that the only listener has got, in nanoseconds
 	shards  atomic.Uint64             // the loops that write to listeners of this source, a bit each
 	space   chan struct{}             // signals that the listener of an opaque stream has taken something
-	taken   atomic.Int64              // what it has taken, in bytes
+	taken   atomic.Int64              // how much that listener has taken, in bytes
 
 	// Guarded by p.mu.
 	private bool    // one listener's own
-	kept    bool    // and that one has it
-	claims  int     // those who listen or wait to
-	moved   *source // where its listeners have gone
+	kept    bool    // a listener has called keep
+	claims  int     // listeners, and goroutines that wait for the source to play
+	moved   *source // the source that its listeners have gone to
 	end     End     // why it has ended; empty: it has not
 }
 
-// key is what listeners can share.
+// key identifies a source that listeners can share.
 type key struct {
 	node director.NodeID
 	url  string
 }
 
-// claim returns the source of a mount at a node, and opens it if need be. The
-// caller gives the claim back with release, or hands it to a session.
+// claim returns the source of a mount at a node, and opens one if there is none to share.
+// The caller gives the claim back with release, or hands it to a session.
 func (p *Proxy) claim(u Upstream, req Request, private bool) *source {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +89,7 @@ func (p *Proxy) claim(u Upstream, req Request, private bool) *source {
 	return s
 }
 
-// release gives a claim back. The source ends with the last, or lingers for new ones.
+// release gives a claim back. The source ends with its last claim, or lingers for new ones.
 func (p *Proxy) release(s *source) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +120,7 @@ func (s *source) followed() *source {
 	return s
 }
 
-// forget lets nobody else claim s. p.mu is held.
+// forget makes s unavailable to further claims. p.mu is held.
 func (s *source) forget() {
 	k := key{s.ask.upstream.Node, s.ask.upstream.URL}
 	if s.p.shared[k] == s {
@@ -127,7 +128,7 @@ func (s *source) forget() {
 	}
 }
 
-// keep makes a source the caller's alone, and says whether it is.
+// keep makes a source the caller's own, and reports whether the caller was the first.
 func (s *source) keep() bool {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
@@ -168,7 +169,7 @@ func (s *source) run() {
 	}
 	select {
 	case <-s.parser.found:
-	default: // it has ended before
+	default: // the upstream ended before the first frame
 		err := <-read
 		read <- nil
 		s.refuse(err)
@@ -217,8 +218,8 @@ func (a *ask) failure(err error) error {
 	return f
 }
 
-// patience is how long the node may be silent before another is looked for: half
-// of what listeners have in reserve, for the other half is needed to find one.
+// patience returns how long the node may be silent before the search for another begins:
+// half of what listeners have in reserve, as the search needs the other half.
 func (s *source) patience() time.Duration {
 	if joinable(s.parser.codec) {
 		took := time.Duration(s.reserve.Load())
@@ -230,7 +231,7 @@ func (s *source) patience() time.Duration {
 	return s.p.cfg.IdleTimeout
 }
 
-// publish lets the listeners have what has come.
+// publish makes what has arrived available to the listeners.
 func (s *source) publish() {
 	s.ring.publish(s.p.now())
 	s.tell(task{kind: taskMore, src: s})
@@ -249,11 +250,11 @@ func (s *source) tell(t task) {
 	}
 }
 
-// paced says whether the node waits for the listener: nothing can be left out of
-// a stream that is not understood.
+// paced reports whether the node is kept waiting for the listener: nothing can be skipped
+// in a stream that is not understood.
 func (s *source) paced() bool { return s.codec == audio.Opaque }
 
-// took says how many bytes the only listener has got.
+// took records how many bytes the only listener has taken.
 func (s *source) took(n int64) {
 	s.taken.Store(n)
 	select {
@@ -262,7 +263,7 @@ func (s *source) took(n int64) {
 	}
 }
 
-// awaitSpace returns when little enough is waiting for the only listener.
+// awaitSpace waits until at most readSize bytes are waiting for the only listener.
 func (s *source) awaitSpace() {
 	for s.parser.passed-s.taken.Load() > readSize {
 		s.publish()
@@ -274,7 +275,7 @@ func (s *source) awaitSpace() {
 	}
 }
 
-// answer returns the head of a listener's answer. It is made once for all.
+// answer returns the head of a listener's answer. Each form of it is made once.
 func (s *source) answer(icy, metadata bool) []byte {
 	i := 0
 	if icy {

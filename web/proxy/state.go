@@ -11,10 +11,10 @@ import (
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
-// keptFailovers is how many are remembered for each mount.
+// keptFailovers is how many failovers are kept for each mount.
 const keptFailovers = 20
 
-// mount is what is known of a mount since the Proxy began. Safe for concurrent use.
+// mount holds what has happened to a mount since the Proxy began. Safe for concurrent use.
 type mount struct {
 	p     *Proxy
 	name  string
@@ -23,7 +23,7 @@ type mount struct {
 	ends  [len(ends)]atomic.Uint64
 
 	failovers []Failover     // the last ones; guarded by Proxy.mu
-	causes    map[End]uint64 // how often somebody took over; guarded by Proxy.mu
+	causes    map[End]uint64 // how often another node took over, by cause; guarded by Proxy.mu
 	renewed   uint64         // guarded by Proxy.mu
 }
 
@@ -38,7 +38,7 @@ func (p *Proxy) mountOf(name string) *mount {
 
 func (m *mount) ended(e End) { m.ends[slices.Index(ends[:], e)].Add(1) }
 
-// failover remembers a change of node. Proxy.mu is held.
+// failover records a change of node. Proxy.mu is held.
 func (m *mount) failover(f Failover) {
 	m.failovers = append(m.failovers, f)
 	if len(m.failovers) > keptFailovers {
@@ -68,7 +68,7 @@ type UpstreamState struct {
 	Since     time.Time       `json:"since"`
 	Playing   bool            `json:"playing"` // false: it is being opened
 	Format    string          `json:"format,omitempty"`
-	Kbit      int             `json:"kbit"` // measured; 0: the format does not tell
+	Kbit      int             `json:"kbit"` // measured; 0: the format does not say
 	Listeners int             `json:"listeners"`
 	Private   bool            `json:"private"` // one listener's own
 	Burst     int             `json:"burst_bytes"`
@@ -77,8 +77,8 @@ type UpstreamState struct {
 	Title     string          `json:"title,omitempty"`
 }
 
-// Playing returns the nodes from which a mount comes that any number of listeners can
-// share, by name.
+// Playing returns, by name, the nodes that a mount is carried from over an upstream that
+// any number of listeners can share.
 func (p *Proxy) Playing(mount string) []director.NodeID {
 	if p.cfg.PerListener {
 		return nil
@@ -126,9 +126,9 @@ func (p *Proxy) Streams() []StreamState {
 	return out
 }
 
-// Uncounted returns, for each mount that is carried, how many listen whom no node
-// counts, for they share a connection with another. It is below 0 where a
-// connection lingers for nobody.
+// Uncounted returns, for each mount, how many listeners no node counts because they share
+// an upstream with another. The number is below 0 where an upstream lingers without a
+// listener. Mounts with 0 are left out.
 func (p *Proxy) Uncounted() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,7 @@ func (p *Proxy) Uncounted() map[string]int {
 	return all
 }
 
-// playing says whether the node has answered with the stream.
+// playing reports whether the node has answered with the stream.
 func (s *source) playing() bool {
 	select {
 	case <-s.ready:
@@ -152,7 +152,7 @@ func (s *source) playing() bool {
 	}
 }
 
-// state is what can be said of s. Proxy.mu is held.
+// state returns the state of s. Proxy.mu is held.
 func (s *source) state() UpstreamState {
 	u := UpstreamState{
 		Node: s.ask.upstream.Node, Since: s.began, Listeners: s.claims, Private: s.private, Bytes: s.arrived.Load(),
@@ -170,7 +170,7 @@ func (s *source) state() UpstreamState {
 	return u
 }
 
-// playing is the title of what comes in now.
+// playing returns the title of what the node plays now.
 func (r *ring) playing() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,14 +181,14 @@ func (r *ring) playing() string {
 	return string(t)
 }
 
-// Whys returns how often nodes did something else than play.
+// Whys returns how often nodes did something other than play.
 func (p *Proxy) Whys() map[Why]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.whys)
 }
 
-// Nodes returns the nodes that something comes from now.
+// Nodes returns, by name, the nodes with an upstream that is open or being opened.
 func (p *Proxy) Nodes() []director.NodeID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -200,8 +200,8 @@ func (p *Proxy) Nodes() []director.NodeID {
 	return slices.Compact(all)
 }
 
-// Vacate lets the listeners of a node go over to others, if there are any that
-// play the same. It does not wait for that.
+// Vacate moves the listeners of a node to other nodes, if any play the same. It does not
+// wait for that.
 func (p *Proxy) Vacate(node director.NodeID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -211,7 +211,7 @@ func (p *Proxy) Vacate(node director.NodeID) {
 		}
 		select {
 		case s.vacate <- struct{}{}:
-		default: // it has been told
+		default: // it has been told already
 		}
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// passedOver is for how long a node that did not play is tried after all others, so
-// that not every listener waits for it to fail again.
+// passedOver is how long a node that did not play is tried only after all others, so that
+// not every listener waits for it to fail again.
 const passedOver = 10 * time.Second
 
-// remembered is for how long it is known of a node that it did not play, if it is not
-// wanted again: it may be gone for ever.
+// remembered is how long it is remembered that a node did not play, if it is not asked
+// again: the node may be gone for ever.
 const remembered = 10 * time.Minute
 
 // place is a mount at a node.
@@ -23,14 +23,14 @@ type place struct {
 	node  director.NodeID
 }
 
-// Trouble is what a node did the last time that it was to play, instead.
+// Trouble is what a node did instead of playing, the last time that it was asked.
 type Trouble struct {
 	Failure
 	At time.Time // when it last did so
 }
 
-// evidence counts and passes on what the node did instead of playing, and logs it
-// unless it did just so the last time.
+// evidence counts what the node did instead of playing, and reports it to Config.Evidence.
+// It logs it unless the node did the same the last time.
 func (s *source) evidence(f Failure) {
 	if !s.ask.blames(f.Why) {
 		return
@@ -51,7 +51,7 @@ func (s *source) evidence(f Failure) {
 	}
 }
 
-// plays notes that the node does what it should.
+// plays records that the node plays as it should.
 func (s *source) plays() {
 	p, at := s.p, place{s.mount.name, s.node}
 	p.mu.Lock()
@@ -63,8 +63,8 @@ func (s *source) plays() {
 	}
 }
 
-// Failing returns the nodes that did not play a mount when it was last wanted of
-// them, by name.
+// Failing returns, by name, the nodes that did not play a mount when they were last asked
+// for it.
 func (p *Proxy) Failing(mount string) []Trouble {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,12 +79,12 @@ func (p *Proxy) Failing(mount string) []Trouble {
 	return all
 }
 
-// forgetTroubles drops those that are old. p.mu is held.
+// forgetTroubles drops troubles that are older than remembered. p.mu is held.
 func (p *Proxy) forgetTroubles() {
 	maps.DeleteFunc(p.failing, func(_ place, t Trouble) bool { return time.Since(t.At) > remembered })
 }
 
-// ordered returns the nodes for a listener, those last that have just failed.
+// ordered returns the nodes for a listener; nodes that have just failed come last.
 func (p *Proxy) ordered(req Request) []Upstream {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,8 +12,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// maxMetaint bounds the interval of a node's metadata, in bytes. Servers use 8,192
-// to 65,536.
+// maxMetaint bounds a node's metadata interval, in bytes. Servers use 8,192 to 65,536.
 const maxMetaint = 1 << 24
 
 // An upstream is one connection to a node that answered. It is used by one
@@ -22,9 +21,9 @@ type upstream struct {
 	node   director.NodeID
 	conn   net.Conn
 	head   head
-	unhook func() bool   // detaches conn from the context it was opened under
-	br     *bufio.Reader // what came behind the head
-	body   io.Reader     // the body without its framing; nil: all, to the end
+	unhook func() bool   // detaches conn from the context that it was opened with
+	br     *bufio.Reader // what arrived after the head
+	body   io.Reader     // the body without its framing; nil: the body has none
 }
 
 func (u *upstream) close() {
@@ -32,8 +31,8 @@ func (u *upstream) close() {
 	_ = u.conn.Close()
 }
 
-// begin judges the head and finds out how the body is framed. It closes the
-// connection unless all is well.
+// begin judges the head and determines how the body is framed. On an error it closes the
+// connection.
 func (u *upstream) begin() (*upstream, error) {
 	err := u.judge()
 	if err == nil {
@@ -46,13 +45,13 @@ func (u *upstream) begin() (*upstream, error) {
 	return u, nil
 }
 
-// judge decides by the head alone whether this is a stream for the listener.
+// judge decides from the head alone whether the answer is a stream for the listener.
 func (u *upstream) judge() error {
 	h := &u.head
 	switch {
 	case h.code == http.StatusForbidden || h.code == http.StatusServiceUnavailable:
 		return &refusal{why: WhyFull, detail: fmt.Sprintf("%.100q", h.status), code: h.code}
-	case h.code == http.StatusUnauthorized && h.proto != "ICY": // SHOUTcast 1 says so of a stream that is off the air
+	case h.code == http.StatusUnauthorized && h.proto != "ICY": // SHOUTcast 1 answers 401 when a stream is off the air
 		return &refusal{why: WhyMembers, detail: fmt.Sprintf("%.100q", h.status), code: h.code, challenges: h.all("WWW-Authenticate")}
 	case h.code/100 != 2:
 		return refuse(WhyStatus, "%.100q", h.status)
@@ -101,6 +100,6 @@ func (u *upstream) Read(p []byte) (int, error) {
 	case u.br != nil && u.br.Buffered() > 0:
 		return u.br.Read(p)
 	}
-	u.br = nil // where each listener has an upstream, its buffer counts
+	u.br = nil // frees its buffer, which matters where each listener has an upstream
 	return u.conn.Read(p)
 }

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// answer is the ResponseWriter. What the handler writes is collected, and sent
-// when it has returned.
+// answer is the ResponseWriter. It collects what the handler writes, which is sent after
+// the handler has returned.
 type answer struct {
 	header http.Header
-	status int // 0: not told yet
+	status int // 0: not set yet
 	body   []byte
 	passed bool
 	note   any
 
-	names []string // of headers, while they are written
+	names []string // header names, sorted while they are written
 	out   []byte   // what is to be sent
 	date  dateLine
 }
@@ -31,7 +31,7 @@ func (a *answer) begin() {
 // Header implements [http.ResponseWriter].
 func (a *answer) Header() http.Header { return a.header }
 
-// WriteHeader implements [http.ResponseWriter]. There are no informational answers.
+// WriteHeader implements [http.ResponseWriter]. It ignores informational statuses.
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= 200 {
 		a.status = status
@@ -55,7 +55,7 @@ func hasBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// finish appends the answer to out and says whether the connection ends with it.
+// finish appends the answer to out and reports whether the connection ends with it.
 func (a *answer) finish(r *http.Request, last bool) (ends bool) {
 	a.WriteHeader(http.StatusOK)
 	h := a.header
@@ -82,7 +82,7 @@ func (a *answer) finish(r *http.Request, last bool) (ends bool) {
 	return ends
 }
 
-// finishHeaders appends what the handler may leave to the server.
+// finishHeaders appends the headers that a handler may leave to the server.
 func (a *answer) finishHeaders(b []byte, r *http.Request, ends bool) []byte {
 	h := a.header
 	if len(h["Date"]) == 0 {
@@ -125,7 +125,7 @@ func appendHeader(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// dateLine is a Date header, made anew when the second is another.
+// dateLine is a Date header. It is rebuilt once a second at most.
 type dateLine struct {
 	second int64
 	line   []byte

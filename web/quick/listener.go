@@ -12,31 +12,31 @@ import (
 	"time"
 )
 
-// Server answers what it can on the connections of its listeners. Its fields are
-// set before the first of them. Safe for concurrent use.
+// Server answers what it can on the connections of its listeners. Its fields must be
+// set before the first call of Listen. It is safe for concurrent use.
 type Server struct {
-	// Handler must not wait for anything. If it would have to, it hands the request on
-	// to net/http; see [Passer].
+	// Handler must not wait for anything. A request that would make it wait is handed
+	// on to net/http; see [Passer].
 	Handler http.Handler
-	// Context is the requests'; nil: [context.Background]. A client that leaves does
-	// not end it.
+	// Context is the context of all requests; nil: [context.Background]. It does not end
+	// when a client leaves.
 	Context context.Context
-	// IdleTimeout bounds the wait for the next request on a connection that stays,
-	// and for a client who does not take the answer.
+	// IdleTimeout bounds the wait for the next request on a connection that stays open,
+	// and the wait for a client that does not read its answer.
 	IdleTimeout time.Duration
 	ErrorLog    *log.Logger // nil: the standard one
 
 	ending atomic.Bool
-	busy   sync.WaitGroup // of loops, and of connections that have a goroutine
+	busy   sync.WaitGroup // loops, and connections that have a goroutine
 
 	mu    sync.Mutex
 	stays map[net.Conn]struct{} // connections that have a goroutine
 }
 
 // An Immediate connection can be read and written without waiting. ReadNow returns 0
-// and no error if nothing is there, and WriteNow less than all if no more fits; what
-// is the last before Close may be kept back until then. A connection that wraps
-// another one has a method NetConn that returns it.
+// and no error if nothing has arrived. WriteNow writes less than all if no more fits; the
+// last write before Close may be held back until Close. A connection that wraps another
+// one has a method NetConn that returns it.
 type Immediate interface {
 	ReadNow(b []byte) (int, error)
 	WriteNow(b []byte, last bool) (int, error)
@@ -56,8 +56,8 @@ func immediate(c net.Conn) Immediate {
 	return nil
 }
 
-// Listen accepts the connections of l, answers what it can, and returns a listener
-// of those that are left, for net/http. Closing it closes l.
+// Listen accepts the connections of l and answers what it can. It returns a listener for
+// net/http, which accepts the connections that are handed on. Closing it closes l.
 func (s *Server) Listen(l net.Listener) net.Listener {
 	p := &passage{Listener: l, s: s, left: make(chan arrival), closed: make(chan struct{})}
 	for range runtime.GOMAXPROCS(0) {
@@ -66,8 +66,8 @@ func (s *Server) Listen(l net.Listener) net.Listener {
 	return p
 }
 
-// Shutdown ends connections that wait for a request, and the others with their
-// next answer, and waits for these until ctx is done. Listeners are closed before.
+// Shutdown ends connections that wait for a request at once, and the others with their
+// next answer. It waits for these until ctx is done. The caller closes the listeners first.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.ending.Store(true)
@@ -88,7 +88,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close cuts connections that still have a goroutine.
+// Close closes the connections that still have a goroutine.
 func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (s *Server) Close() {
 	}
 }
 
-// passage is the listener that net/http gets: its connections are those that are left.
+// passage is the listener that net/http gets. It accepts the connections that are handed on.
 type passage struct {
 	net.Listener
 	s      *Server
@@ -127,8 +127,8 @@ func (p *passage) Close() error {
 	return p.Listener.Close()
 }
 
-// leave gives net/http a connection, or an error of Accept: net/http knows which
-// errors are temporary, and waits.
+// leave hands net/http a connection or an error of Accept. net/http knows which errors
+// are temporary, and backs off.
 func (p *passage) leave(a arrival) {
 	select {
 	case p.left <- a:
@@ -139,7 +139,7 @@ func (p *passage) leave(a arrival) {
 	}
 }
 
-// loop answers one connection after the other, until the listener is closed.
+// loop answers one connection after another until the listener is closed.
 func (p *passage) loop() {
 	x := newSession(p)
 	for {
@@ -154,7 +154,7 @@ func (p *passage) loop() {
 		if i := immediate(c); i == nil {
 			p.leave(arrival{conn: c})
 		} else if x.begin(c, i); !x.serve() {
-			// It keeps its memory, and a goroutine until it ends.
+			// The connection keeps this session's memory, and a goroutine, until it ends.
 			stays := x
 			p.s.busy.Go(stays.stay)
 			x = newSession(p)

@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// mend rewrites a crude request so that net/http takes it, for radios whose makers tried
-// them at Icecast only. It returns the request's length in b and what stands for it; nil:
-// there is nothing to mend, or it is not for us to mend it.
+// mend rewrites a crude request so that net/http accepts it, for radios that were tested
+// only with Icecast. It returns the request's length in b and its replacement; nil: there
+// is nothing to mend, or mending it would not be safe.
 //
-// Mended are, as in Icecast 2.4: blanks in excess on the first line and before a colon,
-// HTTP/1.1 without Host, one Host said twice, a Host that is none, and header lines that
-// are none, such as "Ultravox transport type: TCP", which are left out. None of that
-// leaves a doubt where the request ends. Where it could, nothing is mended: with another
-// method than GET or HEAD, with any word of a body, with two Hosts that differ, and with
-// lines that go on another one.
+// It accepts what Icecast 2.4 accepts: extra blanks on the first line and before a colon,
+// HTTP/1.1 without Host, the same Host twice, and an invalid Host. Invalid header lines,
+// such as "Ultravox transport type: TCP", are dropped. None of these leaves a doubt about
+// where the request ends. Requests that might are not mended: those with a method other
+// than GET or HEAD, any sign of a body, two different Hosts, or continuation lines.
 func mend(b []byte) (size int, mended []byte) {
 	size = headLength(b)
 	if size == 0 {
@@ -74,8 +73,8 @@ func mend(b []byte) (size int, mended []byte) {
 	return size, append(out, "\r\n\r\n"...)
 }
 
-// headLength is how long the head at the beginning of b is, with its empty line; 0: it is
-// not complete. Lines end in LF, with or without CR.
+// headLength returns the length of the head at the beginning of b, including its empty
+// line; 0: it is not complete. Lines end in LF, with or without CR.
 func headLength(b []byte) int {
 	for i := 0; ; {
 		n := bytes.IndexByte(b[i:], '\n')
@@ -89,8 +88,8 @@ func headLength(b []byte) int {
 	}
 }
 
-// mayFrame says whether a header could tell where a message ends, or another protocol,
-// however its name is disguised.
+// mayFrame reports whether a header could determine where a message ends or switch to
+// another protocol, however its name is disguised.
 func mayFrame(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"content-", "transfer-", "length", "encoding", "trailer", "upgrade", "expect"} {

@@ -5,9 +5,9 @@ import (
 	"net"
 )
 
-// A Passer is a ResponseWriter of this package. PassOn hands the request on to
-// net/http: the handler returns, what it has written is dropped, and the handler is
-// called again by net/http. There [Note] returns the note.
+// A Passer is a ResponseWriter of this package. PassOn hands the request on to net/http:
+// when the handler returns, what it has written is dropped, and net/http calls the handler
+// again. In that call, [Note] returns the note.
 type Passer interface{ PassOn(note any) }
 
 // passed is a connection from which something has been read.
@@ -27,7 +27,7 @@ func (c *passed) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// NetConn returns the connection under it, for callers that set socket options.
+// NetConn returns the wrapped connection, for callers that set socket options.
 func (c *passed) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite lets net/http end the answer to a client that is still sending.
@@ -40,7 +40,7 @@ func (c *passed) CloseWrite() error {
 
 type noteKey struct{}
 
-// ConnContext carries the notes; it is for [http.Server.ConnContext].
+// ConnContext puts a connection's note into its context. It is for [http.Server.ConnContext].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	for {
 		switch w := c.(type) {
@@ -57,8 +57,8 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	}
 }
 
-// Note returns the note that was passed on with the request of a context, once; nil:
-// there is none.
+// Note returns the note that was passed on with the request of a context; nil: there is
+// none, or it was returned before.
 func Note(ctx context.Context) any {
 	p, _ := ctx.Value(noteKey{}).(*passed)
 	if p == nil {

@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// maxHead is the size of the largest request that is answered here. It must not
-	// exceed net/http's buffer, which takes in a request that is passed on at once.
+	// maxHead is the size of the largest request that is answered here, in bytes. It must
+	// not exceed net/http's buffer, so that one Read takes in a request that is passed on.
 	maxHead    = 4 << 10
 	maxHeaders = 32
-	// maxNames bounds how many names of headers are remembered in canonical form.
+	// maxNames bounds how many header names are cached in canonical form.
 	maxNames = 128
 )
 
-// reader turns bytes into requests. Its memory is used again for the next one.
+// reader parses requests. It reuses its memory for the next one.
 type reader struct {
 	req    *http.Request
 	url    url.URL
 	header http.Header
 	values [maxHeaders]string // what the slices in header point into
-	names  map[string]string  // canonical names of headers, by how they were written
+	names  map[string]string  // canonical header names, by the name as written
 }
 
 func (d *reader) init(base *http.Request) {
@@ -32,8 +32,8 @@ func (d *reader) init(base *http.Request) {
 
 var endOfHead = []byte("\r\n\r\n")
 
-// read reads the request at the beginning of b and returns its length. With 0, b
-// is for net/http: it is not complete, not plain, or not a request.
+// read parses the request at the beginning of b and returns its length. If it returns 0,
+// b is for net/http: it is not complete, not plain, or not a request.
 func (d *reader) read(b []byte) int {
 	if len(b) < 4 || string(b[:4]) != "GET " {
 		return 0
@@ -42,7 +42,7 @@ func (d *reader) read(b []byte) int {
 	if end < 0 {
 		return 0
 	}
-	text := string(b[:end+2]) // all that is kept of the request points into it
+	text := string(b[:end+2]) // the request's strings point into it
 	line, rest, _ := strings.Cut(text, "\r\n")
 	r := d.req
 	target, ok := d.readLine(line[len("GET "):])
@@ -54,7 +54,7 @@ func (d *reader) read(b []byte) int {
 	return end + 4
 }
 
-// readLine reads what follows the method on the first line.
+// readLine parses what follows the method on the first line.
 func (d *reader) readLine(s string) (target string, ok bool) {
 	r := d.req
 	target, version, _ := strings.Cut(s, " ")
@@ -69,7 +69,7 @@ func (d *reader) readLine(s string) (target string, ok bool) {
 	return target, true
 }
 
-// readTarget takes absolute paths that mean what they say, without any escape.
+// readTarget accepts absolute paths that need no unescaping.
 func (d *reader) readTarget(target string) bool {
 	path, query, asked := strings.Cut(target, "?")
 	if path == "" || path[0] != '/' || strings.HasPrefix(path, "//") || asked && query == "" {
@@ -109,7 +109,7 @@ func (d *reader) readHeaders(rest string) bool {
 		case "Host":
 			hosts++
 			r.Host = value
-			continue // net/http has it there, too, and not in the map
+			continue // like net/http, which keeps it out of the map
 		case "Connection":
 			if r.ProtoMinor == 0 || d.header[name] != nil || !d.readConnection(value) {
 				return false
@@ -127,7 +127,7 @@ func (d *reader) readHeaders(rest string) bool {
 	return hosts == 1 && isHost(r.Host) || hosts == 0 && r.ProtoMinor == 0
 }
 
-// readConnection understands the two words that clients say.
+// readConnection accepts the two values that clients send: close and keep-alive.
 func (d *reader) readConnection(value string) bool {
 	d.req.Close = strings.EqualFold(value, "close")
 	return d.req.Close || strings.EqualFold(value, "keep-alive")
@@ -146,7 +146,7 @@ func (d *reader) canonical(written string) string {
 
 // What a byte may be part of.
 const (
-	plainInPath = 1 << iota // and means itself in both forms of a path that net/url knows
+	plainInPath = 1 << iota // the same in both forms of a path that net/url has, Path and RawPath
 	inToken                 // RFC 9110, 5.6.2
 	inHost
 )
@@ -189,7 +189,7 @@ func isHost(s string) bool {
 	return s != ""
 }
 
-// isText accepts what may be in a header's value (RFC 9110, 5.5).
+// isText reports whether s may be a header's value (RFC 9110, 5.5).
 func isText(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// session is one connection at a time, and the memory for its requests.
+// session serves one connection at a time, and holds the memory for its requests.
 type session struct {
 	p    *passage
 	conn net.Conn
@@ -20,17 +20,17 @@ type session struct {
 	reader reader
 	answer answer
 	buf    [maxHead]byte
-	n      int // bytes of buf that were read and not answered
+	n      int // bytes of buf that were read and are not answered yet
 	next   next
 	unsent []byte // what is left of answer.out
 }
 
-// next is what becomes of a connection.
+// next is what happens to a connection after its answers.
 type next uint8
 
 const (
 	wait next = iota // it waits for its next request
-	pass             // it is for net/http, with what was read
+	pass             // it goes to net/http, with what was read
 	end
 )
 
@@ -45,7 +45,7 @@ func newSession(p *passage) *session {
 	return x
 }
 
-// keptAnswer is how large an answer's memory may be to be used again.
+// keptAnswer is the largest buffer for answers that is kept for reuse, in bytes.
 const keptAnswer = 64 << 10
 
 func (x *session) begin(c net.Conn, i Immediate) {
@@ -53,7 +53,7 @@ func (x *session) begin(c net.Conn, i Immediate) {
 	if a := &x.answer; cap(a.out) > keptAnswer {
 		a.out, a.body = nil, nil
 	}
-	x.reader.req.RemoteAddr = "" // found when it is needed
+	x.reader.req.RemoteAddr = "" // handle sets it with the first request
 }
 
 // serve answers what has arrived. It returns false if the connection has to wait.
@@ -63,7 +63,7 @@ func (x *session) serve() bool {
 	case err != nil:
 		x.next = end
 	case n == 0:
-		x.next = pass // it may never come
+		x.next = pass // the request may never come
 	default:
 		x.n = n
 		x.respond()
@@ -75,7 +75,7 @@ func (x *session) serve() bool {
 	return true
 }
 
-// stay waits for the client: to take the rest of an answer, and to ask again.
+// stay waits for the client to take the rest of an answer and to send its next request.
 func (x *session) stay() {
 	s := x.p.s
 	s.enter(x.conn)
@@ -91,7 +91,7 @@ func (x *session) stay() {
 		}
 		if x.next == wait {
 			_ = x.conn.SetReadDeadline(time.Now().Add(s.IdleTimeout))
-			if s.ending.Load() { // else Shutdown finds the connection, and the deadline is its
+			if s.ending.Load() { // otherwise Shutdown will find the connection and set its own deadline
 				x.next = end
 			} else if n, err := x.conn.Read(x.buf[:]); err != nil {
 				x.next = end
@@ -119,7 +119,7 @@ func (x *session) finish() {
 	x.p.leave(arrival{conn: c})
 }
 
-// respond answers all requests that are in the buffer, and sends what the socket takes.
+// respond answers all complete requests in the buffer and sends as much as the socket takes.
 func (x *session) respond() {
 	a := &x.answer
 	a.out, a.note = a.out[:0], nil
@@ -154,7 +154,7 @@ func (x *session) respond() {
 	x.unsent = a.out[n:]
 }
 
-// mend replaces a crude request by one that net/http takes, if it fits.
+// mend replaces a crude request in the buffer by one that net/http accepts, if it fits.
 func (x *session) mend(at int) bool {
 	size, mended := mend(x.buf[at:x.n])
 	if mended == nil || x.n-size+len(mended) > len(x.buf) {
@@ -166,7 +166,7 @@ func (x *session) mend(at int) bool {
 	return true
 }
 
-// handle has the handler answer. A panic ends the connection, as in net/http.
+// handle calls the handler. A panic ends the connection, as in net/http.
 func (x *session) handle() {
 	defer func() {
 		p := recover()

@@ -6,39 +6,39 @@ import (
 	"fmt"
 )
 
-// ICY metadata stands in a stream after each metaint bytes of audio: a byte with
-// the length of a block in units of 16 bytes, and the block, padded with NULs.
-// The length is 0 as long as nothing changes. There is no standard; this is what
-// SHOUTcast and Icecast send.
+// ICY metadata follows each metaint bytes of audio in a stream: a byte with the length of
+// a block in units of 16 bytes, and the block, padded with NULs. The length is 0 as long
+// as the metadata are unchanged. There is no standard; this is what SHOUTcast and Icecast
+// send.
 const (
 	icyUnit = 16            // bytes
 	maxMeta = 255 * icyUnit // bytes of a block
 )
 
-// ErrMetadata says that what stands where metadata should be is none: the
-// upstream's metaint is wrong, and audio and metadata cannot be told apart.
+// ErrMetadata says that there is no metadata where a block should be: the upstream's
+// metaint is wrong, and audio and metadata cannot be told apart.
 var ErrMetadata = errors.New("no metadata where icy-metaint says that it is")
 
 // A Deinterleaver takes the metadata out of a stream.
 type Deinterleaver struct {
 	metaint int
 	left    int    // bytes of audio before the next length
-	block   []byte // what has come of a block
-	missing int    // bytes of it to come
+	block   []byte // the part of a block that has arrived
+	missing int    // bytes of the block still to come
 	err     error
 }
 
-// NewDeinterleaver returns a deinterleaver for a stream with metadata after each
-// metaint bytes; with none if it is 0 or less.
+// NewDeinterleaver returns a Deinterleaver for a stream with metadata after each metaint
+// bytes. If metaint is 0 or less, the stream has no metadata.
 func NewDeinterleaver(metaint int) *Deinterleaver {
 	return &Deinterleaver{metaint: metaint, left: metaint}
 }
 
-// Write takes the next bytes of the stream and calls audio for each stretch of
-// audio in them, and meta for each block of metadata they complete, without its
-// length and padding, but not for empty ones. Both are given bytes that are valid
-// during the call. An error, which wraps ErrMetadata, is for good; it comes with
-// the first block that is none, which where the audio is zeros may be late.
+// Write takes the next bytes of the stream. It calls audio for each stretch of audio in
+// them, and meta for each block of metadata that they complete, without its length and
+// padding. It does not call meta for empty blocks. The bytes are valid during these calls.
+// An error wraps ErrMetadata and is permanent. It is returned at the first block that is
+// not metadata; where the audio is zeros, that may be late.
 func (d *Deinterleaver) Write(p []byte, audio, meta func([]byte)) error {
 	if d.metaint <= 0 && len(p) > 0 {
 		audio(p)
@@ -83,7 +83,7 @@ func (d *Deinterleaver) finish(meta func([]byte)) {
 }
 
 // isMeta reports whether a block begins like metadata, with a name and ='.
-// Random bytes do so less than once in 10^6 times.
+// Random bytes do so less than once in 10^6 blocks.
 func isMeta(content []byte) bool {
 	n := 0
 	for n < len(content) {
@@ -96,12 +96,12 @@ func isMeta(content []byte) bool {
 	return n > 2 && bytes.HasPrefix(content[n:], []byte("='"))
 }
 
-// A Block is metadata as it stands in a stream: the length, the content, the
-// padding. It must not be changed, and may be shared; nil is no metadata.
+// A Block is metadata in the form it has in a stream: length, content, padding. It must
+// not be changed, and so may be shared; nil: no metadata.
 type Block []byte
 
-// NewBlock makes a block of content such as [Deinterleaver] gives, byte by byte;
-// what does not fit (4,080 bytes) is cut off.
+// NewBlock makes a Block from content such as a [Deinterleaver] returns, unchanged. What
+// exceeds 4,080 bytes is cut off.
 func NewBlock(content []byte) Block {
 	content = content[:min(len(content), maxMeta)]
 	units := (len(content) + icyUnit - 1) / icyUnit
@@ -111,9 +111,9 @@ func NewBlock(content []byte) Block {
 	return b
 }
 
-// Title finds the title in metadata, and reports whether there is one, which may
-// be empty. It ends with the first quote and semicolon that are followed by
-// another name or by nothing, as players disagree about those within titles.
+// Title returns the title in metadata, which may be empty, and whether there is one. The
+// title ends at the first quote and semicolon that are followed by another name or by
+// nothing, because players disagree about quotes and semicolons within titles.
 func Title(meta []byte) ([]byte, bool) {
 	_, rest, ok := bytes.Cut(meta, []byte("StreamTitle='"))
 	if !ok {

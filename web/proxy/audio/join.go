@@ -2,21 +2,20 @@ package audio
 
 import "bytes"
 
-// Join returns the bytes with which a stream begins at the frame first, in place
-// of that frame. The frames before it, in their order, are those that come before
-// it in the same stream without a gap; 4 are enough from 64 kbit/s on, 16 from
-// 16 kbit/s, and more do no harm. Neither is changed; the result may be first
-// itself.
+// Join returns the bytes that replace the frame first where a stream begins with it. The
+// argument before holds the frames that precede first in the same stream without a gap,
+// in order. 4 are enough from 64 kbit/s on, 16 from 16 kbit/s on, and more do no harm.
+// Neither argument is changed; the result may be first itself.
 //
-// Layer III frames keep part of their audio in the frames before, up to 511 bytes
-// back (main_data_begin, ISO/IEC 11172-3, 2.4.2.7). Behind the frames of another
-// stream a decoder finds something else there, and plays it: a pop of many times
-// the level. So Join moves that part into first itself, under the header of a
-// higher bitrate: nothing is lost and nothing delayed. If no bitrate is high
-// enough, which happens from 192 kbit/s on, a silent frame that holds it goes
-// ahead. If there are not enough frames, first is made silent instead.
+// A Layer III frame keeps part of its audio in earlier frames, up to 511 bytes back
+// (main_data_begin, ISO/IEC 11172-3, 2.4.2.7). After the frames of another stream a
+// decoder finds other data there and plays it: a pop of many times the level. So Join
+// moves that part into first itself, under the header of a higher bitrate: nothing is
+// lost and nothing is delayed. If no bitrate is high enough, which happens from
+// 192 kbit/s on, Join puts a silent frame that holds that part in front. If there are not
+// enough frames before, it makes first silent instead.
 //
-// All other frames stand alone.
+// All other frames are self-contained.
 func Join(before [][]byte, first []byte) []byte {
 	h, ok := layerIII(first)
 	if !ok {
@@ -34,8 +33,8 @@ func Join(before [][]byte, first []byte) []byte {
 	if reservoir == nil {
 		return reframe(first, silence, nil, main)
 	}
-	// The frames that follow count back from the end of this one, and not beyond
-	// the end of its audio.
+	// The frames that follow count back from the end of this one, and never reach into
+	// this one's audio.
 	whole := append(reservoir, main...)
 	if size := h.mainDataSize(first); size <= len(whole) {
 		alone := bytes.Clone(sideInfo)
@@ -50,9 +49,9 @@ func Join(before [][]byte, first []byte) []byte {
 	return append(reframe(first, silence, nil, reservoir), first...)
 }
 
-// reframe makes a Layer III frame of the same kind as like, of the least size that
-// has room, with main data at the beginning of the part for them and at its end.
-// It has no CRC. If there is no bitrate high enough it is nil.
+// reframe makes a Layer III frame of the same kind as like, in the smallest size that has
+// room. Its main data part starts with begin and finishes with end. It has no CRC. The
+// result is nil if no bitrate is high enough.
 func reframe(like, sideInfo, begin, end []byte) []byte {
 	header := [headerSize]byte(like)
 	header[1] |= 1
@@ -68,7 +67,7 @@ func reframe(like, sideInfo, begin, end []byte) []byte {
 	return nil
 }
 
-// layerIII reads the header of a whole Layer III frame.
+// layerIII parses the header of a complete Layer III frame.
 func layerIII(b []byte) (mpegHeader, bool) {
 	if len(b) < headerSize {
 		return mpegHeader{}, false
@@ -78,7 +77,7 @@ func layerIII(b []byte) (mpegHeader, bool) {
 	return h, ok && h.params.Layer == 3 && len(b) == h.size && to <= len(b)
 }
 
-// mainDataBegin is how many bytes before a frame its audio begins, not counting
+// mainDataBegin returns how many bytes before a frame its audio begins, not counting
 // headers and side information.
 func (h mpegHeader) mainDataBegin(b []byte) int {
 	from, _ := h.sideInfo()
@@ -88,8 +87,8 @@ func (h mpegHeader) mainDataBegin(b []byte) int {
 	return int(b[from])<<1 | int(b[from+1]>>7)
 }
 
-// mainDataSize is the length of a frame's audio in bytes, wherever it begins: the
-// sum of part2_3_length over granules and channels.
+// mainDataSize returns the length of a frame's audio in bytes, wherever it begins: the sum
+// of part2_3_length over granules and channels.
 func (h mpegHeader) mainDataSize(b []byte) int {
 	from, to := h.sideInfo()
 	info := b[from:to]
@@ -106,7 +105,7 @@ func (h mpegHeader) mainDataSize(b []byte) int {
 	return (sum + 7) / 8
 }
 
-// bits12 returns the 12 bits of b from a bit on.
+// bits12 returns the 12 bits of b that begin at bit at.
 func bits12(b []byte, at int) int {
 	three := uint32(b[at/8])<<16 | uint32(b[at/8+1])<<8
 	if at/8+2 < len(b) {
@@ -115,8 +114,7 @@ func bits12(b []byte, at int) int {
 	return int(three >> (12 - at%8) & 0xfff)
 }
 
-// lookBack returns the last need bytes of the main data of frames; nil if there
-// are fewer.
+// lookBack returns the last need bytes of main data in frames; nil: there are fewer.
 func lookBack(frames [][]byte, need int) []byte {
 	reservoir := make([]byte, need)
 	for i := len(frames) - 1; i >= 0; i-- {

@@ -23,8 +23,8 @@ var mpegRates = [4][3]int{
 	3: {44100, 48000, 32000},
 }
 
-// mpegKbits are bitrates in kbit/s by index; 0 is free format, which has no
-// length that could be read from the header.
+// mpegKbits are bitrates in kbit/s by index. 0 is free format, whose frame length cannot
+// be computed from the header.
 var mpegKbits = struct {
 	i, ii, iii, lowI, low [15]int
 }{
@@ -55,8 +55,8 @@ var mpegFormats = [4][4]string{
 	3: {1: "MPEG-1 layer I", 2: "MPEG-1 layer II", 3: "MPEG-1 layer III"},
 }
 
-// parseMPEG reads a header from at least mpegHeaderSize bytes. Reserved values
-// and free format are not taken.
+// parseMPEG parses a header from at least mpegHeaderSize bytes. It rejects reserved values
+// and free format.
 func parseMPEG(b []byte) (mpegHeader, bool) {
 	version := int(b[1] >> 3 & 3)
 	layer := 4 - int(b[1]>>1&3)
@@ -89,7 +89,7 @@ func parseMPEG(b []byte) (mpegHeader, bool) {
 	return h, true
 }
 
-// sideInfo is where the side information of a Layer III frame begins and ends.
+// sideInfo returns where the side information of a Layer III frame begins and ends.
 func (h mpegHeader) sideInfo() (from, to int) {
 	from = mpegHeaderSize
 	if h.crc {
@@ -104,15 +104,15 @@ func (h mpegHeader) sideInfo() (from, to int) {
 	return from, from + 32
 }
 
-// isIndex reports whether a frame is one that encoders put in front of a file,
-// with its length and a table for seeking. It decodes to silence.
+// isIndex reports whether a frame is the one that encoders put at the start of a file,
+// with the file's length and a seek table. It decodes to silence.
 func isIndex(b []byte) bool {
 	h, ok := parseMPEG(b)
 	if !ok || h.params.Layer != 3 {
 		return false
 	}
 	from, to := h.sideInfo()
-	const vbri = 36 // Fraunhofer's stands here, whatever the side information's size
+	const vbri = 36 // the offset of Fraunhofer's mark, whatever the side information's size
 	if len(b) < max(to, vbri)+4 {
 		return false
 	}
@@ -122,8 +122,8 @@ func isIndex(b []byte) bool {
 	return len(bytes.TrimLeft(b[from:to], "\x00")) == 0
 }
 
-// maxTag bounds, in bytes, what is skipped because a tag says that it is so long.
-// Longer ones are taken for junk.
+// maxTag is the longest tag that is skipped as a whole, in bytes. A mark that claims more
+// is treated as junk.
 const maxTag = 4 << 20
 
 // lookTag finds ID3v2 tags (id3.org, ID3v2.4.0, 3.1) and APEv2 tags
@@ -149,7 +149,7 @@ func lookTag(b []byte) piece {
 			return piece{kind: more}
 		}
 		size = apeSize
-		if isHeader := b[23]&0x20 != 0; isHeader { // otherwise it is a footer, and its items are past
+		if isHeader := b[23]&0x20 != 0; isHeader { // otherwise it is a footer, which follows its items
 			size += int(binary.LittleEndian.Uint32(b[12:]))
 		}
 	}
@@ -159,7 +159,7 @@ func lookTag(b []byte) piece {
 	return piece{kind: tag, size: size}
 }
 
-// begins reports whether b begins with mark, or may do so when more comes.
+// begins reports whether b begins with mark, or may once more bytes have arrived.
 func begins(b []byte, mark string) bool {
 	n := min(len(b), len(mark))
 	return string(b[:n]) == mark[:n]

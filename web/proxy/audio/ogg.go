@@ -9,20 +9,21 @@ const (
 	oggMark       = "OggS\x00" // capture pattern and version
 	oggHeaderSize = 27         // bytes, without the table of segments (RFC 3533, 6)
 
-	oggContinued = 1 // flags of a page: it begins within a packet,
-	oggBegins    = 2 // or a logical stream begins with it
+	oggContinued = 1 // flag: the page begins within a packet
+	oggBegins    = 2 // flag: a logical stream begins with the page
 
-	// maxOggHeaders bounds the header pages in a row, in bytes. Setup takes 4 to
-	// 8 KB with Vorbis; comments may hold a picture.
+	// maxOggHeaders bounds consecutive header pages, in bytes. The setup header of Vorbis
+	// takes 4 to 8 KB; comments may hold a picture.
 	maxOggHeaders = 256 << 10
-	// maxWasted allows for a few false beginnings in a row, however long.
+	// maxWasted bounds ogg.wasted, in bytes. It allows for a few false page beginnings in
+	// a row, however long.
 	maxWasted = 4 * search
-	// maxGap is the longest a page is believed to last; what goes further is a
-	// jump in a stream's clock.
+	// maxGap is the longest duration of a page that is believed; anything longer is a
+	// jump in the stream's clock.
 	maxGap = time.Minute
 )
 
-// ogg is what is known about the logical stream at hand.
+// ogg is what is known about the current logical stream.
 type ogg struct {
 	params   Params
 	serial   uint32
@@ -30,23 +31,23 @@ type ogg struct {
 	granule  int64    // where the last page ended; -1: unknown
 	sequence uint32   // number of the last page
 	mapping  *mapping // nil: no stream has begun
-	headers  int      // bytes of header pages in a row; 0: audio has begun
+	headers  int      // bytes of consecutive header pages; 0: audio has begun
 
-	// wasted is how many bytes have been summed for nothing, in pages that were
-	// none, less those gone past since. It keeps a flood of false beginnings, each
-	// of which claims to be long, from taking more than linear time.
+	// wasted is how many bytes have been checksummed for nothing, in what turned out not
+	// to be pages, less the bytes passed since. It keeps many false page beginnings that
+	// each claim to be long from taking more than linear time.
 	wasted int
 }
 
 // A mapping is how a codec is put into Ogg.
 type mapping struct {
 	mark string // what the first packet begins with
-	size int    // bytes of the first packet, at least
-	// read returns the rate, the channels, the ticks of the granule position in a
-	// second, and those before the first sample.
+	size int    // minimum bytes of the first packet
+	// read returns the rate, the channels, the granule position's ticks per second, and
+	// its ticks before the first sample.
 	read func(packet []byte) (rate, channels, clock int, skip int64)
-	// isHeader reports whether packet, which is not the first, is a header, too.
-	// The first packet of audio begins a page, in all of them.
+	// isHeader reports whether packet, which is not the first, is also a header.
+	// In all mappings the first packet of audio begins a page.
 	isHeader func(packet []byte) bool
 	format   string
 }
@@ -78,14 +79,14 @@ var mappings = []mapping{
 	},
 }
 
-// look says what b, which begins with an O, begins with.
+// look says what is at the beginning of b, whose first byte is an O.
 func (o *ogg) look(b []byte) piece {
 	switch {
 	case !begins(b, oggMark):
 		return piece{kind: junk, size: 1}
 	case len(b) < oggHeaderSize:
 		return piece{kind: more}
-	case b[5] > 7: // flags that do not exist
+	case b[5] > 7: // undefined flags
 		return piece{kind: junk, size: 1}
 	}
 	size := oggHeaderSize + int(b[26])
@@ -106,8 +107,8 @@ func (o *ogg) look(b []byte) piece {
 		o.wasted += size
 		return piece{kind: junk, size: 1} // a page may begin within
 	}
-	// What is beyond the page tells whether streams are multiplexed: then they
-	// all begin before any of them goes on.
+	// The bytes after the page tell whether streams are multiplexed: if they are, all of
+	// them begin before any of them continues.
 	if b[5]&oggBegins != 0 {
 		next := b[size:]
 		if len(next) <= len(oggMark) {
@@ -120,8 +121,8 @@ func (o *ogg) look(b []byte) piece {
 	return o.page(b[:size], body)
 }
 
-// begin notes a new logical stream by its first packet, and reports whether it
-// is one of those known.
+// begin starts a new logical stream from its first packet, and reports whether its codec
+// is known.
 func (o *ogg) begin(packet []byte) bool {
 	for i := range mappings {
 		m := &mappings[i]
@@ -139,7 +140,7 @@ func (o *ogg) begin(packet []byte) bool {
 	return false
 }
 
-// page judges a whole page, whose body begins after as many bytes.
+// page interprets a complete page, whose body begins at offset body.
 func (o *ogg) page(b []byte, body int) piece {
 	flags := b[5]
 	serial, sequence := binary.LittleEndian.Uint32(b[14:]), binary.LittleEndian.Uint32(b[18:])
@@ -148,7 +149,7 @@ func (o *ogg) page(b []byte, body int) piece {
 	case isFirst:
 		o.serial = serial
 	case o.mapping == nil || serial != o.serial:
-		return piece{kind: junk, size: len(b)} // of no stream whose headers are known
+		return piece{kind: junk, size: len(b)} // of a stream whose headers are not known
 	case sequence != o.sequence+1:
 		o.granule = -1
 	}
@@ -169,8 +170,8 @@ func (o *ogg) page(b []byte, body int) piece {
 	return piece{kind: unit, size: len(b), unit: u}
 }
 
-// advance returns how long it is since the last granule position. A page in
-// which no packet ends has none, -1.
+// advance returns the duration from the last granule position to this one. A page in
+// which no packet ends has the position -1.
 func (o *ogg) advance(to int64) time.Duration {
 	if to < 0 {
 		return 0
@@ -183,8 +184,8 @@ func (o *ogg) advance(to int64) time.Duration {
 	return playing(to-from, o.clock)
 }
 
-// oggTable and oggCRC are the CRC-32 of RFC 3533, 6: that of Ethernet's
-// polynomial, but most significant bit first, begun with 0 and not inverted.
+// oggTable and oggCRC are the CRC-32 of RFC 3533, 6: Ethernet's polynomial, but most
+// significant bit first, with an initial value of 0 and no inversion.
 var oggTable = func() (t [256]uint32) {
 	for i := range t {
 		crc := uint32(i) << 24
@@ -200,7 +201,7 @@ var oggTable = func() (t [256]uint32) {
 	return t
 }()
 
-// oggCRC sums a page as if its own checksum were 0.
+// oggCRC returns the checksum of a page, taking its checksum field as 0.
 func oggCRC(page []byte) uint32 {
 	crc := oggSum(0, page[:22])
 	crc = oggSum(crc, []byte{0, 0, 0, 0})

@@ -6,46 +6,45 @@ import (
 )
 
 const (
-	// search bounds, in bytes, how much is looked through for something to
-	// understand. It covers the longest page of Ogg (65,307 bytes) cut in two.
+	// search bounds, in bytes, how much is searched for a unit. It covers the rest of the
+	// longest Ogg page (65,307 bytes) where a stream begins within one.
 	search = 64 << 10
-	// portion is how much of one Write is looked at at a time, in bytes, which
-	// bounds memory however much is written at once.
+	// portion is how much of a Write is processed at a time, in bytes. It bounds memory
+	// however much is written at once.
 	portion = 16 << 10
-	// agreeing is how many frame headers in a row must agree before they are
-	// believed. In random bytes at 128 kbit/s two do about once a day, and three
-	// not in a lifetime.
+	// agreeing is how many consecutive frame headers must agree before they are believed.
+	// In random bytes at 128 kbit/s two agree about once a day, and three not in a
+	// lifetime.
 	agreeing = 3
 )
 
-// A Splitter cuts a byte stream into units. The units are the same however the
-// stream is divided among calls of Write, except those of an Opaque stream, and
-// their data put together is the stream without what was skipped: junk between
-// frames, tags (ID3, APE), and the Xing and VBRI frames in front of files, which
-// would lie about the length of a live stream. A frame that was cut short is not
-// known from a whole one, and takes the beginning of the next one along.
+// A Splitter splits a byte stream into units. The units are the same however the stream
+// is divided among calls of Write, except those of an Opaque stream. Their data put
+// together is the stream without what was skipped: junk between frames, tags (ID3, APE),
+// and the Xing and VBRI frames at the start of files, which would give a live stream a
+// wrong length. A truncated frame cannot be told from a complete one, and includes the
+// beginning of the next.
 //
-// The content decides what a stream is, and may change it within MPEG and ADTS,
-// or within Ogg: then Params change from one unit to the next. A stream in which
-// nothing is understood for 64 KB is Opaque from there on, for good. So are
-// free-format MPEG audio, Ogg streams that are multiplexed, as with Skeleton or
-// video, and other formats in Ogg.
+// The content decides what a stream is. It may change within MPEG and ADTS, or within
+// Ogg: then Params change from one unit to the next. A stream in which nothing is
+// understood for 64 KB is Opaque from there on, for good. So are free-format MPEG audio,
+// multiplexed Ogg streams (with Skeleton or video), and other codecs in Ogg.
 //
-// It holds at most some 150 KB, and an incomplete frame normally.
+// A Splitter holds at most about 150 KB, and normally an incomplete frame.
 type Splitter struct {
 	buf    []byte
 	at     int  // buf[:at] is junk, unless the whole stream turns out to be Opaque
-	skip   int  // bytes of a tag yet to come, which are dropped
-	begun  bool // a unit was handed out
+	skip   int  // bytes of a tag still to come, which are dropped
+	begun  bool // a unit was emitted
 	opaque bool
-	locked Params // of the last frame
+	locked Params // Params of the last frame
 	ogg    ogg
 }
 
-// NewSplitter returns a splitter for a stream of that media type, which may have
-// parameters. Types known to be something else than MPEG, ADTS or Ogg are Opaque
-// from the first byte, lest frames be seen in the midst of a container; the types
-// of the three, and those that say nothing, are not told apart by the type.
+// NewSplitter returns a Splitter for a stream of that media type, which may have
+// parameters. Types other than those of MPEG, ADTS and Ogg are Opaque from the first
+// byte, so that no frames are found inside a container. For the types of these three, and
+// for those that say nothing, the content decides.
 func NewSplitter(mediaType string) *Splitter {
 	typ, _, _ := strings.Cut(mediaType, ";")
 	switch strings.ToLower(strings.TrimSpace(typ)) {
@@ -58,8 +57,8 @@ func NewSplitter(mediaType string) *Splitter {
 	return &Splitter{opaque: true}
 }
 
-// Write takes the next bytes of the stream and calls emit for each unit that
-// they complete. It takes time in proportion to len(p).
+// Write takes the next bytes of the stream and calls emit for each unit that they
+// complete. Its time is proportional to len(p).
 func (s *Splitter) Write(p []byte, emit func(Unit)) {
 	for len(p) > 0 && !s.opaque {
 		n := min(len(p), portion)
@@ -72,7 +71,7 @@ func (s *Splitter) Write(p []byte, emit func(Unit)) {
 	}
 }
 
-// A piece is what was found at the beginning of some bytes.
+// A piece says what was found at the beginning of some bytes.
 type piece struct {
 	kind kind
 	size int  // bytes
@@ -82,14 +81,14 @@ type piece struct {
 type kind uint8
 
 const (
-	more    kind = iota // cannot be told before more bytes come
-	junk                // size bytes of nothing
-	tag                 // size bytes, perhaps beyond those at hand, that are no audio
+	more    kind = iota // more bytes are needed to tell
+	junk                // size bytes that mean nothing
+	tag                 // size bytes that are not audio; some may still have to arrive
 	unit                // a unit
-	foreign             // certainly a stream that is Opaque
+	foreign             // the stream is certainly Opaque
 )
 
-// cut hands out and drops what is complete in buf.
+// cut emits the complete units in buf, and drops them from it.
 func (s *Splitter) cut(emit func(Unit)) {
 	done := min(s.skip, len(s.buf)) // buf[:done] has been dealt with
 	s.skip -= done
@@ -128,17 +127,17 @@ func (s *Splitter) cut(emit func(Unit)) {
 	}
 }
 
-// pass hands out bytes of an Opaque stream.
+// pass emits bytes of an Opaque stream.
 func (s *Splitter) pass(p []byte, emit func(Unit)) {
 	emit(Unit{Data: p, Start: !s.begun})
 	s.begun = true
 }
 
-// look says what b begins with. In sequence means that b follows immediately on
-// a unit or a tag.
+// look says what is at the beginning of b. inSequence means that b immediately follows a
+// unit or a tag.
 func (s *Splitter) look(b []byte, inSequence bool) piece {
-	// A stream does not change from frames to pages or back, and the one may look
-	// like the other for a while.
+	// A stream does not change from frames to pages or back, and either may look like the
+	// other for a while.
 	switch b[0] {
 	case 0xff:
 		if s.ogg.mapping == nil {
@@ -158,15 +157,15 @@ func (s *Splitter) look(b []byte, inSequence bool) piece {
 	return piece{kind: junk, size: n}
 }
 
-// A frame is what a frame's header says about it.
+// A frame is what a frame's header says.
 type frame struct {
 	params  Params
 	size    int // bytes with the header
 	samples int // per channel
 }
 
-// headerSize is how many bytes must be at hand to read a header of any kind; no
-// frame is shorter.
+// headerSize is how many bytes are needed to parse a header of any kind. No frame is
+// shorter.
 const headerSize = 7
 
 // parseFrame reads the header of an MPEG or ADTS frame, at least headerSize bytes.
@@ -181,8 +180,8 @@ func parseFrame(b []byte) (frame, bool) {
 	return h.frame, ok
 }
 
-// lookFrame wants one header that goes on as the frame before, or several that
-// agree with each other.
+// lookFrame accepts a frame whose header continues the frame before it, or is followed by
+// headers that agree with it.
 func (s *Splitter) lookFrame(b []byte, inSequence bool) piece {
 	if len(b) < headerSize {
 		return piece{kind: more}
@@ -218,7 +217,7 @@ func (s *Splitter) lookFrame(b []byte, inSequence bool) piece {
 	}}
 }
 
-// playing is the duration of samples at a rate per second.
+// playing returns the duration of samples at a rate per second.
 func playing(samples int64, rate int) time.Duration {
 	return time.Duration(samples * int64(time.Second) / int64(rate))
 }
