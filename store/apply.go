@@ -11,8 +11,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// An Effect is what became of one entry of an overlay. An entry that is in
-// force only in part has several.
+// An Effect is what became of one entry of an overlay. An entry that is only
+// partly in force has several.
 type Effect struct {
 	Entry  string     `json:"entry"` // "rows/de", "nodes/fra1"
 	Kind   EffectKind `json:"kind"`
@@ -24,14 +24,14 @@ type EffectKind string
 
 // What an entry can do.
 const (
-	Masks   EffectKind = "masks"   // it stands instead of what is declared
-	Dormant EffectKind = "dormant" // it names something that is not there now
+	Masks   EffectKind = "masks"   // it replaces what is declared
+	Dormant EffectKind = "dormant" // it names something that does not exist now
 	Skipped EffectKind = "skipped" // with it, the configuration would be refused
 )
 
 // Apply lays the entries of o that are in force at now over the declared c. It
-// changes neither, and what it returns shares memory with both. Client rules and
-// notes are not its business. The effects are in order of their entries.
+// changes neither, and its result shares memory with both. It ignores client
+// rules and notes. The effects are in order of their entries.
 func Apply(c director.Config, o Overlay, now time.Time) (director.Config, []Effect) {
 	o = o.InForce(now)
 	a := applier{config: c}
@@ -60,7 +60,7 @@ func Apply(c director.Config, o Overlay, now time.Time) (director.Config, []Effe
 
 type applier struct {
 	config  director.Config
-	nodes   map[director.NodeID]int // where each stands in config
+	nodes   map[director.NodeID]int // index of each in config.Nodes
 	effects []Effect
 }
 
@@ -94,7 +94,7 @@ func (a *applier) row(r *director.Region, with Row) {
 			if !a.config.Admits(id) {
 				continue
 			}
-			// It may register yet, and has its weight then, as in a row of the file.
+			// It may still register, and then gets its weight, as in a row of the file.
 		}
 		w := with.Weights[id]
 		useful = useful || there && w != 0
@@ -134,17 +134,17 @@ func by(s Stamp) string {
 	return out + ")"
 }
 
-// compile makes the fleet of c under o. Entries with which it would be refused
-// are left out and have the effect Skipped: whatever stands in a store, a
-// director goes on. The error is that of c by itself.
+// compile makes the fleet from c with o applied. Entries that would cause it to
+// be refused are left out and get the effect Skipped: a director keeps working
+// whatever the store holds. An error means that c itself is refused.
 func compile(c director.Config, o Overlay, now time.Time) (*director.Fleet, director.Config, []Effect, error) {
 	applied, effects := Apply(c, o, now)
 	fleet, err := director.Compile(applied)
 	if err == nil {
 		return fleet, applied, effects, nil
 	}
-	// Only a row can be refused: a drained node never is. Rows are tried one by
-	// one, each together with those that were found good before it.
+	// Only a row can be refused; a drained node never is. Try rows one by one,
+	// each together with those already accepted.
 	rows := o.Rows
 	o.Rows = map[director.RegionID]Row{}
 	var skipped []Effect

@@ -7,23 +7,23 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// probing is what is to be probed, and by whom.
+// probing is the list of nodes to probe, and which directors probe them.
 type probing struct {
-	nodes  []director.Node // all directors' together
+	nodes  []director.Node // those of all directors together
 	mounts []director.Mount
-	news   bool // nodes or mounts are others than the prober knows
+	news   bool // nodes or mounts differ from what the prober was told
 
-	live  []Director // among whom pairs are
+	live  []Director // the directors that the pairs are picked from
 	pairs map[director.NodeID]pair
-	mine  []director.NodeID // what the prober was told
+	mine  []director.NodeID // the nodes that the prober was told to probe
 }
 
-// want says what is to be probed from now on.
+// want sets what is to be probed from now on.
 func (p *probing) want(nodes []director.Node, mounts []director.Mount) {
 	p.nodes, p.mounts, p.news = nodes, mounts, true
 }
 
-// share brings the pairs up to date.
+// share recomputes the pairs if the nodes, the mounts or the live directors changed.
 func (p *probing) share(live []Director) {
 	same := func(a, b Director) bool { return a.ID == b.ID && a.Site == b.Site }
 	if !p.news && slices.EqualFunc(p.live, live, same) {
@@ -36,10 +36,10 @@ func (p *probing) share(live []Director) {
 	}
 }
 
-// assign tells the prober its part, and returns the directors that live: those
-// who share the work. A node is this director's if it is of the pair, and as long
-// as neither of the pair has anything to say of the node: one of them has only
-// just begun, or has a file without it.
+// assign tells the prober which nodes to probe, and returns the live directors,
+// which share the work. This director probes a node if it is one of the pair. It
+// also probes a node that neither of the pair has a current report of, because a
+// director of the pair has only just started or has a file without the node.
 func (l *loop) assign(now time.Time, reports map[director.NodeID][]director.Report) (live []Director) {
 	live = l.living()
 	p := &l.probing
@@ -59,15 +59,15 @@ func (l *loop) assign(now time.Time, reports map[director.NodeID][]director.Repo
 	return live
 }
 
-// hears says whether one of the pair says anything of a node.
+// hears says whether one of the pair has a current report of the node's health.
 func (l *loop) hears(now time.Time, p pair, reports []director.Report) bool {
 	return slices.ContainsFunc(reports, func(r director.Report) bool {
 		return p.has(r.By) && r.Health != director.HealthUnknown && now.Sub(r.Taken) <= l.cfg.Stale
 	})
 }
 
-// living returns the directors that share the work with this one, and itself. It
-// is alone when it has not heard of others for as long as directors live.
+// living returns this director and those that share the work with it. If the store
+// has not answered for DirectorLife, it returns this director alone.
 func (l *loop) living() []Director {
 	l.mu.Lock()
 	self, synced := l.self(), l.synced
@@ -84,7 +84,7 @@ func (l *loop) living() []Director {
 	return live
 }
 
-// judge brings up to date what is held of each node.
+// judge updates the verdict on each node.
 func (l *loop) judge(now time.Time, live []Director, reports map[director.NodeID][]director.Report) {
 	j := judges{now: now, stale: l.cfg.Stale, live: make(map[string]Director, len(live)), before: l.verdicts}
 	for _, d := range live {

@@ -2,8 +2,8 @@ package store
 
 import "sync"
 
-// A bell wakes everybody who waits for it, however many they are. The zero bell
-// is ready, and costs nothing while nobody waits. Safe for concurrent use.
+// A bell wakes any number of waiters at once. The zero bell is ready for use and
+// costs nothing while nobody waits. It is safe for concurrent use.
 type bell struct {
 	mu   sync.Mutex
 	rung chan struct{} // nil: nobody waits

@@ -9,7 +9,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// build makes a snapshot of what is known and puts it in the place of the last.
+// build makes a snapshot from what is known and replaces the previous one.
 func (l *loop) build() {
 	began := l.cfg.Now()
 	now := l.now()
@@ -30,7 +30,7 @@ func (l *loop) build() {
 	}
 	for id, counts := range l.picture.Counts {
 		if id == l.cfg.Director {
-			continue // the ledgers know better
+			continue // the ledgers are newer
 		}
 		for _, c := range counts {
 			sum.add(c)
@@ -52,12 +52,13 @@ func (l *loop) build() {
 	}
 }
 
-// uncounted sums over all live directors whom they carry and no node counts.
+// uncounted sums, by mount and over all live directors, the listeners that they
+// carry and no node counts.
 func (l *loop) uncounted() map[string]int {
 	sum := map[string]int{}
 	add := func(of map[string]int) {
 		for mount, n := range of {
-			if n >= -maxCount && n <= maxCount { // else it is rubbish
+			if n >= -maxCount && n <= maxCount { // else it is invalid
 				sum[mount] += n
 			}
 		}
@@ -71,7 +72,7 @@ func (l *loop) uncounted() map[string]int {
 	return sum
 }
 
-// carried is this director's own part of it.
+// carried returns this director's own part of uncounted.
 func (l *loop) carried() map[string]int {
 	if l.cfg.Uncounted == nil {
 		return nil
@@ -79,7 +80,7 @@ func (l *loop) carried() map[string]int {
 	return l.cfg.Uncounted()
 }
 
-// live makes the counters of the newest snapshot.
+// live returns the counters for the newest snapshot.
 func (l *loop) live() live {
 	out := make(live, l.snapshot.Nodes())
 	for i := range out {
@@ -99,9 +100,10 @@ type compiled struct {
 	until   time.Time // when an entry will expire; zero: none will
 }
 
-// compile brings the fleet up to date with the declared configuration and the
-// overlay, and says whether it is another. Nothing is done while both are the same,
-// no entry has expired, and none has come back that had, by a clock since set back.
+// compile updates the fleet from the declared configuration, the registered nodes
+// and the overlay, and says whether the fleet changed. It does nothing while all of
+// them are the same and the same entries are in force: none has expired since, and
+// the clock was not set back to before the last compilation.
 func (l *loop) compile(now time.Time) (anew bool) {
 	l.mu.Lock()
 	d, o := l.declared, l.overlay
@@ -117,13 +119,13 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	joining, edit := l.registry.nodes()
 	if c := &l.compiled; l.fleet != nil && c.edit == d.edit && c.joined == edit && reflect.DeepEqual(c.overlay, o) &&
 		!now.Before(c.at) && (c.until.IsZero() || now.Before(c.until)) {
-		c.overlay = o // the very same is quicker to compare, with its history
+		c.overlay = o // sharing its memory makes the next comparison faster
 		return false
 	}
 	joined := l.join(d.config, joining)
 	fleet, applied, effects, err := compile(joined, o, now)
 	l.compiled = compiled{d.edit, edit, o, now, o.NextExpiry(now)}
-	if err != nil { // not to be expected: d compiled before
+	if err != nil { // not expected: d has compiled before
 		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
 		return false
 	}
@@ -146,8 +148,8 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	return true
 }
 
-// probed returns the nodes of an applied configuration that are to be probed, also
-// registered ones: see [fromOutside].
+// probed returns the nodes of an applied configuration that are to be probed,
+// including registered ones: see [fromOutside].
 func probed(c director.Config, o Overlay, now time.Time) []director.Node {
 	settings := o.InForce(now).Nodes
 	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n director.Node) bool {
@@ -155,8 +157,8 @@ func probed(c director.Config, o Overlay, now time.Time) []director.Node {
 	})
 }
 
-// join adds registered nodes to the declared configuration. One that cannot be
-// part of it, as after a change of the file, stays out.
+// join adds registered nodes to the declared configuration. A node that does not
+// fit into it, for example after the file changed, stays out.
 func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
 	declared := c.Nodes
 	was := l.refused
@@ -175,7 +177,7 @@ func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
 	c.Nodes = slices.Concat(declared, good)
 	if _, err := director.Compile(c); err != nil {
 		c.Nodes = slices.Clone(declared)
-		for _, n := range good { // one by one, each with those that were found good before it
+		for _, n := range good { // one by one, each with those already accepted
 			c.Nodes = append(c.Nodes, n)
 			if _, err := director.Compile(c); err != nil {
 				l.refused[n.ID] = err.Error()
@@ -194,7 +196,7 @@ func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
 	return c
 }
 
-// ruleEffects says which client rules of the overlay cannot be used.
+// ruleEffects returns an effect for each client rule of the overlay that cannot be used.
 func (l *loop) ruleEffects(rules []Rule) []Effect {
 	var out []Effect
 	for _, r := range rules {

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Author is who makes a change, why, and until when its entries hold.
+// Author is who makes a change, why, and when its entries expire.
 type Author struct {
 	By, Why string
-	Until   time.Time // zero: until they are taken back
+	Until   time.Time // zero: never, until they are taken back
 }
 
-// Change edits the overlay in the store and at this director. edit is given a
-// clone of the newest overlay and changes its entries; it may refuse with an
-// error of its own, which is returned as it is. Every entry that differs is
-// stamped with a, the store's time and the new revision, whatever Stamp edit left
-// in it, and the history has what was there before. If nothing differs, nothing
-// is done: the Change has no entries and the revision that stands.
+// Change edits the overlay in the store and at this director. edit gets a clone
+// of the newest overlay and changes its entries; it may refuse with an error of
+// its own, which is returned unchanged. Every entry that differs is stamped with
+// a, the store's time and the new revision, whatever Stamp edit left in it, and
+// the history keeps the entry's previous value. If nothing differs, nothing is
+// done: the returned Change has no entries and the current revision.
 //
-// When somebody else was faster, edit is called again with what stands now, until
+// If another edit came first, edit is called again with the current overlay, until
 // ctx is done: edits of different entries all succeed, and edit sees what became
 // of its own. After a success [Syncer.Overlay] returns the result, and the next
 // View, some milliseconds later, obeys it; other directors follow within a
 // fraction of a second.
 //
-// Errors but edit's: a refusal by [Overlay.Validate], or one that wraps
-// [ErrAway], with which the change may have been made all the same, as the
-// history then tells.
+// Errors other than edit's are a refusal by [Overlay.Validate], or wrap [ErrAway].
+// In the latter case the change may have been made nevertheless; the history
+// shows whether it was.
 func (s *Syncer) Change(ctx context.Context, a Author, edit func(o *Overlay) error) (Change, error) {
 	return s.change(ctx, a, func(base Overlay, c *Change) (Overlay, error) {
 		o := base.Clone()
@@ -40,10 +40,10 @@ func (s *Syncer) Change(ctx context.Context, a Author, edit func(o *Overlay) err
 	})
 }
 
-// Undo takes back the change that made revision r, as a change of its own: its
-// entries are again what they were before, with the stamps that they had.
-// a.Until is of no use here. With a *[StaleError] one of them is no longer as r
-// left it; with [ErrNoSuchChange] the history does not reach back to r. Other
+// Undo takes back the change that made revision r, as a change of its own: it
+// restores the previous values of its entries, with their stamps. a.Until is
+// ignored. The error is a *[StaleError] if one of the entries is no longer as r
+// left it, and [ErrNoSuchChange] if the history does not reach back to r. Other
 // errors are those of [Syncer.Change].
 func (s *Syncer) Undo(ctx context.Context, a Author, r Revision) (Change, error) {
 	return s.change(ctx, a, func(base Overlay, c *Change) (Overlay, error) {
@@ -52,8 +52,8 @@ func (s *Syncer) Undo(ctx context.Context, a Author, r Revision) (Change, error)
 	})
 }
 
-// change makes a Change of what draft returns for the newest overlay, and goes
-// on until it stands or ctx is done.
+// change commits the overlay that draft makes from the newest one. It tries again
+// after each conflict, until it succeeds or ctx is done.
 func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, c *Change) (Overlay, error)) (Change, error) {
 	if a.By == "" {
 		return Change{}, errors.New("the edit is refused: it does not say who makes it")
@@ -78,7 +78,7 @@ func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, 
 		case !errors.Is(err, ErrConflict):
 			return Change{}, err
 		}
-		select { // the next exchange brings what stands
+		select { // the next exchange brings the current overlay
 		case <-exchanged:
 		case <-ctx.Done():
 			return Change{}, fmt.Errorf("%w: others edit without a pause, or the store does not answer: %w", ErrAway, ctx.Err())
@@ -87,11 +87,11 @@ func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, 
 }
 
 // Changes returns a channel that is closed when the overlay, or the configuration
-// that snapshots are built from, may have changed. Take the channel first and
-// read what there is after it, then nothing is missed. Any number may wait.
+// that snapshots are built from, may have changed. Get the channel first and read
+// the state after that, so that no change is missed. Any number may wait.
 func (s *Syncer) Changes() <-chan struct{} { return s.changed.wait() }
 
-// Now returns the time by the store's clock, as well as it is known.
+// Now returns the store's time, as well as this director knows it.
 func (s *Syncer) Now() time.Time {
 	return s.cfg.Now().Add(time.Duration(s.ahead.Load())).UTC().Round(0)
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// clockError is how far in the future a stamp may lie without its clock having been
-// set: directors know the store's clock to half a round trip.
+// clockError is how far in the future a stamp may lie before its clock is taken to
+// have been wrong. Directors know the store's clock to half a round trip.
 const clockError = time.Second
 
-// steady returns a clock that begins as wall does and goes on by its monotonic
-// reading, so that nothing here moves when somebody sets this machine's clock.
+// steady returns a clock that starts at wall's time and advances by wall's
+// monotonic reading, so that setting this machine's clock does not affect it.
 func steady(wall func() time.Time) func() time.Time {
 	began := wall()
 	return func() time.Time { return began.Add(wall().Sub(began)) }
 }
 
-// byStore returns the store's time of t, which this machine's clock told before now.
-// Zero stays zero.
+// byStore converts t, which this machine's clock read before now, to the store's
+// clock. Zero stays zero.
 func byStore(t, now time.Time, offset time.Duration) time.Time {
 	if t.IsZero() {
 		return t
@@ -28,7 +28,7 @@ func byStore(t, now time.Time, offset time.Duration) time.Time {
 	return now.Add(t.Sub(now) + offset).UTC().Round(0)
 }
 
-// shift moves times by d, except those that are zero.
+// shift moves times by d; zero times stay zero.
 func shift(d time.Duration, times ...*time.Time) {
 	for _, t := range times {
 		if !t.IsZero() {
@@ -37,8 +37,8 @@ func shift(d time.Duration, times ...*time.Time) {
 	}
 }
 
-// notAfter makes now of times that lie in the future, and returns how far the
-// furthest did.
+// notAfter sets times that lie in the future to now, and returns how far ahead the
+// furthest was.
 func notAfter(now time.Time, times ...*time.Time) (furthest time.Duration) {
 	for _, t := range times {
 		if ahead := t.Sub(now); ahead > 0 {
@@ -48,8 +48,9 @@ func notAfter(now time.Time, times ...*time.Time) (furthest time.Duration) {
 	return furthest
 }
 
-// timesOf are all that stand in a report, whose verdicts become its own. When a
-// certificate ends is its issuer's time.
+// timesOf returns pointers to all times in a report. It clones the verdicts first,
+// so that they are not shared. CertificateEnds is not among them: it is the
+// issuer's time.
 func timesOf(r *director.Report) []*time.Time {
 	times := []*time.Time{&r.Taken, &r.Since, &r.Returned}
 	r.Verdicts = slices.Clone(r.Verdicts)
@@ -59,9 +60,9 @@ func timesOf(r *director.Report) []*time.Time {
 	return times
 }
 
-// setClock takes in what an exchange tells of the store's clock. Ours is steady, so
-// that what has changed between them is the store's doing: what is held by its clock
-// is moved along, and keeps its age.
+// setClock updates the offset to the store's clock after an exchange. Our clock is
+// steady, so a change of the offset means that the store's clock was set. All times
+// held by the store's clock move by the same step, and so keep their age.
 func (l *loop) setClock(r result) {
 	offset := nextOffset(l.offset, r.began, r.ended, r.picture.Now)
 	step := offset - l.offset
@@ -97,9 +98,9 @@ func (l *loop) setClock(r result) {
 	}
 }
 
-// nextOffset measures how far the store's clock, read as at between began and
-// ended, is ahead of ours. While the offset that was known is within the error
-// of the measurement it stays, so that times do not waver.
+// nextOffset measures how far the store's clock is ahead of ours. at is what the
+// store's clock showed at some time between began and ended. If the known offset is
+// within the error of the measurement it is kept, so that times do not jitter.
 func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
 	half := ended.Sub(began) / 2
 	measured := at.Sub(began.Add(half))
@@ -110,8 +111,8 @@ func nextOffset(known time.Duration, began, ended, at time.Time) time.Duration {
 }
 
 // ends returns the Ends of o, which follows held. An entry whose stamp lies in the
-// future by the store's clock and by this machine's was made by a clock that was wrong:
-// it holds for as long as it was meant to, from now on.
+// future by both the store's clock and this machine's was made by a wrong clock: it
+// stays in force for its intended duration, from now on.
 func (o Overlay) ends(held Overlay, now, wall time.Time) map[string]time.Time {
 	ends := map[string]time.Time{}
 	var stamps map[string]Stamp

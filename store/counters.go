@@ -7,13 +7,13 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A counter counts the listeners sent to one node since the process began. It
-// only rises, so that a reader who remembers an earlier value has the listeners
-// in between, and nothing is lost between two readings.
+// A counter counts the listeners sent to one node since the process started. It
+// only rises: a reader that remembers an earlier value gets the listeners since
+// then from the difference, and none is lost between two readings.
 type counter struct {
 	sent     atomic.Int64
-	expected atomic.Int64 // of sent, those that are an estimate
-	_        [48]byte     // a cache line of its own, so that nodes do not slow each other down
+	expected atomic.Int64 // how many of sent are an estimate
+	_        [48]byte     // fills a cache line, so that nodes do not slow each other down
 }
 
 // live implements director.Live for one snapshot.
@@ -21,8 +21,8 @@ type live []liveNode
 
 type liveNode struct {
 	*counter
-	base         int64 // what the counter said when the snapshot's load was summed
-	used, recent int   // what the snapshot says
+	base         int64 // the counter's value when the snapshot's load was summed
+	used, recent int   // the snapshot's values
 }
 
 func (l live) Used(node int) int   { n := &l[node]; return n.used + n.since() }
@@ -36,18 +36,18 @@ func (l live) Expect(node, n int) {
 
 func (n *liveNode) since() int { return int(n.sent.Load() - n.base) }
 
-// ledgers keeps this director's counts by node, over all snapshots. It has one
-// user at a time; only the counters in it are shared.
+// ledgers keeps this director's counts by node, across snapshots. It is not safe
+// for concurrent use; only the counters in it are shared.
 type ledgers map[director.NodeID]*ledger
 
 type ledger struct {
 	*counter
-	// What the counter said when it was last collected.
+	// The counter's values when they were last collected.
 	read, readExpected int64
 	buckets            []Count // not older than EnRouteMax
 }
 
-// of returns the ledger of a node, beginning one if there is none.
+// of returns the ledger of a node, and creates it if there is none.
 func (l ledgers) of(id director.NodeID) *ledger {
 	if l[id] == nil {
 		l[id] = &ledger{counter: new(counter)}
@@ -55,8 +55,8 @@ func (l ledgers) of(id director.NodeID) *ledger {
 	return l[id]
 }
 
-// collect moves what was counted since the last call into the bucket of now, by
-// the store's clock, and lets go of buckets that nobody waits for any more.
+// collect moves what was counted since the last call into the bucket of now, which
+// is the store's time, and drops buckets whose listeners are no longer en route.
 func (l ledgers) collect(now time.Time) {
 	at := now.Truncate(BucketWidth)
 	for id, n := range l {
@@ -84,8 +84,7 @@ func (l ledgers) collect(now time.Time) {
 	}
 }
 
-// shift moves all buckets by d, when the store's clock turns out to be d ahead
-// of what was thought.
+// shift moves all buckets by d, after the offset to the store's clock changed by d.
 func (l ledgers) shift(d time.Duration) {
 	if d == 0 {
 		return
@@ -106,7 +105,7 @@ func (l ledgers) counts() []Count {
 	return all
 }
 
-// sent is how many listeners were sent to a node within about EnRouteMax.
+// sent returns how many listeners were sent to a node within about EnRouteMax.
 func (l ledgers) sent(id director.NodeID) int {
 	n := l[id]
 	if n == nil {
@@ -119,8 +118,8 @@ func (l ledgers) sent(id director.NodeID) int {
 	return sum
 }
 
-// prune drops the ledgers of nodes that are gone, once nobody is on the way to
-// them: nodes that register and leave must not pile up.
+// prune drops the ledgers of removed nodes once no listener is en route to them, so
+// that nodes that register and leave do not accumulate.
 func (l ledgers) prune(keep func(director.NodeID) bool) {
 	for id, n := range l {
 		if !keep(id) && len(n.buckets) == 0 && n.sent.Load() == n.read {

@@ -8,18 +8,18 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Doubt is what a director's listeners, or its own connections, say against a
-// node. It takes no node down: those who probe it ask it at once, and count the
-// doubt as one failed probe.
+// A Doubt is evidence against a node, from a director's listeners or from its own
+// connections. It takes no node down: the directors that probe the node do so at
+// once, and count the doubt as one failed probe.
 type Doubt struct {
 	Node     director.NodeID `json:"node"`
-	Mount    string          `json:"mount,omitempty"`    // that the listeners wanted, the last of them at least
+	Mount    string          `json:"mount,omitempty"`    // the one that the last of the listeners wanted
 	At       time.Time       `json:"at"`                 // by the store's clock
-	Networks int             `json:"networks,omitempty"` // about how many speak against it
+	Networks int             `json:"networks,omitempty"` // about how many networks the evidence is from
 	Failed   string          `json:"failed,omitempty"`   // how it failed the director itself; empty: it did not
 }
 
-// why is what a prober is told.
+// why returns the reason that the prober is given.
 func (d *Doubt) why() string {
 	if d.Failed != "" {
 		return "a director's stream from it failed: " + d.Failed[:min(len(d.Failed), maxFailed)]
@@ -28,33 +28,35 @@ func (d *Doubt) why() string {
 }
 
 const (
-	// doubtLife is how long others are told of a doubt: several ticks.
+	// doubtLife is how long a doubt is offered to other directors: several ticks.
 	doubtLife = 3 * time.Second
-	// maxDoubts bounds what a director tells of, and listens to.
+	// maxDoubts bounds how many doubts a director offers, and how many it accepts
+	// from each other one.
 	maxDoubts = 100
-	// maxFailed bounds what is told of one failure, in bytes.
+	// maxFailed bounds the description of one failure, in bytes.
 	maxFailed = 256
-	// soon is how long news waits for more of its kind, instead of for the tick.
+	// soon is how long the next tick waits after news, to batch it with more.
 	soon = 50 * time.Millisecond
 )
 
-// Doubt notes that a node let down a listener of a mount, who came straight back from
-// it. network is a hash that is the same for
-// all listeners of one network. When enough networks speak against a node, those
-// who probe it ask it at once. It does not wait and does not allocate.
+// Doubt notes that a listener of a mount came straight back from a node. network is
+// a hash that is the same for all listeners of one network. When there is evidence
+// from enough networks, the directors that probe the node do so at once. Doubt does
+// not block and does not allocate.
 func (s *Syncer) Doubt(node director.NodeID, mount string, network uint64) {
 	s.evidence.add(node, mount, network, s.cfg.Now())
 }
 
-// Failed notes that a node let this director itself down as a dead one does: a
-// stream that it carries broke off, or could not begin. detail says how. Those who
-// probe the node ask it at once, and hear of the next such failure a second later
-// at the soonest. It does not wait.
+// Failed notes that a node failed this director itself, as a dead node does: a
+// stream that it carries broke off, or could not begin. detail says how. The
+// directors that probe the node do so at once; they are told of the next such
+// failure after a second at the earliest. Failed does not block.
 func (s *Syncer) Failed(node director.NodeID, mount, detail string) {
 	s.evidence.fail(node, mount, detail, s.cfg.Now())
 }
 
-// weigh looks whether the evidence suffices to doubt a node, and tells everybody.
+// weigh checks whether the evidence suffices to doubt a node. It passes new doubts
+// to this director's prober and offers them to the other directors.
 func (l *loop) weigh() {
 	now := l.now()
 	doubted := l.evidence.weigh(l.cfg.Now(), l.ledgers.sent)
@@ -80,7 +82,7 @@ func (l *loop) doubt(d Doubt) {
 	l.cfg.Prober.Doubt(d.Node, d.Mount, d.why())
 }
 
-// heed takes over the doubts of others, each once.
+// heed passes the doubts of other directors to the prober, each once.
 func (l *loop) heed(p Picture) {
 	heeded := map[heard]bool{}
 	for _, d := range p.Directors {
@@ -98,7 +100,7 @@ func (l *loop) heed(p Picture) {
 	l.heeded = heeded
 }
 
-// heard is a doubt of another director.
+// heard identifies a doubt of another director.
 type heard struct {
 	by   string
 	node director.NodeID

@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// BucketWidth is the span of a Count: as long as a tick, since directors
-	// exchange counts no more often.
+	// BucketWidth is the span of a Count. It equals the default tick, since as a
+	// rule directors exchange counts no more often.
 	BucketWidth = 250 * time.Millisecond
-	// DefaultSettle is how long a listener may take from the answer to being
-	// counted by the node: a slow player's second connection, a prebuffer, and
-	// the node's own statistics, up to 1 s old.
+	// DefaultSettle is how long it may take from the answer to a listener until the
+	// node counts that listener: a slow player's second connection, a prebuffer, and
+	// the node's own statistics, which may be 1 s old.
 	DefaultSettle = 3 * time.Second
-	// EnRouteMax is how long a listener is waited for at most. One that has not
-	// arrived by then never will.
+	// EnRouteMax is how long a listener may be en route. One that has not arrived by
+	// then never will.
 	EnRouteMax = 15 * time.Second
 
 	recentSpan = time.Second
-	// maxCount is more than any director sends to one node in a bucket. A Count
-	// above it is rubbish.
+	// maxCount is more than any director sends to one node in a bucket. A larger
+	// Count is invalid.
 	maxCount = 1_000_000
 )
 
 // enRoute says whether listeners counted in the bucket that begins at at may be
-// missing from a report taken at taken, the zero Time being no report. All times
-// are the store's clock, which can step: what lies too far in the future is
-// from before a step, and is let go like what lies too far in the past.
+// missing from a report taken at taken; a zero taken means no report. All times are
+// by the store's clock, which can step: a bucket too far in the future is from
+// before a step, and is ignored like one too far in the past.
 func enRoute(at, taken, now time.Time, settle time.Duration) bool {
 	end := at.Add(BucketWidth)
 	if age := now.Sub(end); age >= EnRouteMax || age <= -EnRouteMax {
@@ -39,21 +39,21 @@ func enRoute(at, taken, now time.Time, settle time.Duration) bool {
 	return taken.Before(end.Add(settle))
 }
 
-// recent says whether any part of the bucket that begins at at lies within the
-// second before now.
+// recent says whether any part of the bucket that begins at at lies within
+// recentSpan before now.
 func recent(at, now time.Time) bool {
 	age := now.Sub(at.Add(BucketWidth))
 	return age < recentSpan && age > -EnRouteMax
 }
 
-// load sums what is on the way to each node.
+// load sums the listeners en route to each node.
 type load struct {
 	now    time.Time
 	settle time.Duration
-	taken  map[director.NodeID]time.Time // when listeners were last counted at each node
+	taken  map[director.NodeID]time.Time // when each node's listeners were last counted
 
 	enRoute   map[director.NodeID]int
-	estimated map[director.NodeID]int // of enRoute
+	estimated map[director.NodeID]int // how many of enRoute are an estimate
 	recent    map[director.NodeID]int
 }
 
@@ -66,14 +66,14 @@ func newLoad(now time.Time, settle time.Duration, reports map[director.NodeID]di
 		recent: map[director.NodeID]int{},
 	}
 	for id, r := range reports {
-		if r.Listeners >= 0 && !r.Full { // else it has not counted them
+		if r.Listeners >= 0 && !r.Full { // else the report has no count
 			l.taken[id] = r.Taken
 		}
 	}
 	return l
 }
 
-// add counts c in, unless it is rubbish or past.
+// add adds c to the sums, unless it is invalid or too old.
 func (l *load) add(c Count) {
 	if c.N <= 0 || c.N > maxCount {
 		return

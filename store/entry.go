@@ -9,9 +9,9 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// each calls do with the name of every entry, such as "rows/de", a pointer to a
-// copy of it, and the copy's stamp. Where do returns true, the copy takes the
-// entry's place: then o must be a clone.
+// each calls do for every entry with its name, such as "rows/de", a pointer to a
+// copy of it, and the copy's stamp. If do returns true, the copy replaces the
+// entry; o must then be a clone.
 func (o Overlay) each(do func(name string, entry any, s *Stamp) (changed bool)) {
 	for id, e := range o.Rows {
 		if do("rows/"+string(id), &e, &e.Stamp) {
@@ -44,15 +44,15 @@ func (o Overlay) stamps() map[string]Stamp {
 	return all
 }
 
-// entries returns every entry as it stands in the document, by its name.
+// entries returns every entry as the document has it, by name.
 func (o Overlay) entries() map[string]json.RawMessage {
 	all := map[string]json.RawMessage{}
 	o.each(func(name string, e any, _ *Stamp) bool { all[name] = encode(e); return false })
 	return all
 }
 
-// encode writes a part of an overlay. What JSON has no form for becomes nothing:
-// an overlay with such a thing in it is refused elsewhere.
+// encode returns the JSON of a part of an overlay, or nil if JSON has no form for
+// it: an overlay with such a part is refused elsewhere.
 func encode(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -61,7 +61,8 @@ func encode(v any) json.RawMessage {
 	return b
 }
 
-// restamp gives s to every entry that is not as it was in before.
+// restamp sets the stamp s on every entry that differs from before. It keeps the
+// unknown fields of the old stamp.
 func (o Overlay) restamp(before map[string]json.RawMessage, s Stamp) {
 	o.each(func(name string, e any, old *Stamp) bool {
 		if raw := encode(e); raw != nil && string(raw) == string(before[name]) {
@@ -74,7 +75,7 @@ func (o Overlay) restamp(before map[string]json.RawMessage, s Stamp) {
 	})
 }
 
-// put makes an entry what it was before c.
+// put restores an entry to its value before c.
 func (o *Overlay) put(c EntryChange) error {
 	kind, id, _ := strings.Cut(c.Entry, "/")
 	switch kind {
@@ -114,7 +115,8 @@ func putIn[K comparable, E any](m *map[K]E, id K, raw json.RawMessage) error {
 	return nil
 }
 
-// putAt replaces the entry at a place, or inserts it elsewhere if that is below 0.
+// putAt replaces the entry at index at, or inserts it at index elsewhere if at is
+// negative. If raw is nil it removes the entry.
 func putAt[E any](list *[]E, at, elsewhere int, raw json.RawMessage) error {
 	if raw == nil {
 		if at >= 0 {
@@ -134,12 +136,12 @@ func putAt[E any](list *[]E, at, elsewhere int, raw json.RawMessage) error {
 	return nil
 }
 
-// ruleAt returns the place of a rule, or -1.
+// ruleAt returns the index of a rule, or -1.
 func (o Overlay) ruleAt(id string) int {
 	return slices.IndexFunc(o.Rules, func(r Rule) bool { return r.ID == id })
 }
 
-// ruleAfter returns the id of the rule behind the one that the entry names; empty: none.
+// ruleAfter returns the id of the rule after the one that entry names; empty: none.
 func (o Overlay) ruleAfter(entry string) string {
 	id, ok := strings.CutPrefix(entry, "rules/")
 	if at := o.ruleAt(id); ok && at >= 0 && at+1 < len(o.Rules) {
@@ -148,10 +150,10 @@ func (o Overlay) ruleAfter(entry string) string {
 	return ""
 }
 
-// orderOf returns those of the ids that are there, in the order in which they stand.
+// orderOf returns the ids for which there is a rule, in the order of the rules.
 func (o Overlay) orderOf(ids json.RawMessage) []string {
 	var some, out []string
-	_ = json.Unmarshal(ids, &some) // what is no list has nothing in it
+	_ = json.Unmarshal(ids, &some) // anything but a list counts as empty
 	for _, r := range o.Rules {
 		if slices.Contains(some, r.ID) {
 			out = append(out, r.ID)
@@ -160,7 +162,8 @@ func (o Overlay) orderOf(ids json.RawMessage) []string {
 	return out
 }
 
-// reorder puts the rules that are named into this order, in the places that they have.
+// reorder puts the named rules into this order. Together they keep their places
+// among the other rules.
 func (o *Overlay) reorder(order json.RawMessage) error {
 	var ids []string
 	if err := json.Unmarshal(order, &ids); err != nil {

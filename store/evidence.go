@@ -11,48 +11,54 @@ import (
 )
 
 const (
-	// fewestNetworks is how many networks must tell of a node for it to be
-	// doubted: one listener, or one household, may have troubles of its own.
+	// fewestNetworks is from how many networks there must be evidence before a node
+	// is doubted: one listener, or one household, may have problems of its own.
 	fewestNetworks = 3
-	// leastPart is how many networks must do so for each listener sent there within
-	// EnRouteMax: of 1,000 listeners, a few always come back for reasons of theirs.
+	// leastPart is how many networks that must be for each listener sent to the node
+	// within EnRouteMax: of 1,000 listeners, a few always come back for their own
+	// reasons.
 	leastPart = 0.1
-	// witnessSpan is how long a network's word counts, up to twice that.
+	// witnessSpan is how long evidence from a network counts at least; at most twice
+	// as long.
 	witnessSpan = 2500 * time.Millisecond
-	// doubtPause is how long a node is not doubted again, if it was found well.
+	// doubtPause is how long after a doubt the listeners of a node cannot raise
+	// another one.
 	doubtPause = 10 * time.Second
-	// failedPause is how soon others are told again of a failure of the same node.
+	// failedPause is the shortest time between two reported failures of one node.
 	failedPause = time.Second
 )
 
-// evidence gathers who was let down by which node. Its memory is bounded by the
-// number of nodes. It is safe for concurrent use.
+// evidence collects, by node, the networks whose listeners came straight back and
+// the failures that this director saw. Its memory is bounded by the number of
+// nodes. It is safe for concurrent use.
 type evidence struct {
-	raised chan struct{} // some node may have to be doubted
+	raised chan struct{} // receives when some node may have to be doubted
 
 	mu    sync.Mutex
 	nodes map[director.NodeID]*witnesses
 }
 
-// witnesses are the networks that told of a node, of the last span and the one before.
+// witnesses are the networks with evidence against a node, in the current span and
+// the one before.
 type witnesses struct {
 	seen    [2]networks
-	began   time.Time // of the last span
-	mount   string    // that the last of them wanted
-	doubted time.Time // when the node was
-	failed  string    // how it failed this director itself, until that is told; empty: it did not
-	told    time.Time // when such a failure was told last
+	began   time.Time // start of the current span
+	mount   string    // the one that the newest evidence is about
+	doubted time.Time // when the listeners' evidence last made a doubt
+	failed  string    // how the node failed this director, until weigh reports it; empty: it did not
+	told    time.Time // when such a failure was last accepted
 }
 
-// networks is a set of them, in which they are counted without being kept: a
-// bitmap, each network's hash being a place in it (linear counting: K. Whang,
-// B. Vander-Zanden, H. Taylor, "A linear-time probabilistic counting algorithm for
-// database applications", 1990). Two that fall together count once.
+// networks is a set that counts networks without storing them: a bitmap in which
+// each network's hash selects a bit (linear counting: K. Whang, B. Vander-Zanden,
+// H. Taylor, "A linear-time probabilistic counting algorithm for database
+// applications", 1990). Networks that share a bit set it once; the estimate of
+// distinct allows for that.
 type networks [16]uint64
 
 func (n *networks) add(network uint64) { n[network/64%uint64(len(n))] |= 1 << (network % 64) }
 
-// distinct is about how many networks are in either set.
+// distinct estimates how many networks are in the union of a and b.
 func distinct(a, b *networks) int {
 	const size = len(a) * 64
 	free := size
@@ -62,7 +68,7 @@ func distinct(a, b *networks) int {
 	return int(math.Round(-math.Log(max(float64(free), 1)/float64(size)) * float64(size)))
 }
 
-// know makes ready for these nodes, and forgets the others.
+// know prepares for evidence against these nodes, and forgets all others.
 func (e *evidence) know(nodes []director.Node) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,7 +83,7 @@ func (e *evidence) know(nodes []director.Node) {
 	}
 }
 
-// add notes that a listener of a network was let down. It does not allocate.
+// add notes that a listener of a network came straight back. It does not allocate.
 func (e *evidence) add(node director.NodeID, mount string, network uint64, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -123,8 +129,8 @@ func (w *witnesses) age(now time.Time) {
 	w.seen[0], w.began = networks{}, now
 }
 
-// weigh returns the doubts that there are from now on, given how many listeners
-// each node was sent lately. A failure of the director's own is enough.
+// weigh returns the new doubts. sent says how many listeners each node was sent
+// recently. One failure that the director itself saw is enough for a doubt.
 func (e *evidence) weigh(now time.Time, sent func(director.NodeID) int) (doubts []Doubt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -141,7 +147,7 @@ func (e *evidence) weigh(now time.Time, sent func(director.NodeID) int) (doubts 
 	return doubts
 }
 
-// networks returns how many networks spoke lately.
+// networks returns from how many networks there is recent evidence.
 func (w *witnesses) networks(now time.Time) int {
 	if w.began.IsZero() || now.Sub(w.began) >= 2*witnessSpan || now.Sub(w.doubted) < doubtPause {
 		return 0

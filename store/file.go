@@ -18,15 +18,16 @@ import (
 
 const (
 	// maxFile bounds what is read of an overlay's file, in bytes: eight times what a
-	// store takes, for indentation.
+	// store accepts, to allow for indentation.
 	maxFile = 32 << 20
-	// retryFile is how long a file that could not be opened is left alone.
+	// retryFile is the shortest time between two attempts to open a file.
 	retryFile = 5 * time.Second
 )
 
 // A File keeps an overlay on disk, as JSON for people to read. One process at a
-// time has it: a lock file beside it, which stays, sees to that. While it cannot be
-// opened it says why, and tries again. It is safe for concurrent use.
+// time holds it, by a lock file beside it, which is never removed. While it cannot
+// be opened, [File.Trouble] says why and [File.Retry] tries again. It is safe for
+// concurrent use.
 type File struct {
 	path string
 	log  *slog.Logger
@@ -34,21 +35,21 @@ type File struct {
 	opened  atomic.Bool
 	trouble atomic.Pointer[string] // nil: none
 
-	mu     sync.Mutex // guards what follows, over the disk's work too
+	mu     sync.Mutex // guards what follows; also held during disk I/O
 	lock   *os.File   // nil: it is not open
 	err    error      // why it is not open
-	tried  time.Time  // when it was tried last
+	tried  time.Time  // the last attempt to open it
 	closed bool
 }
 
-// OpenFile locks the file at path and reads the overlay in it; if there is no file
-// yet, an empty one. It makes the file's directory. What GET /api/v1/overlay has
-// answered is read as well, so that it is a backup.
+// OpenFile locks the file at path and returns the overlay in it, or an empty one if
+// there is no file yet. It creates the file's directory. It also reads a saved
+// answer of GET /api/v1/overlay, so that such an answer serves as a backup.
 //
-// A file that is damaged, too large, or that a newer Signpost wrote, is renamed to
-// path.corrupt-<time>; then the overlay is empty. If the file cannot be read or
-// written, or another process has it, [File.Retry] tries again. Both are logged, and
-// told by [File.Trouble].
+// A file that is damaged or too large, or that a newer Signpost wrote, is renamed
+// to path.corrupt-<time>; the overlay is then empty. If the file cannot be read or
+// locked, or another process has locked it, [File.Retry] tries again. Both cases are
+// logged, and reported by [File.Trouble].
 func OpenFile(path string, log *slog.Logger) (*File, Overlay) {
 	f := &File{path: path, log: log}
 	f.mu.Lock()
@@ -82,8 +83,8 @@ func (f *File) open() (o Overlay, err error) {
 
 func (f *File) tell(trouble string) { f.trouble.Store(&trouble) }
 
-// Retry tries again to open a file that could not be opened, if it is time for that.
-// opened says that it did; then o is the overlay in it.
+// Retry tries again to open a file that could not be opened, if retryFile has
+// passed since the last attempt. If opened is true, o is the overlay in the file.
 func (f *File) Retry() (o Overlay, opened bool) {
 	if f.opened.Load() {
 		return o, false // without waiting for the disk
@@ -101,8 +102,8 @@ func (f *File) Retry() (o Overlay, opened bool) {
 	return o, true
 }
 
-// Trouble says what is wrong with the file, and what that costs; empty: nothing. It does
-// not wait for the disk.
+// Trouble says what is wrong with the file and what the consequence is; empty:
+// nothing is wrong. It does not wait for the disk.
 func (f *File) Trouble() string {
 	if t := f.trouble.Load(); t != nil {
 		return *t
@@ -110,11 +111,12 @@ func (f *File) Trouble() string {
 	return ""
 }
 
-// sweep removes what a process that was killed while it saved has left. f.mu is held.
+// sweep removes temporary files left by a process that was killed while it saved.
+// f.mu is held.
 func (f *File) sweep() {
-	left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.path), f.temporary())) // the pattern is good
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.path), f.temporary())) // the pattern is valid
 	for _, name := range left {
-		_ = os.Remove(name) // it is tried again with the next start
+		_ = os.Remove(name) // the next start tries again
 	}
 }
 
@@ -129,7 +131,7 @@ func (f *File) load() (Overlay, error) {
 		return Overlay{}, fmt.Errorf("%w; make it a file that user %d can read and write, or move it away to begin with an empty overlay", cause(err), os.Getuid())
 	}
 	var o Overlay
-	var dense bytes.Buffer // what is kept as raw JSON must not keep the file's indentation
+	var dense bytes.Buffer // without the file's indentation, which raw JSON values would keep
 	if damage == nil {
 		damage = json.Compact(&dense, b)
 	}
@@ -149,8 +151,8 @@ func (f *File) load() (Overlay, error) {
 	return Overlay{}, syncDir(filepath.Dir(f.path))
 }
 
-// readFile reads a file, but waits for no FIFO's writer and follows no device without
-// an end. damage says that it is a file which cannot hold an overlay.
+// readFile reads a regular file. It does not block on a FIFO, and does not read an
+// endless device. damage says why what it read cannot be an overlay.
 func readFile(path string) (b []byte, damage, err error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -173,7 +175,8 @@ func readFile(path string) (b []byte, damage, err error) {
 	return b, damage, err
 }
 
-// unwrapped takes the overlay out of an answer of the API.
+// unwrapped returns the overlay inside an answer of the API; other input it returns
+// unchanged.
 func unwrapped(b []byte) []byte {
 	var answer struct {
 		Schema  json.RawMessage `json:"schema"`
@@ -185,8 +188,8 @@ func unwrapped(b []byte) []byte {
 	return b
 }
 
-// Save replaces the overlay on disk. When it returns nil, o survives a power
-// cut; when it fails, the file holds the old overlay or the new one, whole.
+// Save replaces the overlay on disk. When it returns nil, o survives a power cut;
+// when it fails, the file holds either the old overlay or the new one, complete.
 func (f *File) Save(o Overlay) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -219,7 +222,7 @@ func (f *File) write(b []byte) error {
 	return syncDir(filepath.Dir(f.path))
 }
 
-// Close releases the lock. The file must not be saved to afterwards.
+// Close releases the lock. [File.Save] fails afterwards.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -232,7 +235,7 @@ func (f *File) Close() error {
 	return err
 }
 
-// lockFile takes an exclusive lock that ends with the process, however it ends.
+// lockFile takes an exclusive lock, which is released however the process ends.
 func lockFile(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("the directory %s cannot be made: %w; create it, writable for user %d", filepath.Dir(path), cause(err), os.Getuid())
@@ -259,7 +262,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// cause takes the operation and path off an error that is about to name them.
+// cause strips the operation and path from an error; the caller's message has them.
 func cause(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// How much of its history an overlay keeps. Every director reads the whole
-// document after each edit, so that it must stay small.
+// Bounds of the history that an overlay keeps. Every director reads the whole
+// document after each edit, so it must stay small.
 const (
 	maxChanges      = 100
 	maxHistoryBytes = 256 << 10
@@ -21,42 +21,42 @@ const (
 
 // A Change is one edit of an overlay.
 type Change struct {
-	Revision Revision      `json:"revision"` // of the overlay that it made
+	Revision Revision      `json:"revision"` // the one that the change made
 	By       string        `json:"by"`
 	At       time.Time     `json:"at"`
 	Why      string        `json:"why,omitempty"`
 	Undoes   Revision      `json:"undoes,omitempty"` // the change that it took back; 0: none
-	Entries  []EntryChange `json:"entries"`          // in order of their names, rules as they stand
+	Entries  []EntryChange `json:"entries"`          // in order of their names; rules in their own order
 
 	Unknown map[string]json.RawMessage `json:"-"`
 }
 
 // An EntryChange is what a Change did to one entry.
 type EntryChange struct {
-	// Entry names it: "rows/de", "nodes/fra1", "rules/kitchen", "notes/x". "rules"
-	// alone is the order of those rules that were there before and are after it.
+	// Entry is its name: "rows/de", "nodes/fra1", "rules/kitchen", "notes/x". "rules"
+	// alone is the order of the rules that existed both before and after the change.
 	Entry string `json:"entry"`
-	// Before and After are the entry as it stands in the overlay, or the ids of
-	// "rules" in order. Empty: there was none, or is none.
+	// Before and After are the entry as the overlay has it, or for "rules" the ids in
+	// order. Empty: the entry did not exist before, or does not after.
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
-	// Next is the rule that one which was taken out stood before; empty: it was the last.
+	// Next is the id of the rule that followed a removed one; empty: it was the last.
 	Next string `json:"next,omitempty"`
 
 	Unknown map[string]json.RawMessage `json:"-"`
 }
 
-// ErrNoSuchChange says that the history does not have the change, or no longer.
+// ErrNoSuchChange says that the history does not have the change, or no longer has it.
 var ErrNoSuchChange = errors.New("the history has no such change; it keeps the newest ones only")
 
 // A StaleError says that an entry is no longer as a change left it.
 type StaleError struct {
 	Entry string
-	Now   Stamp           // who made what stands there now, or took away what stood there
-	Value json.RawMessage // what stands there now; empty: nothing
+	Now   Stamp           // of the entry now, or of the change that removed it
+	Value json.RawMessage // the entry now; empty: it does not exist
 }
 
-// Error says who was there meanwhile, and what to do.
+// Error says who changed the entry since, and what to do.
 func (e *StaleError) Error() string {
 	who := "was changed since"
 	if e.Now.By != "" {
@@ -65,10 +65,10 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("%s %s: look at what it is now, and take back the newer change first or edit it as it should be", e.Entry, who)
 }
 
-// orderEntry is the name under which a history has the order of rules.
+// orderEntry is the entry name for the order of the rules.
 const orderEntry = "rules"
 
-// diff returns what differs between two overlays, by entry.
+// diff returns the entries that differ between two overlays.
 func diff(before, after Overlay) []EntryChange {
 	old, now := before.entries(), after.entries()
 	var out []EntryChange
@@ -103,7 +103,7 @@ func diff(before, after Overlay) []EntryChange {
 	return out
 }
 
-// sortKey leaves rules in the order in which they stand.
+// sortKey is the same for all rules, so that a stable sort keeps their order.
 func (c *EntryChange) sortKey() string {
 	if strings.HasPrefix(c.Entry, "rules/") {
 		return "rules/"
@@ -111,8 +111,8 @@ func (c *EntryChange) sortKey() string {
 	return c.Entry
 }
 
-// remember appends c to the history, and lets go of the oldest changes beyond
-// what it may hold. A change that is too large by itself is not kept.
+// remember appends c to the history and drops the oldest changes beyond its bounds.
+// If c alone is too large, the history becomes empty.
 func (o *Overlay) remember(c Change) {
 	all := append(slices.Clone(o.History), c)
 	first, size := len(all), len("[]")
@@ -132,8 +132,8 @@ func (o Overlay) CanUndo(r Revision) error {
 	return err
 }
 
-// undone returns a clone of o in which every entry is as it was before the change
-// that made revision r, stamp and all.
+// undone returns a clone of o in which every entry of the change that made revision
+// r is as it was before that change, including its stamp.
 func (o Overlay) undone(r Revision) (Overlay, error) {
 	i := slices.IndexFunc(o.History, func(c Change) bool { return c.Revision == r })
 	if i < 0 {
@@ -151,7 +151,7 @@ func (o Overlay) undone(r Revision) (Overlay, error) {
 		}
 	}
 	out := o.Clone()
-	for _, c := range slices.Backward(entries) { // so that a rule finds the one that it stood before
+	for _, c := range slices.Backward(entries) { // so that a restored rule finds the one that followed it
 		if err := out.put(c); err != nil {
 			return Overlay{}, fmt.Errorf("revision %d cannot be taken back: %w", r, err)
 		}
@@ -159,7 +159,8 @@ func (o Overlay) undone(r Revision) (Overlay, error) {
 	return out, nil
 }
 
-// lastOf says who made an entry, or took it away.
+// lastOf returns the stamp of an entry, or of the last change to an entry that no
+// longer exists.
 func (o Overlay) lastOf(entry string) Stamp {
 	if s, ok := o.stamps()[entry]; ok {
 		return s
@@ -172,8 +173,8 @@ func (o Overlay) lastOf(entry string) Stamp {
 	return Stamp{}
 }
 
-// sameJSON says whether a and b mean the same, whatever order a Signpost of
-// another version writes its fields in.
+// sameJSON says whether a and b mean the same. The order of fields, in which
+// versions of Signpost may differ, does not matter.
 func sameJSON(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -181,7 +182,7 @@ func sameJSON(a, b json.RawMessage) bool {
 	read := func(raw json.RawMessage) (v any) {
 		d := json.NewDecoder(bytes.NewReader(raw))
 		d.UseNumber()
-		_ = d.Decode(&v) // no JSON is nil, which equals nothing that is there
+		_ = d.Decode(&v) // invalid JSON becomes nil
 		return v
 	}
 	return len(a) > 0 && len(b) > 0 && reflect.DeepEqual(read(a), read(b))

@@ -7,25 +7,26 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// judges makes one report of what several directors report of a node.
+// judges merges the reports that several directors have of a node into one.
 //
-// The word of the two that are to probe it counts: it is down if both say so, or
-// the one that has something to say. Numbers are the newest that anybody got from
-// the node. Who saw what stays in Report.By and Report.Detail.
+// The reports of the two directors that are to probe the node decide its health: it
+// is down if both say so, or if one does and the other has no current report. Numbers are
+// from the newest report of any director that agrees with that health. Report.By and
+// Report.Detail keep who saw what.
 type judges struct {
 	now    time.Time
-	stale  time.Duration       // a report that is older does not count
+	stale  time.Duration       // an older report does not count
 	live   map[string]Director // by ID
 	before map[director.NodeID]director.Report
 }
 
-// opinion is a report of one of the two.
+// opinion is a report by one of the two directors that are to probe the node.
 type opinion struct {
 	*director.Report
-	suspect bool // it says "down", and its director suspects itself
+	suspect bool // the report says that the node is down, and its director suspects itself
 }
 
-// judge returns what is to be held of a node, whose reports all are.
+// judge returns the merged report of a node; all are the reports of it.
 func (j *judges) judge(p pair, all []director.Report) director.Report {
 	var said [2]opinion
 	opinions := said[:0]
@@ -41,8 +42,8 @@ func (j *judges) judge(p pair, all []director.Report) director.Report {
 		}
 		opinions = append(opinions, o)
 	}
-	// Two who suspect themselves and yet agree are believed. One alone is while
-	// there is nobody who could know better.
+	// Two directors that suspect themselves are believed if they agree. One alone is
+	// believed if no other one is to probe the node.
 	believed := trusted > 0 || len(opinions) == 2 || p.second == ""
 	health := director.HealthUnknown
 	for _, o := range opinions {
@@ -64,8 +65,9 @@ func (j *judges) judge(p pair, all []director.Report) director.Report {
 	return out
 }
 
-// hearsay is a node's health by the newest report of anybody, while those who
-// are to probe it have nothing to say. No one who suspects itself is believed.
+// hearsay returns a node's health by the newest report of any director. It is used
+// while those that are to probe the node have no report. A director that suspects
+// itself is not believed when it says that the node is down, unless it is alone.
 func (j *judges) hearsay(all []director.Report) director.Health {
 	health, taken := director.HealthUnknown, time.Time{}
 	for i := range all {
@@ -80,7 +82,8 @@ func (j *judges) hearsay(all []director.Report) director.Health {
 	return health
 }
 
-// basis returns the newest report that says so, or the newest of all.
+// basis returns the newest report with this health, or the newest of all if there is
+// none. In the latter case it clears the numbers.
 func basis(health director.Health, all []director.Report) director.Report {
 	best := &all[0]
 	for i := range all {
@@ -90,14 +93,14 @@ func basis(health director.Health, all []director.Report) director.Report {
 		}
 	}
 	out := *best
-	if out.Health != health { // nobody is believed who has numbers
+	if out.Health != health { // the numbers are those of a report that is not believed
 		out.Full, out.Listeners, out.Kbit = false, -1, 0
 	}
 	return out
 }
 
-// quote says who saw what: whose numbers they are first, and what each said
-// unless all is well.
+// quote returns the directors that the merged report is from, beginning with the one
+// whose numbers it has, and, unless all is well, what each of them saw.
 func quote(r director.Report, opinions []opinion) (by, detail string) {
 	names, well := []string{r.By}, r.Health == director.Up
 	for _, o := range opinions {
@@ -121,22 +124,22 @@ func quote(r director.Report, opinions []opinion) (by, detail string) {
 	return by, strings.Join(said, "; ")
 }
 
-// remember takes over since when the node is as it is, and when it came back:
-// no single director may have seen all of that.
+// remember carries over Since and Returned from the previous merged report: it may
+// be that no single director has seen all of that time.
 func (j *judges) remember(r *director.Report, opinions []opinion) {
 	was, known := j.before[r.Node]
 	switch {
 	case !known:
 		for _, o := range opinions {
 			if o.Health == director.Up && o.Returned.Before(r.Returned) {
-				r.Returned = o.Returned // to this one it was not away, or not as long
+				r.Returned = o.Returned // for this director it was not away, or came back earlier
 			}
 		}
 	case was.Health == r.Health:
 		r.Since, r.Returned = was.Since, was.Returned
 	default:
 		if !r.Since.After(was.Since) {
-			r.Since = j.now // who is believed now has thought so before
+			r.Since = j.now // the director now believed has reported this for longer
 		}
 		r.Returned = was.Returned
 		if was.Health == director.Failed && r.Health == director.Up {
@@ -145,8 +148,9 @@ func (j *judges) remember(r *director.Report, opinions []opinion) {
 	}
 }
 
-// byNode sorts reports by node, one of each director: the first that is given.
-// Times in them that lie in the future, as after a step of the clock, are now.
+// byNode groups reports by node. This director's reports are those in mine; its own
+// in others are ignored. Times in the future, as after a step of the clock, become
+// now.
 func byNode(now time.Time, own string, mine, others []director.Report) map[director.NodeID][]director.Report {
 	out := make(map[director.NodeID][]director.Report, len(mine))
 	add := func(r director.Report) {
@@ -157,7 +161,7 @@ func byNode(now time.Time, own string, mine, others []director.Report) map[direc
 		add(r)
 	}
 	for _, r := range others {
-		if r.By != own { // what this director offered is older than what it knows
+		if r.By != own { // what it offered before is older than mine
 			add(r)
 		}
 	}

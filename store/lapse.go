@@ -8,13 +8,14 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// lapseAuthor makes the changes that take out what has lapsed.
+// lapseAuthor is the author of the changes that remove lapsed entries.
 const lapseAuthor = "signpost"
 
-// lapse takes out of the overlay what operators made of registered nodes that have
-// left, for the next machine with that id is another one. It follows an exchange
-// that began at that time: others must know that a node has left before they learn
-// that it is no longer drained. What cannot be taken out now is after another one.
+// lapse removes from the overlay the operators' settings of registered nodes that
+// have left, since the next machine with that id is a different one. It runs after
+// an exchange, which started at began: others must know that a node has left before
+// they learn that it is no longer drained. An entry that cannot be removed now is
+// removed after a later exchange.
 func (l *loop) lapse(ctx context.Context, began time.Time) {
 	lapsed := l.lapsed(began)
 	if len(lapsed) == 0 || !l.lapsing.CompareAndSwap(false, true) {
@@ -38,12 +39,12 @@ func (l *loop) lapse(ctx context.Context, began time.Time) {
 // A departure is when a registered node left.
 type departure struct {
 	at       time.Time // by our clock
-	revision Revision  // of the overlay that was known then: its entries were made before, whatever clock stamped them
+	revision Revision  // of the overlay known then: its entries are older, whatever clock stamped them
 }
 
-// lapsed returns the stamps of those entries of the overlay whose node has
-// deregistered here since they were made, or is one that registers and has been
-// unknown for as long as a silent one is remembered.
+// lapsed returns the stamps of the entries whose node has left, by node: it
+// deregistered here after the entry was made, or its id is one that may register
+// and has been unknown for ForgetAfter, as long as a silent node is remembered.
 func (l *loop) lapsed(began time.Time) map[director.NodeID]Stamp {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,8 +75,8 @@ func (l *loop) lapsed(began time.Time) map[director.NodeID]Stamp {
 	return lapsed
 }
 
-// forgotten notes that a node has been silent for so long that it was forgotten.
-// Others, who may have heard of it, have a moment to say so.
+// forgotten notes that a node was forgotten because of its silence. Its entry lapses
+// DownAfter later, so that directors that still hear the node can say so.
 func (l *loop) forgotten(id director.NodeID) {
 	l.absent[id] = l.cfg.Now().Add(l.cfg.DownAfter - l.cfg.ForgetAfter)
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// firstWait bounds how long the first snapshot waits for the prober's first
-// round and the store's first answer: two tries at a node that does not answer.
+// firstWait bounds how long the first snapshot waits for the prober's first round
+// and the store's first answer: two attempts at a node that does not answer.
 const firstWait = 5 * time.Second
 
 var errNoAnswer = errors.New("no answer, and it does not give up either")
 
-// Run exchanges and builds until ctx is done, then returns nil.
+// Run exchanges with the store and builds snapshots until ctx is done. It returns
+// nil, or the error of closing the copy in StateDir.
 func (s *Syncer) Run(ctx context.Context) error {
 	l := s.loop
 	hints := s.cfg.Store.Watch(ctx)
@@ -66,7 +67,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	}
 }
 
-// loop is what Run alone touches, once NewSyncer is through.
+// loop is the state that only Run uses once NewSyncer has returned.
 type loop struct {
 	*Syncer
 	probed, answered bool // what the first snapshot waits for
@@ -74,8 +75,8 @@ type loop struct {
 	results chan result
 	began   time.Time   // when the exchange under way began; zero: there is none
 	next    *time.Timer // fires when the next tick is due
-	hasty   bool        // which is sooner than usual
-	late    *time.Timer // fires when the exchange under way has used up the patience
+	hasty   bool        // the next tick was moved forward
+	late    *time.Timer // fires when a snapshot is built without waiting for the exchange under way
 	again   bool        // there is news that the exchange under way may have missed
 
 	ledgers ledgers
@@ -83,33 +84,33 @@ type loop struct {
 	offset  time.Duration // store's clock minus ours
 
 	fleet    *director.Fleet
-	compiled compiled                   // what fleet was made of
-	joined   map[director.NodeID]bool   // the registered nodes in it
-	refused  map[director.NodeID]string // the others, and why
+	compiled compiled                   // what fleet was compiled from
+	joined   map[director.NodeID]bool   // the registered nodes in fleet
+	refused  map[director.NodeID]string // the other registered nodes, and why
 	probing  probing
 	shared   map[director.NodeID]shared
-	heeded   map[heard]bool                      // doubts of others
-	verdicts map[director.NodeID]director.Report // what is held of each node
+	heeded   map[heard]bool                      // doubts of others that were passed on
+	verdicts map[director.NodeID]director.Report // the merged report of each node
 	snapshot *director.Snapshot
 
 	expired bool                          // see leaseEnded
-	absent  map[director.NodeID]time.Time // since when, by our clock, nobody knows a node that an entry of the overlay is about
+	absent  map[director.NodeID]time.Time // since when, by our clock, a node with an overlay entry is unknown
 	lapsing atomic.Bool                   // a change by lapse is under way
 }
 
-// result is how an exchange went, with our clock before and after.
+// result is the outcome of an exchange, with our clock before and after it.
 type result struct {
 	picture      Picture
 	err          error
 	began, ended time.Time
 }
 
-// now returns the store's clock, as well as it is known.
+// now returns the store's time, as well as this director knows it.
 func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0) }
 
-// tick begins an exchange, after which a snapshot is built; if it takes long,
-// one is built without it, too. While the one before is still under way, a
-// snapshot is built without it at once.
+// tick begins an exchange; a snapshot is built when it ends, and also before that if
+// it takes long. If the previous exchange is still under way, tick builds a snapshot
+// at once instead.
 func (l *loop) tick(ctx context.Context) {
 	l.ledgers.collect(l.now())
 	l.suspect(l.cfg.Prober.Suspicion())
@@ -124,13 +125,13 @@ func (l *loop) tick(ctx context.Context) {
 	l.build()
 }
 
-// hurry is a tick for news that cannot wait for the next.
+// hurry is a tick for news that cannot wait for the next regular one.
 func (l *loop) hurry(ctx context.Context) {
 	l.again = !l.began.IsZero()
 	l.tick(ctx)
 }
 
-// hasten makes the next tick come soon, for what others should know.
+// hasten brings the next tick forward, for news that others should have soon.
 func (l *loop) hasten() {
 	if !l.hasty {
 		l.hasty = true
@@ -138,8 +139,7 @@ func (l *loop) hasten() {
 	}
 }
 
-// exchange calls the store in a goroutine of its own, so that no store can hold
-// up the loop.
+// exchange calls the store in its own goroutine, so that no store can block the loop.
 func (l *loop) exchange(ctx context.Context) {
 	l.began = l.cfg.Now()
 	l.again = false
@@ -155,7 +155,7 @@ func (l *loop) exchange(ctx context.Context) {
 	}()
 }
 
-// offer is all that this director knows and others do not.
+// offer returns all that this director knows and others do not.
 func (l *loop) offer() (o Offer) {
 	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
 		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
@@ -171,8 +171,8 @@ func (l *loop) offer() (o Offer) {
 	return o
 }
 
-// depart tells the others that this director answers nobody any more, so that they do
-// not wait until they notice its silence or its lease has run out.
+// depart tells the others that this director no longer answers listeners, so that
+// they need not notice its silence or wait for its lease to end.
 func (l *loop) depart() {
 	if l.picture.Now.IsZero() || l.isAway() {
 		return // nobody to tell
@@ -216,11 +216,11 @@ func (l *loop) receive(ctx context.Context, r result) {
 		}
 	})
 	switch {
-	case ctx.Err() != nil: // whatever the store said, it was asked to stop
+	case ctx.Err() != nil: // Run is about to stop, so the answer does not matter
 		return
 	case r.err != nil:
 		l.away(r.err)
-		clear(l.absent) // others may have heard meanwhile
+		clear(l.absent) // others may have heard of these nodes meanwhile
 	default:
 		l.setClock(r)
 		l.picture = r.picture
@@ -238,7 +238,8 @@ func (l *loop) receive(ctx context.Context, r result) {
 	}
 }
 
-// reports returns the prober's reports by the store's clock, under this director's name.
+// reports returns the prober's reports with times by the store's clock and this
+// director in By.
 func (l *loop) reports() []director.Report {
 	reports := slices.Clone(l.cfg.Prober.Reports())
 	now := l.cfg.Now()
@@ -252,14 +253,15 @@ func (l *loop) reports() []director.Report {
 	return reports
 }
 
-// stop waits for the exchange under way, says good-bye, saves the last edit and lets go
-// of StateDir.
+// stop waits for the exchange under way, tells the others that this director stops,
+// saves the last edit and releases StateDir. If the exchange does not end within the
+// timeout, it only returns.
 func (l *loop) stop() error {
 	if !l.began.IsZero() {
 		select {
 		case <-l.results:
 		case <-time.After(l.cfg.Timeout):
-			return nil // a store that does not give up has the copy, too
+			return nil // the exchange that does not end may still be using the copy
 		}
 	}
 	l.depart()

@@ -8,14 +8,15 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// withAgents adds what agents say of their nodes to what directors see of them.
+// withAgents combines the agents' reports of registered nodes with what directors
+// see of them.
 func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[director.NodeID]director.Report {
 	if len(l.joined) == 0 {
 		return verdicts
 	}
 	now := l.cfg.Now()
 	expired := l.leaseEnded(now)
-	all := maps.Clone(verdicts) // directors' verdicts are compared with the next ones
+	all := maps.Clone(verdicts) // the originals are compared with the next ones
 	for id := range l.joined {
 		delete(all, id)
 		r, word, ok := l.registry.report(id, now)
@@ -37,10 +38,10 @@ func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[dire
 	return all
 }
 
-// fromOutside is what an agent says of its node, as far as directors can confirm
-// it: an agent sees its server, and not the firewall before it. A node that no
-// director has reached yet is not known, and one that they do not reach is down.
-// word is what is known from the agent.
+// fromOutside returns an agent's report r of its node, as far as directors can
+// confirm it by theirs, seen: an agent sees its server, but not the firewall in
+// front of it. The health of a node that no director has reached yet is unknown; a
+// node that they do not reach is down. word says what is known from the agent.
 func fromOutside(r, seen director.Report, word string) director.Report {
 	r.IPv4, r.IPv6 = seen.IPv4, seen.IPv6
 	if r.Health != director.Up {
@@ -51,7 +52,7 @@ func fromOutside(r, seen director.Report, word string) director.Report {
 		r.Full = r.Full || seen.Full
 		r.Since = latest(r.Since, seen.Since)
 		r.Returned = latest(r.Returned, seen.Returned)
-		// An agent asks its own server; what listeners get at its URLs directors know.
+		// An agent asks its own server; directors know what listeners get at its URLs.
 		r.Verdicts = slices.Concat(r.Verdicts, seen.Verdicts)
 		r.CertificateEnds = seen.CertificateEnds
 		return r

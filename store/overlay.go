@@ -13,17 +13,17 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Revision numbers the states of an Overlay. 0 is the empty one that nobody
-// has edited yet.
+// A Revision numbers the states of an Overlay. 0 is the empty overlay, before the
+// first edit.
 type Revision uint64
 
 // An Overlay is what operators changed at run time, over the declared file: one
 // document, edited by compare-and-set. It is immutable once handed over; an edit
 // starts from a [Overlay.Clone].
 //
-// An entry that names a node or region which is not there stays, and has no
-// effect until it is; but what was made of a node that registered goes with the
-// node. Fields that a newer Signpost wrote are kept as they came.
+// An entry for a node or region that does not exist is kept, and has no effect until
+// it exists; but the setting of a registered node is removed when the node leaves.
+// Fields that a newer Signpost wrote are kept unchanged.
 type Overlay struct {
 	Revision Revision                        `json:"revision"`
 	Rows     map[director.RegionID]Row       `json:"rows,omitempty"`
@@ -33,8 +33,8 @@ type Overlay struct {
 	History  []Change                        `json:"history,omitempty"` // the newest changes, the oldest of them first
 
 	Unknown map[string]json.RawMessage `json:"-"`
-	// Ends are when entries end whose Until was reckoned from a time that had not come
-	// yet, by name. A Syncer finds them: they are no part of the document.
+	// Ends says, by name, when entries end whose Until was computed from a time in the
+	// future. A Syncer sets it; it is not part of the document.
 	Ends map[string]time.Time `json:"-"`
 }
 
@@ -43,14 +43,14 @@ type Stamp struct {
 	By    string    `json:"by"` // the operator, or the name of the token
 	At    time.Time `json:"at"`
 	Why   string    `json:"why,omitempty"`
-	Until time.Time `json:"until,omitzero"` // from then on it has no effect; zero: until it is taken back
-	// Revision is that of the edit that made the entry as it is. 0: an older Signpost made it.
+	Until time.Time `json:"until,omitzero"` // from then on it has no effect; zero: it does not expire
+	// Revision is that of the edit that made the entry as it is. 0: an older Signpost did.
 	Revision Revision `json:"revision,omitempty"`
 
 	Unknown map[string]json.RawMessage `json:"-"`
 }
 
-// A Row takes the place of a region's whole row of weights.
+// A Row replaces a region's whole row of weights.
 type Row struct {
 	Weights map[director.NodeID]float64 `json:"weights"` // 0 or more each, not all 0
 	Stamp
@@ -59,13 +59,13 @@ type Row struct {
 // A NodeSetting takes a node out of use.
 type NodeSetting struct {
 	State NodeState `json:"state"`
-	// Since is when the node was taken out of use, if edits since then have only
-	// said it again or otherwise; zero: it was with the Stamp's At.
+	// Since is when the node was taken out of use, if the entry was edited after that
+	// without putting it back in use; zero: at the Stamp's At.
 	Since time.Time `json:"since,omitzero"`
 	Stamp
 }
 
-// Began returns since when the node is out of use.
+// Began returns when the node was taken out of use.
 func (n NodeSetting) Began() time.Time {
 	if n.Since.IsZero() {
 		return n.At
@@ -73,25 +73,25 @@ func (n NodeSetting) Began() time.Time {
 	return n.Since
 }
 
-// NodeState is what an operator made of a node. A state of a newer Signpost that
-// this one does not know has no effect, and is reported so.
+// NodeState is the state that an operator gave a node. A state that only a newer
+// Signpost knows has no effect, and its Effect says so.
 type NodeState string
 
 // The states that an operator can give a node.
 const (
 	NodeDrained  NodeState = "drained"  // it takes no new listeners
-	NodeDisabled NodeState = "disabled" // nor is it probed
+	NodeDisabled NodeState = "disabled" // it takes no new listeners and is not probed
 )
 
-// A Rule is an operator's client rule. Its content belongs to the web package;
-// here it is only kept.
+// A Rule is an operator's client rule. The web package interprets its content; this
+// one only stores it.
 type Rule struct {
 	ID   string          `json:"id"`
 	Rule json.RawMessage `json:"rule"`
 	Stamp
 }
 
-// A Note is what operators want each other to read.
+// A Note is a message from one operator to the others.
 type Note struct {
 	ID    string `json:"id"`
 	About string `json:"about,omitempty"` // an entry's name, such as "nodes/fra1"; empty: the fleet
@@ -139,8 +139,8 @@ func (o Overlay) NextExpiry(now time.Time) time.Time {
 	return next
 }
 
-// Told returns the stamp of an entry as people should read it at now, by the store's
-// clock: it was made no later than that, and Until is when it ends.
+// Told returns the stamp of an entry as people should read it. now is the store's
+// time: At is no later than that, and Until is when the entry really ends.
 func (o Overlay) Told(name string, s Stamp, now time.Time) Stamp {
 	s.Until = o.end(name, &s)
 	notAfter(now, &s.At)
@@ -155,9 +155,9 @@ func (o Overlay) end(name string, s *Stamp) time.Time {
 	return s.Until
 }
 
-// Validate says what is wrong with o in itself, whatever the fleet is: the
-// errors of all entries, joined, each with the entry's name. It lets pass what
-// a newer Signpost may have put in.
+// Validate says what is wrong with o in itself, independent of the fleet: the errors
+// of all entries, joined, each with the entry's name. It accepts what a newer
+// Signpost may have written.
 func (o Overlay) Validate() error {
 	var errs []error
 	fail := func(kind, id, format string, args ...any) {

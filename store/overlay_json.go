@@ -9,13 +9,14 @@ import (
 )
 
 // OverlaySchema is the version of the overlay's JSON. It rises only with changes
-// that an older Signpost would misread; a new field is not one.
+// that an older Signpost would misread; a new field is not such a change.
 const OverlaySchema = 1
 
-// maxRevision is the largest number that every JSON reader and Redis's Lua hold exactly.
+// maxRevision is the largest number that every JSON reader and Redis's Lua represent
+// exactly.
 const maxRevision = 1<<53 - 1
 
-// Each type has a twin without methods, which is how encoding/json sees it.
+// Each type has a twin without methods, which encoding/json handles by its fields.
 type (
 	plainOverlay     Overlay
 	plainRow         Row
@@ -36,9 +37,8 @@ func (o Overlay) MarshalJSON() ([]byte, error) {
 	return marshalWith(o.Unknown, overlayDocument{OverlaySchema, plainOverlay(o)})
 }
 
-// UnmarshalJSON reads the document. A higher schema than [OverlaySchema], a lower
-// one than 1 and a revision that no Signpost writes are errors; fields that are
-// not known are kept.
+// UnmarshalJSON reads the document. A schema above [OverlaySchema] or below 1, and a
+// revision that no Signpost writes, are errors; unknown fields are kept.
 func (o *Overlay) UnmarshalJSON(b []byte) error {
 	var d overlayDocument
 	unknown, err := unmarshalWith(b, &d)
@@ -57,7 +57,7 @@ func (o *Overlay) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// asStored returns o as it comes back from a store, so that the two compare equal.
+// asStored returns o as a store would return it, so that the two compare equal.
 func (o Overlay) asStored() (out Overlay, err error) {
 	b, err := json.Marshal(o)
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *EntryChange) UnmarshalJSON(b []byte) (err error) {
 	return err
 }
 
-// marshalWith writes the struct known and, behind its fields, the unknown ones.
+// marshalWith writes the fields of the struct known, followed by the unknown ones.
 func marshalWith(unknown map[string]json.RawMessage, known any) ([]byte, error) {
 	b, err := json.Marshal(known)
 	if err != nil || len(unknown) == 0 {
@@ -141,12 +141,12 @@ func marshalWith(unknown map[string]json.RawMessage, known any) ([]byte, error) 
 	return append(b, rest[1:]...), nil
 }
 
-// unmarshalWith reads into the struct that known points to, and returns the
-// fields that it has no place for; nil if there are none.
+// unmarshalWith reads into the struct that known points to, and returns the fields
+// that the struct does not have; nil if there are none.
 func unmarshalWith(b []byte, known any) (map[string]json.RawMessage, error) {
 	strict := json.NewDecoder(bytes.NewReader(b))
 	strict.DisallowUnknownFields()
-	if strict.Decode(known) == nil { // as a rule, and twice as fast
+	if strict.Decode(known) == nil { // the usual case, and twice as fast
 		return nil, nil
 	}
 	if err := json.Unmarshal(b, known); err != nil {

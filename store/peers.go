@@ -10,37 +10,37 @@ import (
 )
 
 const (
-	// missingLife is how long a director that fell silent is reckoned with: it may have
-	// sent listeners until its lease ran out, and those are on their way for a while.
+	// missingLife is how long a silent director is still taken into account: it may have
+	// sent listeners until its lease ended, and those are en route for a while.
 	missingLife = Lease + EnRouteMax
-	// maxMissing bounds what is remembered of directors that fell silent.
+	// maxMissing bounds how many other directors are remembered.
 	maxMissing = 1000
 )
 
 // A peer is another director that may be answering listeners.
 type peer struct {
 	Director
-	first time.Time // when it was first heard of, by our clock
+	first time.Time // when a Picture first had it, by our clock
 	heard time.Time // when its last Sync was, by our clock
 	live  bool
 }
 
 // A drain is a node that takes no new listeners.
 type drain struct {
-	at     time.Time // the Now of the first Picture with it; zero: none has it yet
-	inFile bool      // by the file alone, which each director has for itself
+	at     time.Time // the Now of the first Picture with the drain; zero: none has it yet
+	inFile bool      // only the file says so, of which each director has its own
 }
 
-// Missing is a director that fell silent without having stopped. It may still answer
-// listeners, by the fleet as it knew it.
+// Missing is a director that fell silent without saying that it stops. It may still
+// answer listeners, by the last state of the fleet that it knew.
 type Missing struct {
 	ID    string
 	Site  string
 	Heard time.Time // its last Sync, by the store's clock
-	Until time.Time // when it no longer counts, by the store's clock
+	Until time.Time // from when it is no longer taken into account, by the store's clock
 }
 
-// meet notes which other directors there are, and drains that are in the store.
+// meet updates peers and drains from a Picture.
 func (l *loop) meet(p Picture) {
 	now := l.cfg.Now()
 	joining, _ := l.registry.nodes()
@@ -80,8 +80,8 @@ func (l *loop) meet(p Picture) {
 	l.noteDrains(p, joining)
 }
 
-// restarted says whether a director that is not heard any more has a successor: one
-// of the same name that came after its last Sync. l.mu is held.
+// restarted says whether a silent director has a successor: a director of the same
+// name that appeared after its last Sync. l.mu is held.
 func (l *loop) restarted(gone peer) bool {
 	name := runName(gone.ID)
 	if name == runName(l.cfg.Director) && gone.heard.Before(l.started) {
@@ -95,8 +95,8 @@ func (l *loop) restarted(gone peer) bool {
 	return false
 }
 
-// runName is what the runs of a director have in common: its id without the chance
-// at its end. An id without any is its own name.
+// runName returns what the runs of a director have in common: its id without the
+// random end. An id without such an end is its own name.
 func runName(id string) string {
 	if i := strings.LastIndexByte(id, '-'); i > 0 && len(id)-i-1 == runChance {
 		return id[:i]
@@ -104,7 +104,7 @@ func runName(id string) string {
 	return id
 }
 
-// noteDrains notes which nodes are drained, and since which Picture. l.mu is held.
+// noteDrains updates which nodes are drained, and since which Picture. l.mu is held.
 func (l *loop) noteDrains(p Picture, joining []director.Node) {
 	drains := map[director.NodeID]drain{}
 	add := func(id director.NodeID, stored, inFile bool) {
@@ -139,8 +139,8 @@ func (l *loop) noteDrains(p Picture, joining []director.Node) {
 	l.drains = drains
 }
 
-// leaseEnded says whether this director has been without its store for so long that
-// others no longer reckon with it, and tells so once.
+// leaseEnded says whether this director's store has been away for longer than Lease.
+// It logs that once.
 func (l *loop) leaseEnded(now time.Time) bool {
 	l.mu.Lock()
 	ended := !l.synced.IsZero() && now.Sub(l.synced) > Lease
@@ -155,8 +155,9 @@ func (l *loop) leaseEnded(now time.Time) bool {
 }
 
 // Unaware returns the ids of the other directors that may still send listeners to a
-// drained node: they have not said that they know of the drain, and may be answering.
-// While the store does not answer, that is all of them, for nobody knows what they do.
+// drained node: they may be answering listeners, and have not said that they know of
+// the drain. While the store does not answer, these are all of them, since what they
+// know is not known.
 func (s *Syncer) Unaware(node director.NodeID) []string {
 	now := s.cfg.Now()
 	s.mu.Lock()
@@ -173,7 +174,7 @@ func (s *Syncer) Unaware(node director.NodeID) []string {
 	return ids
 }
 
-// missing returns the directors that fell silent, by id. s.mu is held.
+// missing returns the directors that fell silent, in order of their ids. s.mu is held.
 func (s *Syncer) missing(now time.Time) []Missing {
 	ahead := time.Duration(s.ahead.Load())
 	var all []Missing

@@ -6,19 +6,19 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A pair is the directors that are to probe a node: two where two live, else one.
+// A pair is the directors that are to probe a node: two, or one if only one is live.
 type pair struct{ first, second string } // by ID; empty: none
 
 func (p pair) has(id string) bool { return id != "" && (id == p.first || id == p.second) }
 
 // probersOf picks the directors that are to probe a node, by rendezvous hashing
-// (see package director): every director that knows the same others picks the
-// same two without a word between them. The second stands at another site than
-// the first, if there is one: what goes wrong at a site is not the node's fault.
+// (see package director): all directors that know the same others pick the same
+// two, without communication. The second is at another site than the first, if
+// there is one: a failure at a site is not the node's fault.
 //
-// When a director comes, a pair changes only by taking it in, for one of the
-// two at most; when one goes, only the pairs that it was in change, and the other
-// of the two stays.
+// When a director is added, a pair changes only if it takes in the new director,
+// which replaces at most one of the two. When a director goes, only its own pairs
+// change, and the other of the two stays.
 func probersOf(node director.NodeID, live []Director) pair {
 	first, firstDraw := -1, uint64(0)
 	for i := range live {

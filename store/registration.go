@@ -12,14 +12,14 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Registration is a node that is not declared: an agent beside it says that it
-// is there, and how it is, every second or two. It is soft state. Each director
-// that the agent talks to offers it to the others; one that has gone quiet is
-// down after [SyncerConfig.DownAfter] and forgotten after [SyncerConfig.ForgetAfter].
-// Where a director cannot know whether it has, because the one that heard it last
-// does not tell any more, it goes by its own probes.
+// A Registration is a node that is not declared: its agent announces it and reports
+// on it every second or two. It is soft state. Each director that the agent calls
+// offers it to the others. A node whose agent is silent is down after
+// [SyncerConfig.DownAfter] and forgotten after [SyncerConfig.ForgetAfter]. If a
+// director cannot know whether the agent is silent, because the director that heard
+// it last is itself not heard, it relies on its own probes.
 //
-// All times are the store's clock.
+// All times are by the store's clock.
 type Registration struct {
 	Node        director.NodeID `json:"node"`
 	URLs        []string        `json:"urls"`
@@ -30,21 +30,22 @@ type Registration struct {
 	Limit       int             `json:"limit,omitempty"`
 	MaxNewPerS  int             `json:"max_new_per_s,omitempty"`
 
-	Instance string `json:"instance"`        // who holds the id: an agent, and those after it that go on with its registration
+	Instance string `json:"instance"`        // who holds the id: an agent, and its later runs that go on with it
 	Token    string `json:"token,omitempty"` // the name of the token that it came with
-	// Secret is the [HashSecret] of what its agent alone knows: who does not is another
-	// agent, whatever instance it says. Empty: the agent has none, being older.
+	// Secret is the [HashSecret] of a secret that only its agent knows: a caller without
+	// it is another agent, whatever instance it gives. Empty: an older agent, without one.
 	Secret string `json:"secret,omitempty"`
 
 	Since   time.Time `json:"since"`            // when this instance registered
-	Seen    time.Time `json:"seen"`             // when it last called
-	By      string    `json:"by,omitempty"`     // the director that it called then
+	Seen    time.Time `json:"seen"`             // when its agent last called
+	By      string    `json:"by,omitempty"`     // the director that the agent called then
 	Drained time.Time `json:"drained,omitzero"` // since when it takes no new listeners; zero: it takes them
-	// Returned is when it was heard again after it had been down for its silence; zero: it never was.
+	// Returned is when its agent was heard again after its silence had taken the node
+	// down; zero: that never happened.
 	Returned time.Time `json:"returned,omitzero"`
-	// Gone is when it was deregistered, or its agent was last told so; zero: it was
-	// not. That is remembered for a while, so that neither the agent nor older news of
-	// it, on its way through other directors, brings it back.
+	// Gone is when it was deregistered, or when its agent was last told so; zero: it is
+	// not deregistered. It is remembered for a while, so that neither the agent nor older
+	// news from other directors brings the node back.
 	Gone time.Time `json:"gone_at,omitzero"`
 
 	Report director.Report `json:"report"` // the last one
@@ -53,7 +54,7 @@ type Registration struct {
 const (
 	// MaxRegistered bounds how many registered nodes a director knows of.
 	MaxRegistered = 2000
-	// goneLife is how long a node is remembered as gone.
+	// goneLife is how long a deregistered node is remembered as gone, at most.
 	goneLife = ReportLife
 
 	defaultDownAfter   = 5 * time.Second
@@ -73,8 +74,8 @@ var (
 	ErrTooMany = errors.New("too many nodes are registered")
 )
 
-// A HeldError says that another agent holds the id. Who that is, it does not say: it is
-// an answer to somebody who is not.
+// A HeldError says that another agent holds the id. It does not say which one, since
+// it is sent to a different agent.
 type HeldError struct {
 	Node  director.NodeID
 	Until time.Time
@@ -86,12 +87,12 @@ func (e *HeldError) Error() string {
 		e.Node, e.Until.UTC().Format(time.RFC3339))
 }
 
-// A Speaker is who speaks for a registered node: a run of its agent, and the
-// [HashSecret] of its secret. The zero Speaker is an operator, who may speak for any.
+// A Speaker is who acts for a registered node: an instance of its agent, with the
+// [HashSecret] of its secret. The zero Speaker is an operator, who may act for any node.
 type Speaker struct{ Instance, Secret string }
 
-// HashSecret returns what of an agent's secret is kept: nothing that proves to know it.
-// An empty secret is none.
+// HashSecret returns the form in which an agent's secret is stored. It does not prove
+// knowledge of the secret. The hash of an empty secret is empty.
 func HashSecret(secret string) string {
 	if secret == "" {
 		return ""
@@ -100,13 +101,13 @@ func HashSecret(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// heldBy says whether s is the agent that r is of.
+// heldBy says whether s is the agent that registered r.
 func (r *Registration) heldBy(s Speaker) bool {
 	return r.Instance == s.Instance && (r.Secret == "" || subtle.ConstantTimeCompare([]byte(r.Secret), []byte(s.Secret)) == 1)
 }
 
-// sameAgent says whether two registrations are of one agent. A director of an older
-// version tells no secret.
+// sameAgent says whether two registrations are of the same agent. A director of an
+// older version offers no secret.
 func sameAgent(a, b *Registration) bool {
 	return a.Instance == b.Instance && (a.Secret == "" || b.Secret == "" || a.Secret == b.Secret)
 }
@@ -121,20 +122,20 @@ func (r *Registration) node() director.Node {
 
 func (r *Registration) gone() bool { return !r.Gone.IsZero() }
 
-// times are all that stand in it.
+// times returns pointers to all times in r.
 func (r *Registration) times() []*time.Time {
 	return append(timesOf(&r.Report), &r.Since, &r.Seen, &r.Drained, &r.Returned, &r.Gone)
 }
 
-// Register takes in what an agent says of its node: r.Instance registers it, or
-// reports anew. The times in r.Report are by this machine's clock; of the other
-// times only whether Drained is set counts, and it is never taken back. Others see
-// it after a tick. It returns what is now known of the node. No more than most nodes
-// that report may come with the same r.Token; 0: any number.
+// Register processes an agent's call: r.Instance registers the node, or reports
+// again. The times in r.Report are by this machine's clock. Of the other times only
+// whether Drained is set counts; a drain is never taken back. The other directors see
+// the result after a tick. Register returns what is now known of the node. At most
+// most nodes that report may have the same r.Token; 0: any number.
 //
 // Errors are a [HeldError] or wrap one of ErrNotAdmitted, ErrDeclared, ErrBadNode,
-// ErrNotRegistered (this instance has deregistered it) and ErrTooMany; nothing has
-// changed then.
+// ErrNotRegistered (the node was taken out, and this instance may not register it
+// again) and ErrTooMany; the fleet is unchanged then.
 func (s *Syncer) Register(r Registration, most int) (Registration, error) {
 	s.mu.Lock()
 	declared := s.declared
@@ -150,7 +151,7 @@ func (s *Syncer) Register(r Registration, most int) (Registration, error) {
 	return got, err
 }
 
-// Drain lets a registered node take no new listeners, as by says. Errors are as with
+// Drain drains a registered node on behalf of by. Errors are as with
 // [Syncer.Register].
 func (s *Syncer) Drain(id director.NodeID, by Speaker) (Registration, error) {
 	was := false
@@ -166,8 +167,8 @@ func (s *Syncer) Drain(id director.NodeID, by Speaker) (Registration, error) {
 	return r, err
 }
 
-// Deregister takes a registered node out of the fleet, and soon after it what
-// operators made of it, as by says. Errors are as with [Syncer.Register].
+// Deregister takes a registered node out of the fleet on behalf of by; its entry in
+// the overlay is removed soon after. Errors are as with [Syncer.Register].
 func (s *Syncer) Deregister(id director.NodeID, by Speaker) error {
 	_, err := s.registry.change(s.cfg.Now(), id, by, func(r *Registration, now time.Time) { r.Gone = now })
 	if err == nil {
@@ -180,9 +181,9 @@ func (s *Syncer) Deregister(id director.NodeID, by Speaker) error {
 	return err
 }
 
-// Plays returns a path that a registered node plays by its agent's word, so that
-// others can try it: one of the declared mounts, if there are any. Empty: there is
-// no such node, or none plays.
+// Plays returns a path that a registered node plays, as its agent reports, so that
+// others can try it. If mounts are declared, it is one of them. Empty: there is no
+// such node, or it plays none.
 func (s *Syncer) Plays(id director.NodeID) string {
 	s.mu.Lock()
 	mounts := s.declared.config.Mounts
@@ -190,8 +191,8 @@ func (s *Syncer) Plays(id director.NodeID) string {
 	return s.registry.plays(id, mounts)
 }
 
-// Registrations returns the nodes that are registered, by id, with how long ago
-// each was last heard of.
+// Registrations returns the registered nodes in order of their ids, each with how
+// long its agent has been silent.
 func (s *Syncer) Registrations() []Heard { return s.registry.list(s.cfg.Now()) }
 
 // Heard is a registered node and its silence.

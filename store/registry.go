@@ -14,11 +14,12 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// registry holds the registered nodes that a director knows of, its own agents'
-// and those of others. Its methods are safe for concurrent use.
+// registry holds the registered nodes that a director knows of: those whose agents
+// call it, and those that other directors offer. Its methods are safe for concurrent
+// use.
 //
-// How long a node has been silent is measured on this machine's monotonic clock,
-// so that no step of any clock takes a node down.
+// An agent's silence is measured by this machine's monotonic clock, so that no step
+// of any clock takes a node down.
 type registry struct {
 	self                   string // this director
 	downAfter, forgetAfter time.Duration
@@ -26,16 +27,16 @@ type registry struct {
 	mu     sync.Mutex
 	held   map[director.NodeID]*held
 	offset time.Duration // store's clock minus ours
-	edit   int           // how often what the fleet is made of has changed
+	edit   int           // number of changes to what the registered nodes add to the fleet
 }
 
 type held struct {
 	Registration
-	heard   time.Time // when Seen was, by our clock
+	heard   time.Time // Seen, by our clock
 	told    time.Time // until when By is known to have heard nothing newer, by our clock
-	clipped bool      // it came with times in the future: by a clock that has been set back since
-	mine    bool      // we offer it to the others
-	checked int       // the edit of the declared configuration that it was checked with
+	clipped bool      // it came with times in the future, from a clock that has been set back since
+	mine    bool      // this director offers it to the others
+	checked int       // the edit of the declared configuration that it was checked against
 }
 
 func newRegistry(c SyncerConfig) *registry {
@@ -66,7 +67,8 @@ func (g *registry) admit(d declared, r *Registration) error {
 	return nil
 }
 
-// ofNode says what Compile finds wrong with a node that is its configuration's only one.
+// ofNode returns the text of Compile's errors for a configuration with a single node,
+// without the node's place in it.
 func ofNode(err error) string {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -83,16 +85,17 @@ func ofNode(err error) string {
 	return strings.Join(texts, "; ")
 }
 
-// sameNode says whether two registrations make the same node of the fleet.
+// sameNode says whether two registrations make the same node of the fleet, whether
+// drained or not.
 func sameNode(a, b *Registration) bool {
 	x, y := a.node(), b.node()
 	x.Drained, y.Drained = false, false
 	return reflect.DeepEqual(x, y)
 }
 
-// register takes in what an agent says of a node that was checked with that edit
-// of the declared configuration. fresh says that it is news, which others should
-// know at once. most is as with [Syncer.Register].
+// register processes an agent's call for a node. checked is the edit of the declared
+// configuration that the node was checked against. fresh means that the other
+// directors should know of it at once. most is as with [Syncer.Register].
 func (g *registry) register(now time.Time, r Registration, checked, most int) (got Registration, fresh bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -136,7 +139,7 @@ func (g *registry) register(now time.Time, r Registration, checked, most int) (g
 	return r, fresh, nil
 }
 
-// change changes a node for its agent, or for an operator.
+// change changes a node on behalf of its agent or of an operator.
 func (g *registry) change(now time.Time, id director.NodeID, by Speaker, change func(*Registration, time.Time)) (Registration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -149,7 +152,7 @@ func (g *registry) change(now time.Time, id director.NodeID, by Speaker, change 
 	}
 	next := *h
 	next.mine = true
-	if by != (Speaker{}) { // an operator's word is not the agent's
+	if by != (Speaker{}) { // an operator's change does not mean that the agent is alive
 		next.Seen, next.heard, next.By = g.storeTime(now), now, g.self
 	}
 	change(&next.Registration, g.storeTime(now))
@@ -161,8 +164,8 @@ func (g *registry) heldBy(h *held) *HeldError {
 	return &HeldError{Node: h.Node, Until: h.Seen.Add(g.downAfter)}
 }
 
-// reporting counts the nodes other than one that a token registered and that are not
-// known to be silent. g.mu is held.
+// reporting counts the nodes that a token registered and that are not known to be
+// silent, not counting the node besides. g.mu is held.
 func (g *registry) reporting(token string, besides director.NodeID, now time.Time) (n int) {
 	for id, h := range g.held {
 		if id != besides && h.Token == token && !h.gone() && !g.silent(h, now) {
@@ -172,7 +175,7 @@ func (g *registry) reporting(token string, besides director.NodeID, now time.Tim
 	return n
 }
 
-// put is every change of what is held. g.mu is held.
+// put stores h, and counts an edit if what h adds to the fleet changed. g.mu is held.
 func (g *registry) put(h *held) {
 	if was := g.held[h.Node]; was == nil || was.gone() != h.gone() || !reflect.DeepEqual(was.node(), h.node()) {
 		g.edit++
@@ -180,14 +183,15 @@ func (g *registry) put(h *held) {
 	g.held[h.Node] = h
 }
 
-// alive says whether an agent holds its node's id.
+// alive says whether an agent still holds its node's id: its last call is no longer
+// ago than downAfter.
 func (g *registry) alive(h *held, now time.Time) bool {
 	return !h.gone() && now.Sub(h.heard) <= g.downAfter
 }
 
-// silent says whether an agent is known to have said nothing for too long. It is
-// not while only a director whose news do not arrive may have heard it: the store
-// is away, for one of the two, or that director is dead.
+// silent says whether an agent is known to have been silent for longer than
+// downAfter. That is not known while the director that heard it last is not heard
+// itself: the store is away for either director, or that director is dead.
 func (g *registry) silent(h *held, now time.Time) bool {
 	until := h.told
 	if h.By == g.self {
@@ -198,9 +202,8 @@ func (g *registry) silent(h *held, now time.Time) bool {
 
 func (g *registry) storeTime(now time.Time) time.Time { return now.Add(g.offset).UTC().Round(0) }
 
-// setOffset notes how far the store's clock is ahead of ours. All times that are
-// held go with it: what was said before was said by our clock, or by the store's as
-// it was set then.
+// setOffset sets how far the store's clock is ahead of ours. All times held move
+// along: earlier ones are by our clock, or by the store's clock as it was set then.
 func (g *registry) setOffset(offset time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -213,7 +216,7 @@ func (g *registry) setOffset(offset time.Duration) {
 	g.offset = offset
 }
 
-// offers returns what this director is to tell the others.
+// offers returns the registrations that this director offers to the others.
 func (g *registry) offers() []Registration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -226,8 +229,9 @@ func (g *registry) offers() []Registration {
 	return all
 }
 
-// adopt takes in what a Picture says. What it does not have although we know of it
-// was offered by a director that died, or was lost with the store: then we offer it.
+// adopt merges a Picture's registrations. One that this director holds and the
+// Picture lacks was offered by a director that died, or was lost with the store:
+// from then on this director offers it.
 func (g *registry) adopt(now time.Time, p Picture) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -260,8 +264,8 @@ func (g *registry) adopt(now time.Time, p Picture) {
 	}
 }
 
-// merge returns what holds of two registrations of one id. Whoever merges what
-// with what, and in which order, comes to the same.
+// merge merges two registrations of one id. The result does not depend on which
+// director merges them, or in which order.
 func (g *registry) merge(have, came *held, now time.Time) *held {
 	if !sameAgent(&have.Registration, &came.Registration) {
 		if g.before(came, have, now) {
@@ -275,16 +279,18 @@ func (g *registry) merge(have, came *held, now time.Time) *held {
 		out = *came
 	}
 	out.Secret = cmp.Or(have.Secret, came.Secret)
-	out.Since = earliest(have.Since, came.Since) // directors that both hear it differ by a moment
+	out.Since = earliest(have.Since, came.Since) // two directors that hear it differ slightly
 	out.Gone = latest(have.Gone, came.Gone)
 	out.Drained = earliest(have.Drained, came.Drained)
-	// Our own offer comes back, too; only with what is newer, somebody else offers as much.
+	// Our own offer comes back, too. Only if what came is newer does another director
+	// offer as much as we would.
 	out.mine = have.mine && !(newer && reflect.DeepEqual(out.Registration, came.Registration))
 	return &out
 }
 
-// before says whether a holds the id and not b, another instance: the one that is
-// alive, and if both are, the one that registered first.
+// before says whether a holds the id rather than b, which is of another agent. The
+// one that is alive holds it; if both are, the one that registered first; if neither
+// is, the one that was seen last.
 func (g *registry) before(a, b *held, now time.Time) bool {
 	x, y := g.alive(a, now), g.alive(b, now)
 	switch {
@@ -312,9 +318,9 @@ func (g *registry) past(h *held, now time.Time) bool {
 	return now.Sub(h.heard) > g.forgetAfter
 }
 
-// forget drops what has been silent for too long, and returns the ids of what was
-// not deregistered. While its agent may have been heard elsewhere, a node stays that
-// was reached within that time.
+// forget drops registrations that have been silent or gone for too long, and returns
+// the ids of those that were not deregistered. A node whose agent may have been heard
+// by another director is kept as long as reached says that directors reached it.
 func (g *registry) forget(now time.Time, reached func(director.NodeID) bool) (ids []director.NodeID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -331,8 +337,8 @@ func (g *registry) forget(now time.Time, reached func(director.NodeID) bool) (id
 	return ids
 }
 
-// nodes returns what registered nodes add to the fleet, by id, and the number of
-// changes up to it.
+// nodes returns the registered nodes in order of their ids, and the number of
+// changes that led to them.
 func (g *registry) nodes() (nodes []director.Node, edit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -353,9 +359,10 @@ func (g *registry) knows(id director.NodeID) bool {
 }
 
 // report returns the newest report of a registered node, by the store's clock: the
-// agent's, or that it says nothing any more. word is what that is worth, for an
-// operator. Where the agent may have been heard elsewhere, its last load stands, and
-// the node is as well as directors find it.
+// agent's, or one that says that the agent is silent. word describes for operators
+// what is known from the agent. If another director may have heard the agent since,
+// the last reported load is kept, and the node's health is left to the directors'
+// probes.
 func (g *registry) report(id director.NodeID, now time.Time) (r director.Report, word string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -388,8 +395,8 @@ func (g *registry) report(id director.NodeID, now time.Time) (r director.Report,
 	return r, word, true
 }
 
-// heardHere returns when a node's agent last reported to this director, by our clock; zero: it
-// reports to another one.
+// heardHere returns when a node's agent last reported to this director, by our clock;
+// zero: its last report went to another one.
 func (g *registry) heardHere(id director.NodeID) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -399,8 +406,8 @@ func (g *registry) heardHere(id director.NodeID) time.Time {
 	return time.Time{}
 }
 
-// plays returns a path that a registered node says it has, one of the declared
-// mounts if there are any; empty: none.
+// plays returns a path from a registered node's report: one of the declared mounts,
+// if there are any. Empty: there is none.
 func (g *registry) plays(id director.NodeID, mounts []director.Mount) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

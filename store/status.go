@@ -19,34 +19,35 @@ type Status struct {
 	// last answered. Below 0: behind.
 	ClockAhead time.Duration
 
-	// Degraded says that the store does not answer: the snapshots are made of
-	// what this director itself knows, and of the last Picture.
+	// Degraded says that the store does not answer: snapshots are built from what
+	// this director itself knows, and from the last Picture.
 	Degraded bool
 	Since    time.Time // when Degraded last changed; zero: it never has
 	Error    string    // why Degraded
 	Suspect  string    // why this director does not trust its own probes; empty: it does
 	CopyFail string    // why the copy in StateDir cannot be written; empty: it can
-	Lost     []string  // what of the operators' changes is lost or may be, and why; no edit is refused for it
+	Lost     []string  // which operators' changes are lost or may be, and why; edits are still accepted
 
 	Syncs, Failures int64         // exchanges with the store, and those of them that failed
 	Exchange        time.Duration // how long the newest of them took
-	// PeerAge is since when the live director that is furthest behind was last heard
-	// of, when the store last answered: the age of what others' counts are. 0: alone.
+	// PeerAge is the time since the last Sync of the live director that is furthest
+	// behind, when the store last answered: the age of the other directors' counts. 0:
+	// there are no others.
 	PeerAge time.Duration
-	// EditLag is how long the newest edit took from the director that made it until
-	// this one knew it; 0: there was none since the first snapshot. Between two
-	// directors it is as exact as both know the store's clock.
+	// EditLag is how long it took until this director knew the newest edit, from when
+	// it was made; 0: there was none since the first snapshot. If another director made
+	// it, EditLag is as exact as both directors know the store's clock.
 	EditLag time.Duration
 
 	Director  Director   // this one, as it is offered
-	Directors []Director // live ones in the last Picture, with this one
-	Missing   []Missing  // those that fell silent without having stopped
+	Directors []Director // live ones in the last Picture, including this one
+	Missing   []Missing  // those that fell silent without saying that they stop
 	Revision  Revision   // of the overlay that the snapshot obeys
 	Effects   []Effect   // what became of the overlay's entries
-	Problems  []string   // what is wrong in the store, without keeping it from working
+	Problems  []string   // what is wrong in the store or with its clock, while it still works
 }
 
-// Status returns how the Syncer is doing now. The slices are not to be changed.
+// Status returns how the Syncer is doing now. The caller must not change the slices.
 func (s *Syncer) Status() Status {
 	now := s.cfg.Now()
 	s.mu.Lock()
@@ -82,15 +83,15 @@ func (s *Syncer) Status() Status {
 	return st
 }
 
-// lose notes a trouble, if it is one.
+// lose adds what and trouble to Lost, unless trouble is empty.
 func (s *Status) lose(what, trouble string) {
 	if trouble != "" {
 		s.Lost = append(s.Lost, what+trouble)
 	}
 }
 
-// clockTold is from which difference between the store's clock and this machine's
-// operators are told: what they read is off by as much.
+// clockTold is the difference between the store's clock and this machine's above
+// which operators are told: the times that they read are wrong by as much.
 const clockTold = 5 * time.Second
 
 // aheadOf says in words how far a clock is ahead of another.
@@ -101,19 +102,19 @@ func aheadOf(d time.Duration) string {
 	return d.Round(time.Second).String() + " ahead of"
 }
 
-// self describes this director. s.mu is held.
+// self returns this director as it is offered to others. s.mu is held.
 func (s *Syncer) self() Director {
 	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts, AsOf: s.asOf}
 }
 
-// update changes the status. s.mu is held while it does.
+// update calls change with the status, while it holds s.mu.
 func (s *Syncer) update(change func(*Status)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.status)
 }
 
-// away notes that an exchange failed, and says so when it is news.
+// away notes that an exchange failed, and logs that if the one before did not.
 func (s *Syncer) away(err error) {
 	news := false
 	s.update(func(st *Status) {
@@ -136,7 +137,7 @@ func (s *Syncer) isAway() bool {
 	return s.status.Degraded
 }
 
-// back notes that the store answered, and says so when it is news.
+// back notes that the store answered, and logs that if it was away.
 func (s *Syncer) back(p Picture) {
 	news, away := false, time.Duration(0)
 	s.update(func(st *Status) {
@@ -157,8 +158,8 @@ func (s *Syncer) back(p Picture) {
 	}
 }
 
-// suspect notes why the prober does not trust what it measures, and says so when
-// that is news.
+// suspect notes why the prober does not trust what it measures (empty: it does), and
+// logs when that begins and ends.
 func (s *Syncer) suspect(why string) {
 	was := ""
 	s.update(func(st *Status) { was, st.Suspect = st.Suspect, why })
@@ -170,8 +171,8 @@ func (s *Syncer) suspect(why string) {
 	}
 }
 
-// A stateCopy keeps the overlay on disk for a store that may lose it. It has one
-// user at a time.
+// A stateCopy keeps the overlay on disk in case the store loses it. It is not safe
+// for concurrent use.
 type stateCopy struct {
 	file  *File
 	saved Overlay
@@ -182,7 +183,7 @@ type stateCopy struct {
 // keep saves o if it differs from what was saved last.
 func (c *stateCopy) keep(o Overlay) error {
 	if reflect.DeepEqual(o, c.saved) {
-		c.saved = o // the very same is quicker to compare, with its history
+		c.saved = o // sharing its memory makes the next comparison faster
 		return nil
 	}
 	err := c.file.Save(o)

@@ -21,18 +21,19 @@ import (
 
 // A Prober measures nodes. Its methods are safe for concurrent use and do not block.
 type Prober interface {
-	// SetNodes says what to measure from now on.
+	// SetNodes sets what to measure from now on.
 	SetNodes(nodes []director.Node, mounts []director.Mount)
-	// Reports returns the newest report of each node that was measured, with the
-	// times of this machine's clock.
+	// Reports returns the newest report of each node that was measured, with times by
+	// this machine's clock.
 	Reports() []director.Report
 	// Suspicion says why the prober does not trust what it measures; empty: it does.
 	Suspicion() string
-	// Doubt says that there is evidence against a node, and one of its mounts if it is
-	// given, which are then asked at once if they are to be measured at all.
+	// Doubt says that there is evidence against a node, and against a mount if one is
+	// given. Those that are to be measured at all are then probed at once.
 	Doubt(node director.NodeID, mount, why string)
-	// Share says what another director that measures the node got of its mounts, with
-	// times of this machine's clock, and whether that one is to ask for them first.
+	// Share passes on the verdicts of the other director that probes the node, with times
+	// by this machine's clock. second says that the other one is to ask for the node's
+	// mounts first.
 	Share(node director.NodeID, second bool, others []director.Verdict)
 	// News returns a channel that receives after a node's health has changed. One
 	// receive may stand for several changes.
@@ -47,22 +48,22 @@ type SyncerConfig struct {
 	Config director.Config // as declared, without the overlay
 	Prober Prober
 
-	// Uncounted returns, by mount, how many listeners this director carries whom no
+	// Uncounted returns, by mount, how many listeners this director carries that no
 	// node counts. It is called each tick and must not block. nil: it carries none.
 	Uncounted func() map[string]int
-	// Addrs returns where listeners reach this director, and nothing once it is about to
-	// stop: then the others are told at once. It is called each tick and must not block.
-	// nil: nowhere.
+	// Addrs returns the addresses where listeners reach this director, and none once it
+	// is about to stop, which the next exchange tells the others. It is called for each
+	// exchange and must not block. nil: none.
 	Addrs func() []netip.Addr
 
-	Director string // unique to this run of the process; empty: the host's name and some chance
-	Site     string // where this director stands; may be empty
-	// StateDir is a directory in which a copy of the overlay is kept against a store
-	// that loses it. Empty: no copy.
+	Director string // unique to this run of the process; empty: the host's name and random letters
+	Site     string // where this director is; may be empty
+	// StateDir is a directory for a copy of the overlay, in case the store loses it.
+	// Empty: no copy.
 	StateDir string
 
-	// CheckRule says what is wrong with a client rule of the overlay, which then has
-	// no effect; nil: nothing ever is.
+	// CheckRule says what is wrong with a client rule of the overlay; a rule with an
+	// error has no effect. nil: no rule is checked.
 	CheckRule func(rule json.RawMessage) error
 
 	// DownAfter is how long a registered node may be silent before it is down, and
@@ -71,22 +72,22 @@ type SyncerConfig struct {
 
 	Tick    time.Duration    // between two snapshots, give or take a tenth; default 250 ms
 	Settle  time.Duration    // see DefaultSettle, which is the default
-	Stale   time.Duration    // how old a report may be whose word about health counts; default 15 s
+	Stale   time.Duration    // age up to which a report counts for a node's health; default 15 s
 	Timeout time.Duration    // of one Sync; default 1 s
 	Now     func() time.Time // this machine's clock; nil: time.Now
 	Log     *slog.Logger
 }
 
 // A Syncer keeps a director's view of the fleet up to date: each tick it
-// exchanges with the store and builds a snapshot. Once it has built the first
-// one it always has one, whatever becomes of the store. Its methods are safe for
+// exchanges with the store and builds a snapshot. From the first snapshot on it
+// always has one, whatever happens to the store. Its methods are safe for
 // concurrent use.
 type Syncer struct {
-	cfg   SyncerConfig     // its Now is steady: see steady
+	cfg   SyncerConfig     // its Now is a steady clock: see steady
 	wall  func() time.Time // this machine's clock, with its steps
 	view  atomic.Pointer[director.View]
 	ready chan struct{}
-	kick  chan struct{} // something changed here: do not wait for the tick
+	kick  chan struct{} // receives when something changed here that cannot wait for the tick
 	copy  *stateCopy    // nil: none is kept
 	loop  *loop
 
@@ -95,37 +96,38 @@ type Syncer struct {
 
 	started   time.Time
 	ahead     atomic.Int64 // store's clock minus ours, in nanoseconds
-	changed   bell         // the overlay or the fleet has
-	exchanged bell         // an exchange has ended, well or not
+	changed   bell         // rings when the overlay or the fleet has changed
+	exchanged bell         // rings when an exchange has ended, successfully or not
 
 	mu       sync.Mutex // guards what follows
 	declared declared
 	base     director.Config // as declared, with the nodes that registered
-	applied  director.Config // what the fleet is made of
+	applied  director.Config // base with the overlay, which the fleet is compiled from
 	overlay  Overlay
 	doubts   []Doubt                       // this director's own
-	left     map[director.NodeID]departure // registered nodes that have deregistered here of late
+	left     map[director.NodeID]departure // registered nodes that have recently deregistered here
 	peers    map[string]peer               // other directors that may be answering, by id
-	drains   map[director.NodeID]drain     // of nodes that are drained now
+	drains   map[director.NodeID]drain     // the nodes that are drained now
 	asOf     time.Time                     // the Now of the Picture that the snapshot is built from
 	status   Status
-	built    time.Time // when the newest snapshot was; zero: there is none
+	built    time.Time // when the newest snapshot was built; zero: there is none
 	synced   time.Time // when the store last answered; zero: it never has
 }
 
-// runChance is how many letters of an id tell the runs of a director from each other.
+// runChance is how many random letters at the end of an id distinguish the runs of a
+// director.
 const runChance = 8
 
 // declared is a configuration that compiles by itself.
 type declared struct {
 	config director.Config
 	hash   string
-	edit   int // how many there were before it
+	edit   int // its number, from 1
 }
 
-// NewSyncer checks c and reads the copy in StateDir; one that cannot be used is told in
-// the status, and tried again. A configuration that does not compile is an error.
-// [Syncer.Run] must follow: it releases what is held.
+// NewSyncer checks c and reads the copy in StateDir. A copy that cannot be used is
+// reported in the status, and tried again. A configuration that does not compile is
+// an error. [Syncer.Run] must follow: it releases the copy.
 func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	setDefault(&c.Tick, 250*time.Millisecond)
 	setDefault(&c.Settle, DefaultSettle)
@@ -142,7 +144,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		c.Log = slog.Default()
 	}
 	if c.Director == "" {
-		host, _ := os.Hostname() // without one, chance alone makes it unique
+		host, _ := os.Hostname() // without it, the random letters alone make the id unique
 		c.Director = host + "-" + rand.Text()[:runChance]
 	}
 	s := &Syncer{
@@ -170,9 +172,9 @@ func setDefault(d *time.Duration, def time.Duration) {
 	}
 }
 
-// SetConfig puts a newly declared configuration in force, soon after it
-// returns. One that does not compile is refused as a whole; the error is that of
-// [director.Compile], and the old one stays.
+// SetConfig sets the declared configuration, which is in force soon after it returns.
+// A configuration that does not compile is refused as a whole; the error is that of
+// [director.Compile], and the old configuration stays.
 func (s *Syncer) SetConfig(c director.Config) error {
 	if _, err := director.Compile(c); err != nil {
 		return err
@@ -188,16 +190,16 @@ func (s *Syncer) SetConfig(c director.Config) error {
 	return nil
 }
 
-// Config returns the configuration as declared, and as it is in force: with the
-// overlay and the registered nodes. Neither is to be changed.
+// Config returns the configuration as declared, and as it is in force, with the
+// overlay and the registered nodes. The caller must change neither.
 func (s *Syncer) Config() (declared, inForce director.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.declared.config, s.applied
 }
 
-// hashConfig returns a short hash that is the same wherever c means the same to
-// listeners. Directors may go by different names, so Self is left out.
+// hashConfig returns a short hash of what c means to listeners. It leaves out Self,
+// since directors may have different names.
 func hashConfig(c director.Config) (string, error) {
 	c.Self = nil
 	b, err := json.Marshal(c)
@@ -227,15 +229,15 @@ func (s *Syncer) View() director.View {
 // Ready returns a channel that is closed once View has a snapshot.
 func (s *Syncer) Ready() <-chan struct{} { return s.ready }
 
-// Overlay returns the overlay as this director last saw it, with entries that
-// have expired; see [Overlay.InForce].
+// Overlay returns the overlay as this director last saw it, including expired
+// entries; see [Overlay.InForce].
 func (s *Syncer) Overlay() Overlay {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.overlay
 }
 
-// edit replaces the overlay in the store, by compare-and-set as told at [Store],
+// edit replaces the overlay in the store, by compare-and-set as described at [Store],
 // and at this director. An o that fails [Overlay.Validate] is refused.
 func (s *Syncer) edit(ctx context.Context, at Revision, o Overlay) (Revision, error) {
 	if err := o.Validate(); err != nil {
@@ -245,7 +247,7 @@ func (s *Syncer) edit(ctx context.Context, at Revision, o Overlay) (Revision, er
 	if err != nil {
 		return 0, fmt.Errorf("the edit is refused: %w", err)
 	}
-	defer s.wake() // after a conflict, too: what is in force is newer than what we know
+	defer s.wake() // after a conflict, too: the store's overlay is newer than ours
 	rev, err := s.cfg.Store.Edit(ctx, at, o)
 	if err != nil {
 		return rev, err
@@ -255,8 +257,8 @@ func (s *Syncer) edit(ctx context.Context, at Revision, o Overlay) (Revision, er
 	return rev, nil
 }
 
-// adopt takes over o unless it is older than what is held: then the next Sync
-// offers what is held.
+// adopt takes over o unless it is older than the overlay held; in that case the next
+// Sync offers the one held.
 func (s *Syncer) adopt(o Overlay) {
 	s.mu.Lock()
 	held := s.overlay
@@ -276,8 +278,8 @@ func (s *Syncer) adopt(o Overlay) {
 	}
 }
 
-// noteLag notes how long an edit took to come here, if that is what makes o follow
-// held. s.mu is held.
+// noteLag records how long an edit took to arrive here, if o is the result of a
+// single edit of held. s.mu is held.
 func (s *Syncer) noteLag(held, o Overlay) {
 	if s.built.IsZero() || o.Revision != held.Revision+1 || len(o.History) == 0 {
 		return

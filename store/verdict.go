@@ -6,25 +6,26 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Verdicts about nodes' mounts are merged here; whether a node is down is judge.go's.
+// This file merges the verdicts on nodes' mounts; judge.go decides whether a node is down.
 
-// subject is what a verdict is about: a path at a node, or all of them, in a scheme,
-// or in each.
+// subject is what a verdict is about: one path at a node or all of them, in one scheme
+// or in all.
 type subject struct {
 	path   string
 	scheme director.Scheme
 }
 
-// settle makes one verdict of those that the two say of each mount of a node, and lists
-// as its mounts those that play.
+// settle merges the verdicts of the two directors on each mount of a node into one, and
+// lists as the node's mounts those that play.
 //
-// The newest word counts, for both speak of the same server; but one who has asked like
-// a listener knows better than one who has read the statistics. What may be the fault
-// of a director's own network counts only if the other says the same, as with a node,
-// and one that suspects itself does not count there.
+// The newest verdict counts, since both are about the same server; but one from asking
+// like a listener that contradicts the node's statistics takes precedence. A verdict
+// that may be due to a director's own network counts only if the other director says the
+// same, as with a node, and never from a director that suspects itself while there is
+// another one.
 func (j *judges) settle(r *director.Report, opinions []opinion) {
 	if len(opinions) == 0 {
-		return // nobody who is to probe it has a word: r is all there is
+		return // the directors that are to probe it have no report: r is all there is
 	}
 	subjects := subjectsOf(opinions)
 	if len(subjects) == 0 {
@@ -57,7 +58,7 @@ func (j *judges) settle(r *director.Report, opinions []opinion) {
 
 func (s subject) is(v director.Verdict) bool { return v.Path == s.path && v.Scheme == s.scheme }
 
-// subjectsOf lists what opinions have verdicts about, each once, in their order.
+// subjectsOf returns the subjects of all verdicts in opinions, each once, in their order.
 func subjectsOf(opinions []opinion) (all []subject) {
 	for _, o := range opinions {
 		for i := range o.Verdicts {
@@ -69,7 +70,7 @@ func subjectsOf(opinions []opinion) (all []subject) {
 	return all
 }
 
-// about returns what is to be held of one subject; ok is false if that is nothing yet.
+// about returns the merged verdict on one subject; ok is false if there is none yet.
 func (j *judges) about(s subject, opinions []opinion) (v director.Verdict, ok bool) {
 	for _, o := range opinions {
 		i := slices.IndexFunc(o.Verdicts, s.is)
@@ -87,7 +88,9 @@ func (j *judges) about(s subject, opinions []opinion) (v director.Verdict, ok bo
 	return v, ok
 }
 
-// agreed says whether all others say the same that one says of its network.
+// agreed says whether all opinions blame the network for s, as o does, so that o's
+// verdict counts. If there is more than one opinion and o's director suspects itself,
+// it does not.
 func (j *judges) agreed(s subject, o opinion, opinions []opinion) bool {
 	if j.live[o.By].Suspect != "" && len(opinions) > 1 {
 		return false
@@ -107,7 +110,8 @@ func (o opinion) lists(path string) *director.MountReport {
 	return nil
 }
 
-// list has a mount in the list exactly if it plays.
+// list adds the mount of v to the report's mounts if it plays, or is full, and removes
+// it if it does not play. If v does not know, list changes nothing.
 func list(r *director.Report, v *director.Verdict, opinions []opinion) {
 	i := slices.IndexFunc(r.Mounts, func(m director.MountReport) bool { return m.Path == v.Path })
 	switch plays := v.State == director.MountPlays || v.State == director.MountFull; {
@@ -124,14 +128,14 @@ func list(r *director.Report, v *director.Verdict, opinions []opinion) {
 	}
 }
 
-// shared is what the prober was told of another director's part in a node.
+// shared is what the prober was last told by Share about a node.
 type shared struct {
 	second   bool
 	verdicts []director.Verdict
 }
 
-// share tells the prober what the other of the two that probe a node has got there by
-// GETs of its own, so that a mount in doubt is asked for by one of them.
+// share passes to the prober the verdicts of the other director that probes a node, so
+// that only one of the two asks for a mount in doubt.
 func (l *loop) share(reports map[director.NodeID][]director.Report) {
 	self := l.cfg.Director
 	for id := range l.shared {

@@ -11,23 +11,23 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Proposal is what an operator thinks of doing, or fears.
+// A Proposal is a change that an operator considers, or a failure to prepare for.
 type Proposal struct {
-	// Rows are weights to stand instead of a region's row; nil: the declared row.
+	// Rows are weights that replace a region's row; nil: the declared row.
 	Rows map[director.RegionID]map[director.NodeID]float64
-	// Nodes are states to give to nodes; empty: what an operator did is taken back.
+	// Nodes are states to give to nodes; empty: the overlay's entry is taken back.
 	Nodes map[director.NodeID]NodeState
-	// LostNodes and LostSites are nodes taken to be down, by themselves and by where they stand.
+	// LostNodes and LostSites name nodes that are assumed to be down, by id and by site.
 	LostNodes []director.NodeID
 	LostSites []string
 }
 
-// ErrNoSnapshot says that this director does not know yet how the fleet is.
+// ErrNoSnapshot says that this director does not know the state of the fleet yet.
 var ErrNoSnapshot = errors.New("there is no snapshot of the fleet yet; it takes a few seconds after the start")
 
 // WhatIf forecasts the fleet as it is, and as it would be with p. mix is as with
-// [director.Snapshot.Demand]. Nothing is changed. Errors are ErrNoSnapshot, or
-// join the mistakes in p, each with its entry's name.
+// [director.Snapshot.Demand]. It changes nothing. Errors are ErrNoSnapshot, or the
+// mistakes in p, joined, each with its entry's name.
 func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (now, then director.Forecast, err error) {
 	snapshot := s.View().Snapshot
 	if snapshot == nil {
@@ -50,7 +50,7 @@ func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (now, then director.Foreca
 	return snapshot.Forecast(demand), fleet.Build(snapshot, p.input(snapshot)).Forecast(demand), nil
 }
 
-// check says what names nothing in c, or makes no sense in itself.
+// check returns the mistakes in p: what names nothing in c, or is invalid in itself.
 func (p *Proposal) check(c director.Config) error {
 	var errs []error
 	fail := func(entry, format string, args ...any) {
@@ -93,7 +93,7 @@ func (p *Proposal) check(c director.Config) error {
 	return errors.Join(errs...)
 }
 
-// over returns o with what is proposed in it.
+// over returns o with the proposed entries in it.
 func (p *Proposal) over(o Overlay, now time.Time) Overlay {
 	o = o.Clone()
 	stamp := Stamp{By: "somebody", At: now, Why: "what if"}
@@ -120,7 +120,7 @@ func (p *Proposal) over(o Overlay, now time.Time) Overlay {
 	return o
 }
 
-// failed says which of the proposed rows would have no effect.
+// failed returns an error for each proposed row that would have no effect.
 func (p *Proposal) failed(effects []Effect) error {
 	var errs []error
 	for _, id := range slices.Sorted(maps.Keys(p.Rows)) {
@@ -133,7 +133,7 @@ func (p *Proposal) failed(effects []Effect) error {
 	return errors.Join(errs...)
 }
 
-// input is what s was built from, with the lost nodes down.
+// input returns the input that s was built from, with the lost nodes down.
 func (p *Proposal) input(s *director.Snapshot) director.Input {
 	in := director.Input{
 		Now: s.Built(), Reports: map[director.NodeID]director.Report{},

@@ -1,6 +1,6 @@
-// Package memstore is the embedded store: for one director, or for several in
-// one process. It keeps the overlay in a file; all else is in memory, for it is
-// worth nothing after a restart.
+// Package memstore is the embedded store, for one director or for several in one
+// process. It keeps the overlay in a file and everything else in memory, since that
+// is of no use after a restart.
 package memstore
 
 import (
@@ -30,16 +30,16 @@ type Store struct {
 	closed bool // guarded by shared.mu
 }
 
-// shared is what all handles hold together.
+// shared is the state that all handles on one store share.
 type shared struct {
 	now  func() time.Time
 	file *store.File // nil: memory only
 
-	// saving is held while the overlay is replaced, over the disk's work too, so
-	// that revisions reach the disk in order. It is taken before mu.
+	// saving is held while the overlay is replaced, also during disk I/O, so that
+	// revisions reach the disk in order. It is locked before mu.
 	saving sync.Mutex
 
-	mu        sync.Mutex // guards what follows, and is never held over disk work
+	mu        sync.Mutex // guards what follows; not held while the overlay is written to disk
 	handles   int
 	overlay   store.Overlay
 	directors map[string]offered
@@ -54,8 +54,8 @@ type offered struct {
 	registrations []store.Registration
 }
 
-// Open opens the store. What becomes of a file that cannot be used is told at
-// [store.OpenFile]; until it can be, edits are refused.
+// Open opens the store. For a file that cannot be used see [store.OpenFile]; edits
+// are refused until it can be opened.
 func Open(c Config) *Store {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -78,8 +78,8 @@ func (s *Store) Trouble() string {
 	return s.file.Trouble()
 }
 
-// retry takes over what stands in a file that could not be opened before, if it can be
-// now.
+// retry opens a file that could not be opened before, if it can be opened now, and
+// takes over the overlay in it.
 func (s *Store) retry() {
 	if s.file == nil {
 		return
@@ -101,13 +101,13 @@ func (s *shared) hint() {
 	for w := range s.watchers {
 		select {
 		case w <- struct{}{}:
-		default: // a hint is waiting there already
+		default: // a hint is pending already
 		}
 	}
 }
 
 // Join returns another handle on the same store, for another director in this
-// process. What is stored goes with the last handle that is closed.
+// process. What is in memory is lost when the last handle is closed.
 func (s *Store) Join() (*Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +196,7 @@ func (s *shared) replace(o store.Overlay) error {
 	return nil
 }
 
-// picture forgets what is past its life and returns the rest. s.mu is held.
+// picture drops what has exceeded its life and returns the rest. s.mu is held.
 func (s *shared) picture(now time.Time) store.Picture {
 	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
 	newest := map[reportKey]int{}
@@ -272,7 +272,7 @@ func (s *shared) unwatch(w chan struct{}) {
 	}
 }
 
-// Close implements [store.Store]. The last handle lets go of the file.
+// Close implements [store.Store]. Closing the last handle releases the file.
 func (s *Store) Close() error {
 	s.saving.Lock()
 	defer s.saving.Unlock()

@@ -16,10 +16,10 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// errMistake is in errors that are not Redis's.
+// errMistake is wrapped by errors that are the caller's mistake, not Redis's.
 var errMistake = errors.New("refused")
 
-// failed makes of err what callers of a Store expect.
+// failed converts err to an error that [store.Store] promises.
 func (s *Store) failed(ctx context.Context, err error) error {
 	switch {
 	case s.closed.Load():
@@ -28,7 +28,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 		return err
 	}
 	if c, ok := s.client.(*redis.ClusterClient); ok {
-		c.ReloadState(ctx) // it would look for a new master only after 10 s
+		c.ReloadState(ctx) // otherwise it would look for a new master only after 10 s
 	}
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		err = s.wrongType(ctx, err)
@@ -36,7 +36,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", store.ErrAway, s.explain(err))
 }
 
-// wrongType finds out which key another program has taken.
+// wrongType finds the key that another program uses, and names it in the error.
 func (s *Store) wrongType(ctx context.Context, err error) error {
 	for key, want := range s.keys.types() {
 		kind, _ := s.client.Type(ctx, key).Result()
@@ -47,7 +47,7 @@ func (s *Store) wrongType(ctx context.Context, err error) error {
 	return err
 }
 
-// explain puts what can be done in front of what Redis, or the way there, says.
+// explain prefixes an error of Redis, or of the connection to it, with its remedy.
 func (s *Store) explain(err error) error {
 	remedy := remedyOf(err)
 	if denied(err) {
@@ -59,7 +59,7 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
-// refusals are how Redis's errors begin, and what to do about each.
+// refusals lists the beginnings of Redis's errors, each with its remedy.
 var refusals = []struct{ prefix, remedy string }{
 	{"LOADING", "redis has started and reads its data; it will answer by itself"},
 	{"READONLY", "this redis is a replica and takes no writes; give the master's address, or the sentinels and the master's name"},
@@ -85,13 +85,13 @@ var refusals = []struct{ prefix, remedy string }{
 	{"IDONTKNOW", "the sentinels do not know the master yet"},
 }
 
-// remedyOf returns what can be done about err; empty if nothing comes to mind.
+// remedyOf returns the remedy for err; empty if none is known.
 func remedyOf(err error) string {
 	var refused redis.Error
 	if errors.As(err, &refused) {
 		text := refused.Error()
 		for _, r := range refusals {
-			// Scripts tell the errors of their commands with words in front.
+			// Scripts put text before the errors of their commands.
 			if strings.HasPrefix(text, r.prefix) || strings.Contains(text, "-"+r.prefix+" ") {
 				return r.remedy
 			}
@@ -129,7 +129,7 @@ func remedyOf(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return "nothing listens there; see that redis runs, and its address"
 	case errors.Is(err, context.Canceled):
-		return "" // the caller knows
+		return "" // the caller canceled it
 	case timedOut(err):
 		return "redis does not answer in time"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-const poolSize = 4 // a Sync and some Edits
+const poolSize = 4 // for one Sync and some Edits
 
-// waits says how long Redis is waited for. A call is one or two commands, and has a
-// connection already unless something was wrong.
+// waits are the timeouts for Redis. As a rule a call is one or two commands, and has
+// a connection already unless something went wrong.
 type waits struct {
-	dial   time.Duration // TLS included; less than a Syncer waits, so that its reason is told
+	dial   time.Duration // including TLS; shorter than a Syncer's timeout, so that its reason is reported
 	answer time.Duration
 	call   time.Duration // a whole Sync or Edit
 }
@@ -29,13 +29,12 @@ var defaultWaits = waits{dial: 750 * time.Millisecond, answer: 500 * time.Millis
 // Config says where Redis is. Either URL or Addrs must be set.
 type Config struct {
 	// URL is redis://host:6379/0, rediss://host:6379/0 (TLS) or
-	// unix:///run/redis.sock?db=0; a user may stand before the host, a password
-	// may not.
+	// unix:///run/redis.sock?db=0. It may have a user before the host, but no password.
 	URL string
-	// Addrs are "host:port": one server, the Sentinels of MasterName, or nodes
-	// of a Cluster, of which any will do that is there.
+	// Addrs are "host:port": one server, the Sentinels of MasterName, or nodes of a
+	// Cluster, of which any one that answers suffices.
 	Addrs      []string
-	MasterName string // what Sentinels call the master; empty: not by Sentinels
+	MasterName string // the Sentinels' name for the master; empty: no Sentinels
 	Cluster    bool
 
 	Username     string // of an ACL; empty: the default user
@@ -46,8 +45,8 @@ type Config struct {
 	TLS        *tls.Config // nil: TLS with rediss://, or if one of the following is set
 	CAFile     string      // PEM, read once; empty: the system's
 	ServerName string      // in the server's certificate; empty: the host's name
-	CertFile   string      // PEM of the certificate to show, and of its key in
-	KeyFile    string      // KeyFile; read again for each new connection
+	CertFile   string      // PEM of the client certificate; read again for each new connection
+	KeyFile    string      // PEM of its key; read again with it
 
 	DB     int    // 0 in a Cluster
 	Prefix string // of all keys; empty: "signpost"
@@ -56,7 +55,7 @@ type Config struct {
 	waits waits // zero: defaultWaits
 }
 
-// target is where a Config leads to.
+// target is the server or servers that a Config names.
 type target struct {
 	network string // "tcp" or "unix"
 	addrs   []string
@@ -65,7 +64,7 @@ type target struct {
 	tls     bool
 }
 
-// check returns where c leads, or all that is wrong with it.
+// check returns the target of c, or all mistakes in c.
 func (c Config) check() (target, error) {
 	t := target{network: "tcp", addrs: c.Addrs, user: c.Username, db: c.DB}
 	t.tls = c.TLS != nil || c.CAFile != "" || c.ServerName != "" || c.CertFile != ""
@@ -117,8 +116,8 @@ func (c Config) check() (target, error) {
 	return t, errors.Join(errs...)
 }
 
-// parse takes in a URL. It is not go-redis's parser: that one takes options
-// nobody here means to offer, and passwords that then stand in a configuration.
+// parse reads a URL into t. It does not use go-redis's parser, which accepts options
+// that Signpost does not offer, and passwords, which do not belong in a configuration.
 func (t *target) parse(text string) error {
 	const forms = "it must be redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0"
 	u, err := url.Parse(text)
@@ -164,7 +163,7 @@ func (t *target) parse(text string) error {
 	return nil
 }
 
-// tlsConfig returns nil for a plain connection.
+// tlsConfig returns the TLS configuration for t, or nil for a plain connection.
 func (c Config) tlsConfig(t target) (*tls.Config, error) {
 	if !t.tls {
 		return nil, nil
@@ -199,7 +198,7 @@ func (c Config) tlsConfig(t target) (*tls.Config, error) {
 	return out, nil
 }
 
-// readPassword returns the password in a file, without the end of its line.
+// readPassword returns the password in a file, without trailing line ends.
 func readPassword(file string) (string, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -212,7 +211,7 @@ func readPassword(file string) (string, error) {
 	return password, nil
 }
 
-// prefix returns the prefix with its default.
+// prefix returns the prefix of all keys, or its default.
 func (c Config) prefix() string {
 	if c.Prefix == "" {
 		return "signpost"

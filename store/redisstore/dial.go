@@ -14,12 +14,12 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// quiet stops go-redis from writing to standard error: while Redis is away it
-// has something to say at every tick. All of it comes back as an error, too.
+// quiet stops go-redis from logging to standard error: while Redis is away it would
+// log at every tick. All that it logs is also returned as an error.
 var quiet = sync.OnceFunc(logging.Disable)
 
-// dial makes the client, which connects when it is first used, the user that it is
-// there, and the counter of its round trips.
+// dial returns the client, which connects when it is first used, its user name in
+// Redis, and the counter of its round trips.
 func (c Config) dial() (client redis.UniversalClient, user string, trips *atomic.Uint64, err error) {
 	t, err := c.check()
 	if err != nil {
@@ -30,20 +30,20 @@ func (c Config) dial() (client redis.UniversalClient, user string, trips *atomic
 		MasterName: c.MasterName,
 		DB:         t.db,
 		Username:   t.user,
-		Protocol:   2, // nothing here needs 3, and all servers speak it
+		Protocol:   2, // nothing here needs 3, and all servers speak 2
 
 		MaxRetries:            -1, // the next tick is the retry
 		MaxRedirects:          2,  // MOVED, and ASK behind it
 		DialerRetries:         1,
-		DialTimeout:           2 * c.waits.dial, // our dialer gives up before, and says how far it came
+		DialTimeout:           2 * c.waits.dial, // our dialer gives up first, and says in which step
 		ReadTimeout:           c.waits.answer,
 		WriteTimeout:          c.waits.answer,
 		ContextTimeoutEnabled: true,
 		PoolSize:              poolSize,
 		PoolTimeout:           c.waits.dial,
-		ConnMaxIdleTime:       -1, // a director has no idle time
+		ConnMaxIdleTime:       -1, // a director is never idle
 
-		DisableIdentity:          true, // ACLs would have to allow CLIENT
+		DisableIdentity:          true, // otherwise ACLs would have to allow CLIENT
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	secure, err := c.tlsConfig(t)
@@ -51,8 +51,8 @@ func (c Config) dial() (client redis.UniversalClient, user string, trips *atomic
 		return nil, "", nil, err
 	}
 	o.Dialer = dialer{secure, c.waits.dial}.dial
-	// go-redis itself takes no notice of NOAUTH and LOADING while it connects, and
-	// what Redis answers to a script by somebody unknown is less clear.
+	// go-redis itself ignores NOAUTH and LOADING while it connects, and Redis's answer
+	// to a script from an unauthenticated client is less clear.
 	o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return conn.Ping(ctx).Err() }
 	if c.PasswordFile != "" {
 		if _, err := readPassword(c.PasswordFile); err != nil {
@@ -73,7 +73,7 @@ func (c Config) dial() (client redis.UniversalClient, user string, trips *atomic
 	switch {
 	case c.Cluster:
 		cluster := o.Cluster()
-		cluster.DisableRoutingPolicies = true // they ask for COMMAND, and all keys are in one slot
+		cluster.DisableRoutingPolicies = true // they send COMMAND, and all keys are in one slot
 		client := redis.NewClusterClient(cluster)
 		client.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
 		return client, t.user, h.trips, nil
@@ -90,8 +90,8 @@ func (c Config) dial() (client redis.UniversalClient, user string, trips *atomic
 	}
 }
 
-// dialer is go-redis's own, but its errors say whether it was the handshake that
-// failed.
+// dialer dials like go-redis's own dialer, but its errors say whether the TLS
+// handshake failed.
 type dialer struct {
 	tls     *tls.Config // nil: plain
 	timeout time.Duration
@@ -106,7 +106,7 @@ func (d dialer) dial(ctx context.Context, network, addr string) (net.Conn, error
 	}
 	config := d.tls.Clone()
 	if config.ServerName == "" {
-		config.ServerName, _, _ = net.SplitHostPort(addr) // empty for a socket: the handshake says so
+		config.ServerName, _, _ = net.SplitHostPort(addr) // empty for a socket: the handshake then fails
 	}
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
@@ -127,18 +127,18 @@ func (e handshakeError) Error() string {
 }
 func (e handshakeError) Unwrap() error { return e.err }
 
-// hook stands between go-redis and a server.
+// hook counts round trips to a server, and returns failed dials as connections.
 type hook struct{ trips *atomic.Uint64 }
 
-// DialHook implements [redis.Hook]. After as many failures as its pool is large,
-// go-redis dials once a second only, and fails at once meanwhile; Redis would be
-// back long before we know. So a failure is handed over as a connection, on
-// which the first write fails with it.
+// DialHook implements [redis.Hook]. After as many failures as the pool has
+// connections, go-redis dials only once a second, and fails at once meanwhile: Redis
+// could be back long before a director noticed. So DialHook returns a failure as a
+// connection on which every read and write fails with it.
 func (hook) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
 		if err != nil {
-			return failedConn{fmt.Errorf("connect: %w", err)}, nil // go-redis takes off one wrapping
+			return failedConn{fmt.Errorf("connect: %w", err)}, nil // go-redis removes one level of wrapping
 		}
 		return conn, nil
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// offered is what one director offers for others to know. With 1,000 nodes it
-// takes 500 kB as JSON, of which a tick makes some hundredth different; that is
-// why changes travel.
+// offered is what one director offers to the others. With 1,000 nodes it takes
+// 500 kB as JSON, of which a tick changes about a hundredth; that is why only changes
+// are sent.
 type offered struct {
 	counts  map[time.Time][]store.Count // by bucket, in order of nodes
 	reports map[reportID]director.Report
@@ -26,43 +26,43 @@ func newOffered() offered {
 	return offered{map[time.Time][]store.Count{}, map[reportID]director.Report{}, map[registrationID]store.Registration{}}
 }
 
-// reportID is what a newer report has in common with the one that it replaces.
+// reportID identifies a report: a newer report with the same reportID replaces it.
 type reportID struct {
 	Node director.NodeID `json:"node"`
 	By   string          `json:"by,omitempty"`
 }
 
-// registrationID is the same for one instance of an agent.
+// registrationID identifies a registration: that of a node by one instance of an agent.
 type registrationID struct {
 	Node     director.NodeID `json:"node"`
 	Instance string          `json:"instance"`
 }
 
-// A change turns what was offered into what is offered. A change to nothing is
-// all that is offered. This is its form in Redis.
+// A change is the difference between an earlier and a later offered, in the form that
+// it has in Redis. The difference to an empty one is all that is offered.
 type change struct {
 	Counts  []bucket          `json:"counts,omitempty"`
 	Reports []director.Report `json:"reports,omitempty"`
-	Gone    []reportID        `json:"gone,omitempty"` // reports that are offered no more
+	Gone    []reportID        `json:"gone,omitempty"` // reports no longer offered
 
 	Registrations []store.Registration `json:"registrations,omitempty"`
-	Left          []registrationID     `json:"left,omitempty"` // those that are offered no more
+	Left          []registrationID     `json:"left,omitempty"` // registrations no longer offered
 }
 
-// bucket is all that was counted in one; it is gone if there is nothing in it.
+// bucket is all counts of one bucket. If Nodes is empty, the bucket is no longer offered.
 type bucket struct {
 	At    time.Time               `json:"at"`
 	Nodes map[director.NodeID]int `json:"n,omitempty"`
-	// Estimated is how many of these nobody has counted; older directors neither write
-	// nor read it.
+	// Estimated is how many of these are an estimate. Older directors neither write nor
+	// read it.
 	Estimated map[director.NodeID]int `json:"e,omitempty"`
 }
 
-// offeredIn returns what is in o to offer.
+// offeredIn returns what o offers.
 func offeredIn(o store.Offer) offered {
 	out := newOffered()
 	for _, c := range o.Counts {
-		c.At = c.At.UTC().Round(0) // one form for one time: it becomes a key
+		c.At = c.At.UTC().Round(0) // normalized, since it is a map key
 		out.counts[c.At] = append(out.counts[c.At], c)
 	}
 	for at, counts := range out.counts {
@@ -85,7 +85,7 @@ func offeredIn(o store.Offer) offered {
 	return out
 }
 
-// finite makes 0, which is "not told", of what JSON has no form for.
+// finite returns f, or 0, which means "not reported", if JSON has no form for f.
 func finite(f float64) float64 {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0
@@ -93,7 +93,8 @@ func finite(f float64) float64 {
 	return f
 }
 
-// merged sorts the counts of one bucket by node, one for each. It changes counts.
+// merged sorts the counts of one bucket by node and sums those of the same node. It
+// modifies counts.
 func merged(counts []store.Count) []store.Count {
 	slices.SortFunc(counts, func(a, b store.Count) int { return cmp.Compare(a.Node, b.Node) })
 	out := counts[:0]
@@ -108,8 +109,8 @@ func merged(counts []store.Count) []store.Count {
 	return out
 }
 
-// since returns what must change in before for it to become o, and whether
-// anything must.
+// since returns the change that turns before into o, and whether there is any
+// difference.
 func (o offered) since(before offered) (change, bool) {
 	var c change
 	for at, counts := range o.counts {
@@ -156,7 +157,7 @@ func (o offered) since(before offered) (change, bool) {
 	return c, len(c.Counts)+len(c.Reports)+len(c.Gone)+len(c.Registrations)+len(c.Left) > 0
 }
 
-// apply makes the change to o.
+// apply applies the change c to o.
 func (o offered) apply(c change) {
 	for _, b := range c.Counts {
 		at := b.At.UTC()
@@ -193,19 +194,20 @@ func (o offered) list() []store.Count {
 	return slices.Concat(buckets...)
 }
 
-// sent is what this director's last change left in Redis, as far as is known.
+// sent is what Redis holds of this director after its last change, as far as known.
 type sent struct {
 	director string
 	head     int64 // the number of that change; 0: nothing is known, send all
 	offered  offered
 
-	// To begin anew before there is more of changes than of the whole.
+	// The number of changes, and the bytes of those after the first, which is whole
+	// bytes long. They bound how much accumulates before all is sent again.
 	changes, bytes, whole int
 }
 
-// next returns what to send for o to be there after it, and the
-// number of the change it follows: 0 if it is all of o. Nothing is sent if
-// nothing is different.
+// next returns the change to send so that Redis then holds o, and the number of the
+// change that it follows: 0 if it is all of o. The body is empty if there is no
+// difference.
 func (s *sent) next(director string, o offered) (body []byte, follows int64, err error) {
 	if s.director != director {
 		*s = sent{director: director}
@@ -225,8 +227,8 @@ func (s *sent) next(director string, o offered) (body []byte, follows int64, err
 	return body, s.head, err
 }
 
-// kept notes that Redis has taken o as the change number, which follows another
-// or is all.
+// kept notes that Redis holds o after the change with this number. follows and the
+// length of the body are those of the change that next returned.
 func (s *sent) kept(o offered, number, follows int64, body int) {
 	switch {
 	case follows == 0:

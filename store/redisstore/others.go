@@ -12,7 +12,7 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// others are the other directors, as far as they were read, by ID.
+// others are the other directors by ID, as last read from Redis.
 type others map[string]*other
 
 type other struct {
@@ -20,12 +20,12 @@ type other struct {
 	about    string // the JSON of director
 	head     int64  // the number of the last change in offered
 	offered  offered
-	counts   []store.Count // offered's, in a list; nil: not listed yet
-	problem  string        // what could not be read, until it begins anew
+	counts   []store.Count // offered.list(); nil: not computed yet
+	problem  string        // what could not be read, until the director sends all again
 }
 
-// held returns the numbers of the changes that need not be sent again, in the
-// form of the script's arguments.
+// held returns, as arguments of the script, each director's ID and the number of its
+// last change that need not be returned again.
 func (all others) held() []any {
 	args := make([]any, 0, 2*len(all))
 	for id, o := range all {
@@ -34,8 +34,8 @@ func (all others) held() []any {
 	return args
 }
 
-// read takes in what the script returned, and returns what is wrong with it.
-// Directors that are not in it are forgotten.
+// read updates all from what the script returned, and returns what is wrong in Redis.
+// Directors that the script did not return are forgotten.
 func (all others) read(entries []any, k keys) (problems, error) {
 	found := problems{}
 	there := make(map[string]bool, len(entries))
@@ -65,7 +65,8 @@ func (all others) read(entries []any, k keys) (problems, error) {
 	return found, nil
 }
 
-// readOne takes in seen, first, from, about and the changes from there on.
+// readOne updates one director. entry is seen, first, from, about, and the changes
+// that begin with number from.
 func (all others) readOne(id string, entry []any) error {
 	if len(entry) < 4 {
 		return errUnexpected
@@ -107,7 +108,7 @@ func (all others) readOne(id string, entry []any) error {
 	return nil
 }
 
-// picture is what all directors have offered: the caller in o, and the others.
+// picture returns what all directors have offered: the caller in o, and the others.
 func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	o.Director.Seen = now
 	p := store.Picture{Now: now, Counts: map[string][]store.Count{}}

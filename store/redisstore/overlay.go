@@ -11,16 +11,16 @@ import (
 
 // overlay is the overlay as it was read last.
 type overlay struct {
-	tag      string // what tells it from another, "<revision> <sha1> <length>"
+	tag      string // "<revision> <sha1> <length>", which identifies it
 	document store.Overlay
 	problem  string // why it could not be read; empty: it could
-	newer    bool   // because a newer Signpost wrote it, and nobody else should
+	newer    bool   // it could not be read because a newer Signpost wrote it; it must not be replaced
 }
 
-// noOverlay is the tag where there is none.
+// noOverlay is the tag if there is no overlay.
 const noOverlay = "  0"
 
-// readOverlay reads what the script returned of an overlay.
+// readOverlay reads the overlay that the script returned.
 func readOverlay(tag, revision, document string) *overlay {
 	o := &overlay{tag: tag}
 	if tag == noOverlay {
@@ -50,13 +50,13 @@ func readOverlay(tag, revision, document string) *overlay {
 	return o
 }
 
-// replaceable says whether a director that holds by should put it in the store.
+// replaceable says whether a director that holds by should replace o in the store by it.
 func (o *overlay) replaceable(by store.Overlay) bool {
 	return !o.newer && by.Revision > o.document.Revision
 }
 
-// Edit implements [store.Store]. An edit is as durable as Redis is set up to make
-// it; what a failover loses is refilled by the next director that saw it.
+// Edit implements [store.Store]. An edit is as durable as Redis is configured to make
+// it. If a failover loses it, the next Sync of a director that has seen it restores it.
 func (s *Store) Edit(ctx context.Context, at store.Revision, o store.Overlay) (store.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.callTimeout)
 	defer cancel()
@@ -78,8 +78,8 @@ func (s *Store) Edit(ctx context.Context, at store.Revision, o store.Overlay) (s
 	return revision, nil
 }
 
-// replace runs the replace script: o stands in the store if at did before, or if
-// at is empty and its revision is higher.
+// replace runs the replace script, which puts o in the store if the revision there is
+// at, or if at is empty and o's revision is higher.
 func (s *Store) replace(ctx context.Context, at string, o store.Overlay) (outcome string, revision store.Revision, err error) {
 	document, err := json.Marshal(o)
 	if err != nil {

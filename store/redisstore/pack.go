@@ -9,11 +9,12 @@ import (
 	"sync"
 )
 
-// packFrom is the size in bytes from which a change is compressed. Reports are
-// alike: level 1 makes a tenth of them, at a tenth of the cost of reading JSON.
+// packFrom is the size in bytes from which a change is compressed. Reports are similar
+// to each other: level 1 compresses them to a tenth, at a tenth of the cost of reading
+// JSON.
 const packFrom = 512
 
-// maxUnpacked bounds what a change may take unpacked: 30 times 1,000 reports.
+// maxUnpacked bounds the bytes of a change after decompression: 30 times 1,000 reports.
 const maxUnpacked = 16 << 20
 
 var (
@@ -21,7 +22,8 @@ var (
 	unpackers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 )
 
-// pack returns c as it is kept in Redis: JSON, in gzip's form if it is long.
+// pack returns c in the form that it has in Redis: JSON, compressed with gzip if it is
+// long.
 func pack(c change) ([]byte, error) {
 	text, err := json.Marshal(c)
 	if err != nil || len(text) < packFrom {

@@ -11,7 +11,7 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// problems are details by key.
+// problems are the details of problems by key.
 type problems map[string]string
 
 // problemList keeps what is wrong, and logs when that changes. It is safe for
@@ -20,11 +20,11 @@ type problemList struct {
 	log *slog.Logger
 
 	mu  sync.Mutex
-	all map[string]store.Problem // by the key in Redis, and the field in it
+	all map[string]store.Problem // by the key in Redis, followed by the field if there is one
 }
 
-// set replaces the problems of a kind that has the keys in found and those for
-// which of is true.
+// set replaces the problems of one kind by those in found. of says whether a key
+// belongs to that kind.
 func (l *problemList) set(found problems, of func(key string) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,16 +12,16 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// commands are all that directors send, and those that scripts run for them. A
-// connection's AUTH and HELLO need no right. SELECT is for a db other than 0, and
-// ASKING and CLUSTER SLOTS for a Cluster.
+// commands are those that directors send or that their scripts run. A connection's
+// AUTH and HELLO need no permission. SELECT is for a db other than 0, and ASKING and
+// CLUSTER SLOTS are for a Cluster.
 var commands = []string{
 	"ping", "select", "asking", "cluster|slots", "time", "type", "exists", "get", "set", "rename", "pexpire",
 	"hget", "hset", "hdel", "hexists", "hgetall", "hmget", "hstrlen", "eval", "evalsha", "publish", "subscribe",
 }
 
-// Rights returns the line that lets a user do what directors do, for redis-cli. It
-// adds to what the user may do already. An empty user is the default one.
+// Rights returns the redis-cli line that allows a user all that directors do. It adds
+// to the user's existing permissions. An empty user is the default one.
 func Rights(user, prefix string) string {
 	if user == "" {
 		user = "default"
@@ -29,12 +29,13 @@ func Rights(user, prefix string) string {
 	return fmt.Sprintf("ACL SETUSER %s ~{%s}:* &{%s}:* +%s", user, prefix, prefix, strings.Join(commands, " +"))
 }
 
-// trialLife is how long the two keys of a trial stay.
+// trialLife is how long the two keys of a trial are kept.
 const trialLife = 10 * time.Second
 
-// Try lets Redis do once everything that directors ask of it, at keys of its own
-// that expire, and returns what it refuses: joined, and with the remedy. Directors
-// that use the store look once more than they would; nothing else changes for them.
+// Try runs once what directors ask of Redis, on keys of its own that expire, and
+// returns all that the ACL refuses in one error, with the remedy. It also publishes a
+// hint, so that directors that use the store sync once more than they would; nothing
+// else changes for them.
 func (s *Store) Try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.callTimeout+trialLife/2)
 	defer cancel()
@@ -60,7 +61,7 @@ func (s *Store) Try(ctx context.Context) error {
 			first = err
 		case err == nil, errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "NOSCRIPT"):
 		case args[0] == "evalsha" || strings.Contains(err.Error(), "no such key") || redis.HasErrorPrefix(err, "WRONGTYPE"):
-			// A command before it was refused, or the script misses its arguments: that is no refusal.
+			// An earlier command was refused, or the script lacks its arguments. That is no refusal.
 		default:
 			return s.failed(ctx, err)
 		}
@@ -69,15 +70,15 @@ func (s *Store) Try(ctx context.Context) error {
 	if _, err := sub.ReceiveTimeout(ctx, s.callTimeout); denied(err) {
 		refused, first = append(refused, "subscribe"), err
 	}
-	_ = sub.Close() // nothing hangs on it
+	_ = sub.Close() // an error does not matter
 	if len(refused) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: the ACL refuses %s: %w", store.ErrAway, strings.Join(refused, ", "), s.explain(first))
 }
 
-// denied says whether an ACL refuses err's command: one that was sent, or one that a
-// script has run, of which each version of Redis says so in other words.
+// denied says whether err means that an ACL refuses a command: one that was sent, or
+// one that a script ran, for which the wording differs between versions of Redis.
 func denied(err error) bool {
 	var refused redis.Error
 	if !errors.As(err, &refused) {

@@ -20,8 +20,8 @@ var luaSync string
 //go:embed replace.lua
 var luaReplace string
 
-// luaClock is the store's clock: Redis's own, so that it does not matter how
-// directors' clocks are set.
+// luaClock is the store's clock: Redis's own, so that the directors' clocks do not
+// matter.
 const luaClock = `
 local function clock()
   local time = redis.call('TIME')
@@ -29,12 +29,12 @@ local function clock()
 end
 `
 
-// luaConstants are the numbers that scripts share with Go.
+// luaConstants are the constants that the scripts share with Go.
 var luaConstants = fmt.Sprintf(`
 local SCHEMA, LIFE, MAX_CHANGES, MAX_DOCUMENT, ASIDE_LIFE = %d, %d, %d, %d, %d
 `, Schema, life.Microseconds(), maxChanges, maxDocument, asideLife.Milliseconds())
 
-// scripts are what runs in Redis.
+// scripts are the scripts that run in Redis.
 type scripts struct{ sync, replace script }
 
 func scriptsWith(clock string) scripts {
@@ -48,8 +48,8 @@ func scriptsWith(clock string) scripts {
 
 type script struct{ text, sha1 string }
 
-// run runs the script: one round trip, or two where Redis has not seen the
-// script since it started. Its answer is always a list.
+// run runs the script in one round trip, or in two if Redis does not have the script
+// yet. The script's answer is always a list.
 func (sc script) run(ctx context.Context, c redis.UniversalClient, keys []string, args ...any) ([]any, error) {
 	reply, err := once(ctx, c, "evalsha", sc.sha1, keys, args)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -74,12 +74,12 @@ func once(ctx context.Context, c redis.UniversalClient, command, script string, 
 		all = append(all, k)
 	}
 	cmd := onceCmd{redis.NewCmd(ctx, append(all, args...)...)}
-	_ = c.Process(ctx, cmd) // it is cmd's error, too
+	_ = c.Process(ctx, cmd) // cmd has the error, too
 	return cmd.Result()
 }
 
-// onceCmd is a command that go-redis does not send again when it is not known
-// whether the first one arrived: an edit would then conflict with itself.
+// onceCmd is a command that go-redis does not send again when it is unknown whether
+// the first one arrived: an edit could then conflict with itself.
 type onceCmd struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].

@@ -24,26 +24,26 @@ type Store struct {
 	problems *problemList
 	rights   string // what an ACL must allow
 
-	closing sync.Mutex // held while a watch begins, and while Close ends them
+	closing sync.Mutex // held while a watch begins, and while Close ends the watches
 	closed  atomic.Bool
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	watches sync.WaitGroup
 
 	callTimeout time.Duration
-	pingAfter   time.Duration // defaultPingAfter but in tests
+	pingAfter   time.Duration // defaultPingAfter, except in tests
 
-	// turn holds one value, and whoever has taken it syncs: waiting for it can
-	// be given up. It guards what follows.
+	// turn holds one value. A Sync must take it, as it would lock a mutex, but can stop
+	// waiting for it. It guards what follows.
 	turn   chan struct{}
 	sent   sent
 	others others
 
-	overlay atomic.Pointer[overlay] // written by whoever has the turn
+	overlay atomic.Pointer[overlay] // written by the Sync that has the turn
 }
 
-// Open returns a handle on the store that c describes. Its errors are mistakes
-// in c; whether Redis is there, the first Sync tells.
+// Open returns a handle on the store that c describes. Its errors are mistakes in c;
+// only the first Sync shows whether Redis answers.
 func Open(c Config) (*Store, error) {
 	if c.waits == (waits{}) {
 		c.waits = defaultWaits
@@ -71,8 +71,8 @@ func Open(c Config) (*Store, error) {
 	return s, nil
 }
 
-// RoundTrips returns how many times Redis was asked something, answered or not.
-// Waiting for hints does not count.
+// RoundTrips returns the number of round trips to Redis, answered or not. Waiting for
+// hints does not count.
 func (s *Store) RoundTrips() uint64 { return s.trips.Load() }
 
 // Problems implements [store.Doctor]: what is wrong in Redis. Each is logged once,
@@ -99,9 +99,9 @@ func (s *Store) Sync(ctx context.Context, o store.Offer) (store.Picture, error) 
 	return p, nil
 }
 
-// exchange is a Sync with the turn. As a rule it takes one round trip; one more
-// if Redis does not have what this director sent last, and two more to replace
-// an overlay that is missing, older or unreadable there.
+// exchange does a Sync; the caller has the turn. As a rule it takes one round trip. It
+// takes one more if Redis does not have what this director sent last, and two more to
+// replace an overlay that is missing, older or unreadable there.
 func (s *Store) exchange(ctx context.Context, o store.Offer) (store.Picture, error) {
 	mine := offeredIn(o)
 	now, outcome, err := s.send(ctx, o, mine)
@@ -121,23 +121,23 @@ func (s *Store) exchange(ctx context.Context, o store.Offer) (store.Picture, err
 		}
 	}
 	p := s.others.picture(now, o)
-	p.Overlay = o.Overlay // while what stands cannot be read, each director keeps its copy
+	p.Overlay = o.Overlay // while the stored one cannot be read, each director keeps its copy
 	if held := s.overlay.Load(); held.problem == "" {
 		p.Overlay = held.document
 	}
 	return p, nil
 }
 
-// What the scripts say they did.
+// The outcomes that the scripts return.
 const (
-	outcomeKept   = "kept"   // what was sent is there
-	outcomeAll    = "all"    // it is not: send all there is
-	outcomeNewer  = "newer"  // nothing is written over what a newer Signpost keeps
-	outcomeDone   = "done"   // the overlay is replaced
-	outcomeStands = "stands" // another revision stands
+	outcomeKept   = "kept"   // what was sent is stored
+	outcomeAll    = "all"    // it is not stored: all must be sent
+	outcomeNewer  = "newer"  // nothing was written, since a newer Signpost uses the store
+	outcomeDone   = "done"   // the overlay was replaced
+	outcomeStands = "stands" // the overlay was kept: its revision does not allow it
 )
 
-// send runs the sync script and takes in what it returns.
+// send runs the sync script and processes its answer.
 func (s *Store) send(ctx context.Context, o store.Offer, mine offered) (now time.Time, outcome string, err error) {
 	body, follows, err := s.sent.next(o.Director.ID, mine)
 	if err != nil {
@@ -182,12 +182,12 @@ func (s *Store) send(ctx context.Context, o store.Offer, mine offered) (now time
 // reply is what the sync script returned.
 type reply struct {
 	now      time.Time
-	schema   string // what stood there before
+	schema   string // the value of the schema's key before
 	outcome  string
 	number   int64 // of this director's last change
 	tag      string
 	revision string
-	document string // empty: it is the one that this director has
+	document string // empty: this director has it, or there is none, or it is too large
 	others   []any
 }
 
@@ -209,7 +209,7 @@ func readReply(list []any) (r reply, err error) {
 	return reply{time.UnixMicro(micros).UTC(), schema, outcome, number, tag, revision, document, others}, nil
 }
 
-// schemaProblem says what is wrong with what stood in the schema's key.
+// schemaProblem says what is wrong with the value of the schema's key; empty: nothing.
 func schemaProblem(text string) string {
 	n, err := strconv.ParseUint(text, 10, 64)
 	switch {
@@ -224,7 +224,7 @@ func schemaProblem(text string) string {
 	}
 }
 
-// Close implements [store.Store]. It waits for watches to end, at most about as
+// Close implements [store.Store]. It waits for the watches to end, at most about as
 // long as Redis may take to answer.
 func (s *Store) Close() error {
 	s.closing.Lock()

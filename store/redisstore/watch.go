@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// rewatch is how long a lost subscription waits before it is tried again.
+	// rewatch is the pause before a lost subscription is tried again.
 	rewatch = 500 * time.Millisecond
-	// defaultPingAfter is how long a subscription may be silent before it is
-	// asked whether it is alive, and how long it has then to answer.
+	// defaultPingAfter is how long a subscription may be silent before it is pinged,
+	// and how long the ping may then take to be answered.
 	defaultPingAfter = 5 * time.Second
 )
 
-// Watch implements [store.Store], with a connection of its own. A hint is also
-// sent after the subscription was lost and is there again.
+// Watch implements [store.Store], with a connection of its own. It also sends a hint
+// each time that the subscription begins, so also after it was lost.
 func (s *Store) Watch(ctx context.Context) <-chan struct{} {
 	hints := make(chan struct{}, 1)
 	s.closing.Lock()
@@ -44,13 +44,13 @@ func (s *Store) Watch(ctx context.Context) <-chan struct{} {
 	return hints
 }
 
-// listen passes on hints until the subscription is lost or ctx is done.
+// listen forwards hints until the subscription is lost or ctx is done.
 func (s *Store) listen(ctx context.Context, hints chan<- struct{}) error {
 	sub := s.client.Subscribe(ctx, s.keys.edits)
-	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // Receive does not wait for ctx
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // receiving does not end with ctx
 	defer func() {
 		stop()
-		_ = sub.Close() // it may be closed, or lost
+		_ = sub.Close() // it may be closed already, or lost
 	}()
 	asked := false
 	for {
@@ -73,13 +73,13 @@ func (s *Store) listen(ctx context.Context, hints chan<- struct{}) error {
 		}
 		select {
 		case hints <- struct{}{}:
-		default: // one is waiting there already
+		default: // a hint is pending already
 		}
 	}
 }
 
-// watched notes that the ACL forbids the subscription, or does not. All else that
-// may be wrong, Sync will say.
+// watched notes whether the ACL forbids the subscription. Sync reports everything else
+// that may be wrong.
 func (s *Store) watched(err error) {
 	found := problems{}
 	if denied(err) {

@@ -15,14 +15,14 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// patience bounds how long a test waits for what should come at once.
+// patience bounds how long a test waits for what should happen at once.
 const patience = 2 * time.Minute
 
 func testCompareAndSet(t *testing.T, b *backend) {
 	first, second := b.open(t), b.open(t)
 	stamp := store.Stamp{By: "anna", At: day, Why: "maintenance", Until: day.Add(time.Hour)}
 	o := store.Overlay{
-		Revision: 99, // not the editor's to say
+		Revision: 99, // ignored by Edit
 		Rows:     map[director.RegionID]store.Row{"de": {Weights: map[director.NodeID]float64{"n1": 0.3, "n2": 70}, Stamp: stamp}},
 		Nodes:    map[director.NodeID]store.NodeSetting{"n1": {State: store.NodeDrained, Stamp: stamp}},
 		Rules:    []store.Rule{{ID: "z", Rule: json.RawMessage(`{"agent":"a*"}`), Stamp: stamp}, {ID: "a", Rule: json.RawMessage(`[1]`), Stamp: stamp}},
@@ -163,7 +163,7 @@ func testHints(t *testing.T, b *backend) {
 	}
 	edit(t, other, 0, note(0, "one"))
 	await("an edit by another handle")
-	for at := store.Revision(1); at < 5; at++ { // nobody listens meanwhile: it must not block
+	for at := store.Revision(1); at < 5; at++ { // nobody receives meanwhile: edits must not block
 		edit(t, other, at, note(0, "many"))
 	}
 	await("many edits")
@@ -203,7 +203,7 @@ func testWatchEnds(t *testing.T, b *backend) {
 	ends("the handle is closed", byClose)
 	ends("it began on a closed handle", s.Watch(t.Context()))
 	edit(t, other, 1, note(0, "y"))
-	for range 2 { // the first hint may be that of the edit before
+	for range 2 { // the first hint may be of the previous edit
 		select {
 		case _, open := <-goesOn:
 			if !open {
@@ -214,8 +214,8 @@ func testWatchEnds(t *testing.T, b *backend) {
 	}
 }
 
-// testSpoilt does not say what a store makes of rubbish, only that it says so or
-// works, and that a director who holds a copy mends it.
+// testSpoilt does not prescribe what a store does with invalid data: it may fail or
+// work, but a director that holds a copy must be able to repair it.
 func testSpoilt(t *testing.T, b *backend) {
 	if b.Spoil == nil {
 		t.Skip("nothing can spoil this store")

@@ -14,7 +14,8 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// registration is one with every field, as an instance's call of a second leaves it.
+// registration returns a registration with nearly every field set, as an instance's call
+// at the given second leaves it.
 func registration(node director.NodeID, instance string, second int) store.Registration {
 	at := day.Add(time.Duration(second) * time.Second)
 	return store.Registration{
@@ -29,8 +30,8 @@ func registration(node director.NodeID, instance string, second int) store.Regis
 	}
 }
 
-// testRegistrations: what agents told any director is seen by all, as it was told
-// to each, and goes with the director's reports.
+// testRegistrations tests that all directors see what agents reported to any of them,
+// as each one received it, and that it expires with that director's reports.
 func testRegistrations(t *testing.T, b *backend) {
 	first, second := b.open(t), b.open(t)
 	x, y := offer("x"), offer("y")

@@ -1,4 +1,4 @@
-// Package storetest is what every store has to pass.
+// Package storetest is the test suite that every store must pass.
 package storetest
 
 import (
@@ -19,17 +19,17 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// A Backend is one store, empty at first.
+// A Backend is one store, which is empty at first.
 type Backend struct {
-	// Open opens one more director's handle. The suite closes what it opens.
+	// Open opens a handle for one more director. The suite closes what it opens.
 	Open func(t *testing.T) store.Store
 	// Advance moves the store's clock forward.
 	Advance func(d time.Duration)
-	// Spoil puts rubbish where the store keeps its overlay. Nil: nothing can.
+	// Spoil writes invalid data where the store keeps its overlay. nil: impossible.
 	Spoil func(t *testing.T)
 }
 
-// Run tests the store that start sets up anew for each test.
+// Run runs the suite. start sets up a new store for each test.
 func Run(t *testing.T, start func(t *testing.T) Backend) {
 	tests := []struct {
 		name string
@@ -67,7 +67,7 @@ func Run(t *testing.T, start func(t *testing.T) Backend) {
 
 type backend struct{ Backend }
 
-// open opens a handle and registers its close.
+// open opens a handle, which is closed when the test ends.
 func (b *backend) open(t *testing.T) store.Store {
 	t.Helper()
 	s := b.Open(t)
@@ -96,7 +96,7 @@ func edit(t *testing.T, s store.Store, at store.Revision, o store.Overlay) {
 	}
 }
 
-// day is when the tests' reports and edits are from. Stores do not judge it.
+// day is the time of the tests' reports and edits. Stores do not check it.
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func offer(id string, counts ...store.Count) store.Offer {
@@ -108,13 +108,13 @@ func count(node director.NodeID, bucket, n int) store.Count {
 	return store.Count{Node: node, At: day.Add(time.Duration(bucket) * store.BucketWidth), N: n}
 }
 
-// note makes an overlay at a revision that says something.
+// note returns an overlay with a revision and one note.
 func note(at store.Revision, text string) store.Overlay {
 	return store.Overlay{Revision: at, Notes: []store.Note{{ID: "n", Text: text, Stamp: store.Stamp{By: "anna", At: day}}}}
 }
 
 var (
-	// Bytes of raw JSON may be written otherwise, and an empty list is no list.
+	// Raw JSON may be formatted differently, and an empty list equals no list.
 	sameJSON = cmp.FilterValues(func(a, b json.RawMessage) bool { return len(a)+len(b) > 0 }, cmp.Transformer("json", func(m json.RawMessage) (v any) {
 		_ = json.Unmarshal(m, &v)
 		return v
@@ -224,7 +224,7 @@ func testDeadDirector(t *testing.T, b *backend) {
 			t.Errorf("after %v its reports are there: %v, want %v", after, got, reports)
 		}
 	}
-	const second = time.Second // from the ends of lives, so that a coarse clock passes, too
+	const second = time.Second // distance from the end of a life, so that a coarse clock passes, too
 	passed := time.Duration(0)
 	until := func(d time.Duration) time.Duration {
 		b.Advance(d - passed)
