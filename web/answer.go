@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// An Answer is the form in which a request is answered. Each has one stable
-// name, the same in rules, explain, log and metric.
+// An Answer is the form in which a request is answered. Each has one stable name, the same
+// in rules, explanations, logs and metrics.
 type Answer uint8
 
 // The answers.
@@ -16,10 +16,10 @@ const (
 	PLS
 	XSPF
 	ASX
-	JSON       // what an app needs to go to a node by itself
+	JSON       // the nodes, for apps that connect to one by themselves
 	Proxy      // the stream itself, carried inline
 	Deny       // 403, by a rule
-	NoAnswer   // an error, or OPTIONS: the status says which
+	NoAnswer   // an error, or the answer to OPTIONS: the status tells
 	numAnswers = iota
 )
 
@@ -36,10 +36,10 @@ func (a Answer) String() string {
 	return "unknown"
 }
 
-// MarshalText makes an Answer its stable name in JSON and logs.
+// MarshalText writes the answer's stable name, for JSON and logs.
 func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText reads the name of an answer. A rule may give those that the error lists.
+// UnmarshalText reads the name of an answer. The error lists those that a rule may have.
 func (a *Answer) UnmarshalText(b []byte) error {
 	for i, name := range answerNames {
 		if name == string(b) {
@@ -53,7 +53,7 @@ func (a *Answer) UnmarshalText(b []byte) error {
 // playlist says whether the answer is a document that leads to the stream.
 func (a Answer) playlist() bool { return a >= M3U && a <= JSON }
 
-// playlistSuffixes are what a mount's name takes to become a playlist's.
+// playlistSuffixes are appended to a mount's name to ask for a playlist of it.
 var playlistSuffixes = [...]struct {
 	suffix string
 	answer Answer

@@ -9,19 +9,19 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Carrier carries streams inline. Safe for concurrent use.
+// Carrier carries streams inline. It is safe for concurrent use.
 type Carrier interface {
 	// Room says whether a stream of this bitrate, in kbit/s, fits the inline budget now.
 	Room(kbit int) bool
-	// Playing returns the nodes from which a mount comes already, for any number of
-	// listeners: one more takes no seat there.
+	// Playing returns the nodes that already send a mount to this director. Another
+	// inline listener takes no further seat there.
 	Playing(mount string) []director.NodeID
-	// Failing returns the nodes that did not play a mount when it was last wanted of them.
+	// Failing returns the nodes that did not play a mount when last asked for it.
 	Failing(mount string) []Trouble
-	// Carry answers with the stream. It may return while that plays on, with the
-	// connection hijacked; done is called once when it has ended, by any goroutine,
-	// before Carry returns or long after. With [ErrNoRoom], [ErrNoUpstream] and a
-	// [RefusedError] nothing was written, the caller still answers, and done is never
+	// Carry answers with the stream. It may return while the stream still plays, with the
+	// connection hijacked. When the stream has ended, done is called once, by any
+	// goroutine, before Carry returns or long after. After [ErrNoRoom], [ErrNoUpstream]
+	// and a [RefusedError] nothing was written, the caller must answer, and done is never
 	// called.
 	Carry(w http.ResponseWriter, r *http.Request, s Stream, done func(Carried)) error
 }
@@ -33,23 +33,23 @@ var (
 	ErrNoUpstream = errors.New("no node gave the stream")
 )
 
-// RefusedError means that nodes refused this very listener, by the password or the token
-// that came with its request, or for want of one.
+// RefusedError means that nodes refused this particular listener: its password or token
+// was wrong or missing.
 type RefusedError struct {
 	Status     int      // 401, or 403
-	Challenges []string // a node's, for WWW-Authenticate
+	Challenges []string // a node's WWW-Authenticate headers
 }
 
 func (e *RefusedError) Error() string {
 	return "a node refused the listener: " + http.StatusText(e.Status)
 }
 
-// Trouble is what a node did instead of playing, when it was last to. It is tried
-// after others for some seconds.
+// Trouble is what a node did instead of playing when it was last asked to. For some
+// seconds, the node is tried after the others.
 type Trouble struct {
 	Node   director.NodeID `json:"node"`
-	Why    string          `json:"why"`    // as in metrics: "not_audio"
-	Detail string          `json:"detail"` // what was asked, and what came
+	Why    string          `json:"why"`    // as in metrics, such as "not_audio"
+	Detail string          `json:"detail"` // the request, and what came back
 	At     time.Time       `json:"at"`
 }
 
@@ -58,10 +58,10 @@ type Stream struct {
 	Upstreams []Upstream // ranked: the next is tried if one fails before its first audio
 	Mount     string
 	Kbit      int        // the mount's bitrate in kbit/s
-	Query     string     // of the listener's request, for nodes that are to know every listener
-	Client    netip.Addr // who listens, for the nodes; invalid: unknown
+	Query     string     // of the listener's request, for nodes that must know every listener
+	Client    netip.Addr // the listener's address, for the nodes; invalid: unknown
 	ICYLine   bool       // the status line is "ICY 200 OK"
-	Type      string     // media type, if the node tells none
+	Type      string     // media type, if the node sends none
 }
 
 // Upstream is a mount at a node.
@@ -72,12 +72,12 @@ type Upstream struct {
 
 // Carried is what became of a stream.
 type Carried struct {
-	Node  director.NodeID // the last that gave it
+	Node  director.NodeID // the last node that it came from
 	Bytes int64           // written to the listener
 	End   string          // why it ended, such as "listener_left"
 }
 
-// carry answers with the stream itself, or with what is planned for when it cannot.
+// carry answers with the stream itself, or with what is planned if it cannot be carried.
 func (s *Server) carry(x *exchange) error {
 	if !s.beginCarrying() {
 		s.stats.noRoom.Add(1)
@@ -89,14 +89,14 @@ func (s *Server) carry(x *exchange) error {
 		Client: x.client.addr, ICYLine: x.rule != nil && x.rule.ICY, Type: x.to.mediaType(&x.request),
 	}
 	if x.r.Method == http.MethodHead {
-		// What the node would say is known only by taking a seat there.
+		// The node's own headers would cost a seat there.
 		s.carrying.Done()
 		x.header()["Content-Type"] = []string{stream.Type}
 		x.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	// The node will count connections, not listeners, and only the Carrier knows when
-	// it opens one.
+	// The node counts connections, not listeners, and only the Carrier knows when it opens
+	// one. So the listener is not counted as en route here.
 	x.counts = s.sent(x)
 	x.inline = true
 	err := s.cfg.Carrier.Carry(x.w, x.r, stream, s.carried(x))
@@ -111,7 +111,7 @@ func (s *Server) carry(x *exchange) error {
 	}
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		if refused.Status == http.StatusUnauthorized { // it would be refused at the nodes as well
+		if refused.Status == http.StatusUnauthorized { // a redirect would not help
 			x.header()["Www-Authenticate"] = refused.Challenges
 			return faultMembers
 		}
@@ -121,8 +121,8 @@ func (s *Server) carry(x *exchange) error {
 	return s.notCarried(x, faultNoUpstream)
 }
 
-// notCarried answers a listener whose stream could not be carried inline: with the
-// redirect that was planned for that, or with f.
+// notCarried answers a listener whose stream could not be carried inline: with the planned
+// redirect, or with f if there is none.
 func (s *Server) notCarried(x *exchange, f *fault) error {
 	if x.plan.otherwise == nil {
 		return f
@@ -131,8 +131,8 @@ func (s *Server) notCarried(x *exchange, f *fault) error {
 	return s.redirect(x)
 }
 
-// carried returns what is to be done when the stream has ended. The exchange is
-// over by then, so that its record is made now.
+// carried returns the function to call when the stream has ended. The exchange is over by
+// then, so its record is prepared now.
 func (s *Server) carried(x *exchange) func(Carried) {
 	rec := new(Record)
 	s.fill(rec, x)

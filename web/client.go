@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// ForwardHeader is the header in which trusted proxies tell the client's address.
-// It is exactly one: a proxy that writes the one passes on what a client put into
-// the other.
+// ForwardHeader is the header in which trusted proxies tell the client's address. Only one
+// header is read: a proxy that writes one of the two passes on what the client put into the
+// other.
 type ForwardHeader string
 
-// The headers in which proxies tell it.
+// The headers in which proxies tell the client's address.
 const (
 	XForwardedFor ForwardHeader = "X-Forwarded-For" // and X-Forwarded-Proto, -Host and -Port
 	Forwarded     ForwardHeader = "Forwarded"       // RFC 7239
@@ -22,31 +22,31 @@ const (
 // maxHops bounds the walk through a chain of proxies.
 const maxHops = 32
 
-// trust says whom to believe about the client's address.
+// trust says which proxies are trusted to tell the client's address, and in which header.
 type trust struct {
 	proxies []netip.Prefix
 	header  ForwardHeader
 }
 
-// client is who asks.
+// client is who sent a request.
 type client struct {
 	addr  netip.Addr // of the listener; invalid: unknown
 	peer  netip.Addr // of the connection
-	https bool       // the listener speaks it, with us or with a trusted proxy
-	proxy bool       // addr is a trusted proxy's own: it asks for itself
-	hops  int        // entries of the header that were looked at
+	https bool       // the listener uses HTTPS, to this server or to a trusted proxy
+	proxy bool       // addr is a trusted proxy's own address: it asks for itself
+	hops  int        // entries of the header that were read
 	end   walkEnd
 }
 
-// walkEnd says why addr was taken.
+// walkEnd says why the walk through the header ended at addr.
 type walkEnd uint8
 
 const (
 	endDirect  walkEnd = iota // the peer is no trusted proxy
-	endClient                 // the right-most entry that is no trusted proxy's
+	endClient                 // the right-most entry that is not a trusted proxy's
 	endTrusted                // every entry was a trusted proxy's
 	endGarbage                // the next entry to the left is no address
-	endTooLong                // the chain is longer than anybody's
+	endTooLong                // the chain has more than maxHops entries
 )
 
 var walkEndNames = [...]string{
@@ -59,7 +59,7 @@ var walkEndNames = [...]string{
 
 func (e walkEnd) String() string { return walkEndNames[e] }
 
-// clientOf finds out who asks. It allocates nothing for good input.
+// clientOf finds out who sent a request. For good input, it allocates nothing.
 func (t *trust) clientOf(r *http.Request) client {
 	c := client{https: r.TLS != nil || tlsByProxy(r.Context())}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -87,9 +87,9 @@ func (t *trust) clientOf(r *http.Request) client {
 	return c
 }
 
-// host is how the listener calls the director, by the Host header or by what a trusted
-// proxy tells in its place. It is not to be trusted any further: it is the listener's own
-// claim, and only in what the listener gets.
+// host is the director's host as the listener knows it: from the Host header, or from what
+// a trusted proxy tells instead. It is the listener's own claim, and must only be used in
+// what this listener gets.
 func (q *request) host() string {
 	if q.client.end == endDirect {
 		return q.r.Host
@@ -112,12 +112,12 @@ func (q *request) host() string {
 	return host + ":" + strconv.FormatUint(port, 10)
 }
 
-// forwardedHost is what the outermost proxy was called by.
+// forwardedHost returns the host by which the listener addressed the outermost proxy.
 func forwardedHost(lines []string) (host string) {
 	if len(lines) == 0 {
 		return ""
 	}
-	for rest, more := lines[0], true; more; { // the first element is the last from the right
+	for rest, more := lines[0], true; more; { // elements come from the right: the first one last
 		var element string
 		rest, element, more = cutLast(rest)
 		host = ""
@@ -132,9 +132,9 @@ func forwardedHost(lines []string) (host string) {
 	return host
 }
 
-// firstValue returns the first entry of a list, which the outermost proxy wrote:
-// the one that the listener talks to. It decides about nothing but the listener's
-// own answer, so that a claim of the listener's does no harm.
+// firstValue returns the first entry of a list, which the outermost proxy wrote: the one to
+// which the listener is connected. It affects only the listener's own answer, so a forged
+// entry does no harm.
 func firstValue(lines []string) string {
 	if len(lines) == 0 {
 		return ""
@@ -143,8 +143,8 @@ func firstValue(lines []string) string {
 	return strings.TrimSpace(first)
 }
 
-// walk goes through the entries from the right, past those of trusted proxies,
-// and returns the scheme that came with the one it ended at.
+// walk reads the entries from the right, past those of trusted proxies, and returns the
+// scheme of the entry at which it ended.
 func (t *trust) walk(c *client, lines []string, parse func(string) (netip.Addr, string, bool)) (proto string) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		rest, more := lines[i], true
@@ -152,7 +152,7 @@ func (t *trust) walk(c *client, lines []string, parse func(string) (netip.Addr, 
 			var entry string
 			rest, entry, more = cutLast(rest)
 			if entry == "" {
-				continue // an empty entry of a list means nothing (RFC 9110, 5.6.1)
+				continue // empty entries of a list are ignored (RFC 9110, 5.6.1)
 			}
 			if c.hops == maxHops {
 				c.end = endTooLong
@@ -174,9 +174,9 @@ func (t *trust) walk(c *client, lines []string, parse func(string) (netip.Addr, 
 	return proto
 }
 
-// cutLast splits off the last entry of a comma-separated list. Commas in quoted
-// strings do not count, and quotes are matched from the right: what an attacker
-// puts on the left cannot swallow what a proxy appended.
+// cutLast splits off the last entry of a comma-separated list. Commas in quoted strings do
+// not separate. Quotes are matched from the right, so that a client's own entries on the
+// left cannot swallow those that a proxy appended.
 func cutLast(s string) (rest, entry string, more bool) {
 	quoted := false
 	for i := len(s) - 1; i >= 0; i-- {
@@ -231,8 +231,8 @@ func unquote(s string) string {
 	return s
 }
 
-// hopAddr reads an address with or without a port: proxies write all of
-// 192.0.2.1, 192.0.2.1:4711, 2001:db8::1 and [2001:db8::1]:4711.
+// hopAddr reads an address with or without a port. Proxies write 192.0.2.1, 192.0.2.1:4711,
+// 2001:db8::1 and [2001:db8::1]:4711.
 func hopAddr(s string) (netip.Addr, bool) {
 	if strings.HasPrefix(s, "[") {
 		var tail string
@@ -251,5 +251,5 @@ func hopAddr(s string) (netip.Addr, bool) {
 	return plain(a), true
 }
 
-// plain drops what makes one address look like two: IPv4 in IPv6, and zones.
+// plain normalises an address: IPv4-mapped IPv6 becomes IPv4, and the zone is dropped.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

@@ -7,39 +7,40 @@ import (
 	"strings"
 )
 
-// ClientUse is a family of clients for which there is no rule, and what became of
-// their requests since the server began. See [Escalate] for what is counted.
+// ClientUse is a family of clients for which there is no rule, and what became of their
+// requests since the server began. See [Escalate] for what is counted.
 type ClientUse struct {
 	Family  string // the user agent's first word
-	Example string // a user agent of it, at most 200 bytes; one that came back, if any did
+	Example string // a user agent of the family, at most 200 bytes; one that came back, if any
 
-	Requests uint64 // of what follows
+	Requests uint64 // the sum of the following
 	First    uint64 // not seen lately
 	Again    uint64 // back within 3 s: many players open a stream twice
-	Next     uint64 // back within 15 s, or faster at an even pace: it was given the next node
-	Inline   uint64 // back once more: it was given the stream itself
-	Crowd    uint64 // more than 3 requests within 10 s at no even pace: many at one address
+	Next     uint64 // back within 15 s, or faster at an even pace: got the next node
+	Inline   uint64 // back once more: got the stream itself
+	Crowd    uint64 // more than 3 requests within 10 s, not at an even pace: many at one address
 
-	Suspect bool   // it seems unable to follow redirects
-	Why     string // what makes it suspect; empty: nothing
-	// Suggestion is a rule that would carry its streams inline, or give it a playlist
-	// where nothing is carried. Nil: the family is a mixture of which no rule can be made.
+	Suspect bool   // the family seems unable to follow redirects
+	Why     string // the reason for Suspect; empty: none
+	// Suggestion is a rule that carries the family's streams inline, or gives it a playlist
+	// if there is no Carrier. Nil: no rule can be made, as for a mixture of clients.
 	Suggestion *Rule
 }
 
 const (
 	maxExample = 200 // bytes
 
-	// A family is suspect if at least suspectBack requests came back after a
-	// redirect, and at least one for every two that came anew: players that play
-	// come back for a dead node only. A loop is told by its requests alone.
+	// A family is suspect if at least suspectBack requests came back after a redirect, and
+	// at least one for every two new ones: players that play come back only if their node
+	// is down. It is also suspect for a loop: at least suspectCrowd requests of crowds, and
+	// at least crowdPerNew for every new one.
 	suspectBack  = 5
 	suspectCrowd = 20
 	crowdPerNew  = 5
 )
 
-// Clients returns the families of clients for which there is no rule, the
-// suspects first, then those with the most requests.
+// Clients returns the families of clients for which there is no rule: suspects first, then
+// by the number of requests.
 func (s *Server) Clients() []ClientUse {
 	rules := s.policy.Load().rules
 	var out []ClientUse
@@ -65,7 +66,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// use reads what was counted of a family.
+// use reads the counters of a family.
 func (f *family) use() ClientUse {
 	c := ClientUse{
 		Family: f.name, Example: strings.ToValidUTF8(f.exampleAgent()[:min(len(f.exampleAgent()), maxExample)], ""),
@@ -96,7 +97,7 @@ func (c *ClientUse) judge() {
 	}
 }
 
-// decides says whether a rule holds for a user agent, whatever else a request has.
+// decides says whether a rule holds for a user agent whatever else is in a request.
 func (s *ruleSet) decides(ua string) bool {
 	return slices.ContainsFunc(s.holding(ua), func(i int32) bool { return s.rules[i].agentOnly() })
 }
@@ -115,7 +116,7 @@ func (s *Server) suggest(f *family, c *ClientUse) *Rule {
 	case f.name == familyOther:
 		return nil
 	case f.name == "Mozilla" || !isFirst || rest == "":
-		// Every browser calls itself Mozilla, and so do the sets and boxes that are meant.
+		// Every browser calls itself Mozilla, and so do the devices for which the rule is meant.
 		r.UserAgent = escapeGlob(ua)
 	default:
 		r.UserAgent = escapeGlob(f.name+rest[:1]) + "*"
@@ -126,7 +127,7 @@ func (s *Server) suggest(f *family, c *ClientUse) *Rule {
 	return r
 }
 
-// escapeGlob makes the glob that stands for s alone.
+// escapeGlob returns a glob that matches only s (without regard to ASCII case).
 func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(s)
 }

@@ -12,25 +12,26 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Config is what a [Server] is made of. Functions are called by many requests at
-// once and must not wait for anything.
+// Config is the configuration of a [Server]. Its functions are called by many requests at
+// once and must not block.
 type Config struct {
 	// View returns the snapshot in force and its counters. Until there is one, its
 	// Snapshot is nil and requests are answered 503.
 	View func() director.View
-	// Locate returns where an address is.
+	// Locate returns the place of an address.
 	Locate func(netip.Addr) director.Place
-	// Origin says for an explanation by which database that is known, and how old it
-	// is; nil: nobody knows.
+	// Origin tells, for an explanation, which database knows the place of an address and
+	// how old it is; nil: unknown.
 	Origin func(netip.Addr) string
-	// Carrier carries streams inline; nil: nobody does.
+	// Carrier carries streams inline; nil: no stream is carried.
 	Carrier Carrier
-	// Record is handed a record of each request once it has ended; nil: none is
-	// made. It must not keep the Record.
+	// Record is called with the record of each request that has ended; nil: no records
+	// are made. It must not keep the Record.
 	Record func(*Record)
-	// Evidence is told when a node may have failed a listener of a mount: the listener was
-	// redirected there and is soon back. network stands for the listener's network, a /24 of IPv4 or a /48 of IPv6, and
-	// is the same as long as the server runs. Nil: nobody is told.
+	// Evidence is called when a node may have failed a listener of a mount: the listener
+	// was redirected there and soon came back. network is a hash of the listener's network,
+	// a /24 of IPv4 or a /48 of IPv6, constant while the server runs. Nil: no evidence is
+	// reported.
 	Evidence func(node director.NodeID, mount string, network uint64)
 	// Ready adds to what /readyz says; nil: there is nothing to add.
 	Ready func() Readiness
@@ -39,8 +40,8 @@ type Config struct {
 	// Log is for changes of state and for faults; nil: slog.Default.
 	Log *slog.Logger
 
-	// HashSecret is the same at all directors: by it a listener is placed alike at
-	// each of them, and pseudonyms in records agree. It may be empty.
+	// HashSecret must be the same at all directors, so that they place a listener alike and
+	// their records have the same pseudonyms. It may be empty.
 	HashSecret []byte
 	// MaxConnections bounds the connections of all listeners together; 0: 20,000.
 	MaxConnections int
@@ -50,8 +51,8 @@ type Config struct {
 
 // Policy is what may change while the server runs. The zero Policy is the default.
 type Policy struct {
-	Overlay []Rule // what operators made at run time; they come first
-	Rules   []Rule // the configuration's; [ShippedRules] follow them
+	Overlay []Rule // made by operators at run time; they come first
+	Rules   []Rule // from the configuration; [ShippedRules] follow them
 
 	Escalate       Escalate       // empty: next
 	SchemeMismatch SchemeMismatch // empty: proxy
@@ -59,8 +60,8 @@ type Policy struct {
 
 	// PlaylistLength is how many nodes a playlist lists, 1 to 20; 0: 3.
 	PlaylistLength int
-	// PublicURL is the director's own base URL, "https://radio.example", for
-	// entries of playlists. Empty: the request's scheme and Host.
+	// PublicURL is the director's own base URL, such as "https://radio.example", for
+	// entries of playlists. Empty: from the request's scheme and host.
 	PublicURL string
 
 	// DefaultMount is what "/" and SHOUTcast's "/;" and "/stream" stand for. Empty: the
@@ -69,31 +70,33 @@ type Policy struct {
 	// SIDs names SHOUTcast's streams, as in "/stream/1/" and "/;?sid=1". Empty: by order.
 	SIDs map[int]string
 
-	// KeepAlive keeps connections open after an answer: for directors behind a
-	// proxy that keeps its own. A listener goes elsewhere, so it gains nothing.
+	// KeepAlive keeps connections open after an answer, for directors behind a proxy that
+	// reuses its connections. A listener itself gains nothing: it goes elsewhere.
 	KeepAlive bool
 
-	// Trusted are the proxies that are believed about the client's address, and
-	// ForwardHeader is where they tell it; empty: X-Forwarded-For.
+	// Trusted are the proxies that are trusted to tell the client's address, in the header
+	// ForwardHeader; empty: X-Forwarded-For.
 	Trusted       []netip.Prefix
 	ForwardHeader ForwardHeader
 
-	// PerKey and PerAddress are requests a second, beyond which the answer is 429;
-	// 0: 10 and 200, negative: no limit. An address is an IPv4 address or an IPv6 /64.
+	// PerKey and PerAddress limit the requests a second; those beyond get 429. 0: 10 and
+	// 200, negative: no limit. An address is an IPv4 address or an IPv6 /64.
 	PerKey, PerAddress int
 
-	// NoStatus answers 404 at /status-json.xsl, where otherwise anybody can read how
-	// many listen to each mount and what plays there.
+	// NoStatus turns off the public statistics in the manner of Icecast and SHOUTcast: they
+	// are 404. Otherwise anybody can read there, such as at /status-json.xsl, how many
+	// listen to each mount and what plays.
 	NoStatus bool
 
 	// FullAddresses puts whole addresses into records, as royalty reports may need.
 	FullAddresses bool
 }
 
-// SchemeMismatch says what a listener gets whose scheme (http or https) no node speaks.
+// SchemeMismatch says what a listener gets if no node is available in its scheme, http or
+// https, but one is in the other.
 type SchemeMismatch string
 
-// The ways out of a mismatch.
+// The answers to a mismatch.
 const (
 	MismatchProxy    SchemeMismatch = "proxy"    // the stream, carried inline; without room 503, or a redirect from http to https
 	MismatchRedirect SchemeMismatch = "redirect" // a redirect to the other scheme, which browsers and ExoPlayer refuse
@@ -106,17 +109,18 @@ type Entries string
 // What playlists may lead to.
 const (
 	EntriesNodes    Entries = "nodes"    // the nodes' URLs, ranked
-	EntriesDirector Entries = "director" // the director's own: players that return to the playlist are placed anew
+	EntriesDirector Entries = "director" // the director's own URL: players that return to the playlist are placed anew
 )
 
-// policy is a checked Policy with its defaults in place.
+// policy is a checked Policy with its defaults filled in.
 type policy struct {
 	Policy
 	rules *ruleSet
 	trust trust
 }
 
-// compilePolicy joins one [director.ConfigError] for each mistake.
+// compilePolicy checks and compiles a Policy. The error joins one [director.ConfigError]
+// for each mistake.
 func compilePolicy(in Policy) (*policy, error) {
 	p := &policy{Policy: in}
 	var errs []error
@@ -180,7 +184,7 @@ func compileRules(overlay, file []Rule) (rules []compiledRule, mistakes []*direc
 	return rules, mistakes
 }
 
-// choose puts the first of all where none is given, and refuses what is not among them.
+// choose sets an empty field to the first of all, and reports a value that is not in all.
 func choose[T ~string](field *T, name string, fail func(string, ...any), all ...T) {
 	if *field == "" {
 		*field = all[0]
@@ -208,7 +212,8 @@ func checkPublicURL(s string) error {
 	return err
 }
 
-// plainPrefix turns a network of IPv4 in IPv6 into one of IPv4, as addresses are.
+// plainPrefix turns an IPv4-mapped IPv6 network into one of IPv4, as plain does for
+// addresses, and masks it.
 func plainPrefix(p netip.Prefix) netip.Prefix {
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(a.Unmap(), p.Bits()-96).Masked()

@@ -10,21 +10,21 @@ import (
 	"github.com/signpost-fm/signpost/web/quick"
 )
 
-// exchange is one request and its response, and the memory that both need. It is
-// pooled: nothing of it outlives the request.
+// exchange is one request, its response, and the memory for both. It is pooled: nothing of
+// it outlives the request.
 type exchange struct {
 	c echo.Context
 	w http.ResponseWriter
 	request
 	plan Plan
 
-	// What was answered: as planned, or what came instead. The record is made of it.
+	// The actual answer, planned or not, for the record.
 	answer Answer
-	to     *destination // nil: the request did not come to a plan
+	to     *destination // nil: there was no plan
 	fault  *fault       // nil: none
 
-	inline   bool // a stream was begun: its record comes when it ends
-	counts   bool // its listener counts as one more, wherever it goes in the end
+	inline   bool // a stream was begun: its record is made when it ends
+	counts   bool // the listener counts as one more, wherever it finally goes
 	handedOn bool // net/http answers it
 	rec      Record
 	body     []byte // of playlists
@@ -34,7 +34,7 @@ func newExchange() *exchange { return &exchange{plan: newPlan()} }
 
 func (x *exchange) header() http.Header { return x.w.Header() }
 
-// run gives a request its exchange, and answers with the error that h returns.
+// run calls h with an exchange for the request, and answers an error that h returns.
 func (s *Server) run(c echo.Context, h func(*exchange) error) error {
 	x := s.begin(c)
 	defer s.end(x)
@@ -51,13 +51,14 @@ func (s *Server) begin(c echo.Context) *exchange {
 	return x
 }
 
-// receive begins a request.
+// receive starts a request: it sets the policy in force and the time.
 func (s *Server) receive(q *request, r *http.Request) {
 	q.r, q.policy, q.now = r, s.policy.Load(), s.cfg.Now()
 	q.at = s.since(q.now)
 }
 
-// end is deferred by run: it catches panics, counts, records, and frees.
+// end is deferred by run: it catches panics, counts and records the request, and returns the
+// exchange to the pool.
 func (s *Server) end(x *exchange) {
 	p := recover()
 	err, _ := p.(error)
@@ -79,8 +80,8 @@ func (s *Server) end(x *exchange) {
 	}
 }
 
-// stream answers a request for a mount or for a playlist of it. It is planned once,
-// also if package quick plans it and net/http answers it.
+// stream answers a request for a mount or for a playlist of it. A request is planned only
+// once, even if package quick hands it on to net/http after that.
 func (s *Server) stream(x *exchange) error {
 	if p, ok := quick.Note(x.r.Context()).(*planned); ok {
 		x.takeOver(p)
@@ -103,7 +104,7 @@ func (s *Server) stream(x *exchange) error {
 	return s.carryOut(x)
 }
 
-// carryOut answers as planned.
+// carryOut answers a request according to its plan.
 func (s *Server) carryOut(x *exchange) error {
 	p := &x.plan
 	x.answer, x.to = p.Answer, &p.to
@@ -122,26 +123,26 @@ func (s *Server) carryOut(x *exchange) error {
 	}
 }
 
-// planned is what net/http takes over from package quick with a request.
+// planned is a planned request that package quick hands on to net/http.
 type planned struct {
 	request
 	plan Plan
 }
 
-// handOn leaves a request that takes time to answer to net/http, if it is not there
-// already. Its plan goes with it.
+// handOn hands a request that takes time to answer on to net/http, with its plan, and says
+// whether it did: not if net/http already answers it.
 func (x *exchange) handOn() bool {
 	var p quick.Passer
 	if p, x.handedOn = x.c.Response().Writer.(quick.Passer); x.handedOn {
 		p.PassOn(&planned{x.request, x.plan})
-		x.plan = newPlan() // its memory went with the other
+		x.plan = newPlan() // the old plan's memory is in use there
 	}
 	return x.handedOn
 }
 
-// takeOver is handOn's other end.
+// takeOver takes over a request that was handed on.
 func (x *exchange) takeOver(p *planned) {
-	r := x.r // as net/http read it: quick's is in use for another by now
+	r := x.r // net/http's own; quick already uses its own for another request
 	x.request, x.plan = p.request, p.plan
 	x.r = r
 }

@@ -11,41 +11,41 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Question is a request that is only thought of.
+// Question is a hypothetical request.
 type Question struct {
 	Addr      netip.Addr
 	Path      string // decoded: "/live.mp3" or "/live.mp3.m3u"
 	UserAgent string
 	TLS       bool
-	// Header has further headers of the request; may be nil. Addr is the
-	// connection's, so that forwarded addresses count if it is a trusted proxy's.
+	// Header has further headers of the request; it may be nil. Addr is the connection's
+	// address, so forwarded addresses count if it is a trusted proxy's.
 	Header http.Header
 }
 
-// Explanation is how a request would be answered now, and why. Where it says why,
-// it does so in the words of records and metrics.
+// Explanation is how a request would be answered now, and why. Outcomes, reasons and faults
+// have the same names as in records and metrics.
 type Explanation struct {
 	Client   ClientExplanation    `json:"client"`
 	Mount    string               `json:"mount,omitempty"`
 	Rule     *RuleExplanation     `json:"rule,omitempty"` // nil: none holds
-	Escalate string               `json:"escalate"`       // what the ladder for clients without a rule says
+	Escalate string               `json:"escalate"`       // the ladder for clients without a rule, and the step
 	Answer   Answer               `json:"answer"`
 	Status   int                  `json:"status"`
 	Why      string               `json:"why"`
 	Location string               `json:"location,omitempty"` // of a redirect
-	Inline   *InlineExplanation   `json:"inline,omitempty"`   // nil: nothing is to be carried
+	Inline   *InlineExplanation   `json:"inline,omitempty"`   // nil: no stream is to be carried
 	Decision director.Explanation `json:"decision"`
 }
 
-// ClientExplanation is who a request is taken to be from.
+// ClientExplanation is the client that a request is taken to come from.
 type ClientExplanation struct {
 	Addr   string `json:"addr"`
-	Peer   string `json:"peer"` // the connection's address
-	Taken  string `json:"taken"`
-	Hops   int    `json:"hops,omitempty"` // forwarded addresses that were looked at
+	Peer   string `json:"peer"`           // the connection's address
+	Taken  string `json:"taken"`          // why Addr is taken to be the listener's
+	Hops   int    `json:"hops,omitempty"` // forwarded addresses that were read
 	Scheme string `json:"scheme"`
 	Place  string `json:"place"`
-	// PlacedBy is the database that knows the place, and its age; empty: none does.
+	// PlacedBy is the database that knows the place, and its age; empty: none knows it.
 	PlacedBy string `json:"placed_by,omitempty"`
 }
 
@@ -60,14 +60,14 @@ type RuleExplanation struct {
 
 // InlineExplanation is a stream that is to be carried inline.
 type InlineExplanation struct {
-	Kbit int  `json:"kbit"` // of the inline budget
-	Room bool `json:"room"` // whether that has room now; otherwise it is the answer that follows
-	// Failing are nodes that did not play the mount for an inline listener when they
-	// last should have.
+	Kbit int  `json:"kbit"` // what the stream takes of the inline budget, in kbit/s
+	Room bool `json:"room"` // whether the budget has room now; Answer takes that into account
+	// Failing are the nodes that did not play the mount when last asked for an inline
+	// listener.
 	Failing []Trouble `json:"failing,omitempty"`
 }
 
-// Explain plans a request without counting it, and says what the plan is.
+// Explain plans a request in a dry run and returns the plan in words.
 func (s *Server) Explain(asked Question) Explanation {
 	q, p := request{dryRun: true}, newPlan()
 	s.receive(&q, asked.request())
@@ -82,7 +82,7 @@ func (s *Server) Explain(asked Question) Explanation {
 	return s.explain(&q, &p, err)
 }
 
-// explain puts a plan, or the error that came before there was one, into words.
+// explain puts a plan into words, or the error for which there is none.
 func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 	e := Explanation{
 		Client: ClientExplanation{
@@ -108,7 +108,7 @@ func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 	}
 	if p.to.decided {
 		l := p.to.listener
-		if l.Mount == "" { // there is none
+		if l.Mount == "" { // no such mount
 			l.Mount = q.target.path
 		}
 		e.Mount = l.Mount

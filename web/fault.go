@@ -11,14 +11,14 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// fault is an answer that is not what was asked for. Handlers return it, and
-// [Server.refuse] turns it into a response.
+// fault is an answer that says no. Handlers return it, and [Server.refuse] turns it into a
+// response.
 type fault struct {
 	status int
 	text   string // one short line for people; players never show it
-	retry  bool   // it may pass: tell when to ask again
+	retry  bool   // it may pass: the answer has a Retry-After
 	body   []byte
-	length []string // of body, for the header
+	length []string // the body's Content-Length
 }
 
 func newFault(status int, retry bool, text string) *fault {
@@ -30,7 +30,7 @@ func newFault(status int, retry bool, text string) *fault {
 
 func (f *fault) Error() string { return f.text }
 
-// mayPassByScheme says whether a node of another scheme could serve the listener all the same.
+// mayPassByScheme says whether a node of the other scheme could still serve the listener.
 func (f *fault) mayPassByScheme() bool { return f == faultFull || f == faultNobody }
 
 var (
@@ -55,7 +55,7 @@ var (
 	faultNoUpstream  = newFault(http.StatusServiceUnavailable, true, "no node gives this stream right now")
 )
 
-// faultOf says which fault a decision without a node is.
+// faultOf returns the fault for the outcome of a decision without a node.
 func faultOf(o director.Outcome) *fault {
 	switch o {
 	case director.NoMount:
@@ -71,8 +71,8 @@ func faultOf(o director.Outcome) *fault {
 	}
 }
 
-// Listeners that are refused together must not come back together: Retry-After
-// is spread over 5 to 20 seconds.
+// Listeners that are refused together must not come back together: Retry-After is 5 to 20
+// seconds, at random.
 var retryAfter = func() (values [16][]string) {
 	for i := range values {
 		values[i] = []string{strconv.Itoa(5 + i)}
@@ -80,14 +80,14 @@ var retryAfter = func() (values [16][]string) {
 	return values
 }()
 
-// refuse answers with a fault. It is the one place where errors become responses.
+// refuse answers with a fault. It is the only place where errors become responses.
 func (s *Server) refuse(x *exchange, err error) {
 	var f *fault
 	var router *echo.HTTPError
 	switch {
 	case errors.As(err, &f):
 	case errors.As(err, &router) && router.Code < http.StatusInternalServerError:
-		// The router knows all paths but an empty one ("GET http://radio.example HTTP/1.1").
+		// The router knows all paths but the empty one ("GET http://radio.example HTTP/1.1").
 		f = faultMethod
 		if slices.Contains(methods, x.r.Method) {
 			f = faultNoMount
@@ -117,7 +117,7 @@ func (s *Server) refuse(x *exchange, err error) {
 	case http.StatusMethodNotAllowed:
 		h["Allow"] = allowMethods
 	case http.StatusTooManyRequests:
-		h["Connection"] = closeConnection // a client in a loop pays for a new connection each time
+		h["Connection"] = closeConnection // a client in a loop must open a new connection each time
 	}
 	x.w.WriteHeader(f.status)
 	if x.r.Method != http.MethodHead {

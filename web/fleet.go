@@ -12,7 +12,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// statusPath is where Icecast tells its statistics, and where tools look for them.
+// statusPath is the path of Icecast's statistics, which tools read.
 const statusPath = "/status-json.xsl"
 
 // icestats is the page's content, with the keys that Icecast 2.4 and 2.5 share.
@@ -24,7 +24,7 @@ type icestats struct {
 	ServerID    string `json:"server_id"`
 	ServerStart string `json:"server_start"`
 	StartISO    string `json:"server_start_iso8601"`
-	Source      any    `json:"source,omitempty"` // as Icecast has it: missing, one, or an array of several
+	Source      any    `json:"source,omitempty"` // as at Icecast: missing, one, or an array of several
 }
 
 // fleetSource is one mount, summed over all nodes that carry it.
@@ -38,21 +38,21 @@ type fleetSource struct {
 	Type         string `json:"server_type"`
 	Start        string `json:"stream_start,omitempty"`
 	StartISO     string `json:"stream_start_iso8601,omitempty"`
-	Title        string `json:"title,omitempty"` // always a string: Icecast's own "99" is a number, and its "-" is no JSON
+	Title        string `json:"title,omitempty"` // always a string; Icecast's "99" is a number, its "-" invalid JSON
 
 	mount   string
 	started time.Time
-	most    int // listeners at the node that told Name, Type and Title
+	most    int // listeners at the node that Name, Type and Title are from
 }
 
-// fleetPage is a page made from a snapshot. It is used as long as the snapshot is in force.
+// fleetPage is a page made from a snapshot. It is cached as long as the snapshot is in force.
 type fleetPage struct {
 	snapshot *director.Snapshot
 	base     string // the director's own URL, as the listener knows it
 	body     []byte
 }
 
-// fleetStatus tells the whole fleet's statistics as if it were one Icecast.
+// fleetStatus answers with the statistics of the whole fleet as if it were one Icecast.
 func (s *Server) fleetStatus(x *exchange) error {
 	if err := s.identify(&x.request); err != nil {
 		return err
@@ -73,13 +73,13 @@ func (s *Server) fleetStatus(x *exchange) error {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.WriteHeader(http.StatusOK)
 	if x.r.Method != http.MethodHead {
-		_, _ = x.w.Write(body) // who asked may be gone
+		_, _ = x.w.Write(body) // the client may be gone
 	}
 	return nil
 }
 
-// fleetBody returns the page. The one with all mounts is kept, so that it is made once
-// for a snapshot however many ask.
+// fleetBody returns the page. The page with all mounts is cached: it is made once for a
+// snapshot, however many clients ask, unless they know the director by different URLs.
 func (s *Server) fleetBody(x *exchange) ([]byte, error) {
 	base := x.ownBase()
 	only := x.r.URL.Query().Get("mount")
@@ -91,7 +91,7 @@ func (s *Server) fleetBody(x *exchange) ([]byte, error) {
 		sources = onlyMount(sources, x.view.Snapshot, only)
 	}
 	for i := range sources {
-		sources[i].ListenURL = base + sources[i].mount // not escaped: neither does Icecast
+		sources[i].ListenURL = base + sources[i].mount // not escaped, as at Icecast
 	}
 	body, err := s.icestats(base, sources)
 	if err == nil && only == "" {
@@ -118,8 +118,8 @@ func (s *Server) icestats(base string, sources []fleetSource) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// ownBase is the director's URL as the listener knows it, or at least the address
-// that it came to: tools read the mount's name out of its URL.
+// ownBase is the director's base URL as the listener knows it, or else the local address of
+// the connection. It is never empty: tools read the mount's name out of its URL.
 func (q *request) ownBase() string {
 	if base := q.directorBase(); base != "" {
 		return base
@@ -142,9 +142,9 @@ func onlyMount(sources []fleetSource, s *director.Snapshot, name string) []fleet
 	return nil
 }
 
-// fleetSources sums what the nodes report and whom directors carry beyond that, by
-// mount in the mounts' order. Like at Icecast, a mount that nobody carries now is not
-// among them. Drained nodes are: their listeners still listen.
+// fleetSources sums, by mount and in the mounts' order, the listeners that nodes report and
+// those whom directors carry inline beyond that. As at Icecast, a mount that no node
+// carries now is left out. Drained nodes count: their listeners still listen.
 func fleetSources(s *director.Snapshot) []fleetSource {
 	sums := make([]fleetSource, len(s.Mounts()))
 	for n := range s.Nodes() {
@@ -156,7 +156,8 @@ func fleetSources(s *director.Snapshot) []fleetSource {
 		for i, told := range r.Mounts {
 			name := node.MountAt(told.Path)
 			if m, ok := s.FindMount(name); ok && s.Mount(m).Name == name {
-				// A relay takes every mount, so each has its part of their connections.
+				// A relay takes every mount, so that the relays' connections are divided
+				// evenly among the mounts.
 				told.Listeners -= node.Relays*(i+1)/len(r.Mounts) - node.Relays*i/len(r.Mounts)
 				sums[m].add(s.Mount(m), told)
 			}
@@ -184,8 +185,8 @@ func fleetSources(s *director.Snapshot) []fleetSource {
 	return carried
 }
 
-// add counts in what one node tells of the mount. What is told in words is taken
-// from the node where most listen; what is declared comes before it.
+// add adds what one node reports of the mount. Texts are those of the configuration, else
+// those of the node with the most listeners.
 func (f *fleetSource) add(m *director.Mount, told director.MountReport) {
 	told.Listeners = max(0, told.Listeners)
 	first := f.mount == ""
@@ -212,7 +213,7 @@ func (f *fleetSource) add(m *director.Mount, told director.MountReport) {
 	}
 }
 
-// icecastTimes writes a time in the two ways that Icecast does.
+// icecastTimes formats a time in Icecast's two formats.
 func icecastTimes(t time.Time) (words, iso string) {
 	t = t.UTC()
 	return t.Format(time.RFC1123Z), t.Format("2006-01-02T15:04:05-0700")

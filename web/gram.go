@@ -2,24 +2,25 @@ package web
 
 import "slices"
 
-// gramLen is how many bytes of a pattern's literal go into the index. Four bytes
-// tell most patterns apart and fit a register.
+// gramLen is how many bytes of a pattern's literal go into the index. Four bytes distinguish
+// most patterns and fit into a register.
 const gramLen = 4
 
-// gramIndex finds the patterns that may match a user agent, however many there
-// are: each pattern is filed under a few bytes that every match of it contains,
-// the ones that the fewest other patterns share, and a user agent is looked up
-// by all its own. It is immutable and safe for concurrent use.
+// gramIndex finds the patterns that may match a user agent, at a cost that does not grow
+// with their number. Each pattern is filed under a gram, a few bytes that every match of it
+// contains: the longest, and of these the one that the fewest patterns share. A user agent
+// is looked up by all its grams. It is immutable and safe for concurrent use.
 type gramIndex struct {
 	always []int32 // patterns without a literal, ascending
 	filed  map[uint64][]int32
 	sizes  [gramLen + 1]bool // which lengths of grams are filed
-	// sketch has a bit for each filed gram: most windows of a user agent end there.
+	// sketch has a bit for each filed gram. It rules out most grams of a user agent before
+	// the map is read.
 	sketch [1 << 10]uint64
 }
 
-// needs says what a pattern's matches contain: all literals of one of the sets.
-// Nil: nothing is known.
+// needs are sets of literals. Every match of a pattern contains all literals of one of the
+// sets. Nil: nothing is known.
 type needs [][]string
 
 func newGramIndex(patterns []needs) *gramIndex {
@@ -56,8 +57,8 @@ func (x *gramIndex) file(g uint64, i int32) {
 	x.sketch[w] |= bit
 }
 
-// candidates appends the patterns that may match s, which is in lower case, to
-// buf and returns them, ascending.
+// candidates appends the patterns that may match s to buf and returns them, ascending. s
+// must be in lower case, and buf empty.
 func (x *gramIndex) candidates(buf []int32, s []byte) []int32 {
 	buf = append(buf, x.always...)
 	for n := 1; n <= gramLen; n++ {
@@ -75,7 +76,7 @@ func (x *gramIndex) candidates(buf []int32, s []byte) []int32 {
 	return slices.Compact(buf)
 }
 
-// eachGram calls f for each gram of the literals: four bytes where there are as many.
+// eachGram calls f for each gram of the literals: gramLen bytes, or a whole shorter literal.
 func eachGram(literals []string, f func(uint64)) {
 	for _, lit := range literals {
 		n := min(gramLen, len(lit))
@@ -85,7 +86,7 @@ func eachGram(literals []string, f func(uint64)) {
 	}
 }
 
-// gramOf packs up to four bytes and their number, which is never 0.
+// gramOf packs up to four bytes and their number, so that the result is never 0.
 func gramOf(b []byte) uint64 {
 	g := uint64(len(b))
 	for _, c := range b {
@@ -94,7 +95,7 @@ func gramOf(b []byte) uint64 {
 	return g
 }
 
-// gramSize relies on the number being above the bytes.
+// gramSize returns the number of bytes in a gram, which gramOf puts above them.
 func gramSize(g uint64) int {
 	n := 0
 	for v := g; v > 0xff; v >>= 8 {

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// halfClose is the time after its request within which a client's FIN ends its sending
-// side only: some close that as soon as they have asked, and wait for the answer. Later
-// it means that the client has left. A stream that is carried inline goes by the same
-// rule from its beginning on.
+// halfClose is the time after a request within which a client's FIN only closes its sending
+// side: some clients close it as soon as they have sent the request, and wait for the
+// answer. A later FIN means that the client has left. For a stream that is carried inline
+// the same rule holds from its beginning on.
 const halfClose = time.Second
 
-// patientListener makes its connections patient. It is not for TLS, where a FIN is not
-// what the client says.
+// patientListener makes its connections patientConns. It is not for TLS, where the end of
+// the client's data is not told by a FIN.
 type patientListener struct{ net.Listener }
 
 // Accept implements [net.Listener].
@@ -28,8 +28,8 @@ func (l patientListener) Accept() (net.Conn, error) {
 	return &patientConn{Conn: c}, nil
 }
 
-// patientConn keeps net/http from taking a client that half-closes its connection for
-// one that left.
+// patientConn keeps net/http from mistaking a client that half-closes its connection for one
+// that has left.
 type patientConn struct {
 	net.Conn
 
@@ -38,9 +38,9 @@ type patientConn struct {
 	parked chan struct{} // not nil while a read is parked
 }
 
-// Read implements [net.Conn]. net/http reads a single byte while a handler runs, to
-// learn that the client has left, and ends the request's context when that fails. It
-// interrupts that read by a deadline in the past.
+// Read implements [net.Conn]. While a handler runs, net/http reads a single byte to notice
+// that the client has left: if the read fails, it cancels the request's context. To
+// interrupt the read, it sets a deadline in the past.
 func (c *patientConn) Read(b []byte) (int, error) {
 	if len(b) != 1 {
 		return c.Conn.Read(b)
@@ -66,7 +66,7 @@ func (c *patientConn) park() {
 	<-parked
 }
 
-// readsBy wakes a parked read whose time is over.
+// readsBy notes a read deadline, and wakes a parked read if it has passed.
 func (c *patientConn) readsBy(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,10 +95,11 @@ func (c *patientConn) Close() error {
 	return c.Conn.Close()
 }
 
-// NetConn returns the connection under it, for callers that set socket options.
+// NetConn returns the underlying connection, for callers that set socket options.
 func (c *patientConn) NetConn() net.Conn { return c.Conn }
 
-// CloseWrite lets net/http end the answer to a client that is still sending.
+// CloseWrite closes the sending side, so that net/http can end the answer to a client that
+// is still sending.
 func (c *patientConn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()

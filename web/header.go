@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Values of headers, made once: they are put into header maps as they are, under
-// names in canonical form. Nobody changes them.
+// Header values, allocated once. They are assigned to header maps directly, under canonical
+// names, and are never modified.
 var (
 	noStore         = []string{"no-store"}
 	closeConnection = []string{"close"}
@@ -17,27 +17,27 @@ var (
 
 	anyOrigin    = []string{"*"}
 	allowHeaders = []string{"Icy-MetaData, Range"}
-	// A page may read what it needs to take ICY metadata out of a stream.
+	// The headers that a page needs to separate ICY metadata from a stream.
 	exposeHeaders = []string{"Icy-MetaInt, icy-br, icy-description, icy-genre, icy-name, icy-pub, icy-url"}
 	maxAge        = []string{"86400"} // seconds for which a preflight holds
 )
 
-// connection ends the connection unless the policy keeps it.
+// connection closes the connection after the answer unless the policy keeps it open.
 func (p *policy) connection(h http.Header) {
 	if !p.KeepAlive {
 		h["Connection"] = closeConnection
 	}
 }
 
-// cors lets pages of any origin fetch a stream: browsers want that on the
-// redirect itself, and call the origin "null" at the node behind it.
+// cors lets pages of any origin fetch a stream. Browsers require these headers on the
+// redirect too, and after it send the node the origin "null".
 func cors(h http.Header) {
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["Access-Control-Allow-Headers"] = allowHeaders
 	h["Access-Control-Expose-Headers"] = exposeHeaders
 }
 
-// streamHeaders are on every answer that leads to a stream.
+// streamHeaders sets the headers of every answer that leads to a stream.
 func (x *exchange) streamHeaders() {
 	h := x.header()
 	h["Cache-Control"] = noStore
@@ -45,7 +45,7 @@ func (x *exchange) streamHeaders() {
 	x.policy.connection(h)
 }
 
-// options answers preflights, for any path: a 405 would be the end of them.
+// options answers preflights, for any path: with a 405, browsers would give up.
 func (s *Server) options(x *exchange) error {
 	h := x.header()
 	x.streamHeaders()

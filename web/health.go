@@ -7,11 +7,12 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Readiness is what the rest of the program says about itself.
+// Readiness is the state of the rest of the program.
 type Readiness struct {
-	Degraded bool   // it answers, but something is not as it should be
-	Reason   string // what that is
-	// SnapshotAge is how old the snapshot in force is. Its own time is by another clock.
+	Degraded bool   // it answers, but something is wrong
+	Reason   string // what is wrong
+	// SnapshotAge is the age of the snapshot in force. The time in the snapshot itself is
+	// by another clock.
 	SnapshotAge time.Duration
 }
 
@@ -22,14 +23,14 @@ type readyAnswer struct {
 	SnapshotAgeS *float64 `json:"snapshot_age_s,omitempty"` // seconds; nil: there is none
 }
 
-// healthz says that the process serves.
+// healthz says that the process answers requests.
 func (s *Server) healthz(c echo.Context) error {
 	h := c.Response().Header()
 	h["Cache-Control"] = noStore
 	return c.String(http.StatusOK, "ok\n")
 }
 
-// readyz says whether listeners should be sent here.
+// readyz says whether listeners should be sent to this director.
 func (s *Server) readyz(c echo.Context) error {
 	a := readyAnswer{Ready: true}
 	var r Readiness

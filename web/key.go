@@ -11,8 +11,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// mix is a bijection in which every bit of x changes about half of the bits of the
-// result (the finalizer of SplitMix64: G. Steele, D. Lea, C. Flood, 2014).
+// mix is a bijection: a change of any bit of x changes about half of the result's bits (the
+// finalizer of SplitMix64: G. Steele, D. Lea, C. Flood, 2014).
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
@@ -21,7 +21,7 @@ func mix(x uint64) uint64 {
 
 func hashString(s string) uint64 { return xxhash.Sum64String(s) }
 
-// keyer makes the hashes that stand for a listener. Safe for concurrent use.
+// keyer makes the hashes that stand for a listener. It is safe for concurrent use.
 type keyer struct {
 	seed  uint64   // for placement: the same at all directors
 	local uint64   // for tables in this process
@@ -34,9 +34,9 @@ type daySalt struct {
 	salt [16]byte
 }
 
-// newKeyer derives everything from the secret. Without one, placement is still
-// the same at all directors, but the hash in records is this process's own: it
-// must not be one that anybody can try addresses against.
+// newKeyer derives the keys from the secret. Without a secret, placement is still the same
+// at all directors, but the pseudonyms in records are this process's own: otherwise anybody
+// could find the address of a pseudonym by trying all.
 func newKeyer(secret []byte) *keyer {
 	var own [32]byte
 	rand.Read(own[:]) // never fails: see the package's documentation
@@ -49,8 +49,8 @@ func newKeyer(secret []byte) *keyer {
 	return k
 }
 
-// placement is the Key by which a listener is placed: a keyed hash of the
-// address's network, the user agent's hash and the mount's canonical name.
+// placement returns the Key by which a listener is placed: a keyed hash of the address's
+// network, the user agent's hash and the mount's canonical name.
 func (k *keyer) placement(a netip.Addr, agent uint64, mount string) uint64 {
 	var b [24]byte
 	putNetwork(b[:16], a)
@@ -62,7 +62,7 @@ func (k *keyer) placement(a netip.Addr, agent uint64, mount string) uint64 {
 	return d.Sum64()
 }
 
-// network is the key of an address in the table of rate limits.
+// network returns the key of an address in the table of rate limits.
 func (k *keyer) network(a netip.Addr) uint64 {
 	var b [16]byte
 	putNetwork(b[:], a)
@@ -72,7 +72,7 @@ func (k *keyer) network(a netip.Addr) uint64 {
 	return d.Sum64()
 }
 
-// wide is a hash of the network that records show of an address.
+// wide returns a hash of the network of an address that records show.
 func (k *keyer) wide(a netip.Addr) uint64 {
 	b := masked(a).Addr().As16()
 	var d xxhash.Digest
@@ -81,8 +81,8 @@ func (k *keyer) wide(a netip.Addr) uint64 {
 	return d.Sum64()
 }
 
-// putNetwork writes what of an address stands for one household: all of IPv4,
-// the /64 of IPv6.
+// putNetwork writes the part of an address that stands for one household: a whole IPv4
+// address, the /64 of an IPv6 address.
 func putNetwork(b []byte, a netip.Addr) {
 	full := a.As16()
 	copy(b, full[:])
@@ -91,11 +91,11 @@ func putNetwork(b []byte, a netip.Addr) {
 	}
 }
 
-// listener is the hash by which records of one day can be told to be of one
-// listener. With the next day's salt nothing connects the two; who has the secret
-// can try addresses, so it is a pseudonym, not anonymity.
+// listener returns the hash by which the records of one listener on one day can be
+// connected. The salt changes each day, so that records of different days cannot be.
+// Anybody who has the secret can try addresses, so it is a pseudonym and not anonymous.
 func (k *keyer) listener(now time.Time, a netip.Addr, agent uint64) uint64 {
-	var b [40]byte // with SHA-256's padding one block
+	var b [40]byte // one block, with SHA-256's padding
 	salt := k.saltOf(now)
 	copy(b[:16], salt[:])
 	full := a.As16()

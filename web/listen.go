@@ -12,12 +12,12 @@ import (
 	"github.com/signpost-fm/signpost/web/quick"
 )
 
-// Listener prepares a listening socket for [Server.Serve]. It closes connections
-// beyond [Config.MaxConnections] at once: a player that is refused tries elsewhere, and
-// one that waits in a queue does not. Connections from the networks in proxies may
-// begin with a PROXY header, version 1 or 2, that tells the client's address, and in
-// version 2 whether it speaks TLS with the proxy; from elsewhere such a header is garbage.
-// TLS goes on top of it.
+// Listener prepares a listening socket for [Server.Serve]. It closes connections beyond
+// [Config.MaxConnections] at once: a player that is refused tries elsewhere, and one that
+// waits in a queue does not. Connections from the networks in proxies may begin with a PROXY
+// header, version 1 or 2, that tells the client's address, and in version 2 whether the
+// client uses TLS to the proxy. From other addresses such a header is not recognised. TLS is
+// added on top of this listener.
 func (s *Server) Listener(l net.Listener, proxies []netip.Prefix) net.Listener {
 	l = &limitedListener{Listener: l, s: s}
 	if len(proxies) == 0 {
@@ -32,7 +32,7 @@ func (s *Server) Listener(l net.Listener, proxies []netip.Prefix) net.Listener {
 		ReadHeaderTimeout: proxyHeaderTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
 			if trusted.trusts(addrOf(o.Upstream)) {
-				return proxyproto.USE, nil // without one it is the proxy's own: a health check
+				return proxyproto.USE, nil // without a header, it is the proxy's health check
 			}
 			return proxyproto.SKIP, nil
 		},
@@ -41,8 +41,8 @@ func (s *Server) Listener(l net.Listener, proxies []netip.Prefix) net.Listener {
 
 type proxyHeaderKey struct{}
 
-// connContext keeps the connection at hand whose PROXY header is to be read by the first
-// request: here it would hold up all other connections.
+// connContext puts the connection into the context, so that the first request can read its
+// PROXY header. Reading it here would hold up all other connections.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if patient, ok := c.(*patientConn); ok {
 		if p, ok := patient.Conn.(*proxyproto.Conn); ok {
@@ -52,8 +52,8 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return quick.ConnContext(ctx, c)
 }
 
-// tlsByProxy says whether the PROXY header of a request's connection tells that the
-// client speaks TLS, with whom it came from (the PROXY protocol, 2.2.5: PP2_TYPE_SSL).
+// tlsByProxy says whether the PROXY header of a request's connection tells that the client
+// uses TLS to the proxy (the PROXY protocol, 2.2.5: PP2_TYPE_SSL).
 func tlsByProxy(ctx context.Context) bool {
 	c, ok := ctx.Value(proxyHeaderKey{}).(*proxyproto.Conn)
 	if !ok {
@@ -76,8 +76,8 @@ func tlsByProxy(ctx context.Context) bool {
 	return false
 }
 
-// proxyHeaderTimeout bounds how long a trusted proxy may take for its header,
-// which is the first thing that it sends.
+// proxyHeaderTimeout is how long a trusted proxy may take to send its PROXY header, which
+// comes first.
 const proxyHeaderTimeout = 3 * time.Second
 
 func addrOf(a net.Addr) netip.Addr {
@@ -116,11 +116,12 @@ type countedConn struct {
 	once sync.Once
 }
 
-// NetConn returns the connection under it, for callers that set socket options.
+// NetConn returns the underlying connection, for callers that set socket options.
 func (c *countedConn) NetConn() net.Conn { return c.Conn }
 
-// CloseWrite lets net/http end the answer to a client that is still sending, and wait
-// a moment: a connection that is closed with unread data is reset.
+// CloseWrite closes the sending side, so that net/http can end the answer to a client that
+// is still sending, and wait a moment before it closes the connection: a connection that is
+// closed with unread data is reset.
 func (c *countedConn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()

@@ -9,19 +9,19 @@ import (
 
 const (
 	maxPath  = 2 << 10 // bytes; more is 414
-	maxQuery = 8 << 10 // bytes; a signed token in it has some 2,000
+	maxQuery = 8 << 10 // bytes; a signed token has about 2,000
 )
 
 // target is what a request's path asks for.
 type target struct {
 	mount  int    // in the snapshot; -1: no such mount
 	path   string // the stream's decoded path, as the listener named it
-	query  string // the listener's query as it came, without what has told the mount
-	format Answer // Redirect: the stream itself; else a playlist
+	query  string // the listener's raw query, without the part that named the mount
+	format Answer // Redirect: the stream itself; else the playlist
 }
 
-// findTarget reads a decoded path and a raw query. A mount of the whole name comes
-// first, then a playlist of a mount, then the habits of SHOUTcast.
+// findTarget finds what a decoded path and a raw query ask for: first a mount with the path
+// as its name, then a playlist of a mount, then a stream by SHOUTcast's conventions.
 func (p *policy) findTarget(s *director.Snapshot, path, query string) target {
 	if m, ok := s.FindMount(path); ok {
 		return target{mount: m, path: path, query: query}
@@ -43,10 +43,10 @@ func (p *policy) findTarget(s *director.Snapshot, path, query string) target {
 	return target{mount: -1, path: path, query: query}
 }
 
-// findStream understands what SHOUTcast's listeners ask for. A semicolon ends the path:
-// "/;", "/;stream.nsv" and "/stream/;" are the stream with the number that the query
-// tells ("sid=2"), else the first; "/live.mp3;x" and "/live.mp3/;" are a mount. "/stream"
-// and "/stream/2/" name streams by number. It returns the query without the number.
+// findStream finds a stream by SHOUTcast's conventions. A semicolon ends the path: "/;",
+// "/;stream.nsv" and "/stream/;" are the stream whose number is in the query ("sid=2"),
+// else the default; "/live.mp3;x" and "/live.mp3/;" are a mount. "/stream" is like "/;", and
+// "/stream/2/" names stream 2. It returns the query without the number that it used.
 func (p *policy) findStream(s *director.Snapshot, path, query string) (mount int, left string, ok bool) {
 	if i := strings.IndexByte(path, ';'); i >= 0 {
 		path = path[:i]
@@ -74,7 +74,8 @@ func (p *policy) findStream(s *director.Snapshot, path, query string) (mount int
 	return -1, query, false
 }
 
-// numbered returns the stream whose number is in a query; without one, the default.
+// numbered returns the stream whose number is in a query; without a number, the default. It
+// also returns the query without the number.
 func (p *policy) numbered(s *director.Snapshot, query string) (mount int, left string, ok bool) {
 	pair := sidIn(query)
 	if pair == "" {
@@ -95,8 +96,8 @@ func (p *policy) numbered(s *director.Snapshot, query string) (mount int, left s
 	return m, before + after, ok
 }
 
-// sidIn returns the pair of a raw query that tells a stream's number, "sid=2"; empty:
-// there is none.
+// sidIn returns the parameter of a raw query that holds a stream's number, such as "sid=2";
+// empty: there is none.
 func sidIn(query string) string {
 	for rest := query; rest != ""; {
 		var pair string
@@ -107,8 +108,8 @@ func sidIn(query string) string {
 	return ""
 }
 
-// defaultMount is what is played to a listener who names none: as configured, else the
-// first stream, as at a SHOUTcast server.
+// defaultMount returns the mount for a listener who names none: as configured, else stream
+// 1, as at a SHOUTcast server.
 func (p *policy) defaultMount(s *director.Snapshot) (int, bool) {
 	if p.DefaultMount != "" {
 		return s.FindMount(p.DefaultMount)
@@ -116,7 +117,7 @@ func (p *policy) defaultMount(s *director.Snapshot) (int, bool) {
 	return p.mountOfSID(s, 1)
 }
 
-// mountOfSID returns SHOUTcast's stream number sid: as configured, else by order.
+// mountOfSID returns the mount that is SHOUTcast's stream sid: as configured, else by order.
 func (p *policy) mountOfSID(s *director.Snapshot, sid int) (int, bool) {
 	if name, ok := p.SIDs[sid]; ok {
 		return s.FindMount(name)
@@ -127,7 +128,7 @@ func (p *policy) mountOfSID(s *director.Snapshot, sid int) (int, bool) {
 	return -1, false
 }
 
-// sidOf is mountOfSID's inverse; 0: the mount has no number.
+// sidOf is the inverse of mountOfSID; 0: the mount has no number.
 func (p *policy) sidOf(s *director.Snapshot, mount int) int {
 	if len(p.SIDs) == 0 {
 		return mount + 1
@@ -140,8 +141,8 @@ func (p *policy) sidOf(s *director.Snapshot, mount int) int {
 	return 0
 }
 
-// comesInParts says whether a mount is HLS or DASH: a playlist of segments, or one of
-// these. A player that asks for it every few seconds is playing.
+// comesInParts says whether a mount is HLS or DASH: a playlist of segments, or a segment. A
+// player that asks for such a mount every few seconds is playing.
 func comesInParts(m *director.Mount) bool {
 	switch i := strings.LastIndexByte(m.Name, '.'); m.Name[i+1:] {
 	case "m3u8", "mpd", "m4s", "ts", "cmfa", "cmfv":
@@ -154,8 +155,8 @@ func comesInParts(m *director.Mount) bool {
 	return false
 }
 
-// hasControl says whether a decoded path has bytes that have no place in one:
-// they would become new lines in headers and playlists.
+// hasControl says whether a decoded path or a query has control characters, which could
+// break lines in headers and playlists.
 func hasControl(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] == 0x7f {

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// maxPattern bounds a glob or a regular expression, in bytes. The longest
-	// user agents in the field have some 300.
+	// maxPattern is the greatest length of a glob or a regular expression, in bytes. The
+	// longest user agents in the field have about 300.
 	maxPattern = 1000
-	// maxMatched is how many bytes of a header a pattern gets to see: what is
-	// longer is no player, and the work of a match stays bounded.
+	// maxMatched is how many bytes of a header are matched against a pattern. No player
+	// sends more, and the work of a match stays bounded.
 	maxMatched = 1024
 )
 
@@ -51,7 +51,7 @@ func parseGlob(s string) (glob, error) {
 	return g, nil
 }
 
-// match needs at most len(g) x len(s) steps: only the last run is ever tried anew.
+// match needs at most len(g) x len(s) steps: it backtracks only to the last run.
 func (g glob) match(s string) bool {
 	p, i, run, from := 0, 0, -1, 0
 	for i < len(s) {
@@ -104,8 +104,8 @@ func lowered(buf []byte, s string) []byte {
 	return buf
 }
 
-// parseRegexp compiles an RE2 expression, and finds literals, in lower case, of
-// which every match contains at least one; none: nothing is known.
+// parseRegexp compiles an RE2 expression. It also returns literals in lower case, of which
+// every match contains at least one; none: nothing is known.
 func parseRegexp(s string) (*regexp.Regexp, []string, error) {
 	if len(s) > maxPattern {
 		return nil, nil, errors.New("expression is longer than 1,000 bytes")
@@ -157,9 +157,10 @@ func anyOf(re *syntax.Regexp) []string {
 	return nil
 }
 
-// literalRun returns the longest part of a literal that can be looked up in a
-// user agent whose ASCII letters are lowered. Beyond ASCII nothing can: an
-// invalid byte matches U+FFFD, and K and S fold with the Kelvin sign and long s.
+// literalRun returns the longest part of a literal that can be looked up in a user agent
+// whose ASCII letters are in lower case. Characters beyond ASCII cannot: an invalid byte
+// matches U+FFFD. Neither can K and S without regard to case: they fold with the Kelvin sign
+// and the long s.
 func literalRun(re *syntax.Regexp) []string {
 	var best, run string
 	for _, r := range re.Rune {

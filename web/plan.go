@@ -6,29 +6,29 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Plan says everything that the answer to a request needs. [Server.plan] makes it,
-// and then it is only read: by who answers, and by [Server.Explain].
+// A Plan holds everything that the answer to a request needs. [Server.plan] makes it, and
+// then it is only read: to answer the request, and by [Server.Explain].
 type Plan struct {
 	Answer Answer // the form
 	fault  *fault // what is answered instead; nil: nothing
 
 	to       destination // where the listener goes, or the stream comes from
 	entries  Entries     // what a playlist leads to
-	mismatch bool        // no node has a URL of the listener's own scheme
+	mismatch bool        // no node is available in the listener's own scheme
 
-	// Of a stream that is to be carried inline.
+	// For a stream that is to be carried inline.
 	inline    bool
-	kbit      int          // what it takes of the inline budget
-	noRoom    bool         // the budget has no room: otherwise is the answer, or a fault
+	kbit      int          // what it takes of the inline budget, in kbit/s
+	noRoom    bool         // the budget has no room: the answer is otherwise, or a fault
 	otherwise *destination // of a redirect, if it cannot be carried; nil: none
 }
 
 // destination is where a listener is sent.
 type destination struct {
-	listener director.Listener // as the core was asked
-	decided  bool              // it was asked, or had no need to be
-	d        director.Decision // what it said
-	overflow string            // where everybody goes when all nodes are full; empty: to the nodes
+	listener director.Listener // as it was passed to Decide
+	decided  bool              // d is valid
+	d        director.Decision
+	overflow string // the mount's overflow URL, if all nodes are full; empty: to the nodes
 }
 
 const (
@@ -36,7 +36,7 @@ const (
 	rankedCap = 32
 	// carryTries is how many nodes are tried for one inline stream.
 	carryTries = 3
-	// defaultKbit is reckoned for a mount that does not tell its bitrate.
+	// defaultKbit is assumed for a mount without a bitrate, in kbit/s.
 	defaultKbit = 128
 )
 
@@ -44,8 +44,8 @@ func newPlan() Plan {
 	return Plan{to: destination{d: director.Decision{Ranked: make([]director.Candidate, 0, rankedCap)}}}
 }
 
-// plan decides about the form of the answer and about the nodes. It changes nothing
-// but p, which is a new one.
+// plan decides on the form of the answer and on the nodes. It changes only p, which must be
+// a new Plan.
 func (s *Server) plan(q *request, p *Plan) {
 	to := &p.to
 	if q.target.mount < 0 {
@@ -71,8 +71,8 @@ func (s *Server) plan(q *request, p *Plan) {
 	}
 }
 
-// placementKey is the listener's Key. In a crowd each gets one of its own: by that of all,
-// the weights would not hold, for all would go to one node.
+// placementKey is the listener's Key. In a crowd every request gets its own: with one Key,
+// all would go to the same node and the weights would not hold.
 func (q *request) placementKey() uint64 {
 	if q.visit.crowd == 0 {
 		return q.key
@@ -80,7 +80,8 @@ func (q *request) placementKey() uint64 {
 	return mix(q.key + uint64(q.visit.crowd))
 }
 
-// form is what the URL, the client's rule, or its coming back asks for.
+// form is the form of the answer by the client's rule, the URL, or the ladder for clients
+// without a rule.
 func (q *request) form() Answer {
 	switch {
 	case q.rule != nil && q.rule.Answer == Deny:
@@ -99,14 +100,14 @@ func (q *request) form() Answer {
 func (q *request) entries() Entries {
 	switch {
 	case q.inlineByRule():
-		return EntriesDirector // to a node it cannot go
+		return EntriesDirector // it cannot be sent to a node
 	case q.rule != nil && q.target.format == Redirect:
-		return EntriesNodes // the director would only give the playlist again
+		return EntriesNodes // at the director it would get the playlist again
 	}
 	return q.policy.Entries
 }
 
-// planSent plans a redirect or a playlist: the listener goes to a node by itself.
+// planSent plans a redirect or a playlist: the listener connects to a node by itself.
 func (s *Server) planSent(q *request, p *Plan) {
 	to := &p.to
 	if q.inlineByRule() {
@@ -132,11 +133,11 @@ func (s *Server) planSent(q *request, p *Plan) {
 	}
 }
 
-// planInline plans a stream that is carried inline, from nodes of any scheme, and
-// what is answered if it cannot be.
+// planInline plans a stream that is carried inline, from nodes of any scheme, and the answer
+// if it cannot be.
 func (s *Server) planInline(q *request, p *Plan) {
 	to := &p.to
-	if q.parts { // its segments would be asked for here, and are not here
+	if q.parts { // the player would ask this director for the segments, which it does not have
 		if p.fault = faultParts; q.followsRedirects() {
 			if other := q.otherwise(to); other != nil {
 				p.fault, p.Answer, p.to = nil, Redirect, *other
@@ -176,9 +177,9 @@ func (s *Server) planInline(q *request, p *Plan) {
 	p.Answer, p.to = Redirect, *p.otherwise
 }
 
-// otherwise plans the redirect of a listener whose stream cannot be carried inline;
-// nil: there is none. From https to http nobody is sent unasked: what the listener
-// meant to hide would be open.
+// otherwise plans the redirect of a listener whose stream cannot be carried inline; nil:
+// there is none. Unless the policy says so, nobody is redirected from https to http, which
+// would expose what the listener meant to hide.
 func (q *request) otherwise(inline *destination) *destination {
 	to := &destination{listener: inline.listener}
 	to.listener.Scheme, to.listener.Joins = q.ownScheme(), nil
@@ -196,8 +197,8 @@ func (q *request) strictScheme() bool {
 	return q.rule != nil && (q.rule.SameScheme || q.rule.HTTPOnly)
 }
 
-// choose asks the core for the listener's nodes, and says why there are none. Where
-// all are full, the mount's overflow URL is as good as one.
+// choose decides on the listener's nodes, and returns a fault if there are none. If all are
+// full, the mount's overflow URL takes their place.
 func (q *request) choose(to *destination) *fault {
 	q.view.Decide(&to.d, to.listener, q.view.Live)
 	to.decided = true
@@ -212,8 +213,8 @@ func (q *request) choose(to *destination) *fault {
 	return faultOf(to.d.Outcome)
 }
 
-// chooseAnyScheme asks again, for nodes of either scheme, and says whether there are
-// any. If not, it stays what was said of the listener's own.
+// chooseAnyScheme decides again, on nodes of either scheme, and says whether there are any.
+// If not, the outcome for the listener's own scheme stays.
 func (q *request) chooseAnyScheme(to *destination) bool {
 	own, outcome := to.listener.Scheme, to.d.Outcome
 	if own == director.AnyScheme {
@@ -228,7 +229,7 @@ func (q *request) chooseAnyScheme(to *destination) bool {
 	return false
 }
 
-// url is where the i-th node serves the mount, with the listener's query as it came.
+// url is the mount's URL at the i-th node, with the listener's query unchanged.
 func (to *destination) url(q *request, i int) string {
 	base, path := q.view.URL(to.d.Ranked[i].Node, to.d.Mount, to.listener.Scheme)
 	if base == "" {
@@ -240,7 +241,7 @@ func (to *destination) url(q *request, i int) string {
 	return base + path + querySeparator(path) + q.target.query
 }
 
-// upstreams are the nodes' own URLs, in order.
+// upstreams returns the URLs from which streams are carried inline, in the nodes' order.
 func (to *destination) upstreams(q *request) []Upstream {
 	ups := make([]Upstream, 0, len(to.d.Ranked))
 	for _, c := range to.d.Ranked {
@@ -251,7 +252,7 @@ func (to *destination) upstreams(q *request) []Upstream {
 	return ups
 }
 
-// mediaType is the mount's type as declared, else as the first node reports it.
+// mediaType is the mount's media type as configured, else as the first node reports it.
 func (to *destination) mediaType(q *request) string {
 	m := q.view.Mount(to.d.Mount)
 	if m.Type != "" || len(to.d.Ranked) == 0 {
@@ -268,7 +269,7 @@ func (to *destination) mediaType(q *request) string {
 	return orMPEG("")
 }
 
-// orMPEG falls back to what most stations send.
+// orMPEG replaces an empty media type with the one that most stations send.
 func orMPEG(t string) string {
 	if t == "" {
 		return "audio/mpeg"

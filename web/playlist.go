@@ -11,29 +11,29 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// entry is a line of a playlist: a title and where the stream is.
+// entry is an entry of a playlist: a title and the URL of the stream.
 type entry struct {
 	node  director.NodeID // empty: not a node's
 	url   string
 	title string
 }
 
-// document is what playlists of all formats are written from. Its first entry is
-// the one to play.
+// document is the content of a playlist, from which each format is written. The first entry
+// is the one to play.
 type document struct {
 	title   string
 	entries []entry
 	resolve resolve // for JSON, besides the entries
 }
 
-// resolve is the answer for apps that go to a node by themselves.
+// resolve is the JSON answer for apps that connect to a node by themselves.
 type resolve struct {
 	Mount      string            `json:"mount"`
 	Title      string            `json:"title"`
 	Type       string            `json:"type"`
 	Region     director.RegionID `json:"region,omitempty"`
 	Outcome    director.Outcome  `json:"outcome"`
-	KeepS      int               `json:"keep_s"` // seconds for which the answer holds
+	KeepS      int               `json:"keep_s"` // how long the answer may be kept, in seconds
 	Node       director.NodeID   `json:"node,omitempty"`
 	URL        string            `json:"url"`
 	Alternates []alternate       `json:"alternates"`
@@ -45,15 +45,15 @@ type alternate struct {
 }
 
 const (
-	// keepPlaced is in seconds: about what it takes to notice that a node is gone,
-	// so that an answer is not kept much longer than it is true.
+	// keepPlaced, in seconds, is about the time in which a director notices that a node is
+	// down, so that an answer is not kept much longer than it is right.
 	keepPlaced = 30
-	// keepOther is for answers that are second choices, and pass.
+	// keepOther, in seconds, is for answers that are second choices: better ones come.
 	keepOther = 10
 )
 
-// formats are how playlists are written, and their types: the ones that every
-// player knows, without parameters, as some compare them literally.
+// formats are the media types of playlists and the functions that write them. Every player
+// knows these types. They have no parameters, because some players compare them literally.
 var formats = [numAnswers]struct {
 	mediaType []string
 	write     func([]byte, *document) []byte
@@ -71,7 +71,7 @@ func (s *Server) playlist(x *exchange) error {
 	f := &formats[x.plan.Answer]
 	x.body = f.write(x.body[:0], &doc)
 	if doc.entries[0].node != "" {
-		s.count(x) // who reads the node's URL goes there
+		s.count(x) // the listener will go to this node
 	}
 	h := x.header()
 	x.streamHeaders()
@@ -84,7 +84,7 @@ func (s *Server) playlist(x *exchange) error {
 	return nil
 }
 
-// document is what a planned playlist says.
+// document returns the content of a planned playlist.
 func (p *Plan) document(q *request) document {
 	m := q.view.Mount(p.to.d.Mount)
 	doc := document{title: m.Title}
@@ -102,8 +102,8 @@ func (p *Plan) document(q *request) document {
 	return doc
 }
 
-// listEntries returns at least one entry. An app that asks for JSON wants nodes,
-// unless it could not be sent to one.
+// listEntries returns at least one entry. An app that asks for JSON gets nodes, unless it
+// cannot be sent to one.
 func (p *Plan) listEntries(q *request, title string) []entry {
 	if p.to.overflow != "" {
 		return []entry{{url: q.withQuery(p.to.overflow), title: title}}
@@ -121,7 +121,7 @@ func (p *Plan) listEntries(q *request, title string) []entry {
 	return entries
 }
 
-// Lines end in LF: Icecast's own playlists do, and every player that was measured reads them.
+// Lines end in LF, as in Icecast's own playlists. Every player that was measured reads them.
 
 func writeM3U(b []byte, d *document) []byte {
 	b = append(b, "#EXTM3U\n"...)
@@ -196,7 +196,7 @@ func writeJSON(b []byte, d *document) []byte {
 	var text strings.Builder
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false) // it is not HTML, and "&" in URLs stays readable
-	_ = enc.Encode(out)      // strings and numbers: it cannot fail
+	_ = enc.Encode(out)      // cannot fail: strings and numbers
 	return append(b, text.String()...)
 }
 
@@ -210,8 +210,8 @@ func appendText(b []byte, s string) []byte {
 
 func cleanText(s string) string { return string(appendText(nil, s)) }
 
-// printable turns what would end a line or has no place in XML into a space.
-// Ranging over a string has already made U+FFFD of invalid bytes.
+// printable replaces characters that end a line or are not allowed in XML with a space.
+// Invalid bytes have already become U+FFFD by ranging over the string.
 func printable(r rune) rune {
 	if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == 0xFFFE || r == 0xFFFF {
 		return ' '
@@ -219,7 +219,7 @@ func printable(r rune) rune {
 	return r
 }
 
-// appendXML appends a title as text of an element or of an attribute.
+// appendXML appends a text, escaped for an XML element or attribute.
 func appendXML(b []byte, s string) []byte {
 	for _, r := range s {
 		switch r = printable(r); r {
@@ -240,8 +240,8 @@ func appendXML(b []byte, s string) []byte {
 	return b
 }
 
-// escapeURL escapes the bytes that end a line or are no text. Paths are escaped
-// already; a query is repeated as the listener wrote it, raw bytes included.
+// escapeURL escapes spaces, control characters and bytes beyond ASCII. Paths are already
+// escaped; a query is as the listener wrote it, raw bytes included.
 func escapeURL(s string) string {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {

@@ -7,16 +7,17 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Record is what is kept of one request. It is handed to [Config.Record] when the
-// request has ended, and is used again afterwards: whoever wants to keep it copies it.
+// Record is the record of one request. [Config.Record] gets it when the request has ended,
+// and must copy what it keeps, because the Record is reused.
 type Record struct {
-	Time     time.Time // when it began
+	Time     time.Time // when the request began
 	Duration time.Duration
 	Method   string
-	Path     string // decoded, as asked for; 1,024 bytes of it at most
+	Path     string // decoded, as asked for; at most 1,024 bytes
 	Status   int    // HTTP status
 	Answer   Answer
-	// Outcome is the core's word on it, where Decided; else the request came not so far.
+	// Outcome is the outcome of the decision. It is valid only if Decided: otherwise the
+	// request was answered before a decision.
 	Outcome director.Outcome
 	Decided bool
 	Fault   string // the short line that the listener got; empty: none
@@ -29,16 +30,16 @@ type Record struct {
 
 	Country   director.Code
 	Client    netip.Prefix // /24 or /48 of the listener's address; all of it with Policy.FullAddresses
-	Listener  uint64       // pseudonym of address and user agent, another one each day (UTC)
-	UserAgent string       // 1,024 bytes of it at most
-	HTTPS     bool         // how the listener came
+	Listener  uint64       // pseudonym of address and user agent, a new one each day (UTC)
+	UserAgent string       // at most 1,024 bytes
+	HTTPS     bool         // the listener used HTTPS
 
 	Bytes int64  // of a stream that was carried inline
-	End   string // why it ended
+	End   string // why that stream ended
 }
 
-// record counts a request that is over, and passes on its record. That of a stream
-// which is carried inline comes when the stream has ended.
+// record counts a request that is over and hands its record to [Config.Record]. The record
+// of a stream that is carried inline follows when the stream has ended.
 func (s *Server) record(x *exchange) {
 	took := s.cfg.Now().Sub(x.now)
 	status := x.c.Response().Status
@@ -60,7 +61,7 @@ func (s *Server) record(x *exchange) {
 	s.cfg.Record(&x.rec)
 }
 
-// fill makes the record of a request, but for how long it took.
+// fill fills the record of a request, except its duration.
 func (s *Server) fill(r *Record, x *exchange) {
 	*r = Record{
 		Time: x.now, Method: x.r.Method, Status: x.c.Response().Status,

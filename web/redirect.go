@@ -10,12 +10,12 @@ func (s *Server) redirect(x *exchange) error {
 	h := x.header()
 	x.streamHeaders()
 	h["Location"] = []string{x.to.location(&x.request)}
-	h["Content-Length"] = empty // net/http says it for GET only, and HEAD gets the same headers
+	h["Content-Length"] = empty // net/http sets it for GET only, and HEAD must have the same headers
 	x.w.WriteHeader(http.StatusFound)
 	return nil
 }
 
-// location is where the listener is sent.
+// location is the URL to which the listener is sent.
 func (to *destination) location(q *request) string {
 	if to.overflow != "" {
 		return q.withQuery(to.overflow)
@@ -23,15 +23,15 @@ func (to *destination) location(q *request) string {
 	return to.url(q, 0)
 }
 
-// count notes that a listener is on its way to the first node.
+// count counts a listener as en route to the first node.
 func (s *Server) count(x *exchange) {
 	if (s.sent(x) || x.counts) && x.view.Live != nil {
 		x.view.Live.Count(x.to.d.Ranked[0].Node)
 	}
 }
 
-// sent notes where a listener is sent, and says whether that is one more: it is once
-// for what one listener asks within a second, and never in a dry run.
+// sent notes where a listener is sent, and says whether it counts as one more. A listener
+// counts once for all that it asks within a second. Dry runs and relays never count.
 func (s *Server) sent(x *exchange) bool {
 	if x.dryRun {
 		return false

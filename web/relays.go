@@ -6,8 +6,9 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// relays knows from where nodes of the fleet that pull a mount through this director were
-// told to. A node is known by its address, if it has one to itself. Safe for concurrent use.
+// relays remembers to which nodes this director sent those nodes of the fleet that relay a
+// mount. A node is recognised by its address if no other node has it. It is safe for
+// concurrent use.
 type relays struct {
 	mu   sync.Mutex
 	from map[feed]director.NodeID
@@ -19,11 +20,11 @@ type feed struct {
 	node  director.NodeID
 }
 
-// maxFeeds bounds what is remembered: nodes that are there no more are not forgotten
+// maxFeeds bounds the memory: feeds of nodes that no longer exist are not forgotten
 // otherwise.
 const maxFeeds = 10_000
 
-// sent notes where a relay was sent, if it is a node.
+// sent notes to which node a relay was sent, if the relay itself is a node.
 func (r *relays) sent(q *request, to director.NodeID) {
 	node := q.view.NodeAt(q.client.addr)
 	if node == "" {
@@ -37,8 +38,8 @@ func (r *relays) sent(q *request, to director.NodeID) {
 	r.from[feed{q.view.Mount(q.target.mount).Name, node}] = to
 }
 
-// below returns the nodes to which a relay must not be sent: itself, and those that pull
-// from it, directly or through others. It is empty for a relay that is no node.
+// below returns the nodes to which a relay must not be sent: itself, and those that pull the
+// mount from it, directly or through others. Nil: the relay is not a node.
 func (r *relays) below(q *request) []director.NodeID {
 	node := q.view.NodeAt(q.client.addr)
 	if node == "" {

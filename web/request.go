@@ -9,23 +9,23 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// request is who asks for what, and what is known of such clients: all that planning
-// looks at. [Server.identify] and [Server.arrive] fill it, and then it is only read.
+// request is who asks for what, and what is known of the client: everything that planning
+// reads. [Server.identify] and [Server.arrive] fill it, and then it is only read.
 type request struct {
 	r      *http.Request
 	policy *policy
 	view   director.View
 	now    time.Time
-	at     time.Duration // now, since the server began; never 0
+	at     time.Duration // now as [Server.since]; never 0
 
 	client client
 	target target
 	agent  *agent
 	rule   *compiledRule // nil: none holds
 	key    uint64        // the listener's, for placement
-	visit  visitStep     // what its visits of late say; see arrive
-	dryRun bool          // HEAD, a probe, or explain: nothing is counted
-	parts  bool          // the mount is HLS or DASH: the same is asked for again and again
+	visit  visitStep     // the result of the listener's recent visits; see arrive
+	dryRun bool          // HEAD, Range: bytes=0-1, or explain: no listener is counted
+	parts  bool          // the mount is HLS or DASH: players ask for it again and again
 }
 
 // identify finds out who asks for what.
@@ -57,7 +57,7 @@ func (s *Server) identify(q *request) error {
 	return nil
 }
 
-// firstHeader returns a header by its canonical name.
+// firstHeader returns the first value of the header with a canonical name.
 func firstHeader(r *http.Request, name string) string {
 	if v := r.Header[name]; len(v) > 0 {
 		return v[0]
@@ -65,8 +65,8 @@ func firstHeader(r *http.Request, name string) string {
 	return ""
 }
 
-// admit applies the rate limits. Trusted proxies that ask for themselves, and
-// listeners whose address is not known, are not one client.
+// admit applies the rate limits. They do not apply to trusted proxies that ask for
+// themselves, nor to listeners whose address is unknown: neither is a single client.
 func (s *Server) admit(q *request) error {
 	if q.client.proxy || !q.client.addr.IsValid() {
 		return nil
@@ -88,10 +88,10 @@ func (s *Server) admit(q *request) error {
 	return nil
 }
 
-// arrive counts the request for its client rule, and notes the visit of a client that
-// is redirected: one that is soon back speaks against its node, and does not get that
-// node again before it has been asked how it is. One without a rule may go further up
-// the ladder (see [Escalate]).
+// arrive counts the hit of the client rule, and notes the visit of a client that is
+// redirected. If such a client soon comes back, that is evidence against its node, and the
+// client does not get that node again before the node has a new report. A client without a
+// rule may climb the ladder (see [Escalate]).
 func (s *Server) arrive(q *request) {
 	if q.target.mount < 0 {
 		return
@@ -122,9 +122,9 @@ func (s *Server) arrive(q *request) {
 	}
 }
 
-// tell says that a node let the listener down. A double open counts too: a player
-// that is refused by a dead node is back as fast. One that opens every stream twice
-// does its node no harm but to be asked how it is.
+// tell reports evidence that a node failed the listener. A double open is evidence too: a
+// player whose node is down comes back as fast. A player that opens every stream twice does
+// no harm: its node is merely probed.
 func (s *Server) tell(q *request, node director.NodeID) {
 	if s.cfg.Evidence == nil || node == "" || q.client.proxy || !q.client.addr.IsValid() {
 		return
@@ -136,7 +136,7 @@ func (s *Server) tell(q *request, node director.NodeID) {
 	s.cfg.Evidence(node, mount, s.keys.wide(q.client.addr))
 }
 
-// ownScheme is what a URL must be for this listener to be redirected to it.
+// ownScheme is the scheme of URLs to which this listener may be redirected.
 func (q *request) ownScheme() director.Scheme {
 	if q.client.https && (q.rule == nil || !q.rule.HTTPOnly) {
 		return director.HTTPS
@@ -144,13 +144,13 @@ func (q *request) ownScheme() director.Scheme {
 	return director.HTTP
 }
 
-// inlineByRule says that the client's rule has its streams carried inline.
+// inlineByRule says whether the client's rule has its streams carried inline.
 func (q *request) inlineByRule() bool { return q.rule != nil && q.rule.Answer == Proxy }
 
 // followsRedirects says whether the listener can be sent elsewhere at all.
 func (q *request) followsRedirects() bool { return !q.inlineByRule() || q.rule.OrRedirect }
 
-// withQuery appends the listener's query, as it came, to a URL.
+// withQuery appends the listener's query, unchanged, to a URL.
 func (q *request) withQuery(u string) string {
 	if q.target.query == "" {
 		return u
@@ -165,8 +165,8 @@ func querySeparator(u string) string {
 	return "?"
 }
 
-// directorURL is the stream's URL at this director; empty if the request does not
-// tell how the director is reached.
+// directorURL is the stream's URL at this director; empty if neither the configuration nor
+// the request tells the director's host.
 func (q *request) directorURL() string {
 	base := q.directorBase()
 	if base == "" {
@@ -175,7 +175,8 @@ func (q *request) directorURL() string {
 	return q.withQuery(base + (&url.URL{Path: q.target.path}).EscapedPath())
 }
 
-// directorBase is this director's base URL; empty if the request does not tell it.
+// directorBase is this director's base URL: as configured, else from the request's host and
+// scheme; empty: unknown.
 func (q *request) directorBase() string {
 	if q.policy.PublicURL != "" {
 		return q.policy.PublicURL
@@ -190,10 +191,10 @@ func (q *request) directorBase() string {
 	return "http://" + host
 }
 
-// saneHost accepts names, addresses and ports, and nothing that could break out
-// of a URL: the Host header is the client's own claim.
+// saneHost accepts names, addresses and ports, and no character that could break out of a
+// URL: the Host header is the client's own claim.
 func saneHost(h string) bool {
-	if h == "" || len(h) > 261 { // a name's 255 and a port
+	if h == "" || len(h) > 261 { // 255 for a name, 6 for a port
 		return false
 	}
 	for i := range len(h) {

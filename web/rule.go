@@ -12,18 +12,18 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Rule says how clients of one kind are answered at a mount's own URL. All of
-// its conditions must hold; without any, it holds for everyone. Of several rules
-// the first that holds wins, the operator's before the shipped ones.
+// A Rule says how clients of one kind are answered at a mount's own URL. All of its
+// conditions must hold; a rule without conditions holds for everyone. The first rule that
+// holds wins; the operator's come before the shipped ones.
 //
-// The URL of a playlist is answered with that playlist whatever Answer says,
-// except where it is Deny; with Proxy, its entries are the director's own URLs.
+// The URL of a playlist is answered with that playlist whatever Answer is, except Deny. If
+// Answer is Proxy, its entries are the director's own URLs.
 type Rule struct {
-	ID   string // of a rule that was made at run time; it is no part of the JSON
-	Name string // for explain and records; empty: its number
+	ID   string // of a rule that was made at run time; not part of the JSON
+	Name string // for explain and records; empty: the ID, else the number
 
-	// UserAgent is a glob for the whole header without regard to case: '*' is any
-	// run, '?' any byte, '\' takes the next byte literally. Empty: any user agent.
+	// UserAgent is a glob for the whole header without regard to ASCII case: '*' is any
+	// run of bytes, '?' any byte, '\' takes the next byte literally. Empty: any user agent.
 	UserAgent string
 	// UserAgentRegexp is an RE2 expression, not anchored. Empty: any user agent.
 	UserAgentRegexp string
@@ -31,34 +31,35 @@ type Rule struct {
 	HTTP            string // "1.0", "1.1" or "2"; empty: any
 
 	Answer Answer
-	// HTTPOnly sends the client to http:// URLs only, whatever it came with.
+	// HTTPOnly sends the client to http:// URLs only, whatever scheme it used.
 	HTTPOnly bool
-	// SameScheme says that the client refuses a redirect to the other scheme: where
-	// its own is not to be had, it gets the stream itself, or 503.
+	// SameScheme says that the client refuses a redirect to the other scheme: if no node is
+	// available in its own, it gets the stream itself, or 503.
 	SameScheme bool
 	// ICY begins a stream that is carried inline with "ICY 200 OK".
 	ICY bool
-	// Relay says that the client is a server that passes the stream on: it is no listener,
-	// and one that is a node of the fleet is not sent to itself, nor to what it feeds.
+	// Relay says that the client is a server that passes the stream on. It does not count
+	// as a listener, and if it is a node of the fleet, it is sent neither to itself nor to
+	// a node that it feeds.
 	Relay bool
-	// OrRedirect sends the client to a node when a stream cannot be carried inline
-	// for want of room. Without it, the answer is then 503.
+	// OrRedirect sends the client to a node if its stream cannot be carried inline, such as
+	// for want of room. Without it, the answer is then an error, such as 503.
 	OrRedirect bool
 
-	Reason string // why there is this rule, for explain
+	Reason string // why the rule exists, for explain
 }
 
 // A HeaderMatch is a condition on a request header.
 type HeaderMatch struct {
 	Name   string
 	Absent bool   // the header is missing or empty
-	Glob   string // what its value is like; empty: it must merely be there
+	Glob   string // for its value; empty: any value that is not empty
 }
 
-// compiledRule is a Rule that was checked.
+// compiledRule is a Rule that was checked and compiled.
 type compiledRule struct {
 	Rule
-	name      string // its name, or what stands for it
+	name      string // the rule's name, else its ID, else "rule" and its number
 	number    int    // in its list, from 1
 	origin    Origin
 	hits      *atomic.Uint64
@@ -66,7 +67,7 @@ type compiledRule struct {
 	agentRE   *regexp.Regexp // nil: any
 	agentNone bool           // there must be no user agent
 	needs     needs
-	headers   []compiledHeader // but User-Agent
+	headers   []compiledHeader // without User-Agent
 	major     int              // 0: any version of HTTP
 	minor     int
 }
@@ -77,7 +78,7 @@ type compiledHeader struct {
 	glob   glob // nil: any value
 }
 
-// compileRule returns the mistakes with the field's path below the rule.
+// compileRule compiles a rule. It returns its mistakes, with paths relative to the rule.
 func compileRule(r Rule, number int, origin Origin) (compiledRule, []*director.ConfigError) {
 	c := compiledRule{Rule: r, number: number, origin: origin}
 	var errs []*director.ConfigError
@@ -161,7 +162,7 @@ func (c *compiledRule) compileHeader(h HeaderMatch, i int, fail func(string, ...
 	c.headers = append(c.headers, compiledHeader{name: name, absent: h.Absent, glob: g})
 }
 
-// matchesAgent is the part of a rule that depends on the user agent alone.
+// matchesAgent says whether those conditions hold that depend on the user agent alone.
 func (c *compiledRule) matchesAgent(ua string) bool {
 	switch {
 	case c.agentNone && ua != "":
@@ -174,10 +175,10 @@ func (c *compiledRule) matchesAgent(ua string) bool {
 	return true
 }
 
-// agentOnly says that nothing but the user agent matters.
+// agentOnly says whether the rule depends on the user agent alone.
 func (c *compiledRule) agentOnly() bool { return c.major == 0 && len(c.headers) == 0 }
 
-// matchesRest is what matchesAgent leaves to be looked at.
+// matchesRest says whether all conditions hold that matchesAgent does not check.
 func (c *compiledRule) matchesRest(r *http.Request) bool {
 	if c.major != 0 && (r.ProtoMajor != c.major || r.ProtoMinor != c.minor) {
 		return false
@@ -198,5 +199,5 @@ func (c *compiledRule) matchesRest(r *http.Request) bool {
 	return true
 }
 
-// clip returns what patterns get to see of a header.
+// clip returns the part of a header that is matched against patterns.
 func clip(s string) string { return s[:min(len(s), maxMatched)] }

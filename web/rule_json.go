@@ -30,8 +30,8 @@ type headerJSON struct {
 	Glob   string `json:"glob,omitempty"`
 }
 
-// ParseRule reads a rule from JSON with the keys of the configuration file, and
-// checks it. The error joins all mistakes; one with an unknown key is one.
+// ParseRule reads a rule from JSON with the keys of the configuration file, and checks it.
+// The error joins all mistakes in the rule. An unknown key is an error too.
 func ParseRule(text []byte) (Rule, error) {
 	var in ruleJSON
 	if err := strictjson.Unmarshal(text, &in, true); err != nil {
@@ -54,7 +54,7 @@ func ParseRule(text []byte) (Rule, error) {
 	return r, errors.Join(errs...)
 }
 
-// MarshalJSON writes what [ParseRule] reads, without the keys that are empty.
+// MarshalJSON writes what [ParseRule] reads, without empty keys.
 func (r Rule) MarshalJSON() ([]byte, error) {
 	out := ruleJSON{
 		Name: r.Name, UserAgent: r.UserAgent, UserAgentRegexp: r.UserAgentRegexp, HTTP: r.HTTP,

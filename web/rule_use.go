@@ -20,7 +20,7 @@ const (
 type RuleUse struct {
 	Rule
 	Origin Origin
-	Hits   uint64 // requests since the server began, or since there is the rule; without dry runs
+	Hits   uint64 // requests since the server began or the rule was made; without dry runs
 }
 
 // RuleUses returns the rules in force in order of precedence.
@@ -33,11 +33,10 @@ func (s *Server) RuleUses() []RuleUse {
 	return out
 }
 
-// ruleHits has the counts of rules by what tells them from others, so that they
-// survive a new policy.
+// ruleHits are the hit counters of rules by [ruleKey], so that they survive a new policy.
 type ruleHits map[string]*atomic.Uint64
 
-// keepCounting gives the rules the counts that they had under the policy before.
+// keepCounting gives the rules of a new policy the counters that they had before.
 func keepCounting(before ruleHits, rules []compiledRule) ruleHits {
 	now := make(ruleHits, len(rules))
 	for i := range rules {
@@ -54,7 +53,7 @@ func keepCounting(before ruleHits, rules []compiledRule) ruleHits {
 	return now
 }
 
-// ruleKey is a rule's id or name, else all of it.
+// ruleKey identifies a rule: by its origin and its ID or name, else its whole content.
 func ruleKey(c *compiledRule) string {
 	key := string(c.origin) + " "
 	switch {
@@ -64,7 +63,7 @@ func ruleKey(c *compiledRule) string {
 		return key + c.Rule.Name
 	}
 	b, err := json.Marshal(c.Rule)
-	if err != nil { // not to be expected of strings and flags
+	if err != nil { // cannot happen: strings and flags
 		return key
 	}
 	return key + string(b)

@@ -1,8 +1,8 @@
 package web
 
-// ShippedRules returns the rules that stand behind the operator's own: what real
-// players were seen to need, or say of themselves. Whoever is in none of them is
-// redirected to a URL of its own scheme, and watched (see [Escalate]).
+// ShippedRules returns the rules that follow the operator's own: what real players need, as
+// measured or documented. A client for which no rule holds is redirected to a URL of its own
+// scheme, and watched (see [Escalate]).
 func ShippedRules() []Rule {
 	const (
 		literal    = "compares the status and \"http://\" literally: measured, and in the source of Icecast's relay"

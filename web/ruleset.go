@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// ruleSet finds the first rule that holds for a request. User agents repeat, so
-// what depends on them alone is found once and kept; the cost of a request does
-// not grow with the number of rules. Safe for concurrent use.
+// ruleSet finds the first rule that holds for a request. User agents repeat, so what depends
+// on them alone is cached, and the cost of a request does not grow with the number of rules.
+// It is safe for concurrent use.
 type ruleSet struct {
 	rules []compiledRule
 	index *gramIndex
@@ -20,17 +20,17 @@ type agent struct {
 	ua     string
 	hash   uint64
 	family *family
-	// rules are those that hold as far as the user agent is concerned, in order. The
-	// last may be one that looks at nothing else; what follows it cannot win.
+	// rules are those that hold as far as the user agent is concerned, in order. They end
+	// with the first that depends on nothing else: no later rule can win.
 	rules []int32
 }
 
 const (
-	// agentSets bounds the cache: some thousand user agents are all that a large
-	// station sees in a day.
+	// agentSets bounds the cache, in sets of two: a large station sees a few thousand user
+	// agents a day.
 	agentSets = 1 << 12
-	// maxCachedAgent is the length in bytes of the longest user agent that is kept:
-	// at most 5 MB in all.
+	// maxCachedAgent is the length of the longest user agent that is cached, in bytes: the
+	// cache takes at most 5 MB.
 	maxCachedAgent = 512
 )
 
@@ -42,7 +42,7 @@ func newRuleSet(rules []compiledRule) *ruleSet {
 	return &ruleSet{rules: rules, index: newGramIndex(patterns), cache: make([]atomic.Pointer[agent], 2*agentSets)}
 }
 
-// agent returns what is known of the user agent; families names it for metrics.
+// agent returns what is known of a user agent. Its family, for metrics, comes from families.
 func (s *ruleSet) agent(ua string, families *families) *agent {
 	hash := hashString(ua)
 	set := s.cache[hash%agentSets*2:][:2]
@@ -55,7 +55,7 @@ func (s *ruleSet) agent(ua string, families *families) *agent {
 	}
 	a := &agent{ua: ua, hash: hash, family: families.of(ua), rules: s.holding(ua)}
 	if len(ua) <= maxCachedAgent {
-		a.ua = strings.Clone(ua) // ua may be part of a whole request's memory
+		a.ua = strings.Clone(ua) // ua may keep the memory of a whole request alive
 		set[1].Store(first)
 		set[0].Store(a)
 	}

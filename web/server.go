@@ -20,7 +20,7 @@ import (
 	"github.com/signpost-fm/signpost/web/quick"
 )
 
-// Server is the public side. Safe for concurrent use.
+// Server answers listeners: it is a director's public side. It is safe for concurrent use.
 type Server struct {
 	cfg     Config
 	policy  atomic.Pointer[policy]
@@ -39,21 +39,21 @@ type Server struct {
 
 	echo      *echo.Echo
 	http      *http.Server
-	quick     *quick.Server // before it, for what needs no waiting
+	quick     *quick.Server // in front of http, for requests that need no waiting
 	connLimit int64
 
-	base     context.Context // of all requests
+	base     context.Context // the parent of all requests' contexts
 	cut      context.CancelFunc
-	inline   sync.Mutex // orders draining and new inline streams
+	inline   sync.Mutex // orders draining and the start of inline streams
 	draining atomic.Bool
 	carrying sync.WaitGroup
 }
 
 const (
-	// rememberedKeys bounds what is known of listeners: at 4,000 new ones a second
-	// each is remembered for the 15 seconds that count. About 6 MB when full.
+	// rememberedKeys bounds the table of visits: at 4,000 new listeners a second, each is
+	// remembered for the 15 seconds that matter. The table takes about 6 MB when full.
 	rememberedKeys = 1 << 16
-	// rememberedAddresses is about 0.8 MB when full.
+	// rememberedAddresses bounds the table of addresses, about 0.8 MB when full.
 	rememberedAddresses = 1 << 15
 
 	defaultMaxConnections = 20_000
@@ -63,7 +63,7 @@ const (
 	idleTimeout       = 60 * time.Second
 )
 
-// New makes a server of a checked configuration. Mistakes are joined, one
+// New returns a server. The error joins the mistakes in the policy, one
 // [director.ConfigError] each.
 func New(c Config) (*Server, error) {
 	if c.View == nil || c.Locate == nil {
@@ -115,20 +115,20 @@ func (s *Server) routes() *echo.Echo {
 		e.HEAD(path, h)
 	}
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
-		_ = s.run(c, func(*exchange) error { return err }) // it answers itself
+		_ = s.run(c, func(*exchange) error { return err }) // run answers the error
 	}
 	return e
 }
 
-// CheckPolicy returns what [Server.SetPolicy] would: a whole configuration can be
-// refused before any part of it is applied.
+// CheckPolicy returns the mistakes for which [Server.SetPolicy] would refuse a policy, so that
+// a whole configuration can be refused before any part of it is applied.
 func CheckPolicy(p Policy) error {
 	_, err := compilePolicy(p)
 	return err
 }
 
-// SetPolicy puts a policy into force for the requests that come. One with
-// mistakes is refused whole, and the old one stays.
+// SetPolicy puts a policy in force for further requests. A policy with mistakes is refused
+// as a whole, and the old one stays.
 func (s *Server) SetPolicy(p Policy) error {
 	c, err := compilePolicy(p)
 	if err != nil {
@@ -147,14 +147,15 @@ func (s *Server) Handler() http.Handler { return s.echo }
 // Collector returns the metrics of the public side.
 func (s *Server) Collector() prometheus.Collector { return s.stats }
 
-// since is the time since the server began. It is never 0, which means "never".
+// since is the time since an hour before the server began. It is never 0, which means
+// "never".
 func (s *Server) since(now time.Time) time.Duration { return now.Sub(s.start) + time.Hour }
 
-// Serve answers connections of l until [Server.Shutdown], with which it returns
-// nil. It may be called for several listeners.
+// Serve answers the connections of l until [Server.Shutdown], and then returns nil. It may be
+// called for several listening sockets.
 func (s *Server) Serve(l net.Listener) error {
-	switch plain := l.(type) { // neither is TLS
-	case *limitedListener: // no header before the requests
+	switch plain := l.(type) { // neither case is TLS
+	case *limitedListener: // no PROXY header before the requests
 		l = patientListener{s.quick.Listen(plain)}
 	case *proxyproto.Listener:
 		l = patientListener{plain}
@@ -165,16 +166,16 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Drain makes /readyz say no and takes no new streams to carry inline; all else
-// goes on. A load balancer gets time to notice before [Server.Shutdown].
+// Drain makes /readyz answer 503 and begins no new inline streams; all else goes on. It gives
+// a load balancer time to notice before [Server.Shutdown].
 func (s *Server) Drain() {
 	s.inline.Lock()
 	defer s.inline.Unlock()
 	s.draining.Store(true)
 }
 
-// beginCarrying says whether a new inline stream may begin. If so, the caller
-// calls s.carrying.Done when it has ended.
+// beginCarrying says whether a new inline stream may begin. If so, the caller must call
+// s.carrying.Done when the stream has ended.
 func (s *Server) beginCarrying() bool {
 	s.inline.Lock()
 	defer s.inline.Unlock()
@@ -185,8 +186,8 @@ func (s *Server) beginCarrying() bool {
 	return true
 }
 
-// Shutdown drains, closes the listeners, and lets requests and inline streams
-// finish until ctx is done. Then it cuts them and returns ctx's error.
+// Shutdown drains, closes the listening sockets, and lets requests and inline streams finish
+// until ctx is done. Then it cuts them and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	defer s.cut()
@@ -195,7 +196,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = s.quick.Shutdown(ctx)
 	}
 	if err == nil {
-		// net/http does not wait for connections that were hijacked.
+		// net/http does not wait for hijacked connections.
 		err = wait(ctx, &s.carrying)
 	}
 	if err != nil {
@@ -220,8 +221,8 @@ func wait(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 }
 
-// serverLog passes on what net/http complains about, except what every scanner on
-// the internet could fill a log with.
+// serverLog logs net/http's errors, except TLS handshake errors, with which any scanner on
+// the internet could fill the log.
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Write(b []byte) (int, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// shoutcastPages are SHOUTcast's statistics pages. Where a mount has such a name, it is
-// the mount that is meant.
+// shoutcastPages are SHOUTcast's statistics pages. A mount of the same name takes
+// precedence.
 var shoutcastPages = map[string]func(*exchange, dnasStream) (mediaType, body string){
 	"/7":           sevenPage,
 	"/7.html":      sevenPage,
@@ -24,17 +24,17 @@ var shoutcastPages = map[string]func(*exchange, dnasStream) (mediaType, body str
 	"/stats":       statsPage,
 }
 
-// allStreamsPage is the one about all streams.
+// allStreamsPage is the page about all streams.
 const allStreamsPage = "/statistics"
 
-// dnasStream is one stream, summed over all nodes that carry it, with the keys of
-// SHOUTcast 2.6. Those for which a fleet has no value are empty or 0, not missing: some
-// tools insist on them.
+// dnasStream is one stream, summed over all nodes that carry it, with the keys of SHOUTcast
+// 2.6. Keys for which a fleet has no value are empty or 0, not missing: some tools insist on
+// them.
 type dnasStream struct {
 	ID          int    `json:"id,omitempty" xml:"-"` // only in the page about all streams
 	Listeners   int    `json:"currentlisteners" xml:"CURRENTLISTENERS"`
 	Peak        int    `json:"peaklisteners" xml:"PEAKLISTENERS"`
-	Max         int    `json:"maxlisteners" xml:"MAXLISTENERS"` // 0: not known, or any number
+	Max         int    `json:"maxlisteners" xml:"MAXLISTENERS"` // 0: unknown or unlimited
 	Unique      int    `json:"uniquelisteners" xml:"UNIQUELISTENERS"`
 	AverageTime int    `json:"averagetime" xml:"AVERAGETIME"`
 	Genre       string `json:"servergenre" xml:"SERVERGENRE"`
@@ -47,7 +47,7 @@ type dnasStream struct {
 	Listed      int    `json:"streamlisted" xml:"STREAMLISTED"`
 	Path        string `json:"streampath" xml:"STREAMPATH"`
 	Uptime      int    `json:"streamuptime" xml:"STREAMUPTIME"` // seconds
-	Bitrate     string `json:"bitrate" xml:"BITRATE"`           // kbit/s; "0": not declared
+	Bitrate     string `json:"bitrate" xml:"BITRATE"`           // kbit/s; "0": not configured
 	SampleRate  string `json:"samplerate" xml:"SAMPLERATE"`
 	Content     string `json:"content" xml:"CONTENT"`
 	Version     string `json:"version,omitempty" xml:"VERSION,omitempty"`
@@ -66,10 +66,11 @@ type dnasFleet struct {
 	Streams   []dnasStream `json:"streams" xml:"-"`
 }
 
-// serverID is how a director presents itself in statistics.
+// serverID is the director's name in statistics.
 const serverID = "Signpost"
 
-// shoutcastPage answers with a statistics page of SHOUTcast's, if the path is one's.
+// shoutcastPage answers with one of SHOUTcast's statistics pages if the path is that of one,
+// and says whether it did.
 func (s *Server) shoutcastPage(x *exchange) (answered bool) {
 	path := x.r.URL.Path
 	page, one := shoutcastPages[path]
@@ -92,20 +93,20 @@ func (s *Server) shoutcastPage(x *exchange) (answered bool) {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.WriteHeader(http.StatusOK)
 	if x.r.Method != http.MethodHead {
-		_, _ = x.w.Write([]byte(body)) // who asked may be gone
+		_, _ = x.w.Write([]byte(body)) // the client may be gone
 	}
 	return true
 }
 
-// dnasPage is what the pages of one snapshot are made from.
+// dnasPage is the data of all pages for one snapshot.
 type dnasPage struct {
 	snapshot *director.Snapshot
 	base     string // the director's own URL, as the listener knows it
 	streams  []dnasStream
 }
 
-// dnasStreams returns all streams in the mounts' order, with those that are off the air.
-// They are summed once for a snapshot, and not to be changed.
+// dnasStreams returns all streams in the mounts' order, including those that are off the air.
+// They are summed once for a snapshot and must not be modified.
 func (s *Server) dnasStreams(x *exchange) []dnasStream {
 	base := x.ownBase()
 	p := s.dnas.Load()
@@ -140,8 +141,8 @@ func sumStreams(snap *director.Snapshot, base string, now time.Time) []dnasStrea
 	return all
 }
 
-// sevenPage is the oldest page, in which seven fields are told by commas; a song's title
-// comes last and may have some of its own.
+// sevenPage is the oldest page: seven fields, separated by commas. The song's title comes
+// last and may contain commas.
 func sevenPage(_ *exchange, d dnasStream) (mediaType, body string) {
 	return "text/html;charset=utf-8", fmt.Sprintf("<html><body>%d,%d,%d,%d,%d,%s,%s</body></html>",
 		d.Listeners, d.Status, d.Peak, d.Max, d.Unique, d.Bitrate, html.EscapeString(cleanText(d.Song)))
@@ -151,7 +152,7 @@ func songPage(_ *exchange, d dnasStream) (mediaType, body string) {
 	return "text/plain;charset=utf-8", cleanText(d.Song)
 }
 
-// playedPage tells the song that plays: what played before it nobody tells a director.
+// playedPage lists only the song that plays now: nodes do not report what played before.
 func playedPage(x *exchange, d dnasStream) (mediaType, body string) {
 	type played struct {
 		At    int64  `json:"playedat" xml:"PLAYEDAT"`
@@ -226,11 +227,11 @@ func statisticsPage(x *exchange, streams []dnasStream) (mediaType, body string) 
 func wantsJSON(x *exchange) bool { return x.r.URL.Query().Get("json") == "1" }
 
 func jsonPage(v any) (mediaType, body string) {
-	b, _ := json.Marshal(v) // numbers and text: it cannot fail
+	b, _ := json.Marshal(v) // cannot fail: numbers and text
 	return "application/json;charset=utf-8", string(b)
 }
 
 func xmlPage(v any) (mediaType, body string) {
-	b, _ := xml.Marshal(v) // numbers and text: it cannot fail
+	b, _ := xml.Marshal(v) // cannot fail: numbers and text
 	return "text/xml;charset=utf-8", `<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>` + string(b)
 }

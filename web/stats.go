@@ -12,26 +12,27 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// stats counts with atomic additions only, and is read when metrics are
-// collected. It implements [prometheus.Collector].
+// stats are the counters behind the metrics. Requests change them mostly with atomic
+// additions. It implements [prometheus.Collector].
 type stats struct {
 	answers    [][numAnswers]atomic.Uint64 // by outcome
 	passed     []atomic.Uint64             // decisions that passed over a node, by reason
 	codes      [600]atomic.Uint64          // by HTTP status
-	seconds    histogram                   // of all but carried streams
+	seconds    histogram                   // the duration of requests, without inline streams
 	families   families
 	sent       ways
 	limited    [2]atomic.Uint64 // by limitScope
 	carried    atomic.Uint64    // streams carried inline that have ended
 	bytes      atomic.Uint64    // of them
-	noRoom     atomic.Uint64    // streams that the inline budget had no room for
+	noRoom     atomic.Uint64    // streams for which the inline budget had no room
 	noUpstream atomic.Uint64
 	panics     atomic.Uint64
 	open       atomic.Int64 // connections
 	excess     atomic.Uint64
 }
 
-// decided counts how a decision ended, and why it passed over nodes.
+// decided counts a decision's outcome and answer, and the reasons for which it passed over
+// nodes.
 func (s *stats) decided(d *director.Decision, a Answer) {
 	s.answers[d.Outcome][a].Add(1)
 	for passed := d.Seen.Without(director.Fit); passed != 0; passed &= passed - 1 {
@@ -39,7 +40,7 @@ func (s *stats) decided(d *director.Decision, a Answer) {
 	}
 }
 
-// limitScope is what a request was one too many of.
+// limitScope is the rate limit that a request exceeded.
 type limitScope int
 
 const (
@@ -51,19 +52,19 @@ func newStats() *stats {
 	return &stats{answers: make([][numAnswers]atomic.Uint64, len(director.Outcomes())), passed: make([]atomic.Uint64, len(director.AllReasons()))}
 }
 
-// maxFamilies bounds the label values that user agents can make.
+// maxFamilies bounds how many label values user agents can make.
 const maxFamilies = 200
 
 // family counts the requests of one kind of client.
 type family struct {
 	name  string
 	steps [numSteps]atomic.Uint64
-	seen  string // a user agent of it
-	// returned is one that came back after a redirect; nil: none did.
+	seen  string // the first user agent of the family
+	// returned is a user agent that came back after a redirect; nil: none did.
 	returned atomic.Pointer[agent]
 }
 
-// count counts a request of the user agent a.
+// count counts a request by the user agent a.
 func (f *family) count(s step, a *agent) {
 	f.steps[s].Add(1)
 	if (s == stepNext || s == stepInline) && len(a.ua) <= maxCachedAgent && f.returned.Load() == nil {
@@ -71,20 +72,20 @@ func (f *family) count(s step, a *agent) {
 	}
 }
 
-// What families are called that have no name of their own.
+// The names of families without a name of their own.
 const (
 	familyNone  = "none"  // no user agent
 	familyOther = "other" // a mixture
 )
 
-// families knows the kinds of clients seen. Safe for concurrent use.
+// families holds the families of clients seen. It is safe for concurrent use.
 type families struct {
 	mu    sync.Mutex
 	named map[string]*family
 	all   []*family
 }
 
-// of returns the family of a user agent; the 201st and further ones are "other".
+// of returns the family of a user agent. Once there are maxFamilies, new ones are "other".
 func (f *families) of(ua string) *family {
 	name := familyName(ua)
 	f.mu.Lock()

@@ -10,18 +10,18 @@ const (
 	tableWays   = 8
 )
 
-// table remembers a value for each of the keys it saw last. Its size is fixed: a
-// new key takes the place of the one in its set that was used the longest ago, so
-// memory stays bounded whatever arrives, and nothing is allocated. Times are passed in. Safe for concurrent use.
+// table remembers a value for each of the keys used last. Its size is fixed: a new key
+// replaces the least recently used key of its set, so that memory stays bounded whatever
+// arrives, and nothing is allocated. Callers pass the time. It is safe for concurrent use.
 type table[V any] struct {
 	shards [tableShards]shard[V]
-	sets   uint64 // in a shard, a power of two
+	sets   uint64 // per shard, a power of two
 }
 
 type shard[V any] struct {
 	sync.Mutex
 	slots []slot[V]
-	_     [32]byte // keeps neighbouring locks on cache lines of their own
+	_     [32]byte // keeps neighbouring locks on separate cache lines
 }
 
 type slot[V any] struct {
@@ -39,8 +39,8 @@ func newTable[V any](size int) *table[V] {
 	return t
 }
 
-// acquire returns the value of key, a zero one if key is new, and the lock that
-// the caller unlocks when it is done with the value.
+// acquire returns the value of key, zero if key is new, and its lock, which is held: the
+// caller must unlock it when done with the value.
 func (t *table[V]) acquire(key uint64, now time.Duration) (*V, *sync.Mutex) {
 	if key == 0 {
 		key = 1
@@ -64,7 +64,7 @@ func (t *table[V]) acquire(key uint64, now time.Duration) (*V, *sync.Mutex) {
 	return &oldest.value, &sh.Mutex
 }
 
-// peek returns a copy of what is known of key, and changes nothing.
+// peek returns a copy of the value of key, zero if there is none, and changes nothing.
 func (t *table[V]) peek(key uint64) (v V) {
 	if key == 0 {
 		key = 1

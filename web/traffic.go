@@ -9,20 +9,21 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// wayLife is how long the counts of a node that is gone are kept: a node that is
-// restarted goes on with them. Nodes that register themselves may have a
-// new id each time, so what is counted by node must end.
+// wayLife is how long the counts of a node that is gone are kept: a restarted node continues
+// them. Registered nodes may have a new id each time, so the counts must be forgotten at some
+// time.
 const wayLife = time.Hour
 
 // Traffic is what the server has done since it began. All numbers only rise, until
-// [Server.Sent] forgets a node's; rates are for the reader to make. Dry runs, and
-// what one listener asks again within a second, are in Answers and Outcomes only.
+// [Server.Sent] forgets a node's; the reader computes rates from them. HEAD, Range:
+// bytes=0-1, relays, and what one listener asks again within a second, are in Answers and
+// Outcomes only. Explain is not counted.
 type Traffic struct {
 	Answers  map[string]uint64 // requests for a mount, by the answer's name
 	Outcomes map[string]uint64 // the same, by the outcome's name
 
 	Nodes   map[director.NodeID]uint64   // listeners sent to each node
-	Regions map[director.RegionID]uint64 // listeners sent somewhere, by their region; "": none matched
+	Regions map[director.RegionID]uint64 // listeners sent to nodes, by region; "": none matched
 }
 
 // Traffic reads the counters.
@@ -51,9 +52,9 @@ func (s *Server) Traffic() Traffic {
 	return t
 }
 
-// Sent reads how many listeners were sent from each region to each node. It also
-// forgets the counts of nodes that were not there for more than an hour, so it is
-// to be called now and then.
+// Sent returns how many listeners were sent from each region to each node. It also forgets
+// the counts of nodes that have been gone for more than an hour, so it must be called now and
+// then.
 func (s *Server) Sent() map[director.RegionID]map[director.NodeID]uint64 {
 	if view := s.cfg.View(); view.Snapshot != nil {
 		s.stats.sent.forget(view.Snapshot, s.cfg.Now())
@@ -68,13 +69,13 @@ func (s *Server) Sent() map[director.RegionID]map[director.NodeID]uint64 {
 	return sent
 }
 
-// ways counts the listeners that were sent, by where from and where to: at most
-// regions times nodes. Adding to one that is known takes no lock.
+// ways counts the listeners that were sent, by region and node. Adding to a known way takes
+// no lock.
 type ways struct {
-	known atomic.Pointer[wayMap] // never changed, but replaced
+	known atomic.Pointer[wayMap] // replaced, never modified
 
 	mu   sync.Mutex                    // for replacing it
-	gone map[director.NodeID]time.Time // since when nodes of it are not there
+	gone map[director.NodeID]time.Time // since when nodes in known are gone
 }
 
 type wayMap map[director.RegionID]map[director.NodeID]*atomic.Uint64
@@ -104,7 +105,8 @@ func (c *ways) add(region director.RegionID, node director.NodeID) {
 	known[region][node].Add(1)
 }
 
-// with returns a copy of m in which a region has other nodes; none: it is left out.
+// with returns a copy of m in which a region has the given nodes; a region without nodes is
+// left out.
 func (m wayMap) with(region director.RegionID, nodes map[director.NodeID]*atomic.Uint64) wayMap {
 	next := make(wayMap, len(m)+1)
 	maps.Copy(next, m)
@@ -115,8 +117,8 @@ func (m wayMap) with(region director.RegionID, nodes map[director.NodeID]*atomic
 	return next
 }
 
-// forget drops the ways to nodes that were not in a snapshot for longer than wayLife.
-// A listener who is sent there in that moment may be lost from the count.
+// forget drops the ways to nodes that have not been in a snapshot for longer than wayLife. A
+// listener who is sent to one at the same time may be lost from the count.
 func (c *ways) forget(snapshot *director.Snapshot, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

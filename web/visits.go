@@ -6,32 +6,32 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Escalate says what happens to a client that nobody has a rule for when it comes
-// back soon after it was sent to a node: the redirect may not have worked for it.
+// Escalate says what happens to a client without a rule that comes back soon after it was
+// sent to a node: the redirect may not have worked for it.
 type Escalate string
 
-// The rungs of the ladder for clients without a rule.
+// The settings of the ladder for clients without a rule. Each includes the ones before it.
 const (
-	EscalateOff     Escalate = "off"     // nothing, and nothing is counted
-	EscalateObserve Escalate = "observe" // it is counted in metrics
+	EscalateOff     Escalate = "off"     // nothing happens, and nothing is counted
+	EscalateObserve Escalate = "observe" // the client is counted in metrics
 	EscalateNext    Escalate = "next"    // it gets the next node
-	EscalateInline  Escalate = "inline"  // and after that the stream itself
+	EscalateInline  Escalate = "inline"  // if it comes back again, it gets the stream itself
 )
 
 const (
-	// doubleOpen is the time within which a player opens the same stream twice: xine,
-	// cmus and Safari do. It must get the same node.
+	// doubleOpen is the time within which a player opens the same stream twice, as xine,
+	// cmus and Safari do. It must get the same node both times.
 	doubleOpen = 3 * time.Second
 	// comesBack is the time within which a client that failed tries again.
 	comesBack = 15 * time.Second
-	// More than crowdSize requests within crowdWindow are many devices behind one address,
-	// unless they come at the pace of one device in a loop.
+	// More than crowdSize requests within crowdWindow come from many devices behind one
+	// address, unless they come at the pace of one device in a loop.
 	crowdWindow = 10 * time.Second
 	crowdSize   = 3
 	// A device in a loop asks at an even pace: loopSize intervals, none shorter than
 	// loopFastest or longer than doubleOpen, the longest at most loopUneven times the
-	// shortest. Requests of many that come by chance once a second look so one time in
-	// ten, and of those that come faster or slower fewer do.
+	// shortest. Random requests of many devices, one a second on average, look like a loop
+	// one time in ten; faster or slower ones do so less often.
 	loopSize    = 4
 	loopUneven  = 4
 	loopFastest = 250 * time.Millisecond
@@ -39,15 +39,15 @@ const (
 	countedOnce = time.Second
 )
 
-// step is where on the ladder of escalation a request stands.
+// step is a request's step on the ladder for clients without a rule.
 type step uint8
 
 const (
 	stepFirst  step = iota // not seen lately
-	stepAgain              // a double open: the same again
-	stepNext               // back: the next node
-	stepInline             // back once more: the stream itself
-	stepCrowd              // too many to be one device: each is placed by itself
+	stepAgain              // a double open: it gets the same node
+	stepNext               // back: it gets the next node
+	stepInline             // back once more: it gets the stream itself
+	stepCrowd              // too many for one device: each is placed separately
 	numSteps   = iota
 )
 
@@ -55,37 +55,37 @@ var stepNames = [numSteps]string{"first", "again", "next", "inline", "crowd"}
 
 func (s step) String() string { return stepNames[s] }
 
-// visit is what is remembered of a Key. Times are since the server began.
+// visit is what is remembered of a Key. Times are those of [Server.since].
 type visit struct {
 	rate    rate
-	counted time.Duration           // when it was last counted as on its way; 0: never
+	counted time.Duration           // when the listener was last counted as one more; 0: never
 	recent  [loopSize]time.Duration // its last requests, the newest first; 0: none
 	level   uint8                   // 0: placed normally, 1: next node, 2: inline
-	crowd   uint32                  // requests that were a crowd's
-	sent    director.NodeID         // where it was sent
-	avoid   [2]director.NodeID      // which nodes were passed over for that: the first is where it came back from
-	report  time.Time               // of the newest report about that node then
+	crowd   uint32                  // requests of a crowd so far
+	sent    director.NodeID         // the node to which it was sent last
+	avoid   [2]director.NodeID      // nodes not to give it then; it came back from the first
+	report  time.Time               // the time of the newest report about the first of them then
 }
 
 // visitor is who makes a visit, and when.
 type visitor struct {
 	now    time.Duration
 	inline bool // the ladder ends in the stream itself
-	relay  bool // a server: it never opens a stream twice
+	relay  bool // it is a server, whose requests are never a double open
 	view   director.View
 }
 
-// visitStep is what a visit's request is to get.
+// visitStep is the result of a visit.
 type visitStep struct {
-	tracked bool // it is on the ladder at all
+	tracked bool // the client is on the ladder
 	step    step
-	inline  bool               // the stream itself, if there is room
-	avoid   [2]director.NodeID // nodes that it is not to get; empty: none
-	from    director.NodeID    // where it comes back from; empty: nowhere
-	crowd   uint32             // which of a crowd it is, from 1; 0: it is none
+	inline  bool               // it gets the stream itself, if there is room
+	avoid   [2]director.NodeID // nodes that it must not get; empty: none
+	from    director.NodeID    // the node from which it comes back; empty: none
+	crowd   uint32             // its number in a crowd, from 1; 0: no crowd
 }
 
-// arrive notes a request and says what it is to get.
+// arrive notes a request and returns its step.
 func (v *visit) arrive(who visitor) visitStep {
 	st, level := v.judge(who)
 	v.level, v.avoid, v.crowd = level, st.avoid, st.crowd
@@ -97,7 +97,7 @@ func (v *visit) arrive(who visitor) visitStep {
 	return st
 }
 
-// judge is arrive without noting anything.
+// judge is arrive without noting the request. It also returns the new level.
 func (v *visit) judge(who visitor) (st visitStep, level uint8) {
 	last, before := v.recent[0], v.recent[crowdSize-1]
 	switch {
@@ -112,7 +112,7 @@ func (v *visit) judge(who visitor) (st visitStep, level uint8) {
 	st = visitStep{tracked: true, step: stepNext, from: v.sent}
 	st.avoid[0] = v.sent
 	if left := v.avoid[0]; left != v.sent && left != "" && who.newest(left).Equal(v.report) {
-		st.avoid[1] = left // it has not been asked since
+		st.avoid[1] = left // there is no newer report about it
 	}
 	if who.inline && v.level > 0 {
 		st.step, st.inline = stepInline, true
@@ -131,7 +131,7 @@ func (v *visit) loops(now time.Duration) bool {
 	return v.recent[loopSize-1] != 0 && shortest >= loopFastest && longest <= doubleOpen && longest <= loopUneven*shortest
 }
 
-// newest is when a node was last asked, as far as is known; zero: never.
+// newest is the time of the newest report about a node; zero: none.
 func (w *visitor) newest(node director.NodeID) time.Time {
 	if n, ok := w.view.FindNode(node); ok {
 		return w.view.Node(n).Report.Taken
@@ -139,8 +139,8 @@ func (w *visitor) newest(node director.NodeID) time.Time {
 	return time.Time{}
 }
 
-// send notes where the listener was sent, and says whether it counts as one more. One
-// that asks for parts is one as long as it goes on.
+// send notes where the listener was sent, and says whether it counts as one more. A listener
+// that asks for parts counts once, as long as it goes on asking.
 func (v *visit) send(now time.Duration, node director.NodeID, parts bool) (counts bool) {
 	v.sent = node
 	switch since := now - v.counted; {
@@ -155,11 +155,12 @@ func (v *visit) send(now time.Duration, node director.NodeID, parts bool) (count
 	return true
 }
 
-// rate is a token bucket in one number, by the generic cell rate algorithm (ITU-T
-// I.371, annex A): the time until which what was let through is paid for.
+// rate is a token bucket in one number, the theoretical arrival time of the generic cell rate
+// algorithm (ITU-T I.371, annex A).
 type rate time.Duration
 
-// allow says whether one more is within perSecond, with bursts of one second's worth.
+// allow says whether one more request is within perSecond, with bursts of one second's worth.
+// perSecond of 0 or less: no limit.
 func (r *rate) allow(now time.Duration, perSecond int) bool {
 	if perSecond <= 0 {
 		return true

@@ -8,29 +8,30 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// How long a prefix has a Key of its own: the network that is one household or small
-// office by IPv4's and IPv6's customs, and what records show of an address.
+// The length of the prefixes that have a Key of their own. By custom, an IPv4 or IPv6
+// network of this length is one household or small office. Records show no more of an
+// address.
 const (
 	keyBits4 = 24
 	keyBits6 = 48
 )
 
-// A worker answers queries, one after the other. It owns the memory that this takes.
+// A worker answers queries one after another, in memory of its own.
 type worker struct {
 	s   *Server
 	req request
 	res response
 	rec Record
 
-	// Of the query at hand.
+	// The current query.
 	p        *policy
 	view     director.View
 	from     netip.Addr
 	now      time.Time
 	tcp      bool
-	cookie   bool // it shows a cookie of ours
+	cookie   bool // it has a valid server cookie
 	entry    *entry
-	choice   *choice // the last one on the way
+	choice   *choice // of the name that was answered, after CNAMEs
 	result   result
 	decided  bool
 	d        director.Decision
@@ -38,12 +39,12 @@ type worker struct {
 	place    director.Place
 	origin   director.Origin
 	scope    int
-	chosen   int // of the nodes in d.Ranked, those that are in the answer
+	chosen   int // how many nodes of d.Ranked are in the answer
 
 	dice  uint64
 	slips int
-	alike func(director.Place) bool // is as good as the client's place, to this decision
-	same  func(director.Place) bool // is the client's place
+	alike func(director.Place) bool // whether a place gets the same decision as the client's
+	same  func(director.Place) bool // whether a place is the client's
 	near  []Director                // for sorting
 }
 
@@ -57,14 +58,15 @@ func (s *Server) newWorker() *worker {
 	return w
 }
 
-// roll returns a number that nobody can foresee who does not know the seed.
+// roll returns a pseudorandom number, unpredictable without the seed.
 func (w *worker) roll() uint64 {
 	w.dice += 0x9e3779b97f4a7c15
 	return mix(w.dice)
 }
 
-// answer replaces the query msg[:n] by its answer, in the same memory, and returns the
-// answer's length; 0: there is none. limit is what the way back can carry.
+// answer overwrites the query msg[:n] with its answer and returns the answer's length; 0:
+// there is none. An answer is at most len(msg) long, and over UDP also at most maxUDP and
+// the size that the client accepts.
 func (w *worker) answer(msg []byte, n int, from netip.Addr, tcp bool, now time.Time) int {
 	w.from, w.tcp, w.now = from, tcp, now
 	w.p = w.s.policy.Load()
@@ -91,8 +93,8 @@ func (w *worker) answer(msg []byte, n int, from netip.Addr, tcp bool, now time.T
 	return size
 }
 
-// limited is the answer to one of too many queries: nothing, or that it is to be asked
-// by TCP, where nobody can pretend to be another.
+// limited answers a query beyond the rate limit: with nothing, or with an empty truncated
+// answer, so that the client asks again over TCP, where addresses cannot be spoofed.
 func (w *worker) limited() int {
 	w.result = resultDropped
 	if w.p.Slip == 0 {
@@ -105,12 +107,12 @@ func (w *worker) limited() int {
 	return w.finish(rcodeNoError)
 }
 
-// work answers a query as far as its records go, and returns the response code.
+// work writes the records of an answer and returns the response code.
 func (w *worker) work(v reading) int {
 	r := &w.req
 	switch {
 	case v == malformed:
-		r.subnet, r.cookie.there = subnet{}, false // what cannot be read is not repeated
+		r.subnet, r.cookie.there = subnet{}, false // malformed options are not echoed
 		w.result = resultFormErr
 		return rcodeFormErr
 	case r.opcode == opNotify || r.opcode == opUpdate:
@@ -123,7 +125,7 @@ func (w *worker) work(v reading) int {
 		w.result = resultBadVers
 		return rcodeBadVers
 	case r.questions == 0:
-		w.result = resultCookie // it asks for a cookie and nothing else (RFC 7873, 5.4)
+		w.result = resultCookie // the query asks only for a cookie (RFC 7873, 5.4)
 		return rcodeNoError
 	case r.qtype == typeOPT:
 		w.result = resultFormErr
@@ -149,7 +151,7 @@ func (w *worker) inZone(apex *domain) bool {
 	if at < 0 || string(w.req.lower[at:w.req.length]) != string(apex.wire) {
 		return false
 	}
-	// What lies before it must end where a label does.
+	// The apex must begin at a label boundary.
 	for i := 0; i < at; i += 1 + int(w.req.lower[i]) {
 		if i+1+int(w.req.lower[i]) == at {
 			return true
@@ -158,18 +160,18 @@ func (w *worker) inZone(apex *domain) bool {
 	return at == 0
 }
 
-// resolve answers from a name, and from those that it is an alias of.
+// resolve answers from a name, and follows its CNAMEs.
 func (w *worker) resolve(e *entry) int {
 	r := &w.req
 	if r.qtype == typeANY {
-		w.result = resultAny // as little as is allowed (RFC 8482)
+		w.result = resultAny // minimal answer (RFC 8482)
 		if at := w.res.begin(nil, typeHINFO, 3600, 9); at > 0 {
 			w.res.b = append(append(w.res.b, 7), "RFC8482\x00"...)
 			w.res.end(at, inAnswer)
 		}
 		return rcodeNoError
 	}
-	var owner *domain // nil: the name that was asked for
+	var owner *domain // nil: the name in the question
 	for n := 0; e.cname != nil && r.qtype != typeCNAME && n < maxChain; n++ {
 		w.fixed(owner, e.set(typeCNAME), inAnswer)
 		w.result = resultFixed
@@ -202,7 +204,7 @@ func (w *worker) resolve(e *entry) int {
 	return rcodeNoError
 }
 
-// fixed writes a set of fixed records.
+// fixed writes the fixed records of one set.
 func (w *worker) fixed(owner *domain, set *rrset, section int) {
 	for i := range set.data {
 		d := &set.data[i]
@@ -222,7 +224,7 @@ func (w *worker) fixed(owner *domain, set *rrset, section int) {
 	}
 }
 
-// glue adds the addresses of name servers within the zone, as far as they fit.
+// glue adds the addresses of the name servers in the zone, as far as they fit.
 func (w *worker) glue(ns *rrset) {
 	full := w.res.full
 	for i := range ns.data {
@@ -240,10 +242,11 @@ func (w *worker) glue(ns *rrset) {
 			}
 		}
 	}
-	w.res.full = full // they are an extra
+	w.res.full = full // glue that does not fit does not truncate the answer
 }
 
-// denial says for how long resolvers may remember that there is nothing (RFC 2308, 3).
+// denial adds the SOA record of a negative answer: ttl is how long resolvers may cache it,
+// but no longer than the SOA record's own TTL (RFC 2308, 3).
 func (w *worker) denial(ttl uint32) {
 	w.soa(w.p.zone.apex, min(ttl, w.p.zone.soa.ttl), inAuthority)
 }
@@ -260,8 +263,8 @@ func (w *worker) soa(owner *domain, ttl uint32, section int) {
 	w.res.end(at, section)
 }
 
-// locate settles for whom the query is: the network that its resolver tells, or else the
-// resolver itself.
+// locate sets whose place counts: the client subnet's, or the resolver's if the query has
+// none.
 func (w *worker) locate() {
 	l := &w.listener
 	*l = director.Listener{Addr: w.from}
@@ -277,7 +280,7 @@ func (w *worker) decide(owner *domain, c *choice) int {
 	w.view = w.s.cfg.View()
 	if w.view.Snapshot == nil {
 		w.result = resultServFail
-		return rcodeServFail // resolvers ask the next server then
+		return rcodeServFail // resolvers then ask the next server
 	}
 	w.locate()
 	w.listener.Mount, w.listener.Scheme, w.listener.Port = c.mount, c.scheme, c.port
@@ -291,12 +294,12 @@ func (w *worker) decide(owner *domain, c *choice) int {
 	w.decided = true
 	w.result = resultDecided
 	if w.d.Outcome == director.NoMount {
-		w.result = resultServFail // no node has told of it yet
+		w.result = resultServFail // no node has reported the mount yet
 		return rcodeServFail
 	}
 	known := false
 	if w.chosen, known = w.addresses(owner, c); !known && w.d.Drawn > len(w.d.Ranked) {
-		// Nobody could tell the addresses of these, but perhaps those of others.
+		// The addresses of the ranked nodes are unknown, but those of others may be known.
 		drawn := w.d.Drawn
 		w.d.Spread, w.d.Want = false, drawn
 		w.view.Decide(&w.d, w.listener, w.view.Live)
@@ -310,7 +313,7 @@ func (w *worker) decide(owner *domain, c *choice) int {
 	return rcodeNoError
 }
 
-// key is what the nodes are drawn by.
+// key is the Key by which nodes are drawn.
 func (w *worker) key(mount string) uint64 {
 	if a := w.req.subnet.addr; a.IsValid() {
 		p, _ := w.listener.Addr.Prefix(keyBits(w.listener.Addr)) // shorter than any address
@@ -326,9 +329,9 @@ func keyBits(a netip.Addr) int {
 	return keyBits6
 }
 
-// addresses writes one address of each ranked node, for a node with two would get twice
-// its share. It returns how many nodes have one, moved to the front of d.Ranked, and
-// whether any has one that is known, in whatever family.
+// addresses writes one address of each ranked node: with two, a node would get twice its
+// share. It moves the nodes that it wrote to the front of d.Ranked and returns their
+// number, and whether an address of any node is known, in either family.
 func (w *worker) addresses(owner *domain, c *choice) (n int, known bool) {
 	for _, r := range w.d.Ranked {
 		a := w.s.nodes.of(w.view.NodeID(r.Node))
@@ -369,8 +372,8 @@ func (w *worker) address(owner *domain, a netip.Addr, ttl uint32) bool {
 	return true
 }
 
-// widest is the length of the widest prefix of the client's subnet for which the very
-// same would be decided: within it all have one Origin, and one Key where that matters.
+// widest is the length of the widest prefix around the client's subnet that gets exactly
+// the same decision: all its addresses have one Origin, and one Key where the Key matters.
 func (w *worker) widest() int {
 	a := w.listener.Addr
 	if !w.req.subnet.addr.IsValid() {
@@ -396,7 +399,7 @@ func (w *worker) widest() int {
 	return n
 }
 
-// lastOf is the last address of a prefix.
+// lastOf returns the last address of a prefix.
 func lastOf(p netip.Prefix) netip.Addr {
 	b := p.Addr().As16()
 	skip := 128 - p.Addr().BitLen()
@@ -410,7 +413,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// directors answers with the addresses of those that live, the nearest first.
+// directors answers with the addresses of the live directors, the nearest first.
 func (w *worker) directors(owner *domain, c *choice) int {
 	w.locate()
 	w.near = append(w.near[:0], w.s.cfg.Directors()...)
@@ -428,7 +431,7 @@ func (w *worker) directors(owner *domain, c *choice) int {
 	}
 	if w.chosen == 0 {
 		if len(w.near) == 0 {
-			w.result = resultServFail // another may know better
+			w.result = resultServFail // another server may know some
 			return rcodeServFail
 		}
 		w.denial(min(c.ttl, w.p.zone.negative))
@@ -439,7 +442,7 @@ func (w *worker) directors(owner *domain, c *choice) int {
 	return rcodeNoError
 }
 
-// optSize is how much room the OPT record of the answer takes.
+// optSize is the size of the answer's OPT record, in bytes.
 func (w *worker) optSize() int {
 	r := &w.req
 	if !r.edns {
@@ -457,7 +460,7 @@ func (w *worker) optSize() int {
 	return n
 }
 
-// finish completes the answer's header and adds the OPT record. It returns its length.
+// finish completes the header, adds the OPT record, and returns the answer's length.
 func (w *worker) finish(rcode int) int {
 	r, res := &w.req, &w.res
 	flags := uint16(flagQR) | r.flags&(0xf<<11) | r.flags&(flagRD|flagCD)
@@ -466,7 +469,7 @@ func (w *worker) finish(rcode int) int {
 	}
 	begin := headerSize + len(r.question)
 	if res.full {
-		// Half a set of records is worse than none (RFC 2181, 9).
+		// A truncated answer has no records: part of a set is worse than none (RFC 2181, 9).
 		flags |= flagTC
 		res.b, res.counts = res.b[:begin], [3]uint16{}
 	}
@@ -506,8 +509,8 @@ func (w *worker) opt(rcode int) {
 	res.counts[inAdditional]++
 }
 
-// appendSubnet repeats the client's subnet with the scope of the answer. It must be
-// repeated exactly, or the resolver drops the answer (RFC 7871, 7.3).
+// appendSubnet echoes the client subnet with the scope of the answer. Family, source length
+// and address must be those of the query, or the resolver drops the answer (RFC 7871, 7.3).
 func (w *worker) appendSubnet(b []byte) []byte {
 	s := &w.req.subnet
 	n := (int(s.source) + 7) / 8

@@ -8,33 +8,33 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// serverCookieSize is that of an interoperable server cookie (RFC 9018, 4).
+// serverCookieSize is the size of an interoperable server cookie, in bytes (RFC 9018, 4).
 const serverCookieSize = 16
 
-// How old a server cookie may be that is accepted, and how far ahead of our clock
-// (RFC 9018, 4.3).
+// The greatest age of a server cookie that is accepted, and how far its time may be ahead
+// of the local clock (RFC 9018, 4.3).
 const (
 	cookieLife  = time.Hour
 	cookieAhead = 5 * time.Minute
 )
 
-// cookieKey is the secret of server cookies: all servers of one zone should share it.
+// cookieKey is the secret of server cookies. All servers of one zone should share it.
 type cookieKey struct{ k0, k1 uint64 }
 
 func newCookieKey(secret []byte) cookieKey {
 	return cookieKey{binary.LittleEndian.Uint64(secret), binary.LittleEndian.Uint64(secret[8:])}
 }
 
-// append adds the server cookie for a client at a time (RFC 9018, 4).
+// append appends the server cookie for a client and a time (RFC 9018, 4).
 func (k cookieKey) append(b []byte, client [8]byte, from netip.Addr, now time.Time) []byte {
 	stamp := uint32(now.Unix())
-	b = append(b, 1, 0, 0, 0) // the version, and what is reserved
+	b = append(b, 1, 0, 0, 0) // version, reserved
 	b = binary.BigEndian.AppendUint32(b, stamp)
 	return binary.LittleEndian.AppendUint64(b, k.hash(client, b[len(b)-8:], from))
 }
 
-// valid says whether a client shows a server cookie that it was given of late: then
-// it is at the address that it seems to be at.
+// valid says whether a client has a recent server cookie of its own: then its source
+// address is not spoofed.
 func (k cookieKey) valid(c *cookie, from netip.Addr, now time.Time) bool {
 	if len(c.server) != serverCookieSize || c.server[0] != 1 {
 		return false

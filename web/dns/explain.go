@@ -9,17 +9,17 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A Question is what a resolver could ask.
+// A Question is a query that a resolver could send.
 type Question struct {
 	Name string
 	Type string // A or AAAA; empty: A
-	// Resolver is who asks; not valid: nobody knows. Subnet is the network that it tells
-	// to ask for; not valid: it tells none.
+	// Resolver is the resolver's address; not valid: unknown. Subnet is the client subnet
+	// that it sends; not valid: none.
 	Resolver netip.Addr
 	Subnet   netip.Prefix
 }
 
-// An Explanation is what a question would be answered, with everything that leads to it.
+// An Explanation is the answer that a question would get, with everything that leads to it.
 type Explanation struct {
 	Name     string       `json:"name"`
 	Type     string       `json:"type"`
@@ -27,16 +27,16 @@ type Explanation struct {
 	Subnet   string       `json:"subnet,omitempty"`
 	By       string       `json:"by"`    // whose place counts: subnet or resolver
 	Drawn    string       `json:"drawn"` // how nodes are drawn: by subnet (the same each time) or for each answer
-	Scope    int          `json:"scope"` // length of the prefix that the answer holds for; with a Subnet
+	Scope    int          `json:"scope"` // length of the prefix for which the answer holds; with a Subnet
 	TTL      uint32       `json:"ttl"`   // seconds
 	Addrs    []netip.Addr `json:"addrs"` // of the answer, the best first
-	Nodes    []NodeAddr   `json:"nodes"` // they are whose; none for directors
+	Nodes    []NodeAddr   `json:"nodes"` // whose addresses they are; none for directors
 	Outcome  string       `json:"outcome"`
-	// Brings is how many listeners an answer for the region is reckoned to bring.
+	// Brings is how many listeners an answer for the region is estimated to bring.
 	Brings float64 `json:"listeners_per_answer,omitempty"`
 	// Decision is every node's part; nil for the name of directors.
 	Decision *director.Explanation `json:"decision,omitempty"`
-	// Unknown are fit nodes that no answer names, because nobody knows their addresses.
+	// Unknown are the fit nodes that no answer names, because their addresses are unknown.
 	Unknown []director.NodeID `json:"without_address,omitempty"`
 }
 
@@ -46,7 +46,7 @@ type NodeAddr struct {
 	Addr netip.Addr      `json:"addr"`
 }
 
-// Explain answers a question by the code that answers queries, and counts nothing. The
+// Explain answers a question with the code that answers queries, and counts nothing. An
 // error says what is wrong with the question.
 func (s *Server) Explain(q Question) (*Explanation, error) {
 	w := s.newWorker()
@@ -86,7 +86,7 @@ func (s *Server) Explain(q Question) (*Explanation, error) {
 	return x, nil
 }
 
-// pose makes a worker believe that it was asked.
+// pose sets up a worker as if it had received the question as a query.
 func (w *worker) pose(q Question) error {
 	d, err := parseName(q.Name)
 	if err != nil {
@@ -129,7 +129,7 @@ func (w *worker) pose(q Question) error {
 	return nil
 }
 
-// addresses reads those that were written.
+// addresses reads the addresses from the answer's records.
 func (x *Explanation) addresses(w *worker) {
 	for at := headerSize; at < len(w.res.b); {
 		kind, data, next := record(w.res.b, at)

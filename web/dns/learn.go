@@ -10,16 +10,17 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// An answer is kept by a resolver and given to all who ask there while it lives, so
-// that it brings no listener or a thousand. The learner reckons how many, by region,
-// from what nodes report after answers, and has them counted as on their way, spread
-// over the time in which they come.
+// A learner estimates how many listeners an answer brings. A resolver caches an answer and
+// gives it to all its clients until the TTL expires, so that an answer may bring no
+// listener or a thousand. The learner estimates the number by region, from what nodes
+// report after answers, and counts these listeners as en route, spread over the time in
+// which they come.
 //
-// The reckoning is rough: reports tell who is there and not who came. Whoever comes to
-// a node while answers lead to it is put down to these in proportion to what was
-// expected, listeners that directors send by HTTP before them; who leaves meanwhile is
-// not seen, so that a fleet in balance brings the number down. Then nobody has to be
-// waited for either.
+// The estimate is rough: reports tell how many listen, not how many came. The learner
+// attributes a node's new listeners to its own answers in the proportion of what these were
+// expected to bring to all that directors sent or expected, by HTTP too. It does not see
+// listeners who leave meanwhile, so that the estimate falls in a fleet in balance, where no
+// listeners need to be expected.
 type learner struct {
 	mu      sync.Mutex
 	ways    map[way]*flow
@@ -28,33 +29,33 @@ type learner struct {
 	last    time.Time // of the last step
 }
 
-// flow is what one way still brings.
+// flow is what the answers of one way still bring.
 type flow struct {
-	counted uint64  // what the counter said at the last step
+	counted uint64  // the counter's value at the last step
 	pending float64 // answers whose listeners are yet to come
 	since   float64 // answers whose listeners should have come since the node's last report
 }
 
-// arrivals is what is known of a node since its last report.
+// arrivals is what has happened at a node since its last report.
 type arrivals struct {
 	taken     time.Time
 	listeners int
-	sent      float64 // listeners that all directors sent or expected there since
-	owed      float64 // the part of a listener that is not yet counted
+	sent      float64 // listeners that all directors have sent or expected there since then
+	owed      float64 // the fraction of a listener that is not yet counted
 }
 
-// yield is how many listeners answers for a region brought.
+// yield is how many listeners the answers for a region brought.
 type yield struct {
-	listeners, answers float64 // of late more than of old
+	listeners, answers float64 // decaying sums: half in yieldHalf
 }
 
 const (
 	learnTick = 250 * time.Millisecond
-	// A region is taken to get one listener an answer until it has had some.
+	// The estimate for a region starts at one listener an answer, with this weight.
 	priorAnswers, priorListeners = 5, 5
-	// yieldHalf is how long it takes for what was learned to count half.
+	// yieldHalf is the half-life of what was learned.
 	yieldHalf = 5 * time.Minute
-	// maxYield bounds what a misreported number of listeners can do.
+	// maxYield bounds the effect of a wrong number of listeners in a report.
 	maxYield = 10_000
 )
 
@@ -79,7 +80,8 @@ func (l *learner) run(ctx context.Context, s *Server) {
 	}
 }
 
-// life is how long resolvers keep answers that were decided: the longest of all names.
+// life is how long resolvers cache answers that come from a decision: the longest TTL of
+// all such names, at least 1 s.
 func (z *zone) life() time.Duration {
 	longest := uint32(1)
 	for _, e := range z.names {
@@ -90,7 +92,7 @@ func (z *zone) life() time.Duration {
 	return time.Duration(longest) * time.Second
 }
 
-// brings tells how many listeners an answer brings, by region.
+// brings returns how many listeners an answer brings, by region.
 func (l *learner) brings() map[director.RegionID]float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,9 +117,9 @@ func (y *yield) each() float64 {
 	return min((y.listeners+priorListeners)/(y.answers+priorAnswers), maxYield)
 }
 
-// step moves on to now: it counts those who should have come since the last step, and
-// learns from new reports. counts are answers in parts of wholeAnswer, which only
-// rise; life is how long resolvers keep one.
+// step advances to now: it counts the listeners who should have come since the last step,
+// and learns from new reports. counts are answers in parts of wholeAnswer, and only rise;
+// life is how long resolvers cache an answer.
 func (l *learner) step(now time.Time, view director.View, counts map[way]uint64, life time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,8 +129,8 @@ func (l *learner) step(now time.Time, view director.View, counts map[way]uint64,
 	if first || passed <= 0 || view.Snapshot == nil {
 		return
 	}
-	// Half of an answer's listeners come in the first half of its life: as if each
-	// moment brought a fixed part of those to come.
+	// An answer's listeners come with exponential decay: each moment brings a fixed part of
+	// those still to come, 63 % of all in the first half of the answer's life.
 	part := 1 - math.Exp(-2*passed.Seconds()/life.Seconds())
 	for w, n := range counts {
 		f := l.ways[w]
@@ -162,7 +164,7 @@ func (l *learner) yield(r director.RegionID) *yield {
 	return l.regions[r]
 }
 
-// expect counts the listeners that are expected, whole ones, and looks at reports.
+// expect counts expected listeners as en route, in whole numbers, and learns from reports.
 func (l *learner) expect(view director.View, expected map[director.NodeID]float64, passed time.Duration) {
 	for id, n := range expected {
 		i, there := view.FindNode(id)
@@ -185,8 +187,8 @@ func (l *learner) expect(view director.View, expected map[director.NodeID]float6
 	}
 }
 
-// learn puts the listeners that have come to a node down to the regions that were
-// answered with it.
+// learn attributes the listeners that have come to a node to the regions whose answers
+// named it.
 func (l *learner) learn(id director.NodeID, a *arrivals, r *director.Report) {
 	if r.Listeners < 0 || r.Full || !r.Taken.After(a.taken) {
 		return
@@ -216,7 +218,7 @@ func (l *learner) learn(id director.NodeID, a *arrivals, r *director.Report) {
 	a.taken, a.listeners, a.sent = r.Taken, r.Listeners, 0
 }
 
-// forget drops what is known of nodes that are there no more.
+// forget drops ways that are no longer counted and nodes that no longer exist.
 func (l *learner) forget(view director.View, counts map[way]uint64) {
 	maps.DeleteFunc(l.ways, func(w way, _ *flow) bool { _, there := counts[w]; return !there })
 	maps.DeleteFunc(l.nodes, func(id director.NodeID, _ *arrivals) bool { _, there := view.FindNode(id); return !there })

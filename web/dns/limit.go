@@ -9,21 +9,21 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// limiter bounds how many answers a second go to one network over UDP, where nobody
-// has to tell the truth about where a query comes from: /24 of IPv4, /56 of IPv6, in
-// as much memory as there are slots. It is safe for concurrent use and takes no lock.
+// limiter limits how many answers a second go to one network (/24 of IPv4, /56 of IPv6)
+// over UDP, where source addresses can be spoofed. Its memory is fixed by the number of
+// slots. It is safe for concurrent use and takes no lock.
 //
-// Each slot holds when its network will have used up nothing (the theoretical arrival
-// time of the generic cell rate algorithm, ITU-T I.371), with a few bits to tell
-// networks apart that fall to one slot.
+// Each slot holds the time at which its network will again have its whole allowance (the
+// theoretical arrival time of the generic cell rate algorithm, ITU-T I.371), and a tag that
+// tells networks apart that fall into the same slot.
 type limiter struct {
 	seed  uint64
-	slots []atomic.Uint64 // the upper 16 bits: of which network; the others: microseconds
+	slots []atomic.Uint64 // upper 16 bits: the network's tag; the others: the time in microseconds
 }
 
 const (
 	limiterSlots = 1 << 16
-	// limiterBurst is for how long a network may have been silent to get more at once.
+	// limiterBurst is the longest silence that a network may make up for with a burst.
 	limiterBurst = time.Second
 )
 
@@ -31,19 +31,19 @@ func newLimiter(seed uint64) *limiter {
 	return &limiter{seed, make([]atomic.Uint64, limiterSlots)}
 }
 
-// allow says whether one more answer may go to a network at a time that is counted
-// from any beginning, of perSecond ones.
+// allow says whether one more answer may go to a network at a rate of perSecond. now counts
+// from any fixed beginning.
 func (l *limiter) allow(a netip.Addr, now time.Duration, perSecond int) bool {
 	h := l.hash(a)
 	const timeBits = 48
 	tag := h >> timeBits << timeBits
-	// Microseconds wrap around after some years of running.
+	// The time wraps around after 8.9 years of running.
 	at := uint64(now.Microseconds()) & (1<<timeBits - 1)
 	each := uint64(time.Second/time.Microsecond) / uint64(perSecond)
 	burst := uint64(limiterBurst.Microseconds())
 	slot := &l.slots[h%limiterSlots]
 	if other := &l.slots[(h^1)%limiterSlots]; slot.Load()&^(1<<timeBits-1) != tag {
-		// The second place for it, if that is its own or less in use.
+		// Its second slot, if that has its tag already or an earlier time.
 		if o := other.Load(); o&^(1<<timeBits-1) == tag || o&(1<<timeBits-1) < slot.Load()&(1<<timeBits-1) {
 			slot = other
 		}
@@ -84,7 +84,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// keySeed and prefixKey make the Key of a network: the same at all directors that share
+// prefixKey returns the Key of a network for a mount: the same at all directors that share
 // a secret.
 func prefixKey(seed uint64, p netip.Addr, mount string) uint64 {
 	b := p.As16()

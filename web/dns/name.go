@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// A domain is a name of a zone that was compiled.
+// A domain is a name in a compiled zone.
 type domain struct {
 	text   string // in lower case, without the last dot; the root is "."
-	wire   []byte // as it is sent, uncompressed
-	labels []byte // the part before the zone's name, where inZone
+	wire   []byte // in wire format, uncompressed
+	labels []byte // the part before the zone's name, if inZone
 	inZone bool
 }
 
-// parseName reads a domain name as it stands in a configuration: labels of letters,
-// digits, '-' and '_', with or without a dot at the end.
+// parseName reads a domain name from a configuration: labels of letters, digits, '-' and
+// '_', with or without a final dot.
 func parseName(s string) (*domain, error) {
 	text := strings.ToLower(strings.TrimSuffix(s, "."))
 	if text == "" {
@@ -57,7 +57,7 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// under says whether d is the zone's name or ends in it, and notes so.
+// under says whether d is the zone's name or ends in it. If so, it sets inZone and labels.
 func (d *domain) under(zone *domain) bool {
 	if d.text != zone.text && !strings.HasSuffix(d.text, "."+zone.text) {
 		return false

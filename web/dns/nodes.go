@@ -13,27 +13,27 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// Node names are looked up again after lookupAgain, and after lookupRetry if that
-// failed; what was known stands until another answer comes.
+// The host names of nodes are looked up again after lookupAgain, or after lookupRetry if a
+// lookup failed. Known addresses stay until another lookup succeeds.
 const (
 	lookupAgain   = 30 * time.Second
 	lookupRetry   = 5 * time.Second
 	lookupTimeout = 5 * time.Second
 	lookupsAtOnce = 8
-	// lookNodes is how soon nodes that are new are noticed.
+	// lookNodes is how soon new nodes are noticed.
 	lookNodes = time.Second
 )
 
-// known is a node's addresses in each family, in order.
+// known is a node's addresses by family, in a stable order.
 type known struct{ v4, v6 []netip.Addr }
 
-// nodeAddrs knows the addresses of nodes. Reading takes no lock.
+// nodeAddrs holds the addresses of nodes. Reading takes no lock.
 type nodeAddrs struct {
-	current atomic.Pointer[map[director.NodeID]*known] // never changed, but replaced
+	current atomic.Pointer[map[director.NodeID]*known] // replaced, never modified
 	missing atomic.Pointer[[]director.NodeID]
 }
 
-// of returns the addresses of a node; nil: they are not known.
+// of returns the addresses of a node; nil: unknown.
 func (n *nodeAddrs) of(id director.NodeID) *known {
 	if m := n.current.Load(); m != nil {
 		return (*m)[id]
@@ -41,7 +41,7 @@ func (n *nodeAddrs) of(id director.NodeID) *known {
 	return nil
 }
 
-// unknown lists the nodes whose addresses are not known.
+// unknown returns the nodes whose addresses are unknown.
 func (n *nodeAddrs) unknown() []director.NodeID {
 	if m := n.missing.Load(); m != nil {
 		return *m
@@ -49,18 +49,18 @@ func (n *nodeAddrs) unknown() []director.NodeID {
 	return nil
 }
 
-// A host is a name that was looked up.
+// A host is a host name that was looked up.
 type host struct {
-	addrs []netip.Addr // of the last answer that was one
-	due   time.Time    // when to look again
+	addrs []netip.Addr // of the last lookup that succeeded
+	due   time.Time    // when to look it up again
 	fails bool
 }
 
-// lookups is what run keeps from one round to the next.
+// lookups is the state that run keeps between rounds.
 type lookups struct {
 	s     *Server
 	hosts map[string]*host
-	last  *director.Snapshot // whose nodes were looked at
+	last  *director.Snapshot // whose nodes were published last
 }
 
 func (n *nodeAddrs) run(ctx context.Context, s *Server) {
@@ -77,13 +77,13 @@ func (n *nodeAddrs) run(ctx context.Context, s *Server) {
 	}
 }
 
-// LookUp looks up the addresses of all nodes once, for who does not [Server.Run].
+// LookUp looks up the addresses of all nodes once, for callers that do not use [Server.Run].
 func (s *Server) LookUp(ctx context.Context) {
 	l := lookups{s: s, hosts: map[string]*host{}}
 	l.round(ctx, &s.nodes)
 }
 
-// round looks up what is due and publishes what is known.
+// round looks up the host names that are due and publishes the known addresses.
 func (l *lookups) round(ctx context.Context, n *nodeAddrs) {
 	view := l.s.cfg.View()
 	if view.Snapshot == nil {
@@ -98,14 +98,15 @@ func (l *lookups) round(ctx context.Context, n *nodeAddrs) {
 	maps.DeleteFunc(l.hosts, func(h string, _ *host) bool { return !wanted[h] })
 	if !view.SameFleet(l.last) {
 		l.last = view.Snapshot
-		l.publish(view.Snapshot, n) // what needs no looking up need not wait for it
+		l.publish(view.Snapshot, n) // addresses that need no lookup do not wait for the others
 	}
 	if l.lookUp(ctx, wanted) {
 		l.publish(view.Snapshot, n)
 	}
 }
 
-// lookUp asks for the names that are due, a few at a time, and says whether there were any.
+// lookUp looks up the host names that are due, at most lookupsAtOnce at a time, and says
+// whether there were any.
 func (l *lookups) lookUp(ctx context.Context, wanted map[string]bool) bool {
 	now := l.s.cfg.Now()
 	var due []string
@@ -143,7 +144,7 @@ func (l *lookups) lookUp(ctx context.Context, wanted map[string]bool) bool {
 	return len(due) > 0
 }
 
-// take notes an answer. One that is none leaves the addresses that were known.
+// take stores the result of a lookup. If it failed, the known addresses stay.
 func (l *lookups) take(ctx context.Context, name string, h *host, addrs []netip.Addr, err error) {
 	if ctx.Err() != nil {
 		return
@@ -159,7 +160,7 @@ func (l *lookups) take(ctx context.Context, name string, h *host, addrs []netip.
 	if h.fails {
 		l.s.cfg.Log.Info("the addresses of a node can be looked up again", "host", name)
 	}
-	// In order, for resolvers shuffle them, and a Key shall mean the same address.
+	// Resolvers shuffle addresses. They are sorted, so that a Key selects the same address.
 	addrs = slices.Clone(addrs)
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap().WithZone("")
@@ -206,7 +207,7 @@ func (l *lookups) publish(snapshot *director.Snapshot, n *nodeAddrs) {
 	})
 }
 
-// hostsOf returns the names in a node's URLs that have to be looked up.
+// hostsOf returns the host names in a node's URLs that must be looked up.
 func hostsOf(n director.Node) (names []string) {
 	if len(n.Addrs) > 0 {
 		return nil
@@ -223,7 +224,7 @@ func hostsOf(n director.Node) (names []string) {
 	return names
 }
 
-// literals returns the addresses that stand in a node's URLs.
+// literals returns the IP addresses in a node's URLs.
 func literals(n director.Node) (addrs []netip.Addr) {
 	for _, raw := range n.URLs {
 		if u, err := url.Parse(raw); err == nil {

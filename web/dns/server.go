@@ -24,23 +24,23 @@ type Config struct {
 	// View returns the newest snapshot with its counters, or one without a Snapshot
 	// before there is any. It must not block.
 	View func() director.View
-	// Locate returns where an address is, and Widest the length of the widest prefix
-	// around it, but none wider than atLeast, in which alike is true for the place of
-	// every address. They must not block.
+	// Locate returns the place of an address. Widest returns the length of the widest prefix
+	// around addr, at least atLeast, in which alike is true for the place of every address.
+	// They must not block.
 	Locate func(netip.Addr) director.Place
 	Widest func(addr netip.Addr, atLeast int, alike func(director.Place) bool) int
-	// Directors returns those that live now, this one among them unless it is about to
-	// stop. It must not block. nil: there are none.
+	// Directors returns the live directors, this one included unless it is about to stop.
+	// It must not block. nil: there are none.
 	Directors func() []Director
 
 	// Lookup finds the addresses of a host. nil: the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	// Secret makes Keys and cookies the same at all servers that share it. Without one,
-	// Keys are the same all the same, and cookies are this process's own.
+	// Secret makes Keys and cookies the same at all servers that share it. Without a secret,
+	// Keys are still the same everywhere, and cookies are this process's own.
 	Secret []byte
 
-	// Record is called for each query, if set. The Record is used again afterwards.
-	// It must not block and is called by several goroutines.
+	// Record, if set, is called for each query, by several goroutines. It must not block,
+	// and must not keep the Record, which is reused.
 	Record func(*Record)
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: no log
@@ -48,7 +48,7 @@ type Config struct {
 	Policy Policy
 }
 
-// Director is a server that answers listeners by HTTP, as answers name it.
+// Director is a server that answers listeners over HTTP, as it appears in answers.
 type Director struct {
 	Addrs []netip.Addr
 	Place director.Place // NoPoint: unknown
@@ -67,17 +67,17 @@ type Server struct {
 	setting sync.Mutex
 
 	tcp     atomic.Int64 // open connections
-	clients connections  // who has them
+	clients connections  // open connections by network
 	refused atomic.Uint64
 }
 
-// keys is what is derived from the secret.
+// keys are the keys derived from the secret.
 type keys struct {
 	placement uint64
 	cookie    cookieKey
 }
 
-// New makes a server. A policy with mistakes is an error, as [CheckPolicy] tells it.
+// New returns a server. Mistakes in the policy are an error, as from [CheckPolicy].
 func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -114,8 +114,8 @@ func newKeys(secret []byte) keys {
 	return k
 }
 
-// SetPolicy puts a policy in force for the queries that come. One with mistakes is
-// refused whole, and the old one stays.
+// SetPolicy puts a policy in force for further queries. A policy with mistakes is refused
+// as a whole, and the old one stays.
 func (s *Server) SetPolicy(p Policy) error {
 	c, err := compilePolicy(p)
 	if err != nil {
@@ -128,15 +128,15 @@ func (s *Server) SetPolicy(p Policy) error {
 	return nil
 }
 
-// Sockets is what a server listens at.
+// Sockets are the sockets at which a server listens.
 type Sockets struct {
 	udp  []*packetSocket // one for each core and address
 	tcp  []*net.TCPListener
 	addr netip.AddrPort
 }
 
-// Listen opens the sockets for an address such as ":53" or "192.0.2.53:53", UDP and
-// TCP; without a host, those of IPv4 and of IPv6. Port 0 is one that is free for all.
+// Listen opens the UDP and TCP sockets of an address such as ":53" or "192.0.2.53:53";
+// without a host, those of IPv4 and of IPv6. Port 0 selects a port that is free for all.
 func Listen(ctx context.Context, addr string) (*Sockets, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -146,7 +146,7 @@ func Listen(ctx context.Context, addr string) (*Sockets, error) {
 	if host == "" || host == "*" {
 		hosts = []string{"0.0.0.0", "::"}
 	}
-	const tries = 20 // of a free port for UDP that is taken for TCP
+	const tries = 20 // a port that is free for UDP may be taken for TCP
 	for n := 1; ; n++ {
 		s, err := listen(ctx, hosts, port)
 		if err == nil {
@@ -169,7 +169,7 @@ func listen(ctx context.Context, hosts []string, port string) (s *Sockets, err e
 	for _, host := range hosts {
 		err := s.open(ctx, host, port)
 		if err != nil && len(hosts) > 1 && noFamily(err) {
-			missing = err // a machine without IPv6, or without IPv4
+			missing = err // the machine has no IPv6, or no IPv4
 			continue
 		}
 		if err != nil {
@@ -188,7 +188,7 @@ func (s *Sockets) open(ctx context.Context, host, port string) error {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().Is4() {
 		family = "4"
 	} else if err != nil {
-		family = "" // a name
+		family = "" // a host name
 	}
 	c := net.ListenConfig{Control: socketOptions}
 	for range workers() {
@@ -215,7 +215,8 @@ func (s *Sockets) open(ctx context.Context, host, port string) error {
 	return nil
 }
 
-// workers is how many sockets share an address, where they can: one for each core.
+// workers is how many UDP sockets share an address: one for each core, or only one where
+// sockets cannot share it.
 func workers() int {
 	if !sharesPorts {
 		return 1
@@ -226,7 +227,7 @@ func workers() int {
 // Addr is the first address, with the port.
 func (s *Sockets) Addr() netip.AddrPort { return s.addr }
 
-// Close closes them; who serves them comes to an end.
+// Close closes the sockets; [Server.Serve] then ends.
 func (s *Sockets) Close() error {
 	var errs []error
 	for _, u := range s.udp {
@@ -238,8 +239,7 @@ func (s *Sockets) Close() error {
 	return errors.Join(errs...)
 }
 
-// Serve answers at the sockets until ctx is done, and closes them. What it returns
-// then is nil.
+// Serve answers at the sockets until ctx is done, then closes them and returns nil.
 func (s *Server) Serve(ctx context.Context, at *Sockets) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -251,7 +251,7 @@ func (s *Server) Serve(ctx context.Context, at *Sockets) error {
 		all.Go(func() {
 			if err := f(); err != nil && ctx.Err() == nil {
 				errs <- err
-				cancel() // the others must not go on as if nothing had happened
+				cancel() // if one fails, all end
 			}
 		})
 	}
@@ -267,8 +267,8 @@ func (s *Server) Serve(ctx context.Context, at *Sockets) error {
 	return <-errs
 }
 
-// Run looks up the addresses of nodes, and learns how many listeners an answer brings,
-// until ctx is done; then it returns nil.
+// Run looks up the addresses of nodes and learns how many listeners an answer brings, until
+// ctx is done. It returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	var both sync.WaitGroup
 	both.Go(func() { s.nodes.run(ctx, s) })
@@ -277,8 +277,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// sortByDistance puts the nearest directors first; those nowhere known come last. There
-// are few of them.
+// sortByDistance sorts directors by distance, the nearest first; those whose place is
+// unknown come last. It is an insertion sort: there are few directors.
 func sortByDistance(at []Director, p director.Place) {
 	for i := 1; i < len(at); i++ {
 		for j := i; j > 0 && at[j].Place.Km(p) < at[j-1].Place.Km(p); j-- {
@@ -287,7 +287,7 @@ func sortByDistance(at []Director, p director.Place) {
 	}
 }
 
-// safely answers one query. A fault that it meets costs one answer, and is told.
+// safely answers one query. A panic costs only this answer; it is counted and logged.
 func (s *Server) safely(w *worker, msg []byte, n int, from netip.Addr, now time.Time) (size int) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -15,10 +15,10 @@ type result uint8
 
 const (
 	resultDecided   result = iota // by director.Decide, whose outcome says more
-	resultDirectors               // the directors that live
+	resultDirectors               // the live directors
 	resultFixed                   // fixed records
-	resultAny                     // as little as is allowed
-	resultCookie                  // a cookie, and nothing else was asked for
+	resultAny                     // the minimal answer to ANY
+	resultCookie                  // only a cookie was asked for
 	resultNoData                  // no such type at the name
 	resultNXDomain                // no such name
 	resultRefused
@@ -37,7 +37,7 @@ var resultNames = [numResults]string{
 	resultFormErr: "formerr", resultNotImp: "notimp", resultBadVers: "badvers", resultSlipped: "slipped", resultDropped: "dropped",
 }
 
-// kinds are the types that are counted apart.
+// The record types that are counted separately.
 const (
 	kindA = iota
 	kindAAAA
@@ -60,7 +60,7 @@ func kindOf(qtype uint16) int {
 	return kindOther
 }
 
-// The outcomes of a query: those of a decision, and then the other results.
+// The outcomes of a query: those of a decision first, then the other results.
 var numOutcomes = len(director.Outcomes()) + numResults
 
 func outcomeName(i int) string {
@@ -70,9 +70,10 @@ func outcomeName(i int) string {
 	return director.Outcome(i).String()
 }
 
-// counted is how often a name was asked for, and how that ended.
+// counted counts the queries for a name by type, transport, whether there was a client
+// subnet, and outcome.
 type counted struct {
-	name  string // "": none in the zone
+	name  string // "": no name of the zone
 	cells [numKinds][2][2][]atomic.Uint64
 }
 
@@ -100,7 +101,7 @@ type stats struct {
 	nowhere   *counted
 
 	mu    sync.Mutex
-	names map[string]*counted // all that ever were, in this process
+	names map[string]*counted // of all zones since the process began
 	all   atomic.Pointer[[]*counted]
 }
 
@@ -108,8 +109,7 @@ func newStats() *stats {
 	return &stats{nowhere: newCounted(""), names: map[string]*counted{}}
 }
 
-// count gives the names of a zone their counters, and those that were there before
-// theirs again.
+// count gives the names of a zone their counters. Names of earlier zones keep theirs.
 func (s *stats) count(z *zone) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +133,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// count counts a query that was answered with size bytes, and records it.
+// count counts and records a query that was answered with size bytes.
 func (w *worker) count(size int) {
 	c := w.s.stats.nowhere
 	if w.entry != nil {
@@ -158,20 +158,19 @@ func (w *worker) count(size int) {
 	}
 }
 
-// wholeAnswer is an answer in the units of ways: it can be parted by all numbers of
+// wholeAnswer is one answer in the units of ways: it is divisible by every number of
 // addresses that an answer may have.
 const wholeAnswer = 840
 
-// way is from where to where listeners are sent.
+// way is a region and a node to which its listeners are sent.
 type way struct {
 	region director.RegionID
 	node   director.NodeID
 }
 
-// ways counts answers by where they lead, in parts of wholeAnswer. Adding to one that
-// is known takes no lock.
+// ways counts answers by way, in parts of wholeAnswer. Adding to a known way takes no lock.
 type ways struct {
-	known atomic.Pointer[map[way]*atomic.Uint64] // never changed, but replaced
+	known atomic.Pointer[map[way]*atomic.Uint64] // replaced, never modified
 	mu    sync.Mutex                             // for replacing it
 }
 
@@ -202,8 +201,8 @@ func (c *ways) add(w way, n uint64) {
 	known[w].Add(n)
 }
 
-// forget drops the ways to nodes that are there no more: nodes that register may have a
-// new id each time. Who is counted in that moment may be lost from the count.
+// forget drops the ways to nodes that no longer exist: registered nodes may have a new id
+// each time. An answer that is added at the same time may be lost from the count.
 func (c *ways) forget(gone func(director.NodeID) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -273,7 +272,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	gauge(descUnknown, float64(len(s.nodes.unknown())))
 }
 
-// each calls f for the counters that are not 0.
+// each calls f for every counter that is not 0.
 func (c *counted) each(f func(kind, transport, subnet, outcome int, n uint64)) {
 	for k := range c.cells {
 		for t := range c.cells[k] {
@@ -288,17 +287,17 @@ func (c *counted) each(f func(kind, transport, subnet, outcome int, n uint64)) {
 	}
 }
 
-// Traffic is what a server has done since it began. All numbers only rise, but those of
-// nodes that are there no more, which are forgotten.
+// Traffic is what a server has done since it began. The counts only rise, except that those
+// of nodes that no longer exist are forgotten.
 type Traffic struct {
-	Queries  uint64                                            // for whatever
-	Outcomes map[string]uint64                                 // queries by how they ended
+	Queries  uint64                                            // all
+	Outcomes map[string]uint64                                 // queries by outcome
 	Answers  map[director.RegionID]map[director.NodeID]float64 // answers that led to a node, by region; one with two nodes counts half for each
-	Brings   map[director.RegionID]float64                     // listeners that an answer is reckoned to bring
-	Names    map[string]uint64                                 // queries by name; "": none of the zone
+	Brings   map[director.RegionID]float64                     // listeners that an answer is estimated to bring
+	Names    map[string]uint64                                 // queries by name; "": no name of the zone
 }
 
-// Answers is how many queries were answered with addresses that a decision chose.
+// Answers returns how many queries were answered with addresses from a decision.
 func (s *Server) Answers() uint64 {
 	return s.stats.decided.Load()
 }
@@ -325,25 +324,25 @@ func (s *Server) Traffic() Traffic {
 	return t
 }
 
-// Record is what is kept of one query. It is handed to [Config.Record] and is used again
-// afterwards: whoever wants to keep it copies it.
+// Record is the record of one query. [Config.Record] gets it and must copy what it keeps,
+// because the Record is reused.
 type Record struct {
 	Time      time.Time
-	Name      string // the zone's name that it was for; empty: none
+	Name      string // the name of the zone that was asked for; empty: none
 	Type      string // A, AAAA, HTTPS or other
 	Transport string // udp or tcp
-	// Outcome is how a decision ended, or what else the answer was: directors, fixed,
+	// Outcome is the outcome of a decision, or what else the answer was: directors, fixed,
 	// nodata, nxdomain, refused, servfail, formerr, notimp, badvers, any, cookie, slipped
 	// or dropped.
 	Outcome string
-	Nodes   []director.NodeID // that it was answered with, the best first
+	Nodes   []director.NodeID // the nodes in the answer, the best first
 	Region  director.RegionID
 	Country director.Code
-	// Resolver is the /24 or /48 that the query came from, and Subnet the one that it
-	// was for, where the resolver told; never more than a /24 or /48 of it.
+	// Resolver is the network that the query came from, a /24 or /48. Subnet is the client
+	// subnet, if the resolver sent one, with at most 24 or 48 bits.
 	Resolver, Subnet netip.Prefix
-	Scope            int // length of the prefix that the answer holds for; with a Subnet
-	Bytes            int // of the answer; 0: there was none
+	Scope            int // length of the prefix for which the answer holds; with a Subnet
+	Bytes            int // size of the answer; 0: there was none
 }
 
 func (w *worker) record(size int) {
@@ -368,7 +367,7 @@ func (w *worker) record(size int) {
 	w.s.cfg.Record(r)
 }
 
-// network is what a record shows of an address.
+// network is the part of an address that a record shows: /24 of IPv4, /48 of IPv6.
 func network(a netip.Addr) netip.Prefix {
 	p, _ := a.Prefix(keyBits(a)) // shorter than any address
 	return p

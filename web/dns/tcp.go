@@ -16,21 +16,22 @@ import (
 	"time"
 )
 
-// How long a TCP connection may be used (RFC 7766, 6.2.3 and 6.1). A query must come
-// whole within tcpIdle of the one before: one who sends a byte now and then is cut as
-// well, and nobody can hold a connection longer than tcpLife.
+// The time limits of a TCP connection (RFC 7766, 6.2.3 and 6.1). A whole query must arrive
+// within tcpIdle of the answer before it, so that a client that sends single bytes is cut
+// too. No connection lasts longer than tcpLife.
 const (
 	tcpIdle  = 10 * time.Second
 	tcpLife  = 2 * time.Minute
 	tcpWrite = 5 * time.Second
-	// tcpPerClient is how many connections one network may have open at once: a part of
-	// all, so that one alone cannot shut the others out.
+	// tcpPerClient is how many connections one network may have open at once, so that one
+	// network alone cannot shut out the others.
 	tcpPerClient = 16
-	// maxTCPQuery is more than any query that makes sense; what says to be longer is cut.
+	// maxTCPQuery is larger than any sensible query; a connection that announces a longer
+	// one is closed.
 	maxTCPQuery = 4096
 )
 
-// connections counts those that are open, by the network that a record shows of a client.
+// connections counts open connections by the client's network, as records show it.
 type connections struct {
 	mu   sync.Mutex
 	open map[netip.Prefix]int
@@ -57,7 +58,7 @@ func (c *connections) leave(n netip.Prefix) {
 	}
 }
 
-// serveTCP answers at a listener until it is closed, and waits for its connections.
+// serveTCP answers at a listening socket until it is closed, and waits for its connections.
 func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -69,7 +70,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 		case err != nil && ctx.Err() != nil:
 			return nil
 		case err != nil:
-			// Out of file descriptors, or the client has gone: that passes.
+			// Temporary: no file descriptor is free, or the client is gone.
 			s.cfg.Log.Warn("a TCP connection for DNS could not be accepted", "err", err)
 			select {
 			case <-ctx.Done():
@@ -94,7 +95,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 	}
 }
 
-// converse answers the queries of one connection, in order.
+// converse answers the queries of one connection in order.
 func (s *Server) converse(c net.Conn, from netip.Addr) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -103,8 +104,8 @@ func (s *Server) converse(c net.Conn, from netip.Addr) {
 		}
 	}()
 	w := s.newWorker()
-	// Behind the two bytes of a message's length. What an answer may have is not cleared
-	// or touched before it is used.
+	// Two bytes of length, then the message, at most as long as an answer may be. An answer
+	// touches no more of it than it needs.
 	b := make([]byte, 2+math.MaxUint16)
 	end := time.Now().Add(tcpLife)
 	for {
@@ -124,7 +125,7 @@ func (s *Server) converse(c net.Conn, from netip.Addr) {
 		}
 		size := w.answer(b[2:], n, from, true, s.cfg.Now())
 		if size == 0 {
-			return // who sends junk is not talked to
+			return // it was junk
 		}
 		binary.BigEndian.PutUint16(b, uint16(size))
 		if err := c.SetWriteDeadline(earlier(time.Now().Add(tcpWrite), end)); err != nil {
@@ -143,13 +144,13 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// noFamily says that a machine lacks an address family.
+// noFamily says whether an error means that the machine lacks an address family.
 func noFamily(err error) bool {
 	var at *net.OpError
 	return errors.As(err, &at) && (errors.Is(at.Err, syscall.EAFNOSUPPORT) || errors.Is(at.Err, syscall.EADDRNOTAVAIL))
 }
 
-// explained is an error of opening sockets, with the remedy.
+// explained adds the remedy to an error of opening sockets.
 func explained(addr string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("listen for DNS at %s: %w; ports below 1024 need the capability CAP_NET_BIND_SERVICE: "+

@@ -14,22 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sharesPorts says that several sockets can share an address, and the kernel parts the
+// sharesPorts says that several sockets can share an address; the kernel distributes the
 // queries among them.
 const sharesPorts = true
 
 const (
-	// batchSize is how many queries are taken with one system call, and answered with one.
+	// batchSize is how many queries one system call receives, and how many answers one
+	// sends.
 	batchSize = 32
-	// udpBuffer is larger than any query that makes sense, and than any answer.
+	// udpBuffer is larger than any sensible query and any answer, in bytes.
 	udpBuffer = 2048
-	// controlSize holds the address at which a query came in.
+	// controlSize is enough for the address at which a query came in, in bytes.
 	controlSize = 64
-	// socketBuffer holds the queries that come while a batch is answered. The kernel
-	// gives less if it may not be so much.
+	// socketBuffer, in bytes, holds the queries that come while a batch is answered. The
+	// kernel gives less if its limit is lower.
 	socketBuffer = 4 << 20
-	// maxFails is how often receiving may fail in a row: one failure may be an earlier
-	// answer's, told late.
+	// maxFails is how often receiving may fail in a row: a failure may be the late report
+	// of an earlier answer's.
 	maxFails = 1000
 )
 
@@ -44,8 +45,8 @@ func socketOptions(network, address string, c syscall.RawConn) error {
 		set(fd4, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
 		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_SNDBUF, socketBuffer)
-		// An answer must come from the address that was asked, of which a socket for all
-		// has several; and nobody may make us believe that a way takes small packets only.
+		// An answer must come from the address that was asked; a socket for all addresses has
+		// several. Path MTU discovery is off, so that nobody can forge a small path MTU.
 		several := 0
 		if at, err := netip.ParseAddrPort(address); err != nil || at.Addr().IsUnspecified() {
 			several = 1
@@ -61,14 +62,14 @@ func socketOptions(network, address string, c syscall.RawConn) error {
 	return errors.Join(called, err)
 }
 
-// mmsghdr is the kernel's struct of that name.
+// mmsghdr is the kernel's struct mmsghdr.
 type mmsghdr struct {
 	hdr unix.Msghdr
 	n   uint32
 	_   [4]byte
 }
 
-// batch is the memory of a worker for its queries.
+// batch is a worker's memory for a batch of queries.
 type batch struct {
 	headers  [batchSize]mmsghdr
 	vectors  [batchSize]unix.Iovec
@@ -76,18 +77,19 @@ type batch struct {
 	controls [batchSize][controlSize]byte
 	buffers  [batchSize][udpBuffer]byte
 
-	first, count int // of the system call under way
+	first, count int // the messages of the current system call
 }
 
-// packetSocket is a UDP socket for one thread, which blocks in it: that takes half as
-// many system calls as waiting with the runtime's poller, and no turn of its scheduler.
+// packetSocket is a UDP socket for one thread, which blocks in its system calls. That takes
+// half as many system calls as waiting with the runtime's poller, and no turn of its
+// scheduler.
 type packetSocket struct {
 	fd     int
 	closed atomic.Bool
 	mu     sync.Mutex // guards fd against being closed while it is used to wake the thread
 }
 
-// newPacketSocket takes a socket out of the runtime's hands.
+// newPacketSocket takes a socket away from the runtime's poller.
 func newPacketSocket(u *net.UDPConn) (*packetSocket, error) {
 	defer u.Close()
 	raw, err := u.SyscallConn()
@@ -100,13 +102,13 @@ func newPacketSocket(u *net.UDPConn) (*packetSocket, error) {
 	if err = errors.Join(err, dup); err != nil {
 		return nil, err
 	}
-	// The time-out is for a kernel that does not wake who waits at a socket that is shut down.
+	// The timeout is for kernels on which shutting down a socket does not wake its reader.
 	wake := unix.Timeval{Sec: 1}
 	return p, errors.Join(unix.SetNonblock(p.fd, false), unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wake))
 }
 
-// Close makes serveUDP return, which lets go of the socket; one that nobody serves is
-// let go of by the next call.
+// Close makes serveUDP return, which closes the file descriptor. If nothing serves the
+// socket, a second call closes it.
 func (p *packetSocket) Close() error {
 	if p.closed.Swap(true) {
 		p.release()
@@ -115,7 +117,7 @@ func (p *packetSocket) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fd >= 0 {
-		_ = unix.Shutdown(p.fd, unix.SHUT_RDWR) // ENOTCONN, but it wakes who waits
+		_ = unix.Shutdown(p.fd, unix.SHUT_RDWR) // returns ENOTCONN, but wakes the reader
 	}
 	return nil
 }
@@ -174,16 +176,16 @@ func (b *batch) prepare() {
 	}
 }
 
-// call receives into the buffers from first on, or sends them, and sets count to how
-// many it was.
+// call receives into the buffers from first on, or sends them, and sets count to the number
+// of messages.
 func (b *batch) call(number uintptr, fd int, flags uintptr) syscall.Errno {
 	n, _, errno := syscall.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&b.headers[b.first])), uintptr(b.count), flags, 0, 0)
 	b.count = int(n)
 	return errno
 }
 
-// answerBatch answers the first n messages and moves the answers to the front, of which
-// it returns the number.
+// answerBatch answers the first n messages, moves the answers to the front and returns their
+// number.
 func (s *Server) answerBatch(w *worker, b *batch, n int) (answers int) {
 	now := s.cfg.Now()
 	for i := range n {
@@ -197,7 +199,7 @@ func (s *Server) answerBatch(w *worker, b *batch, n int) (answers int) {
 		}
 		b.vectors[i].SetLen(size)
 		if answers != i {
-			// What the headers point to stays where it is: they are exchanged.
+			// Only the headers are exchanged; what they point to stays in place.
 			b.headers[answers], b.headers[i] = b.headers[i], b.headers[answers]
 		}
 		answers++
@@ -205,15 +207,15 @@ func (s *Server) answerBatch(w *worker, b *batch, n int) (answers int) {
 	return answers
 }
 
-// from is who sent message i. What was told of the address that it came in at is made
-// what the answer is sent from.
+// from returns the sender of message i. It changes the control data, which holds the address
+// at which the message came in, so that the answer is sent from that address.
 func (b *batch) from(i int) (netip.Addr, bool) {
 	h := &b.headers[i].hdr
 	control := b.controls[i][:h.Controllen]
 	switch b.froms[i].Family {
 	case unix.AF_INET:
 		if len(control) >= unix.CmsgSpace(unix.SizeofInet4Pktinfo) {
-			// Whatever interface leads back to the client will do.
+			// Any interface may lead back to the client.
 			(*unix.Inet4Pktinfo)(unsafe.Pointer(&control[unix.CmsgLen(0)])).Ifindex = 0
 		}
 		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&b.froms[i])).Addr), true
@@ -227,7 +229,7 @@ func (b *batch) from(i int) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// sendAll sends the first n answers. One that cannot be sent does not keep the others.
+// sendAll sends the first n answers. It counts and skips those that cannot be sent.
 func (b *batch) sendAll(fd int, n int, s *Server) {
 	for b.first = 0; b.first < n; {
 		b.count = n - b.first

@@ -49,29 +49,29 @@ const (
 	optSubnet = 8  // RFC 7871
 	optCookie = 10 // RFC 7873
 
-	// maxUDP is the largest answer over UDP, which no network has to cut in pieces; it
-	// is what all resolvers that were looked at announce, too.
+	// maxUDP is the largest answer over UDP, in bytes. No network needs to fragment it, and
+	// all examined resolvers announce this size.
 	maxUDP = 1232
-	// plainUDP is the largest to who does not speak EDNS.
+	// plainUDP is the largest answer over UDP to a client without EDNS, in bytes.
 	plainUDP = 512
 )
 
-// A request is a query as it was read. Its slices point into the message.
+// A request is a parsed query. Its slices point into the message.
 type request struct {
 	id, flags uint16
 	opcode    int
 	questions int
-	question  []byte // the name as asked, with its type and class behind
+	question  []byte // the name as asked, followed by type and class
 	qtype     uint16
 	qclass    uint16
 
 	lower  [maxName]byte // the name in lower case
-	length int           // of it
+	length int           // of the name, in bytes
 
 	edns    bool
 	version byte
 	do      bool
-	size    int // of UDP answers that the client takes
+	size    int // the largest UDP answer that the client accepts, in bytes
 
 	subnet subnet
 	cookie cookie
@@ -82,17 +82,17 @@ type subnet struct {
 	there  bool
 	family uint16
 	source byte
-	addr   netip.Addr // of the network; not valid: the client wants none to be used
+	addr   netip.Addr // of the network; not valid: the client wants no subnet to be used
 }
 
 // cookie is an EDNS cookie option.
 type cookie struct {
 	there  bool
-	client [8]byte // a copy, for the answer is built where it stood
-	server []byte  // as it was shown
+	client [8]byte // a copy: the answer overwrites the query
+	server []byte  // as the client sent it
 }
 
-// reading is what reading a message came to.
+// reading is the result of parsing a message.
 type reading uint8
 
 const (
@@ -101,8 +101,7 @@ const (
 	junk              // answer nothing
 )
 
-// read takes a message apart. A message that is malformed behind its header may be
-// answered as far as r has it.
+// read parses a message. A malformed message can be answered with what r then holds.
 func (r *request) read(msg []byte) reading {
 	*r = request{lower: r.lower, size: plainUDP}
 	if len(msg) < headerSize {
@@ -111,7 +110,7 @@ func (r *request) read(msg []byte) reading {
 	r.id = binary.BigEndian.Uint16(msg)
 	r.flags = binary.BigEndian.Uint16(msg[2:])
 	if r.flags&flagQR != 0 {
-		return junk // an answer is not answered: two servers could do so for ever
+		return junk // answering answers could make two servers loop for ever
 	}
 	r.opcode = int(r.flags >> 11 & 0xf)
 	r.questions = int(binary.BigEndian.Uint16(msg[4:]))
@@ -155,7 +154,7 @@ func (r *request) read(msg []byte) reading {
 	return readable
 }
 
-// readQuestion returns where the question ends, -1 if it is none.
+// readQuestion parses the question and returns where it ends; -1: it is malformed.
 func (r *request) readQuestion(msg []byte) int {
 	at := headerSize
 	for {
@@ -164,7 +163,7 @@ func (r *request) readQuestion(msg []byte) int {
 		}
 		n := int(msg[at])
 		end := at + 1 + n
-		if n > 63 || end-headerSize > maxName || end > len(msg) { // a pointer has nowhere to lead to yet
+		if n > 63 || end-headerSize > maxName || end > len(msg) { // no name precedes it for a pointer
 			return -1
 		}
 		if n == 0 {
@@ -178,7 +177,7 @@ func (r *request) readQuestion(msg []byte) int {
 	}
 	name := msg[headerSize:at]
 	r.length = len(name)
-	for i, c := range name { // a label's length is below 'A'
+	for i, c := range name { // the lengths of labels are below 'A'
 		if c >= 'A' && c <= 'Z' {
 			c |= 0x20
 		}
@@ -190,8 +189,8 @@ func (r *request) readQuestion(msg []byte) int {
 	return at + 4
 }
 
-// record returns the type and data of the resource record at an offset, and where the
-// next begins; -1: it is none. Names are passed over and never followed.
+// record returns the type and data of the resource record at an offset, and where the next
+// begins; -1: it is malformed. It skips names and follows no pointers.
 func record(msg []byte, at int) (kind uint16, data []byte, next int) {
 	for {
 		if at >= len(msg) {
@@ -222,14 +221,14 @@ func record(msg []byte, at int) (kind uint16, data []byte, next int) {
 	return kind, msg[at+10 : next], next
 }
 
-// readOPT reads the record of EDNS; fixed is what follows its name.
+// readOPT reads the OPT record of EDNS; fixed is what follows its name.
 func (r *request) readOPT(fixed, options []byte) bool {
 	r.edns = true
 	r.size = max(int(binary.BigEndian.Uint16(fixed[2:])), plainUDP)
 	r.version = fixed[5]
 	r.do = fixed[6]&0x80 != 0
 	if r.version != 0 {
-		return true // the options of another version mean nothing to us
+		return true // the options of other versions are unknown
 	}
 	for len(options) > 0 {
 		if len(options) < 4 {
@@ -289,13 +288,13 @@ func (s *subnet) read(b []byte) bool {
 	return true
 }
 
-// A response is built behind the question of the message that it answers, in the same
-// memory. Records that would not fit are left out, and full is set.
+// A response is built after the question of the message that it answers, in the same
+// memory. A record that does not fit is left out, as are all further ones, and full is set.
 type response struct {
 	b       []byte // so far
-	limit   int    // bytes that it may have
-	reserve int    // of them, for the OPT record
-	zone    int    // where the zone's name stands in the question; 0: nowhere
+	limit   int    // largest size, in bytes
+	reserve int    // part of it for the OPT record
+	zone    int    // offset of the zone's name in the message; 0: it is not in the question
 	full    bool
 	counts  [3]uint16 // answers, authorities, additional records
 }
@@ -307,9 +306,9 @@ const (
 	inAdditional
 )
 
-// begin begins a record with its owner's name, type, class IN and time to live in
-// seconds, and returns where its length stands; -1: it does not fit. size is the
-// length of its data at most.
+// begin begins a record with its owner's name, type, class IN and TTL in seconds, and
+// returns the offset of its data's length; -1: it does not fit. size is the largest length
+// of its data.
 func (w *response) begin(owner *domain, kind uint16, ttl uint32, size int) int {
 	if w.full || len(w.b)+owner.size(w)+10+size+w.reserve > w.limit {
 		w.full = true
@@ -323,7 +322,7 @@ func (w *response) begin(owner *domain, kind uint16, ttl uint32, size int) int {
 	return len(w.b) - 2
 }
 
-// end writes the length of the data of a record that begin has begun.
+// end writes the length of the data and counts the record in its section.
 func (w *response) end(length, section int) {
 	binary.BigEndian.PutUint16(w.b[length:], uint16(len(w.b)-length-2))
 	w.counts[section]++
@@ -332,7 +331,7 @@ func (w *response) end(length, section int) {
 // name writes a domain, compressed where it ends in the zone's name.
 func (w *response) name(d *domain) {
 	switch {
-	case d == nil: // the one that was asked for
+	case d == nil: // the name in the question
 		w.b = append(w.b, 0xc0, headerSize)
 	case d.inZone && w.zone > 0:
 		w.b = append(w.b, d.labels...)

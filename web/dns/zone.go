@@ -16,10 +16,10 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// A zone is a Zone that was checked and made ready to be answered from. It is immutable.
+// A zone is a checked and compiled Zone. It is immutable.
 type zone struct {
 	apex     *domain
-	names    map[string]*entry // by the name on the wire, in lower case
+	names    map[string]*entry // by the name in wire format, in lower case
 	soa      soa
 	negative uint32 // seconds
 }
@@ -30,12 +30,12 @@ type soa struct {
 	numbers          [20]byte // serial, refresh, retry, expire, minimum
 }
 
-// An entry is a name that exists, though perhaps only because others lie below it.
+// An entry is a name that exists, perhaps only because there are names below it.
 type entry struct {
 	domain  *domain
-	sets    []rrset  // fixed ones
-	cname   *domain  // instead of all else
-	choice  *choice  // nil: nothing is decided
+	sets    []rrset  // fixed records
+	cname   *domain  // excludes all else
+	choice  *choice  // nil: no decision answers the name
 	counted *counted // set by the server
 }
 
@@ -46,14 +46,14 @@ type rrset struct {
 	data []rdata
 }
 
-// rdata is a fixed record's data: what is sent as it is, and a name behind it that may
-// be compressed.
+// rdata is a fixed record's data: bytes that are sent as they are, then a name that may be
+// compressed.
 type rdata struct {
 	fixed []byte
 	name  *domain // nil: none
 }
 
-// choice is what a name's addresses are decided by.
+// choice is what a decision needs to know of a name.
 type choice struct {
 	directors bool
 	mount     string
@@ -63,8 +63,8 @@ type choice struct {
 	ttl       uint32
 }
 
-// CheckPolicy says what is wrong with a policy, as one *director.ConfigError for each
-// mistake, joined. Paths begin at the Policy's fields, in lower case.
+// CheckPolicy returns the mistakes in a policy, joined, each a *director.ConfigError. Paths
+// begin at the Policy's fields, in lower case.
 func CheckPolicy(p Policy) error {
 	_, err := compilePolicy(p)
 	return err
@@ -133,8 +133,8 @@ func (c *compiler) compile() {
 	c.aliases()
 }
 
-// inside reads a name that must be in the zone. One without a dot at its end that is
-// not in the zone is none of ours: names are written out.
+// inside reads a name that must be in the zone. Names are written in full, with or without
+// a final dot: the zone is never appended.
 func (c *compiler) inside(s string, path ...any) *domain {
 	d, err := parseName(s)
 	if err != nil {
@@ -148,7 +148,7 @@ func (c *compiler) inside(s string, path ...any) *domain {
 	return d
 }
 
-// target reads a name that records lead to, in the zone or elsewhere.
+// target reads a name to which records point, in the zone or elsewhere.
 func (c *compiler) target(s string, path ...any) *domain {
 	d, err := parseName(s)
 	if err != nil {
@@ -159,8 +159,8 @@ func (c *compiler) target(s string, path ...any) *domain {
 	return d
 }
 
-// entry returns that of a name in the zone; all names between it and the zone's own
-// exist with it (RFC 8020).
+// entry returns the entry of a name in the zone. It creates it and all names between it and
+// the apex if they do not exist (RFC 8020).
 func (c *compiler) entry(d *domain) *entry {
 	if e := c.zone.names[string(d.wire)]; e != nil {
 		return e
@@ -191,7 +191,7 @@ func (e *entry) add(kind uint16, ttl uint32, data ...rdata) {
 	}
 	if s := e.set(kind); s != nil {
 		s.data = append(s.data, data...)
-		s.ttl = min(s.ttl, ttl) // of one set, all have the same (RFC 2181, 5.2)
+		s.ttl = min(s.ttl, ttl) // all records of a set have the same TTL (RFC 2181, 5.2)
 		return
 	}
 	e.sets = append(e.sets, rrset{kind, ttl, data})
@@ -247,7 +247,7 @@ func addrData(a netip.Addr) (uint16, rdata) {
 	return typeAAAA, rdata{fixed: b[:]}
 }
 
-// seconds is a time to live on the wire.
+// seconds checks a duration and returns it in seconds, as on the wire.
 func (c *compiler) seconds(d time.Duration, path ...any) uint32 {
 	switch {
 	case d < 0:
@@ -282,20 +282,20 @@ func (c *compiler) timers() {
 	}
 }
 
-// serial is a hash of the zone as it is configured, so that servers with the same zone
-// show the same number. It does not rise, for nobody transfers the zone.
+// serial is a hash of the zone's configuration, so that servers with the same zone have the
+// same number. It need not rise, because nobody transfers the zone.
 func (c *compiler) serial() uint32 {
 	b, err := json.Marshal(c.p)
 	if err != nil {
-		return 1 // it cannot be: the zone is plain data
+		return 1 // cannot happen: the zone is plain data
 	}
 	h := fnv.New32a()
 	h.Write(b)
 	return max(h.Sum32(), 1)
 }
 
-// contact turns a mail address into a name (RFC 1035, 8): the first label is its local
-// part, whatever is in it.
+// contact turns a mail address into a name (RFC 1035, 8). The first label is the local part,
+// dots included.
 func (c *compiler) contact() *domain {
 	text := c.p.SOA.Contact
 	if text == "" {
@@ -357,8 +357,8 @@ func (c *compiler) choice(n *Name) {
 	}
 }
 
-// https adds the HTTPS record of a name: where a browser looks for it depends on the
-// port (RFC 9460, 2.3 and 9.1).
+// https adds the HTTPS record of a name. The port determines where a browser looks for it
+// (RFC 9460, 2.3 and 9.1).
 func (c *compiler) https(n *Name, d *domain, path []any) {
 	if n.Scheme != director.HTTPS {
 		c.fail("an HTTPS record makes browsers use TLS, and this name is not for https; take it out, or set scheme: https", append(path, "https_record")...)
@@ -374,7 +374,7 @@ func (c *compiler) https(n *Name, d *domain, path []any) {
 		owner.under(c.zone.apex)
 	}
 	e := c.entry(d)
-	c.entry(owner).add(typeHTTPS, e.choice.ttl, rdata{fixed: []byte{0, 1, 0}}) // 1 . : this very name, as it is
+	c.entry(owner).add(typeHTTPS, e.choice.ttl, rdata{fixed: []byte{0, 1, 0}}) // "1 .": this name, no parameters
 }
 
 func (c *compiler) record(r *Fixed) {
@@ -459,7 +459,7 @@ func (c *compiler) addrs(list []netip.Addr, kind uint16, e *entry, seconds uint3
 	}
 }
 
-// txt cuts a text into strings of 255 bytes, as TXT records hold them.
+// txt splits a text into strings of at most 255 bytes, as TXT records hold them.
 func txt(s string) ([]byte, error) {
 	if len(s) > 8192 {
 		return nil, errors.New("is longer than 8,192 bytes")
@@ -474,10 +474,10 @@ func txt(s string) ([]byte, error) {
 	}
 }
 
-// maxChain is how many CNAMEs may follow one another.
+// maxChain is how many CNAMEs may be chained.
 const maxChain = 8
 
-// aliases sees that each CNAME within the zone leads somewhere.
+// aliases checks that every CNAME that points into the zone leads to an existing name.
 func (c *compiler) aliases() {
 	for i := range c.p.Records {
 		r := &c.p.Records[i]
