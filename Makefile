@@ -31,14 +31,14 @@ demo: ## three small nodes and a director on this machine: listen to it
 	$(GO) run ./cmd/signpost demo
 
 test: ## all tests, with real servers and players and the race detector; installs what they need
-	@echo "make test usually takes four minutes on two processors, and some more where it has to install or to build (make quick: half a minute)"
+	@echo "make test usually takes six minutes on two processors, and some more where it has to install or to build (make quick: a minute and a half)"
 	@$(MAKE) --no-print-directory install-test-programs bin/tests
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w: $$unformatted"; exit 1; }
 	$(GO) vet ./... ./.ci/tests
 	SIGNPOST_TEST_PROGRAMS=required bin/tests run -race -vet=off -timeout 60m ./...
 	@bin/tests fuzz $(INPUTS)
 
-quick: bin/tests ## the tests that need no other programs, without the race detector: half a minute
+quick: bin/tests ## the tests that need no other programs, without the race detector: a minute and a half
 	@bin/tests run -short -timeout 10m ./...
 
 soak: install-test-programs bin/tests ## the same tests at their full size, one after another; it takes an hour or two, and wants a quiet machine
