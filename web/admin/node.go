@@ -87,6 +87,11 @@ func (a *API) describer(view director.View, threshold int) describer {
 func (d *describer) describe(n int) api.Node {
 	out := d.summary(n)
 	out.Mounts = d.carried(n)
+	for _, l := range d.Lacks(n) {
+		out.Lacks = append(out.Lacks, api.Lack{
+			Mount: l.Mount, Scheme: l.Scheme.String(), State: l.State, Cause: l.Cause, Detail: l.Detail, Since: l.Since, By: l.By, Text: l.String(d.Built()),
+		})
+	}
 	return out
 }
 
@@ -102,11 +107,6 @@ func (d *describer) summary(n int) api.Node {
 		Room: st.Room, WarmUp: st.WarmUp, CertificateEnds: r.CertificateEnds, Version: version(nil),
 	}
 	out.EnRoute += out.Used - st.Used
-	for _, l := range d.Lacks(n) {
-		out.Lacks = append(out.Lacks, api.Lack{
-			Mount: l.Mount, Scheme: l.Scheme.String(), State: l.State, Cause: l.Cause, Detail: l.Detail, Since: l.Since, By: l.By, Text: l.String(d.Built()),
-		})
-	}
 	made, ok := d.overlay.Nodes[st.ID]
 	if ok {
 		out.Override, out.Version = overrideOf(d.overlay, "nodes/"+string(st.ID), made.Stamp, d.Built()), version(made)
