@@ -1,0 +1,51 @@
+package api
+
+import "github.com/signpost-fm/signpost/director"
+
+// InWords says a reason in operators' words, where it is about a node: "in service",
+// "at its limit".
+func InWords(r director.Reason) string {
+	if w, ok := reasonWords[r]; ok {
+		return w
+	}
+	return r.String() // a newer version's
+}
+
+var reasonWords = map[director.Reason]string{
+	director.Fit:         "in service",
+	director.Drained:     "drained",
+	director.Down:        "down",
+	director.Unverified:  "not yet probed",
+	director.LacksMount:  "does not play the mount",
+	director.LacksScheme: "no URL in the listener's scheme",
+	director.Elsewhere:   "at another port or path",
+	director.LacksFamily: "no address in the listener's IP version",
+	director.NotInRow:    "not in the row",
+	director.WeightZero:  "weight 0",
+	director.AtTarget:    "at its target",
+	director.AtLimit:     "at its limit",
+	director.NodeFull:    "refuses listeners",
+	director.Paced:       "got all it takes this second",
+	director.ToAvoid:     "the listener has just left it",
+	director.Unconfirmed: "not confirmed for long",
+}
+
+// OutcomeInWords says how a decision ended, as a sentence.
+func OutcomeInWords(o director.Outcome) string {
+	if w, ok := outcomeWords[o]; ok {
+		return w
+	}
+	return o.String()
+}
+
+var outcomeWords = map[director.Outcome]string{
+	director.Placed:    "The listener's first choice takes them.",
+	director.Spilled:   "The listener's first choice has no room or got all it takes this second; another node of the row takes them.",
+	director.Overflow:  "No node of the row has room; a node of the overflow takes them.",
+	director.Full:      "No node has room below its target; the least used one takes them, if any may.",
+	director.Dark:      "No node is up; the listener is sent to the last known good.",
+	director.NoMount:   "There is no such mount.",
+	director.MountDown: "The mount is off the air: no node plays it.",
+	director.Denied:    "The region may not listen to this mount.",
+	director.Nobody:    "The mount plays, but at no node that may take this listener.",
+}
