@@ -47,18 +47,19 @@ var nat64Shift = map[int]struct{ upper, shift int }{
 }
 
 // unmapNAT64 extracts the IPv4 address from an IPv6 address with one of the operator's
-// prefixes, which must have passed CheckNAT64.
-func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (address, bool) {
+// prefixes, which must have passed CheckNAT64. before is the prefix's length; -1: none has
+// the address.
+func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (a address, before int) {
 	for _, p := range prefixes {
 		if p.Contains(addr) {
 			b := addr.As16()
 			hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 			at := nat64Shift[p.Bits()]
 			lower := uint32(lo>>at.shift) & (1<<(32-at.upper) - 1)
-			return address{is4: true, v4: uint32(hi<<(32-at.upper)) | lower}, true
+			return address{is4: true, v4: uint32(hi<<(32-at.upper)) | lower}, p.Bits()
 		}
 	}
-	return address{}, false
+	return address{}, -1
 }
 
 // CheckNAT64 returns an error if p cannot be one of Config.NAT64.
@@ -67,6 +68,31 @@ func CheckNAT64(p netip.Prefix) error {
 		return fmt.Errorf("%s is no NAT64 prefix; write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
 	}
 	return nil
+}
+
+// Unmap returns the address that a listener has whose packets come from addr: of an IPv6
+// address that stands for an IPv4 address (mapped, NAT64, 6to4, Teredo), the IPv4 address,
+// and the number of bits before it; of any other, addr without its zone, and -1. With a
+// translator's addresses taken as they are, all of IPv4 would be one IPv6 network: one
+// household to limits, and one listener to placement. Behind a translator the listener
+// speaks IPv4 alone; who comes through 6to4 or Teredo has IPv4 too, and it is the better of
+// the two (RFC 6724, 2.1). It allocates nothing, and is safe for concurrent use.
+func (l *Locator) Unmap(addr netip.Addr) (unmapped netip.Addr, before int) {
+	if !addr.Is6() {
+		return addr, -1
+	}
+	addr = addr.WithZone("")
+	if a, before := unmapNAT64(l.nat64, addr); before >= 0 {
+		return a.addr(), before
+	}
+	a := split(addr)
+	switch b := addr.As16(); {
+	case !a.is4 || binary.BigEndian.Uint64(b[:8]) == 0 && !addr.Is4In6(): // of ::/96 only databases make IPv4
+		return addr, -1
+	case b[0] == 0x20 && b[1] == 0x02:
+		return a.addr(), 16
+	}
+	return a.addr(), 96
 }
 
 func (a address) addr() netip.Addr {

@@ -208,7 +208,7 @@ func refines(p, place director.Place) bool {
 
 func (l *Locator) split(addr netip.Addr) address {
 	if len(l.nat64) > 0 && addr.Is6() {
-		if a, ok := unmapNAT64(l.nat64, addr); ok {
+		if a, before := unmapNAT64(l.nat64, addr.WithZone("")); before >= 0 {
 			return a
 		}
 	}

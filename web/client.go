@@ -36,6 +36,18 @@ type client struct {
 	proxy bool       // addr is a trusted proxy's own address: it asks for itself
 	hops  int        // entries of the header that were read
 	end   walkEnd
+	// unmapped says that addr stood in an IPv6 address. Whether a proxy is trusted is
+	// decided before that, by the address that it has.
+	unmapped bool
+}
+
+// unmap makes the address that a client is known by from the one that was found.
+func (s *Server) unmap(c *client) {
+	if s.cfg.Unmap == nil || !c.addr.Is6() {
+		return
+	}
+	addr, before := s.cfg.Unmap(c.addr)
+	c.addr, c.unmapped = addr, before >= 0
 }
 
 // walkEnd says why the walk through the header ended at addr.

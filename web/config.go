@@ -18,6 +18,9 @@ type Config struct {
 	// View returns the snapshot in force and its counters. Until there is one, its
 	// Snapshot is nil and requests are answered 503.
 	View func() director.View
+	// Unmap returns the IPv4 address that an IPv6 address stands for, and how many bits are
+	// before it; -1: it stands for itself, and is returned. Nil: all but IPv4-mapped ones do.
+	Unmap func(netip.Addr) (unmapped netip.Addr, before int)
 	// Locate returns the place of an address.
 	Locate func(netip.Addr) director.Place
 	// Origin tells, for an explanation, which database knows the place of an address and

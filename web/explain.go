@@ -94,6 +94,9 @@ func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 	if s.cfg.Origin != nil {
 		e.Client.PlacedBy = s.cfg.Origin(q.client.addr)
 	}
+	if q.client.unmapped {
+		e.Client.Taken += "; it is the IPv4 address that stands in that (NAT64, 6to4 or Teredo)"
+	}
 	if q.client.https {
 		e.Client.Scheme = "https"
 	}

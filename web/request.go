@@ -38,6 +38,7 @@ func (s *Server) identify(q *request) error {
 		return faultBadPath
 	}
 	q.client = q.policy.trust.clientOf(q.r)
+	s.unmap(&q.client)
 	q.agent = q.policy.rules.agent(firstHeader(q.r, "User-Agent"), &s.stats.families)
 	q.rule = q.policy.rules.match(q.agent, q.r)
 	if q.r.Method == http.MethodHead || firstHeader(q.r, "Range") == "bytes=0-1" {

@@ -120,6 +120,7 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	}
 	cfg := web.Config{
 		View:       func() director.View { return director.View{Snapshot: snap} },
+		Unmap:      locator.Unmap,
 		Locate:     locator.Locate,
 		Origin:     func(a netip.Addr) string { return service.Origin(locator, a) },
 		HashSecret: s.Secret, Policy: s.Policy,

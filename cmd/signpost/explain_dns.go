@@ -26,6 +26,7 @@ func (c *explainCmd) askConfigDNS(ctx context.Context, _ *client.Terminal) ([]by
 	}
 	server, err := dns.New(dns.Config{
 		View:   func() director.View { return director.View{Snapshot: snap} },
+		Unmap:  locator.Unmap,
 		Locate: locator.Locate, Widest: locator.Widest,
 		Directors: func() []dns.Director { return []dns.Director{{Addrs: s.DNS.Addrs}} },
 		Secret:    s.Secret, Policy: s.DNS.Policy,

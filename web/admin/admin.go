@@ -69,6 +69,9 @@ type Config struct {
 	// PublicURL returns where listeners reach the directors, without a slash at
 	// its end; empty, or nil: not known.
 	PublicURL func() string
+	// Unmap returns the IPv4 address that an IPv6 address stands for, see web.Config; nil:
+	// only IPv4-mapped ones do.
+	Unmap func(netip.Addr) (unmapped netip.Addr, before int)
 	// Troubles returns this director's problems besides those of its Syncer; nil: none.
 	Troubles func() []string
 	Version  string // of the program

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -274,12 +275,16 @@ func TestThrottleIsBounded(t *testing.T) {
 	t.Parallel()
 	var th throttle
 	for i := range maxAddresses + 10 {
-		th.wrong(addressOf(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&0xff, i&0xff)), day.Add(time.Duration(i)*time.Second))
+		th.wrong((&API{}).addressOf(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&0xff, i&0xff)), day.Add(time.Duration(i)*time.Second))
 	}
 	if len(th.known) != maxAddresses {
 		t.Errorf("%d addresses", len(th.known))
 	}
-	here := addressOf("203.0.113.7:1")
+	behind := &API{cfg: Config{Unmap: func(a netip.Addr) (netip.Addr, int) { return netip.MustParseAddr("203.0.113.7"), 96 }}}
+	if got := behind.addressOf("[64:ff9b::203.0.113.7]:1"); got.String() != "203.0.113.7/32" {
+		t.Errorf("behind a translator: %s", got)
+	}
+	here := (&API{}).addressOf("203.0.113.7:1")
 	for i := range maxGood + 5 {
 		th.right(here, tokenHash{byte(i)})
 	}

@@ -111,7 +111,7 @@ func (a *API) identify(r *http.Request) (api.Identity, error) {
 
 // check finds a token. An address that has shown many unknown ones must wait.
 func (a *API) check(r *http.Request, tokens []Token, token string) (Token, error) {
-	hash, from, now := sha256.Sum256([]byte(token)), addressOf(r.RemoteAddr), a.cfg.Now()
+	hash, from, now := sha256.Sum256([]byte(token)), a.addressOf(r.RemoteAddr), a.cfg.Now()
 	if wait := a.throttle.wait(from, hash, now); wait > 0 {
 		p := problem(http.StatusTooManyRequests, "too many unknown tokens came from this address: wait, and find out who sends them")
 		p.RetryAfter = time.Duration(math.Ceil(wait.Seconds())) * time.Second

@@ -97,13 +97,16 @@ func (t *throttle) evictOldest() {
 }
 
 // addressOf is what tries are counted by: an IPv4 address, or an IPv6 /64, which one
-// customer has.
-func addressOf(remote string) netip.Prefix {
+// customer has. Behind a translator every IPv4 address is its own.
+func (a *API) addressOf(remote string) netip.Prefix {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Prefix{}
 	}
 	addr := ap.Addr().Unmap().WithZone("")
+	if a.cfg.Unmap != nil {
+		addr, _ = a.cfg.Unmap(addr)
+	}
 	bits := 64
 	if addr.Is4() {
 		bits = 32

@@ -26,7 +26,9 @@ type worker struct {
 	// The current query.
 	p        *policy
 	view     director.View
-	from     netip.Addr
+	from     netip.Addr   // without what a translator puts before it
+	subnet   netip.Prefix // the client subnet of the same kind; not valid: none that tells anything
+	before   int          // bits before the address in the client subnet as it was sent; -1: none
 	now      time.Time
 	tcp      bool
 	cookie   bool // it has a valid server cookie
@@ -68,11 +70,13 @@ func (w *worker) roll() uint64 {
 // there is none. An answer is at most len(msg) long, and over UDP also at most maxUDP and
 // the size that the client accepts.
 func (w *worker) answer(msg []byte, n int, from netip.Addr, tcp bool, now time.Time) int {
+	from, _ = w.s.cfg.Unmap(from)
 	w.from, w.tcp, w.now = from, tcp, now
 	w.p = w.s.policy.Load()
 	w.entry, w.choice, w.decided, w.cookie, w.scope, w.chosen = nil, nil, false, false, 0, 0
 	w.place = director.Place{}
 	v := w.req.read(msg[:n])
+	w.unmapSubnet()
 	if v == junk {
 		w.s.stats.junk.Add(1)
 		return 0
@@ -263,13 +267,50 @@ func (w *worker) soa(owner *domain, ttl uint32, section int) {
 	w.res.end(at, section)
 }
 
+// unmapSubnet sets subnet and before. A client subnet that ends before the IPv4 address in
+// it tells nothing of who the client is.
+func (w *worker) unmapSubnet() {
+	w.subnet, w.before = netip.Prefix{}, -1
+	sent := &w.req.subnet
+	if !sent.addr.IsValid() {
+		return
+	}
+	a, before := w.s.cfg.Unmap(sent.addr)
+	known := int(sent.source)
+	if before >= 0 {
+		if before <= unusedBits && known > unusedBits {
+			known = max(known-8, unusedBits)
+		}
+		if known = min(known-before, a.BitLen()); known <= 0 {
+			return
+		}
+	}
+	w.subnet, w.before = netip.PrefixFrom(a, known).Masked(), before
+}
+
+// unusedBits is where 8 bits stand in a NAT64 address that are no part of the IPv4 address
+// around them (RFC 6052, 2.2).
+const unusedBits = 64
+
+// scopeOf is the scope of an answer that holds for a prefix of n bits of the listener's
+// address, in the bits of the client subnet as it was sent.
+func (w *worker) scopeOf(n int) int {
+	switch {
+	case w.before < 0:
+		return n
+	case w.before <= unusedBits && w.before+n > unusedBits:
+		return w.before + n + 8
+	}
+	return w.before + n
+}
+
 // locate sets whose place counts: the client subnet's, or the resolver's if the query has
 // none.
 func (w *worker) locate() {
 	l := &w.listener
 	*l = director.Listener{Addr: w.from}
-	if w.req.subnet.addr.IsValid() {
-		l.Addr = w.req.subnet.addr.Unmap()
+	if w.subnet.IsValid() {
+		l.Addr = w.subnet.Addr()
 	}
 	w.place = w.s.cfg.Locate(l.Addr)
 	l.Place = w.place
@@ -315,7 +356,7 @@ func (w *worker) decide(owner *domain, c *choice) int {
 
 // key is the Key by which nodes are drawn.
 func (w *worker) key(mount string) uint64 {
-	if a := w.req.subnet.addr; a.IsValid() {
+	if w.subnet.IsValid() {
 		p, _ := w.listener.Addr.Prefix(keyBits(w.listener.Addr)) // shorter than any address
 		return prefixKey(w.s.keys.placement, p.Addr(), mount)
 	}
@@ -376,7 +417,7 @@ func (w *worker) address(owner *domain, a netip.Addr, ttl uint32) bool {
 // the same decision: all its addresses have one Origin, and one Key where the Key matters.
 func (w *worker) widest() int {
 	a := w.listener.Addr
-	if !w.req.subnet.addr.IsValid() {
+	if !w.subnet.IsValid() {
 		return 0
 	}
 	atLeast := 0
@@ -393,10 +434,7 @@ func (w *worker) widest() int {
 			}
 		}
 	}
-	if w.req.subnet.addr.Is4In6() {
-		n += 96
-	}
-	return n
+	return w.scopeOf(n)
 }
 
 // lastOf returns the last address of a prefix.
@@ -436,8 +474,8 @@ func (w *worker) directors(owner *domain, c *choice) int {
 		}
 		w.denial(min(c.ttl, w.p.zone.negative))
 	}
-	if a := w.req.subnet.addr; a.IsValid() && w.chosen > 1 {
-		w.scope = w.s.cfg.Widest(w.listener.Addr, keyBits(w.listener.Addr), w.same)
+	if w.subnet.IsValid() && w.chosen > 1 {
+		w.scope = w.scopeOf(w.s.cfg.Widest(w.listener.Addr, keyBits(w.listener.Addr), w.same))
 	}
 	return rcodeNoError
 }

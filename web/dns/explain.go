@@ -62,7 +62,10 @@ func (s *Server) Explain(q Question) (*Explanation, error) {
 		x.Resolver = q.Resolver.String()
 	}
 	if w.req.subnet.addr.IsValid() {
-		x.Subnet, x.By, x.Drawn = q.Subnet.String(), "subnet", "by subnet"
+		x.Subnet = q.Subnet.String()
+	}
+	if w.subnet.IsValid() {
+		x.By, x.Drawn = "subnet", "by subnet"
 	}
 	w.res = response{b: make([]byte, headerSize, maxUDP), limit: maxUDP, zone: 0}
 	w.resolve(w.entry)
@@ -113,7 +116,8 @@ func (w *worker) pose(q Question) error {
 		}
 		return fmt.Errorf("%s is no name that a decision answers; those are %s", d.text, strings.Join(slices.Sorted(slices.Values(have)), ", "))
 	}
-	w.from, w.now = q.Resolver.Unmap(), w.s.cfg.Now()
+	w.from, _ = w.s.cfg.Unmap(q.Resolver)
+	w.now = w.s.cfg.Now()
 	w.req.length = copy(w.req.lower[:], d.wire)
 	w.req.subnet = subnet{}
 	if q.Subnet.IsValid() {
@@ -126,6 +130,7 @@ func (w *worker) pose(q Question) error {
 			w.req.subnet.addr = p.Addr()
 		}
 	}
+	w.unmapSubnet()
 	return nil
 }
 

@@ -24,6 +24,9 @@ type Config struct {
 	// View returns the newest snapshot with its counters, or one without a Snapshot
 	// before there is any. It must not block.
 	View func() director.View
+	// Unmap returns the IPv4 address that an IPv6 address stands for, and how many bits are
+	// before it; -1: it stands for itself, and is returned. Nil: all but IPv4-mapped ones do.
+	Unmap func(netip.Addr) (unmapped netip.Addr, before int)
 	// Locate returns the place of an address. Widest returns the length of the widest prefix
 	// around addr, at least atLeast, in which alike is true for the place of every address.
 	// They must not block.
@@ -87,6 +90,14 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Directors == nil {
 		c.Directors = func() []Director { return nil }
+	}
+	if c.Unmap == nil {
+		c.Unmap = func(a netip.Addr) (netip.Addr, int) {
+			if a.Is4In6() {
+				return a.Unmap(), 96
+			}
+			return a.WithZone(""), -1
+		}
 	}
 	if c.Lookup == nil {
 		c.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {

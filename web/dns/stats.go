@@ -339,7 +339,8 @@ type Record struct {
 	Region  director.RegionID
 	Country director.Code
 	// Resolver is the network that the query came from, a /24 or /48. Subnet is the client
-	// subnet, if the resolver sent one, with at most 24 or 48 bits.
+	// subnet, if the resolver sent one that tells anything, with at most 24 or 48 bits. Of addresses
+	// that stand for IPv4 addresses, both are those.
 	Resolver, Subnet netip.Prefix
 	Scope            int // length of the prefix for which the answer holds; with a Subnet
 	Bytes            int // size of the answer; 0: there was none
@@ -361,8 +362,8 @@ func (w *worker) record(size int) {
 			r.Nodes = append(r.Nodes, w.view.NodeID(c.Node))
 		}
 	}
-	if a := w.req.subnet.addr; a.IsValid() {
-		r.Subnet, _ = a.Prefix(min(int(w.req.subnet.source), keyBits(a)))
+	if p := w.subnet; p.IsValid() {
+		r.Subnet, _ = p.Addr().Prefix(min(p.Bits(), keyBits(p.Addr())))
 	}
 	w.s.cfg.Record(r)
 }

@@ -78,7 +78,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 			}
 			continue
 		}
-		from := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
+		from, _ := s.cfg.Unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
 		if s.tcp.Add(1) > int64(s.policy.Load().MaxTCP) || !s.clients.enter(network(from)) {
 			s.tcp.Add(-1)
 			s.refused.Add(1)

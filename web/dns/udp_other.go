@@ -31,7 +31,7 @@ func (s *Server) serveUDP(u *packetSocket) error {
 		if err != nil {
 			return fmt.Errorf("dns: %w", err)
 		}
-		if size := s.safely(w, b, n, from.Addr().Unmap(), s.cfg.Now()); size > 0 {
+		if size := s.safely(w, b, n, from.Addr(), s.cfg.Now()); size > 0 {
 			if _, err := u.WriteToUDPAddrPort(b[:size], from); err != nil {
 				s.stats.sendFails.Add(1)
 			}

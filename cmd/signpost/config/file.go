@@ -58,7 +58,7 @@ type geoSection struct {
 	Update updateSection `yaml:"update"`
 	// What you know better than feeds and databases: a network and its place, as in `{192.0.2.0/24: DE, "2001:db8::/32": "50.1,8.7"}`.
 	Corrections correctionsValue `yaml:"corrections"`
-	// Prefixes of IPv6 behind which a NAT64 translator has IPv4 addresses, besides `64:ff9b::/96`: those are looked up as the IPv4 addresses inside. /32, /40, /48, /56, /64 or /96.
+	// Prefixes of IPv6 behind which a NAT64 translator has IPv4 addresses, besides `64:ff9b::/96`: a listener, resolver or agent at one of theirs has the IPv4 address inside, for places, regions by network, limits, placement and logs; so it is with 6to4 and Teredo. `listen.trusted_proxies` names proxies by the addresses that they really have. /32, /40, /48, /56, /64 or /96.
 	NAT64 []cidrValue `yaml:"nat64"`
 	// The place of addresses that no database knows.
 	Unknown placeValue `yaml:"unknown"`

@@ -42,6 +42,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		Rules:      d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		Complete:  geo.Complete,
+		Unmap:     d.geo.unmap,
 		PublicURL: d.publicURL,
 		Troubles:  func() []string { return d.troubles(true) },
 		Version:   version.Current().Version,

@@ -20,6 +20,9 @@ type geography struct {
 	running sync.WaitGroup // what stop ends
 }
 
+// unmap returns the address of a listener whose packets come from a.
+func (g *geography) unmap(a netip.Addr) (netip.Addr, int) { return g.current.Load().Unmap(a) }
+
 // locate returns the place of an address.
 func (g *geography) locate(a netip.Addr) director.Place { return g.current.Load().Locate(a) }
 

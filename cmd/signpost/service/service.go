@@ -195,7 +195,7 @@ func (d *Service) openInline(*config.Settings) error {
 
 func (d *Service) openWeb(s *config.Settings) error {
 	c := web.Config{
-		View: d.syncer.View, Locate: d.geo.locate, Origin: d.geo.origin, Evidence: d.syncer.Doubt, Ready: d.readyz,
+		View: d.syncer.View, Unmap: d.geo.unmap, Locate: d.geo.locate, Origin: d.geo.origin, Evidence: d.syncer.Doubt, Ready: d.readyz,
 		HashSecret: s.Secret, MaxConnections: d.files.connections, Policy: d.policy(s),
 		Record: d.options.Record, Log: d.log.With("part", "web"),
 	}
