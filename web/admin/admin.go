@@ -26,6 +26,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
+	"github.com/signpost-fm/signpost/web/admin/ring"
 )
 
 // Config is what the operators' side shows and changes.
@@ -72,6 +73,8 @@ type Config struct {
 	// Unmap returns the IPv4 address that an IPv6 address stands for, see web.Config; nil:
 	// only IPv4-mapped ones do.
 	Unmap func(netip.Addr) (unmapped netip.Addr, before int)
+	// Plots is sampled as long as [API.Run] runs; nil: one that begins empty.
+	Plots *ring.Ring
 	// Troubles returns this director's problems besides those of its Syncer; nil: none.
 	Troubles func() []string
 	Version  string // of the program
@@ -94,6 +97,7 @@ type API struct {
 	throttle throttle
 	hub      hub
 	meter    meter
+	sampler  sampler
 }
 
 // Question is a request to be explained, which nobody makes.
@@ -131,6 +135,9 @@ func New(c Config) (*API, error) {
 
 func (c *Config) setDefaults() {
 	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Plots == nil {
+		c.Plots = ring.New()
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -185,6 +192,7 @@ func (a *API) fleetRoutes(v1 *echo.Group) {
 	v1.GET("/status", a.getStatus, view)
 	v1.GET("/reserve", a.reserve, view)
 	v1.GET("/mounts", a.getMounts, view)
+	v1.GET("/plots", a.getPlots, view)
 	v1.GET("/events", a.events, view)
 
 	v1.GET("/nodes", a.getNodes, view)

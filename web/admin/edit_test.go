@@ -58,7 +58,7 @@ func (r *running) with(token, method, path, seen, body string) *httptest.Respons
 	return rec
 }
 
-func decode[T any](t *testing.T, rec *httptest.ResponseRecorder, status int) (v T) {
+func decode[T any](t testing.TB, rec *httptest.ResponseRecorder, status int) (v T) {
 	t.Helper()
 	if err := json.Unmarshal(rec.Body.Bytes(), &v); err != nil || rec.Code != status {
 		t.Fatalf("%d, want %d: %v: %s", rec.Code, status, err, rec.Body)

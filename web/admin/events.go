@@ -16,7 +16,7 @@ const (
 	eventTimeout  = 10 * time.Second // for writing one event
 )
 
-// Run sends events and measures rates until ctx is done. It returns nil.
+// Run sends events, measures rates and samples plots until ctx is done. It returns nil.
 func (a *API) Run(ctx context.Context) error {
 	defer a.hub.close()
 	tick := time.NewTicker(a.eventInterval)
@@ -34,6 +34,7 @@ func (a *API) Run(ctx context.Context) error {
 		case <-changes:
 		case <-tick.C:
 			a.meter.measure(a.cfg.Traffic(), a.cfg.Now())
+			a.sample()
 			if a.cfg.Syncer != nil {
 				a.sendChanges()
 			}

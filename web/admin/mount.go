@@ -46,6 +46,7 @@ func describeMount(m *director.Mount, nodes []carrier) api.Mount {
 		}
 		out.Nodes = append(out.Nodes, nodes[n].ID)
 		out.Listeners += max(0, told.Listeners)
+		out.Counted = out.Counted || told.Listeners >= 0
 		if told.Listeners > most {
 			most, out.Playing, name = told.Listeners, told.Title, told.Name
 			if out.Type == "" {

@@ -86,7 +86,11 @@ func (a *API) describer(view director.View, threshold int) describer {
 // describe returns a node, with its mounts.
 func (d *describer) describe(n int) api.Node {
 	out := d.summary(n)
-	out.Mounts = d.carried(n)
+	c := carrierOf(d.Node(n))
+	out.Mounts = d.carried(&c)
+	if out.Kbit == 0 {
+		out.KbitReckoned = d.reckoned(&c)
+	}
 	for _, l := range d.Lacks(n) {
 		out.Lacks = append(out.Lacks, api.Lack{
 			Mount: l.Mount, Scheme: l.Scheme.String(), State: l.State, Cause: l.Cause, Detail: l.Detail, Since: l.Since, By: l.By, Text: l.String(d.Built()),
@@ -107,12 +111,13 @@ func (d *describer) summary(n int) api.Node {
 		Room: st.Room, WarmUp: st.WarmUp, CertificateEnds: r.CertificateEnds, Version: version(nil),
 	}
 	out.EnRoute += out.Used - st.Used
+	held := d.registered[st.ID]
+	out.Counted = d.counted(r, held)
 	made, ok := d.overlay.Nodes[st.ID]
 	if ok {
 		out.Override, out.Version = overrideOf(d.overlay, "nodes/"+string(st.ID), made.Stamp, d.Built()), version(made)
 		out.Override.State = made.State
 	}
-	held := d.registered[st.ID]
 	if held != nil {
 		out.Registered = holder(held)
 	}
@@ -143,6 +148,22 @@ func setDrained(n *api.Node, threshold int, known bool, held *store.Heard, unawa
 // only when most have.
 const failedTogether = 30 * time.Second
 
+// reckoned returns what a node's listeners take by the bitrates of the mounts, in kbit/s;
+// 0: a bitrate or a count is missing, or nobody listens.
+func (d *describer) reckoned(c *carrier) (kbit float64) {
+	for i := range d.Mounts() {
+		m := &d.Mounts()[i]
+		switch told := c.carries(m); {
+		case told == nil || told.Listeners == 0:
+		case told.Listeners < 0 || m.Kbit == 0:
+			return 0
+		default:
+			kbit += float64(told.Listeners * m.Kbit)
+		}
+	}
+	return kbit
+}
+
 // counted says whether the number of a node's listeners is known now. A node that is
 // down has none, if its agent says so or directors have for a while. One that is not
 // probed, does not count, or says only that it is full may have any number.
@@ -160,8 +181,7 @@ func (d *describer) counted(r *director.Report, held *store.Heard) bool {
 }
 
 // carried returns the public names of the fleet's mounts that a node reports.
-func (d *describer) carried(n int) []string {
-	c := carrierOf(d.Node(n))
+func (d *describer) carried(c *carrier) []string {
 	out := []string{}
 	for i, m := range d.Mounts() {
 		if c.carries(&d.Mounts()[i]) != nil {

@@ -42,7 +42,7 @@ var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 type running struct {
 	*store.Syncer
-	t *testing.T
+	t testing.TB
 	h *API
 
 	close func() // the store
@@ -75,7 +75,7 @@ func fleetOf(t *testing.T, config director.Config, c Config) *running {
 	return fleetProbedBy(t, newProber(), config, c)
 }
 
-func fleetProbedBy(t *testing.T, p store.Prober, config director.Config, c Config) *running {
+func fleetProbedBy(t testing.TB, p store.Prober, config director.Config, c Config) *running {
 	t.Helper()
 	s := memstore.Open(memstore.Config{})
 	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, DownAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
@@ -159,10 +159,10 @@ func TestAnAgentsLife(t *testing.T) {
 	}
 	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
 	want := map[director.NodeID]api.Node{
-		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Target: 100, Limit: 150,
+		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Counted: true, Target: 100, Limit: 150,
 			Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 		"edge-1": {ID: "edge-1", URLs: []string{"http://edge.example:8000"}, Registered: &api.Holder{Instance: "i1", Token: "agents"},
-			Health: director.Up, Used: 5, Target: 50, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
+			Health: director.Up, Used: 5, Counted: true, Target: 50, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 	}
 	ignored := cmp.Options{cmpopts.IgnoreFields(api.Holder{}, "SilentMS"), cmpopts.IgnoreFields(api.Node{}, "By")}
 	got := r.nodes()

@@ -44,6 +44,8 @@ const (
 	secretParam    = "Signpost-Agent-Secret: What only the agent knows, 16 to 128 bytes, with every call: who registers a node with one is the only agent that can speak for it."
 	explainParams  = "addr: The listener's address.\nmount: The path that it asks for, such as /live.mp3.\n" +
 		"ua: Its User-Agent.\ntls: Whether it comes by https.\nheader: A further header as Name: value; may be repeated."
+	plotParams = "by: Of what: total, node, region, mount or answer; total, if absent.\nspan: hour, day or week; hour, if absent.\n" +
+		"name: Only the series of this name; may be repeated.\nmost: How many series are told one by one; the others are summed up. 6, if absent."
 	dnsParams = "name: The name that it asks for, such as a.live.radio.example.\ntype: A or AAAA; A, if absent.\n" +
 		"resolver: The resolver's address.\nsubnet: The network for which it says to ask, such as 203.0.113.0/24."
 )
@@ -60,6 +62,7 @@ var operations = []operation{
 	{path: "GET /status", summary: "How this director is doing.", roles: "view", answer: api.StatusAnswer{}, codes: []int{200}},
 	{path: "GET /reserve", summary: "How many listeners would find no seat if a node or a site died now.", roles: "view", answer: api.ReserveAnswer{}, codes: []int{200, 503}},
 	{path: "GET /mounts", summary: "All mounts, with what plays.", roles: "view", answer: api.MountsAnswer{}, codes: []int{200, 503}},
+	{path: "GET /plots", summary: "Listeners over the last hour, day or week.", roles: "view", query: plotParams, answer: api.PlotsAnswer{}, codes: []int{200, 400}},
 	{path: "GET /events", summary: "What happens, as server-sent events: hello, nodes, status, mounts and overlay at once, and from then on what has changed; traffic every second.", roles: "view", answer: "", type_: "text/event-stream", codes: []int{200, 503}},
 
 	{path: "GET /nodes", summary: "All nodes, declared and registered.", roles: "view", answer: api.NodesAnswer{}, codes: []int{200, 503}},
@@ -156,11 +159,12 @@ func (op *operation) describe(s *schemas) object {
 	}
 	for _, line := range strings.Split(op.query, "\n") {
 		if name, text, ok := strings.Cut(line, ": "); ok {
+			several := strings.HasSuffix(text, "may be repeated.") && name == "name"
 			schema := object{"type": "string"}
-			if name == "header" {
+			if name == "header" || several {
 				schema = object{"type": "array", "items": schema}
 			}
-			params = append(params, object{"name": name, "in": "query", "description": text, "schema": schema, "required": name == "addr" || name == "mount" || name == "name"})
+			params = append(params, object{"name": name, "in": "query", "description": text, "schema": schema, "required": name == "addr" || name == "mount" || name == "name" && !several})
 		}
 	}
 	if name, text, ok := strings.Cut(op.header, ": "); ok {

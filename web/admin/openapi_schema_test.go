@@ -53,7 +53,11 @@ func (s *schemas) of(t reflect.Type) object {
 		}
 		return object{"type": "object", "additionalProperties": of}
 	case reflect.Slice:
-		return object{"type": "array", "items": s.of(t.Elem())}
+		items := s.of(t.Elem())
+		if t == reflect.TypeFor[[]*float64]() {
+			items = object{"type": "number", "nullable": true} // null: not known
+		}
+		return object{"type": "array", "items": items}
 	case reflect.String:
 		return object{"type": "string"}
 	case reflect.Bool:

@@ -151,6 +151,7 @@ func TestOpenAPIExchanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := everything(t)
+	r.h.sample()
 	seen := func() string { return r.region("de").Version }
 	var rule string
 	covered := map[string]bool{}
@@ -175,6 +176,10 @@ func TestOpenAPIExchanges(t *testing.T) {
 		{"v", "GET", "/status", "", nil, 200, false},
 		{"v", "GET", "/reserve", "", nil, 200, false},
 		{"v", "GET", "/mounts", "", nil, 200, false},
+		{"v", "GET", "/plots?by=node&span=day&name=fra1&name=ams1&most=1", "", nil, 200, false},
+		{"v", "GET", "/plots?by=country", "", nil, 400, false},
+		{"v", "GET", "/plots?span=year", "", nil, 400, false},
+		{"v", "GET", "/plots?most=0", "", nil, 400, false},
 		{"a", "PUT", "/nodes/edge-1", agent("i1", nil), nil, 200, false},
 		{"a", "PUT", "/nodes/edge-1", agent("", nil), nil, 422, false},
 		{"a2", "PUT", "/nodes/edge-1", agent("i2", nil), nil, 409, false},

@@ -30,6 +30,8 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		return nil
 	}
 	log := d.log.With("part", "admin")
+	d.plots = openPlots(s.StateDir, log)
+	d.closing.run("plots", d.plots.run)
 	c := admin.Config{
 		Tokens:     d.tokens,
 		Syncer:     d.syncer,
@@ -40,6 +42,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		ExplainDNS: d.explainDNS,
 		Dashboard:  dashboard.New,
 		Rules:      d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
+		Plots:     d.plots.ring,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		Complete:  geo.Complete,
 		Unmap:     d.geo.unmap,

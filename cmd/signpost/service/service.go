@@ -62,6 +62,7 @@ type Service struct {
 	records *recordLog // nil: none are kept
 	files   descriptors
 	mix     *mix
+	plots   *plotFile // nil: nobody can look at them
 	seed    maphash.Seed
 	// operatorRules are the overlay's rules in force; guarded by reload.
 	operatorRules []web.Rule

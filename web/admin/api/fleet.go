@@ -30,17 +30,23 @@ type Node struct {
 	Since  time.Time       `json:"since,omitzero"`   // when it came into that state; zero: not known
 	Full   bool            `json:"full,omitempty"`   // the server refuses listeners
 
-	Used    int `json:"used"`     // listeners, with those on their way
-	EnRoute int `json:"en_route"` // listeners on their way
-	Target  int `json:"target,omitempty"`
-	Limit   int `json:"limit,omitempty"`
+	Used    int `json:"used"`     // listeners, with those on the way
+	EnRoute int `json:"en_route"` // listeners on the way
+	// Counted says that somebody knows how many listen. Otherwise used is only those on
+	// the way, and what the server told last.
+	Counted bool `json:"counted"`
+	Target  int  `json:"target,omitempty"`
+	Limit   int  `json:"limit,omitempty"`
 
-	Kbit       float64 `json:"kbit"` // kbit/s sent to listeners now; 0: not told
-	MbitTarget float64 `json:"mbit_target,omitempty"`
-	MbitLimit  float64 `json:"mbit_limit,omitempty"`
-	SentPerS   float64 `json:"sent_per_s"` // listeners that all directors sent there in the last second
-	Room       float64 `json:"room"`       // 0..1
-	WarmUp     float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
+	Kbit float64 `json:"kbit"` // kbit/s sent to listeners now; 0: not told
+	// KbitReckoned is what its listeners take by the bitrates of what they hear, in
+	// kbit/s, where the server does not tell; absent: that is not known either.
+	KbitReckoned float64 `json:"kbit_reckoned,omitempty"`
+	MbitTarget   float64 `json:"mbit_target,omitempty"`
+	MbitLimit    float64 `json:"mbit_limit,omitempty"`
+	SentPerS     float64 `json:"sent_per_s"` // listeners that all directors sent there in the last second
+	Room         float64 `json:"room"`       // 0..1
+	WarmUp       float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
 
 	Mounts []string `json:"mounts"`          // public names of the mounts that it carries now
 	Lacks  []Lack   `json:"lacks,omitempty"` // what listeners do not hear there although it is up
@@ -150,6 +156,7 @@ type Mount struct {
 	Kbit  int    `json:"kbit,omitempty"`
 
 	Listeners int               `json:"listeners"` // at all nodes that count them, with relays, and carried inline
+	Counted   bool              `json:"counted"`   // some node counts them
 	Nodes     []director.NodeID `json:"nodes"`     // that carry it now
 	Down      []director.NodeID `json:"down"`      // the others
 	Playing   string            `json:"playing,omitempty"`
