@@ -20,9 +20,9 @@ import (
 // reaches, and then the listed places, the first at the block's end.
 type blocks[S uint32 | uint64] struct {
 	heads   []blockHead[S] // of the blocks, and one that ends the last block
-	data    []byte
-	reaches [32]S // the most common ones, and that of a block's last run
-	size    int   // of a place in data: 2 or 3 bytes
+	data    []byte         // and 8 bytes more, so that reaches can be read by 8 bytes
+	reaches [32]reach[S]
+	size    int // of a place in data: 2 or 3 bytes
 }
 
 type blockHead[S uint32 | uint64] struct {
@@ -30,13 +30,24 @@ type blockHead[S uint32 | uint64] struct {
 	offset uint32 // in data
 }
 
+// reach is how the reach of a run is found without a branch: either it is common, or it
+// is the next bytes after the first bytes of the block.
+type reach[S uint32 | uint64] struct {
+	common S
+	mask   S // of the bytes, little-endian
+	bytes  int
+}
+
 const (
 	runsInBlock = 24 // larger blocks take less memory and more time
 	refBits     = 3
 	refs        = 1 << refBits // 0 means no reference
-	toTheEnd    = 30           // the index of the reach of a block's last run
-	otherReach  = 31           // the reach is an unsigned varint after the first bytes
+	otherReach  = 27           // the index of the first of otherBytes; those before are common
+	toTheEnd    = 31           // the index of the reach of a block's last run
 )
+
+// otherBytes are the sizes of reaches that are not common, of IPv4 and of IPv6.
+var otherBytes = map[int][toTheEnd - otherReach]int{4: {1, 2, 3, 4}, 8: {2, 4, 5, 8}}
 
 func (b *blocks[S]) bytes() int {
 	return int(unsafe.Sizeof(blockHead[S]{}))*len(b.heads) + len(b.data)
@@ -57,7 +68,8 @@ func (b *blocks[S]) last(from, to int, x S) int {
 
 // at returns the number of the place of x. x must lie in the block.
 func (b *blocks[S]) at(block int, x S) uint32 {
-	data, i, _, _ := b.run(block, x)
+	i, _, _ := b.run(block, x)
+	data := b.data[b.heads[block].offset:b.heads[block+1].offset]
 	named := namedUpTo(data, i) + 1 - max(1, int(data[i]&(refs-1)))
 	at := data[len(data)-b.size*named:]
 	if b.size == 2 {
@@ -69,7 +81,7 @@ func (b *blocks[S]) at(block int, x S) uint32 {
 // bounds returns the first and the last address of the run that x lies in. x must lie in
 // the block.
 func (b *blocks[S]) bounds(block int, x S) (first, last S) {
-	_, i, into, reach := b.run(block, x)
+	i, into, reach := b.run(block, x)
 	first = x - into
 	if i == runsInBlock-1 || reach == ^S(0) {
 		if last = b.heads[block+1].start; block < len(b.heads)-2 {
@@ -80,32 +92,22 @@ func (b *blocks[S]) bounds(block int, x S) (first, last S) {
 	return first, first + reach
 }
 
-// run returns a block's data, the index of the run that x lies in, the offset of x in
-// that run, and the run's reach, which is not valid for the last run of a block.
-func (b *blocks[S]) run(block int, x S) (data []byte, i int, into, reach S) {
-	data = b.data[b.heads[block].offset:b.heads[block+1].offset]
+// run returns which run of a block x lies in, the offset of x in that run, and the run's
+// reach, which is not valid for the last run of a block.
+func (b *blocks[S]) run(block int, x S) (i int, into, reach S) {
+	data := b.data[b.heads[block].offset:]
 	x -= b.heads[block].start
 	others := runsInBlock
 	for ; i < runsInBlock-1; i++ {
-		code := data[i] >> refBits
-		reach = b.reaches[code]
-		if code == otherReach {
-			reach = 0
-			for shift := 0; ; shift += 7 {
-				part := data[others]
-				others++
-				reach |= S(part&0x7f) << shift
-				if part < 0x80 {
-					break
-				}
-			}
-		}
+		r := &b.reaches[data[i]>>refBits]
+		reach = r.common | S(binary.LittleEndian.Uint64(data[others:]))&r.mask
+		others += r.bytes
 		if x <= reach {
 			break
 		}
 		x -= reach + 1
 	}
-	return data, i, x, reach
+	return i, x, reach
 }
 
 // namedUpTo counts those of the runs 0 to i that list a place of their own.
@@ -125,13 +127,13 @@ func pack[S uint32 | uint64](r runs[S], places int) blocks[S] {
 	if places > 1<<16 {
 		b.size = 3
 	}
-	codes := b.commonReaches(r)
+	codes := b.setReaches(r)
 	for first := 0; first < len(r.start); first += runsInBlock {
 		b.heads = append(b.heads, blockHead[S]{r.start[first], uint32(len(b.data))})
 		b.add(codes, runs[S]{r.start[first:], r.place[first:]})
 	}
 	b.heads = append(b.heads, blockHead[S]{^S(0), uint32(len(b.data))})
-	b.heads, b.data = slices.Clone(b.heads), slices.Clone(b.data) // without spare capacity
+	b.heads, b.data = slices.Clone(b.heads), slices.Concat(b.data, make([]byte, 8)) // without spare capacity
 	return b
 }
 
@@ -148,7 +150,11 @@ func (b *blocks[S]) add(codes map[S]byte, r runs[S]) {
 			reach := r.start[i+1] - r.start[i] - 1
 			var ok bool
 			if code, ok = codes[reach]; !ok {
-				code, others = otherReach, binary.AppendUvarint(others, uint64(reach))
+				code = otherReach
+				for b.reaches[code].mask < reach {
+					code++
+				}
+				others = append(others, binary.LittleEndian.AppendUint64(nil, uint64(reach))[:b.reaches[code].bytes]...)
 			}
 		}
 		ref := 1 + slices.Index(named[:min(len(named), refs-1)], r.place[i])
@@ -166,8 +172,8 @@ func (b *blocks[S]) add(codes map[S]byte, r runs[S]) {
 	}
 }
 
-// commonReaches fills in reaches with the most common ones, and returns the index of each.
-func (b *blocks[S]) commonReaches(r runs[S]) map[S]byte {
+// setReaches fills in reaches, and returns the index of each that is common.
+func (b *blocks[S]) setReaches(r runs[S]) map[S]byte {
 	counts := map[S]int{}
 	for i := 1; i < len(r.start); i++ {
 		counts[r.start[i]-r.start[i-1]-1]++
@@ -176,9 +182,13 @@ func (b *blocks[S]) commonReaches(r runs[S]) map[S]byte {
 		return cmp.Or(counts[y]-counts[x], cmp.Compare(x, y))
 	})
 	codes := map[S]byte{}
-	for i, reach := range common[:min(len(common), toTheEnd)] {
-		b.reaches[i], codes[reach] = reach, byte(i)
+	for i, n := range common[:min(len(common), otherReach)] {
+		b.reaches[i].common, codes[n] = n, byte(i)
 	}
-	b.reaches[toTheEnd] = ^S(0)
+	width := int(unsafe.Sizeof(S(0)))
+	for i, n := range otherBytes[width] {
+		b.reaches[otherReach+i] = reach[S]{mask: ^S(0) >> (8 * (width - n)), bytes: n}
+	}
+	b.reaches[toTheEnd].common = ^S(0)
 	return codes
 }

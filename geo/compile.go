@@ -85,9 +85,7 @@ func (c *compiler) index() *index {
 			c.v6.place[i] = uint32(n) + p&^deepBit
 		}
 	}
-	ix := &index{v4: newTable4(c.v4, n), v6: newTable6(c.v6, c.deep, n)}
-	ix.setPlaces(c.places)
-	return ix
+	return &index{newTable4(c.v4, n), newTable6(c.v6, c.deep, n), c.places}
 }
 
 // rank renumbers the places by how many runs they have: the few places that most lookups

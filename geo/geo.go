@@ -141,11 +141,11 @@ func (l *Locator) Sources() []Source {
 
 // Locate returns the place of an address, as the package comment defines it. It does not
 // allocate or block, and is safe for concurrent use.
-func (l *Locator) Locate(addr netip.Addr) director.Place {
+func (l *Locator) Locate(addr netip.Addr) (place director.Place) {
 	if !addr.IsValid() {
 		return l.unknown
 	}
-	place, _ := l.locate(*l.current.Load(), l.split(addr))
+	l.locate(&place, *l.current.Load(), l.split(addr))
 	return place
 }
 
@@ -156,52 +156,57 @@ func (l *Locator) Origin(addr netip.Addr) (s Source, ok bool) {
 	if !addr.IsValid() {
 		return Source{}, false
 	}
-	_, by := l.locate(*l.current.Load(), l.split(addr))
+	var place director.Place
+	by := l.locate(&place, *l.current.Load(), l.split(addr))
 	if by == nil {
 		return Source{}, false
 	}
 	return by.source, true
 }
 
-// locate returns the place of an address and the layer that it comes from, nil if none
-// knows it.
-func (l *Locator) locate(layers []layer, a address) (director.Place, *layer) {
+// locate sets out to the place of an address, and returns the layer that it comes from,
+// nil if none knows it. It copies a place once: on the way of every request, a copy of a
+// copy costs as much as finding the place.
+func (l *Locator) locate(out *director.Place, layers []layer, a address) *layer {
 	var (
-		place director.Place
-		by    *layer
+		place   = &director.Place{}
+		refined *director.Place // has better coordinates than place; nil: none
+		by      *layer
+		asn     uint32
 	)
 	known := nothing
 	for i := range layers {
 		y := &layers[i]
 		p := y.index.at(a)
-		asn := place.ASN
 		switch k := knowledge(p); {
 		case k > known:
-			place, known, by = p, k, y
-		case by != nil && by.overlay && refines(p, place):
-			place.Subdivision, place.Point, place.Lat, place.Lon = p.Subdivision, p.Point, p.Lat, p.Lon
+			place, known, by, refined = p, k, y, nil
+		case by != nil && by.overlay && refined == nil && refines(p, place):
+			refined = p
 		}
 		if asn == 0 {
 			asn = p.ASN
 		}
-		place.ASN = asn
 	}
-	if known > nothing {
-		return place, by
+	if known == nothing {
+		place = &l.unknown
+		if isSpecial(a) {
+			place = &l.private
+		}
 	}
-	fallback := l.unknown
-	if isSpecial(a) {
-		fallback = l.private
+	*out = *place
+	if refined != nil {
+		out.Subdivision, out.Point, out.Lat, out.Lon = refined.Subdivision, refined.Point, refined.Lat, refined.Lon
 	}
-	if place.ASN != 0 {
-		fallback.ASN = place.ASN
+	if asn != place.ASN && asn != 0 {
+		out.ASN = asn
 	}
-	return fallback, nil
+	return by
 }
 
 // refines reports whether p has coordinates of a listener, place has only those of a
 // country, and p does not contradict place's country and subdivision.
-func refines(p, place director.Place) bool {
+func refines(p, place *director.Place) bool {
 	return place.Point == director.CountryCentre && p.Point == director.CityPoint && p.Country == place.Country &&
 		(place.Subdivision == director.Subdivision{} || place.Subdivision == p.Subdivision)
 }
@@ -223,9 +228,10 @@ const (
 	somewhere
 )
 
-func knowledge(p director.Place) int {
+func knowledge(p *director.Place) int {
 	switch {
-	case p == (director.Place{ASN: p.ASN}):
+	case p.Point == director.NoPoint && p.Country == (director.Code{}) && p.Continent == (director.Code{}) &&
+		p.Subdivision == (director.Subdivision{}):
 		return nothing
 	case p.Point == director.RegisteredCentre || p.Point == director.ContinentCentre:
 		return roughly

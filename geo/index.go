@@ -1,7 +1,6 @@
 package geo
 
 import (
-	"math"
 	"unsafe"
 
 	"github.com/signpost-fm/signpost/director"
@@ -12,54 +11,20 @@ import (
 type index struct {
 	v4     table4
 	v6     table6
-	places []packedPlace
-	asns   []uint32 // by place; nil: no place has one
+	places []director.Place // not packed: unpacking one costs a request more than finding it
 }
 
-// packedPlace is a place without its ASN, which city databases do not have.
-type packedPlace struct {
-	continent, country director.Code
-	subdivision        director.Subdivision
-	point              director.Point
-	lat, lon           int16 // in tenths of a degree
-}
-
-func (ix *index) at(a address) director.Place {
-	var n uint32
+// at returns the place of an address, which callers must not change.
+func (ix *index) at(a address) *director.Place {
 	if a.is4 {
-		n = ix.v4.at(a.v4)
-	} else {
-		n = ix.v6.at(a.hi, a.lo)
+		return &ix.places[ix.v4.at(a.v4)]
 	}
-	p := &ix.places[n]
-	out := director.Place{
-		Continent: p.continent, Country: p.country, Subdivision: p.subdivision,
-		Point: p.point, Lat: float32(p.lat) / 10, Lon: float32(p.lon) / 10,
-	}
-	if ix.asns != nil {
-		out.ASN = ix.asns[n]
-	}
-	return out
-}
-
-// setPlaces packs the places. Their coordinates are whole tenths of a degree.
-func (ix *index) setPlaces(places []director.Place) {
-	ix.places = make([]packedPlace, len(places))
-	for i, p := range places {
-		lat, lon := math.Round(float64(p.Lat)*10), math.Round(float64(p.Lon)*10)
-		ix.places[i] = packedPlace{p.Continent, p.Country, p.Subdivision, p.Point, int16(lat), int16(lon)}
-		if p.ASN != 0 && ix.asns == nil {
-			ix.asns = make([]uint32, len(places))
-		}
-		if p.ASN != 0 {
-			ix.asns[i] = p.ASN
-		}
-	}
+	return &ix.places[ix.v6.at(a.hi, a.lo)]
 }
 
 // bytes returns how much memory the index takes.
 func (ix *index) bytes() int {
-	n := int(unsafe.Sizeof(packedPlace{}))*len(ix.places) + 4*len(ix.asns) +
+	n := int(unsafe.Sizeof(director.Place{}))*len(ix.places) +
 		4*len(ix.v4.block) + ix.v4.blocks.bytes() + 8*len(ix.v6.top) + ix.v6.blocks.bytes()
 	for _, d := range ix.v6.deep {
 		n += 48 + 12*len(d.start)

@@ -47,7 +47,7 @@ func TestIndexAgreesWithDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 			for a := range probes(d.Rows, 1500) {
-				if want, got := direct(t, r, a), ix.at(split(a)); got != want {
+				if want, got := direct(t, r, a), *ix.at(split(a)); got != want {
 					t.Fatalf("%s: the index says %v, the database %v", a, got, want)
 				}
 			}
@@ -83,7 +83,7 @@ func TestIndexAgreesWithFile(t *testing.T) {
 			places[result.Offset()] = want
 		}
 		for _, a := range []netip.Addr{p.Addr(), lastOf(p)} {
-			if got := ix.at(split(a)); got != want {
+			if got := *ix.at(split(a)); got != want {
 				t.Fatalf("%s: the index says %v, the database %v", a, got, want)
 			}
 		}

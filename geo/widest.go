@@ -65,11 +65,12 @@ type walk struct {
 // all reports whether alike is true for every place from one address to another. It also
 // returns false if finding out takes too many steps.
 func (w *walk) all(from, to point) bool {
+	var place director.Place
 	for {
 		if w.left--; w.left < 0 {
 			return false
 		}
-		if place, _ := w.l.locate(w.layers, w.address(from)); !w.alike(place) {
+		if w.l.locate(&place, w.layers, w.address(from)); !w.alike(place) {
 			return false
 		}
 		_, last := w.around(from)
