@@ -16,6 +16,15 @@ func held(f Forecast) (all []int) {
 	return all
 }
 
+// wanting is a demand for /live.mp3.
+func wanting(regions map[RegionID]int) Demand {
+	d := Demand{}
+	for id, n := range regions {
+		d[Crowd{id, "/live.mp3"}] = float64(n)
+	}
+	return d
+}
+
 func TestForecast(t *testing.T) {
 	t.Parallel()
 	germany := Match{Countries: []string{"DE"}}
@@ -53,7 +62,7 @@ func TestForecast(t *testing.T) {
 	} {
 		l := newLab(t, tt.nodes)
 		tt.setup(l)
-		f := l.snapshot().Forecast(tt.demand)
+		f := l.snapshot().Forecast(wanting(tt.demand))
 		var sum [2]int
 		for _, r := range f.Regions {
 			sum[0] += r.BeyondTarget
@@ -68,6 +77,32 @@ func TestForecast(t *testing.T) {
 	}
 }
 
+// TestForecastOfMounts: seats count for the mounts that a node plays, and a node or a
+// mount that is full holds as many as now.
+func TestForecastOfMounts(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+	l.report("a", func(r *Report) { r.Mounts = r.Mounts[:1] })
+	l.report("b", func(r *Report) { r.Full, r.Listeners = true, 300 })
+	l.report("c", func(r *Report) {
+		r.Mounts[1].Listeners = 50
+		r.Verdicts = []Verdict{{Path: "/jazz.mp3", State: MountFull}}
+	})
+	f := l.snapshot().Forecast(Demand{{"all", "/live.mp3"}: 100, {"all", "/jazz.mp3"}: 1000, {"all", "/gone.mp3"}: 7})
+	want := []MountForecast{
+		{Mount: "/gone.mp3", Listeners: 7, BeyondTarget: 7, BeyondLimit: 7},
+		{Mount: "/jazz.mp3", Listeners: 1000, BeyondTarget: 669, BeyondLimit: 669}, // 50 at c, and b shares its 300 with the others
+		{Mount: "/live.mp3", Listeners: 100},
+	}
+	if diff := cmp.Diff(want, f.Mounts); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{41, 300, 91}, held(f)); diff != "" {
+		t.Errorf("nodes hold (-want +got):\n%s", diff)
+	}
+}
+
 func TestForecastOfRegions(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 3)
@@ -76,10 +111,10 @@ func TestForecastOfRegions(t *testing.T) {
 	l.row("rest", everyone, "b", 1)
 	l.holding(900, 0, 0) // of the room of a, two thirds are gone
 	l.cfg.Nodes[2].Limit, l.cfg.Nodes[2].Target = 0, 0
-	got := l.snapshot().Forecast(map[RegionID]int{"de": 2200, "rest": 400})
+	got := l.snapshot().Forecast(wanting(map[RegionID]int{"de": 2200, "rest": 400}))
 	want := Forecast{
 		Regions: []RegionForecast{
-			{Region: "de", Listeners: 2200, Shares: []NodeShare{{"a", 18.0 / 26}, {"b", 8.0 / 26}}},
+			{Region: "de", Listeners: 2200, Overflow: 600, Shares: []NodeShare{{"a", 18.0 / 26}, {"b", 8.0 / 26}}},
 			{Region: "rest", Listeners: 400, Shares: []NodeShare{{"b", 1}}},
 		},
 		Nodes: []NodeForecast{
@@ -87,7 +122,8 @@ func TestForecastOfRegions(t *testing.T) {
 			{Node: "b", Share: 8.0/26*2200/2600 + 400.0/2600, Listeners: 1000, Target: 1000, Limit: 1500},
 			{Node: "c", Listeners: 600},
 		},
-		Listeners: 2600, Unbounded: true,
+		Mounts:    []MountForecast{{Mount: "/live.mp3", Listeners: 2600}},
+		Listeners: 2600, Overflow: 600, Unbounded: true,
 	}
 	about := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })
 	if diff := cmp.Diff(want, got, about); diff != "" {
@@ -155,7 +191,7 @@ func TestForecastLosesNobody(t *testing.T) {
 		l.row("rest", everyone, "d", 1, "e", 1)
 		l.cfg.Nodes[r.IntN(5)].Drained = true
 		demand := map[RegionID]int{"de": r.IntN(3000), "fr": r.IntN(3000), "rest": r.IntN(2000)}
-		f := l.snapshot().Forecast(demand)
+		f := l.snapshot().Forecast(wanting(demand))
 		seated := 0
 		for _, n := range f.Nodes {
 			seated += n.Listeners
@@ -187,7 +223,7 @@ func TestDemand(t *testing.T) {
 			return map[NodeID]map[RegionID]float64{"a": {"fr": 2, "rest": 1, "gone": 50}, "b": {"": 0.5}, "c": {"gone": 3}}[n]
 		}, map[RegionID]int{"": 300, "fr": 201, "rest": 201, "de": 0}},
 	} {
-		got := s.Demand(tt.mix)
+		got := s.Demand(tt.mix).Regions()
 		sum := 0
 		for region, n := range got {
 			sum += n

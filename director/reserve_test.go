@@ -2,6 +2,8 @@ package director
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -16,6 +18,11 @@ func (l *lab) holding(listeners ...int) *lab {
 		l.report(l.cfg.Nodes[i].ID, func(r *Report) { r.Listeners = n })
 	}
 	return l
+}
+
+// hearing makes a node's report say how many hear /live.mp3 and /jazz.mp3.
+func (l *lab) hearing(id NodeID, live, jazz int) {
+	l.report(id, func(r *Report) { r.Mounts[0].Listeners, r.Mounts[1].Listeners = live, jazz })
 }
 
 // lost returns what a node or a site that dies would cost.
@@ -67,7 +74,7 @@ func TestReserve(t *testing.T) {
 			l.row("spare", Match{}, "c", 1)
 			l.row("rest", everyone, "c", 1)
 			l.holding(900, 950, 800)
-		}, "a", Loss{Listeners: 900, BeyondTarget: 650}},
+		}, "a", Loss{Listeners: 900, Overflow: 200, BeyondTarget: 650}},
 		{"seats that no ladder leads to", 3, func(l *lab) {
 			l.row("de", germany, "a", 1, "b", 1)
 			l.row("rest", everyone, "c", 1)
@@ -130,6 +137,47 @@ func TestReserve(t *testing.T) {
 			l.cfg.Nodes[1].Limit = 0
 			l.holding(900, 900)
 		}, "a", Loss{Listeners: 900, BeyondTarget: 800, Unbounded: true}},
+		{"seats at nodes that play the mount only", 4, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1, "d", 1)
+			l.holding(900, 0, 950, 0)
+			l.hearing("a", 900, 0)
+			l.report("b", func(r *Report) { r.Mounts = r.Mounts[1:] })
+			l.report("d", func(r *Report) {
+				r.Verdicts = []Verdict{{Path: "/live.mp3", State: MountSilent, Cause: SourceHangs}}
+			})
+		}, "a", Loss{Listeners: 900, BeyondTarget: 850, BeyondLimit: 350}},
+		{"each mount at the nodes that play it", 3, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+			l.holding(1000, 600, 600)
+			l.hearing("a", 700, 300)
+			l.report("b", func(r *Report) { r.Mounts = r.Mounts[:1] }) // 400 of live
+			l.report("c", func(r *Report) { r.Mounts = r.Mounts[1:] }) // 300 of jazz
+		}, "a", Loss{Listeners: 1000, BeyondTarget: 300}},
+		{"up to the mount's own limit", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1)
+			l.holding(300, 80)
+			l.hearing("a", 200, 100)
+			l.hearing("b", 80, 0)
+			l.report("b", func(r *Report) { r.Mounts[0].Limit = 100 })
+		}, "a", Loss{Listeners: 300, BeyondTarget: 180, BeyondLimit: 180}},
+		{"no seat where the mount is full", 2, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1)
+			l.holding(300, 80)
+			l.hearing("a", 200, 100)
+			l.report("b", func(r *Report) { r.Verdicts = []Verdict{{Path: "/jazz.mp3", State: MountFull, Cause: SeatsTaken}} })
+		}, "a", Loss{Listeners: 300, BeyondTarget: 100, BeyondLimit: 100}},
+		{"a node that does not tell its mounts' listeners: as at the others", 3, func(l *lab) {
+			l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+			l.holding(400, 400, 1500)
+			l.hearing("c", 1125, 375) // a quarter hears jazz
+			l.report("b", func(r *Report) { r.Mounts = r.Mounts[:1] })
+		}, "a", Loss{Listeners: 400, BeyondTarget: 100, BeyondLimit: 100}},
+		{"a region does not hear what it is denied", 3, func(l *lab) {
+			l.row("de", germany, "a", 1, "b", 1).Deny = []string{"/jazz.mp3"}
+			l.row("rest", everyone, "a", 1, "c", 1)
+			l.holding(400, 1500, 0)
+			l.hearing("a", 0, 400)
+		}, "a", Loss{Listeners: 400}},
 		{"nobody listens", 2, func(*lab) {}, "a", Loss{}},
 		{"the last node", 1, func(l *lab) { l.holding(10) }, "a", Loss{Listeners: 10, BeyondTarget: 10, BeyondLimit: 10}},
 	} {
@@ -203,7 +251,10 @@ func TestReserveIsWhatHappens(t *testing.T) {
 			listener.Place.Country = de
 		}
 		s.Decide(&d, listener, nil)
-		if d.Outcome == Full {
+		switch d.Outcome {
+		case Overflow:
+			got.Overflow++
+		case Full:
 			got.BeyondTarget++
 		}
 		if len(d.Ranked) == 0 {
@@ -268,7 +319,65 @@ func TestReserveKnowsWhereListenersComeFrom(t *testing.T) {
 	if got := s.Reserve(fromEurope).Nodes[0]; got.BeyondTarget > 9 || got.BeyondLimit != 0 {
 		t.Errorf("as they came: %+v, want a seat for all, and below target for all but 9", got)
 	}
-	if got := s.Demand(fromEurope); got["office"] != 23 || got["europe"] != 2277 {
+	if got := s.Demand(fromEurope).Regions(); got["office"] != 23 || got["europe"] != 2277 {
 		t.Errorf("demand: %v", got)
+	}
+}
+
+// TestReserveIsTheLossOfWhatIf: the listeners of a node, in a fleet in which it has
+// failed, have the seats that the reserve says, whatever the fleet and wherever they
+// came from.
+func TestReserveIsTheLossOfWhatIf(t *testing.T) {
+	t.Parallel()
+	without := 0
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		l := newLab(t, 6)
+		l.row("de", Match{Countries: []string{"DE"}}, "a", 1+r.IntN(5), "b", 1+r.IntN(5), "f", 1).Overflow = []RegionID{"spare"}
+		l.listed("fr", Match{Countries: []string{"FR"}}, "b", "c")
+		l.row("spare", Match{}, "e", 1)
+		l.row("rest", everyone, "d", 1, "e", 1, "a", r.IntN(3))
+		for i := range l.cfg.Nodes {
+			id := l.cfg.Nodes[i].ID
+			l.cfg.Nodes[i].Drained = r.IntN(8) == 0
+			l.cfg.Nodes[i].Site = []string{"fra", "ams", ""}[r.IntN(3)]
+			live, jazz := r.IntN(900), r.IntN(700)
+			l.hearing(id, live, jazz)
+			l.report(id, func(rep *Report) {
+				rep.Listeners = live + jazz
+				if r.IntN(3) == 0 {
+					rep.Mounts[1].Limit = 1 + r.IntN(900)
+				}
+				if r.IntN(4) == 0 {
+					rep.Mounts = rep.Mounts[r.IntN(2):][:1]
+				}
+			})
+		}
+		mix := func(id NodeID) map[RegionID]float64 {
+			return []map[RegionID]float64{nil, {"de": 3, "rest": 1}, {"fr": 1}}[hashString(string(id))%3]
+		}
+		now := l.snapshot()
+		reserve := now.Reserve(mix)
+		for _, want := range slices.Concat(reserve.Nodes, reserve.Sites) {
+			var dead []NodeID
+			in := l.in()
+			in.Reports = maps.Clone(in.Reports)
+			for _, n := range l.cfg.Nodes {
+				if n.ID == want.Node || want.Site != "" && n.Site == want.Site {
+					dead = append(dead, n.ID)
+					report := in.Reports[n.ID]
+					report.Health = Failed
+					in.Reports[n.ID] = report
+				}
+			}
+			got := l.fleet().Build(now, in).Absorb(now.Demand(mix, dead...))
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Loss{}, "Node", "Site")); diff != "" {
+				t.Errorf("seed %d: %s%s (-reserve +what if):\n%s", seed, want.Node, want.Site, diff)
+			}
+			without += want.BeyondLimit
+		}
+	}
+	if without == 0 {
+		t.Error("the test is of no use: everybody had a seat")
 	}
 }

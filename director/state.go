@@ -10,6 +10,7 @@ type NodeState struct {
 	Recent          int     // listeners sent to it in the second before the snapshot
 	EffectiveTarget int     // listeners; converted from Mbit/s, or derived from the limit, where need be; 0: unknown
 	EffectiveLimit  int     // listeners, likewise
+	Plays           bool    // some mount, in some scheme; its seats count only then
 	Room            float64 // 0..1
 	WarmUp          float64 // 0..1
 	Report          Report  // the newest report; zero: none yet
@@ -34,6 +35,6 @@ func (s *Snapshot) Node(n int) NodeState {
 		Node: s.fleet.nodes[n].Node, State: st.health,
 		Used: st.used, EnRoute: st.enRoute, Estimated: st.estimated, Recent: st.recent,
 		EffectiveTarget: st.target, EffectiveLimit: st.limit,
-		Room: st.room, WarmUp: st.warm, Report: st.report,
+		Plays: st.plays != 0, Room: st.room, WarmUp: st.warm, Report: st.report,
 	}
 }

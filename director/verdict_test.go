@@ -102,7 +102,7 @@ func TestSeatsOfWhatPlays(t *testing.T) {
 	if lost := after.Reserve(nil).Nodes[0].BeyondLimit; lost != 900 {
 		t.Errorf("%d without a seat, want all 900: nobody else plays", lost)
 	}
-	if f := after.Forecast(map[RegionID]int{"world": 3000}); f.BeyondLimit != 1500 {
+	if f := after.Forecast(wanting(map[RegionID]int{"world": 3000})); f.BeyondLimit != 1500 {
 		t.Errorf("%d without a seat, want 1500", f.BeyondLimit)
 	}
 }

@@ -25,29 +25,63 @@ type Proposal struct {
 // ErrNoSnapshot says that this director does not know the state of the fleet yet.
 var ErrNoSnapshot = errors.New("there is no snapshot of the fleet yet; it takes a few seconds after the start")
 
-// WhatIf forecasts the fleet as it is, and as it would be with p. mix is as with
-// [director.Snapshot.Demand]. It changes nothing. Errors are ErrNoSnapshot, or the
-// mistakes in p, joined, each with its entry's name.
-func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (now, then director.Forecast, err error) {
+// A Prospect is what a Proposal would do.
+type Prospect struct {
+	// Now and Then are the fleet as it is, and as it would be, once all present listeners
+	// have left and as many others have come.
+	Now, Then director.Forecast
+	// Loss is what becomes of the listeners of the nodes that would be lost, drained or
+	// disabled, if they all look for another seat at once. For one node or site that fails
+	// it is the same as in [director.Snapshot.Reserve]. Nil: there are no such nodes.
+	Loss *director.Loss
+}
+
+// WhatIf forecasts what p would do. mix is as with [director.Snapshot.Demand]. It changes
+// nothing. Errors are ErrNoSnapshot, or the mistakes in p, joined, each with its
+// entry's name.
+func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (out Prospect, err error) {
 	snapshot := s.View().Snapshot
 	if snapshot == nil {
-		return now, then, ErrNoSnapshot
+		return out, ErrNoSnapshot
 	}
 	s.mu.Lock()
 	c, o := s.base, s.overlay
 	s.mu.Unlock()
 	if err := p.check(c); err != nil {
-		return now, then, err
+		return out, err
 	}
 	fleet, _, effects, err := compile(c, p.over(o, s.Now()), s.Now())
 	if err == nil {
 		err = p.failed(effects)
 	}
 	if err != nil {
-		return now, then, err
+		return out, err
 	}
+	proposed := fleet.Build(snapshot, p.input(snapshot))
 	demand := snapshot.Demand(mix)
-	return snapshot.Forecast(demand), fleet.Build(snapshot, p.input(snapshot)).Forecast(demand), nil
+	out.Now, out.Then = snapshot.Forecast(demand), proposed.Forecast(demand)
+	if leave := p.takesOut(snapshot, proposed); len(leave) > 0 {
+		loss := proposed.Absorb(snapshot.Demand(mix, leave...))
+		out.Loss = &loss
+	}
+	return out, nil
+}
+
+// takesOut returns the nodes of now that would be lost, drained or disabled.
+func (p *Proposal) takesOut(now, then *director.Snapshot) (all []director.NodeID) {
+	for i := range now.Nodes() {
+		n := now.Node(i)
+		at, there := then.FindNode(n.ID)
+		if p.loses(&n.Node) || !there || n.State != director.Drained && then.Node(at).State == director.Drained {
+			all = append(all, n.ID)
+		}
+	}
+	return all
+}
+
+// loses says whether the proposal assumes that the node is down.
+func (p *Proposal) loses(n *director.Node) bool {
+	return slices.Contains(p.LostNodes, n.ID) || n.Site != "" && slices.Contains(p.LostSites, n.Site)
 }
 
 // check returns the mistakes in p: what names nothing in c, or is invalid in itself.
@@ -142,7 +176,7 @@ func (p *Proposal) input(s *director.Snapshot) director.Input {
 	for i := range s.Nodes() {
 		n := s.Node(i)
 		r := n.Report
-		if slices.Contains(p.LostNodes, n.ID) || n.Site != "" && slices.Contains(p.LostSites, n.Site) {
+		if p.loses(&n.Node) {
 			r.Node, r.Health = n.ID, director.Failed
 		}
 		in.Reports[n.ID], in.EnRoute[n.ID], in.Estimated[n.ID], in.Recent[n.ID] = r, n.EnRoute, n.Estimated, n.Recent

@@ -52,22 +52,27 @@ func TestWhatIf(t *testing.T) {
 			p      store.Proposal
 			want   string
 			beyond int
+			loss   *director.Loss
 		}{
-			{"nothing", store.Proposal{}, "n1 533 0.44, n2 533 0.44, n3 133 0.11", 0},
-			{"a row", store.Proposal{Rows: map[director.RegionID]map[director.NodeID]float64{"de": weights}}, "n1 733 0.61, n2 333 0.28, n3 133 0.11", 0},
-			{"a drain", store.Proposal{Nodes: map[director.NodeID]store.NodeState{"n1": store.NodeDrained}}, "n1 0 0.00, n2 1000 0.83, n3 200 0.17", 0},
-			{"a site is lost", store.Proposal{LostSites: []string{"fra"}}, "n1 0 0.00, n2 0 0.00, n3 400 0.33", 800},
-			{"a node is lost", store.Proposal{LostNodes: []director.NodeID{"n2"}}, "n1 1000 0.83, n2 0 0.00, n3 200 0.17", 0},
+			{"nothing", store.Proposal{}, "n1 533 0.44, n2 533 0.44, n3 133 0.11", 0, nil},
+			{"a row", store.Proposal{Rows: map[director.RegionID]map[director.NodeID]float64{"de": weights}}, "n1 733 0.61, n2 333 0.28, n3 133 0.11", 0, nil},
+			{"a drain", store.Proposal{Nodes: map[director.NodeID]store.NodeState{"n1": store.NodeDrained}}, "n1 0 0.00, n2 1000 0.83, n3 200 0.17", 0, &director.Loss{Listeners: 400}},
+			{"a site is lost", store.Proposal{LostSites: []string{"fra"}}, "n1 0 0.00, n2 0 0.00, n3 400 0.33", 800, &director.Loss{Listeners: 800, BeyondTarget: 800, BeyondLimit: 800}},
+			{"a node is lost", store.Proposal{LostNodes: []director.NodeID{"n2"}}, "n1 1000 0.83, n2 0 0.00, n3 200 0.17", 0, &director.Loss{Listeners: 400}},
 		} {
-			now, then, err := d.WhatIf(tt.p, mix)
+			got, err := d.WhatIf(tt.p, mix)
 			if err != nil {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
+			now, then := got.Now, got.Then
 			if diff := cmp.Diff("n1 533 0.44, n2 533 0.44, n3 133 0.11", standing(now)); diff != "" {
 				t.Errorf("%s: now (-want +got):\n%s", tt.name, diff)
 			}
 			if diff := cmp.Diff(tt.want, standing(then)); diff != "" || then.BeyondLimit != tt.beyond || then.Listeners != 1200 {
 				t.Errorf("%s: %d of %d without a seat; then (-want +got):\n%s", tt.name, then.BeyondLimit, then.Listeners, diff)
+			}
+			if diff := cmp.Diff(tt.loss, got.Loss); diff != "" {
+				t.Errorf("%s: at once (-want +got):\n%s", tt.name, diff)
 			}
 		}
 
@@ -78,11 +83,11 @@ func TestWhatIf(t *testing.T) {
 			return nil
 		})
 		pass(tick)
-		now, then, err := d.WhatIf(store.Proposal{
+		got, err := d.WhatIf(store.Proposal{
 			Rows:  map[director.RegionID]map[director.NodeID]float64{"de": nil},
 			Nodes: map[director.NodeID]store.NodeState{"n3": ""},
 		}, mix)
-		if err != nil || standing(now) != "n1 800 0.67, n2 400 0.33, n3 0 0.00" || standing(then) != "n1 533 0.44, n2 533 0.44, n3 133 0.11" {
+		if now, then := got.Now, got.Then; err != nil || standing(now) != "n1 800 0.67, n2 400 0.33, n3 0 0.00" || standing(then) != "n1 533 0.44, n2 533 0.44, n3 133 0.11" {
 			t.Errorf("taken back: %v\nnow  %s\nthen %s", err, standing(now), standing(then))
 		}
 		if o := d.Overlay(); o.Revision != 1 || len(o.Rows) != 1 {
@@ -120,11 +125,11 @@ func TestWhatIfMistakes(t *testing.T) {
 			{"nodes/n9: no node has this id, so", store.Proposal{LostNodes: []director.NodeID{"n9"}}},
 			{"sites/fra: no node stands there", store.Proposal{LostSites: []string{"fra"}}},
 		} {
-			if _, _, err := d.WhatIf(tt.p, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := d.WhatIf(tt.p, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		}
-		if _, _, err := d.WhatIf(store.Proposal{Rows: row("world", "edge-7", 1.0, "n1", 1.0)}, nil); err != nil && !strings.Contains(err.Error(), "edge-7") {
+		if _, err := d.WhatIf(store.Proposal{Rows: row("world", "edge-7", 1.0, "n1", 1.0)}, nil); err != nil && !strings.Contains(err.Error(), "edge-7") {
 			t.Errorf("a node that may register: %v", err)
 		}
 	})
@@ -136,7 +141,7 @@ func TestWhatIfBeforeTheFirstSnapshot(t *testing.T) {
 		p := newProber()
 		p.first = make(chan struct{})
 		d := start(t, store.SyncerConfig{Store: memory(t), Prober: p})
-		if _, _, err := d.WhatIf(store.Proposal{}, nil); !errors.Is(err, store.ErrNoSnapshot) {
+		if _, err := d.WhatIf(store.Proposal{}, nil); !errors.Is(err, store.ErrNoSnapshot) {
 			t.Errorf("%v", err)
 		}
 		pass(10 * time.Second)

@@ -125,10 +125,11 @@ func TestEvents(t *testing.T) {
 	}
 	next(s, "nodes", func(n nodes) bool { return len(n.Nodes) == 1 && n.Nodes[0].Drained })
 
-	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", func(a *api.Announcement) { a.Report.Mounts[0].Title = "</script><b>" }))
+	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", nil))
 	next(s, "nodes", func(n nodes) bool {
 		return slices.ContainsFunc(n.Nodes, func(n api.Node) bool { return n.ID == "edge-1" })
 	})
+	do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", func(a *api.Announcement) { a.Report.Mounts[0].Title = "</script><b>" }))
 	next(s, "mounts", func(m api.MountsAnswer) bool { return len(m.Mounts) == 1 && m.Mounts[0].Playing == "</script><b>" })
 	r.with("o", "DELETE", "/api/v1/nodes/edge-1", "", "")
 	next(s, "nodes", func(n nodes) bool { return len(n.Gone) == 1 && n.Gone[0] == "edge-1" })

@@ -15,14 +15,14 @@ func (a *API) Mounts() (api.MountsAnswer, error) {
 	if err != nil {
 		return api.MountsAnswer{}, err
 	}
-	nodes := make([]carrier, view.Nodes())
+	nodes := make([]teller, view.Nodes())
 	for n := range nodes {
-		nodes[n] = carrierOf(view.Node(n))
+		nodes[n] = tellerOf(view.Node(n))
 	}
 	base := a.cfg.PublicURL()
 	out := api.MountsAnswer{Mounts: make([]api.Mount, 0, len(view.Mounts()))}
 	for i := range view.Mounts() {
-		m := describeMount(&view.Mounts()[i], nodes)
+		m := describeMount(view, i, nodes)
 		m.Listeners = max(0, m.Listeners+view.Uncounted(i))
 		if base != "" {
 			m.URL = base + (&url.URL{Path: m.Name}).EscapedPath()
@@ -32,19 +32,48 @@ func (a *API) Mounts() (api.MountsAnswer, error) {
 	return out, nil
 }
 
-// describeMount sums the nodes' reports of a mount. The title is that of the node with
-// most listeners.
-func describeMount(m *director.Mount, nodes []carrier) api.Mount {
+// A teller is a node with its reported mounts by path: both may be thousands.
+type teller struct {
+	director.NodeState
+	told map[string]*director.MountReport
+}
+
+func tellerOf(st director.NodeState) teller {
+	t := teller{st, make(map[string]*director.MountReport, len(st.Report.Mounts))}
+	for i := range st.Report.Mounts {
+		told := &st.Report.Mounts[i]
+		if t.told[told.Path] == nil {
+			t.told[told.Path] = told
+		}
+	}
+	return t
+}
+
+// tells returns what the node reports of a mount; nil: nothing.
+func (t *teller) tells(mount string) *director.MountReport {
+	if path, moved := t.Paths[mount]; moved {
+		return t.told[path]
+	}
+	return t.told[mount]
+}
+
+// describeMount lists the nodes that play a mount and sums what they report of it. The
+// title is that of the node with most listeners.
+func describeMount(view director.View, i int, nodes []teller) api.Mount {
+	m := view.Mount(i)
 	out := api.Mount{Name: m.Name, Title: m.Title, Type: m.Type, Kbit: m.Kbit, Nodes: []director.NodeID{}, Down: []director.NodeID{}}
 	most := -2
 	name := ""
 	for n := range nodes {
-		told := nodes[n].carries(m)
-		if told == nil {
-			out.Down = append(out.Down, nodes[n].ID)
+		if !carries(view, n, i) {
+			out.Down = append(out.Down, view.NodeID(n))
 			continue
 		}
-		out.Nodes = append(out.Nodes, nodes[n].ID)
+		out.Nodes = append(out.Nodes, view.NodeID(n))
+		told := nodes[n].tells(m.Name)
+		if told == nil {
+			continue // it cannot list its mounts, or does not list this one
+		}
 		out.Listeners += max(0, told.Listeners)
 		out.Counted = out.Counted || told.Listeners >= 0
 		if told.Listeners > most {

@@ -86,10 +86,9 @@ func (a *API) describer(view director.View, threshold int) describer {
 // describe returns a node, with its mounts.
 func (d *describer) describe(n int) api.Node {
 	out := d.summary(n)
-	c := carrierOf(d.Node(n))
-	out.Mounts = d.carried(&c)
+	out.Mounts = d.carried(n)
 	if out.Kbit == 0 {
-		out.KbitReckoned = d.reckoned(&c)
+		out.KbitReckoned = d.reckoned(n)
 	}
 	for _, l := range d.Lacks(n) {
 		out.Lacks = append(out.Lacks, api.Lack{
@@ -105,7 +104,7 @@ func (d *describer) summary(n int) api.Node {
 	r := &st.Report
 	out := api.Node{
 		ID: st.ID, URLs: st.URLs, Site: st.Site,
-		State: st.State, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
+		State: st.State, Plays: st.Plays && r.Health == director.Up, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
 		Used: d.Live.Used(n), EnRoute: st.EnRoute, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
 		Kbit: r.Kbit, MbitTarget: st.Mbit.Target, MbitLimit: st.Mbit.Limit, SentPerS: float64(st.Recent),
 		Room: st.Room, WarmUp: st.WarmUp, CertificateEnds: r.CertificateEnds, Version: version(nil),
@@ -150,12 +149,13 @@ const failedTogether = 30 * time.Second
 
 // reckoned returns what a node's listeners take by the bitrates of the mounts, in kbit/s;
 // 0: a bitrate or a count is missing, or nobody listens.
-func (d *describer) reckoned(c *carrier) (kbit float64) {
+func (d *describer) reckoned(n int) (kbit float64) {
+	t := tellerOf(d.Node(n))
 	for i := range d.Mounts() {
 		m := &d.Mounts()[i]
-		switch told := c.carries(m); {
-		case told == nil || told.Listeners == 0:
-		case told.Listeners < 0 || m.Kbit == 0:
+		switch told := t.tells(m.Name); {
+		case !carries(d.View, n, i) || told != nil && told.Listeners == 0:
+		case told == nil || told.Listeners < 0 || m.Kbit == 0:
 			return 0
 		default:
 			kbit += float64(told.Listeners * m.Kbit)
@@ -180,49 +180,21 @@ func (d *describer) counted(r *director.Report, held *store.Heard) bool {
 	return r.Health == director.Failed && !d.suspects && now.Sub(r.Since) >= failedTogether
 }
 
-// carried returns the public names of the fleet's mounts that a node reports.
-func (d *describer) carried(c *carrier) []string {
+// carried returns the public names of the mounts that listeners of a node hear.
+func (d *describer) carried(n int) []string {
 	out := []string{}
-	for i, m := range d.Mounts() {
-		if c.carries(&d.Mounts()[i]) != nil {
-			out = append(out, m.Name)
+	for m := range d.Mounts() {
+		if carries(d.View, n, m) {
+			out = append(out, d.Mounts()[m].Name)
 		}
 	}
 	return out
 }
 
-// A carrier is a node with its reported mounts by path: both may be thousands.
-type carrier struct {
-	director.NodeState
-	told map[string]*director.MountReport
-}
-
-func carrierOf(st director.NodeState) carrier {
-	c := carrier{st, nil}
-	if st.Report.Health != director.Up {
-		return c
-	}
-	c.told = make(map[string]*director.MountReport, len(st.Report.Mounts))
-	for i := range st.Report.Mounts {
-		told := &st.Report.Mounts[i]
-		if c.told[told.Path] == nil {
-			c.told[told.Path] = told
-		}
-	}
-	return c
-}
-
-// carries returns the node's report of a mount; nil: it does not carry it now.
-func (c *carrier) carries(m *director.Mount) *director.MountReport {
-	path := m.Name
-	if p, ok := c.Paths[path]; ok {
-		path = p
-	}
-	told := c.told[path]
-	if told == nil && c.Report.Health == director.Up && c.Report.AnyMount {
-		told = &director.MountReport{Path: path, Listeners: -1}
-	}
-	return told
+// carries says whether node n plays mount m, even if it has no seat left.
+func carries(view director.View, n, m int) bool {
+	state := view.MountState(n, m)
+	return state == director.MountPlays || state == director.MountFull
 }
 
 func holder(r *store.Heard) *api.Holder {

@@ -159,10 +159,10 @@ func TestAnAgentsLife(t *testing.T) {
 	}
 	r.eventually("it is in the fleet", func() bool { n, there := r.nodes()["edge-1"]; return there && n.State == director.Fit })
 	want := map[director.NodeID]api.Node{
-		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", Since: day, Used: 7, Counted: true, Target: 100, Limit: 150,
+		"fra1": {ID: "fra1", URLs: []string{"http://fra1.example"}, Site: "fra", Plays: true, Health: director.Up, Detail: "fine", Since: day, Used: 7, Counted: true, Target: 100, Limit: 150,
 			Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 		"edge-1": {ID: "edge-1", URLs: []string{"http://edge.example:8000"}, Registered: &api.Holder{Instance: "i1", Token: "agents"},
-			Health: director.Up, Used: 5, Counted: true, Target: 50, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
+			Plays: true, Health: director.Up, Used: 5, Counted: true, Target: 50, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3"}, Version: version(nil)},
 	}
 	ignored := cmp.Options{cmpopts.IgnoreFields(api.Holder{}, "SilentMS"), cmpopts.IgnoreFields(api.Node{}, "By")}
 	got := r.nodes()

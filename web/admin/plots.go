@@ -66,7 +66,7 @@ func (a *API) values(now time.Time) map[ring.Key]float64 {
 		return out
 	}
 	out[ring.Key{Kind: ring.Total}] = float64(total)
-	for region, n := range view.Demand(a.cfg.Mix) {
+	for region, n := range view.Demand(a.cfg.Mix).Regions() {
 		out[ring.Key{Kind: ring.Region, Name: string(region)}] = float64(n)
 	}
 	mounts, err := a.Mounts()

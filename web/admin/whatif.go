@@ -13,14 +13,14 @@ import (
 // WhatIf forecasts what a change would do. Nothing is changed.
 func (a *API) WhatIf(q api.WhatIfQuestion) (out api.WhatIfAnswer, err error) {
 	p := store.Proposal{Rows: q.Rows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
-	out.Now, out.Then, err = a.cfg.Syncer.WhatIf(p, a.cfg.Mix)
+	prospect, err := a.cfg.Syncer.WhatIf(p, a.cfg.Mix)
 	switch {
 	case errors.Is(err, store.ErrNoSnapshot):
 		return out, problem(http.StatusServiceUnavailable, starting)
 	case err != nil:
 		return out, problem(http.StatusUnprocessableEntity, oneLine(err))
 	}
-	return out, nil
+	return api.WhatIfAnswer(prospect), nil
 }
 
 func (a *API) whatIf(ctx echo.Context) error {

@@ -59,7 +59,8 @@ var (
 		}, Nodes: []director.NodeForecast{
 			{Node: "fra1", State: director.Drained, Target: 10000, Limit: 15000},
 			{Node: "ams1", Share: 0.75, Listeners: 10120, Target: 10000, Limit: 15000},
-		}},
+		}, Mounts: []director.MountForecast{{Mount: "/jazz.mp3", Listeners: 60, BeyondLimit: 3}, {Mount: "/live.mp3", Listeners: 8100}}},
+		Loss: &director.Loss{Listeners: 6420, BeyondTarget: 120, BeyondLimit: 3},
 	}
 	rules = []api.Rule{
 		{ID: "kitchen", Rule: json.RawMessage(`{"name":"kitchen","user_agent":"Kitchen/*","answer":"proxy","or_redirect":true}`), Origin: "overlay", Hits: 12, By: "anna", Why: "no redirects", At: before(time.Hour)},

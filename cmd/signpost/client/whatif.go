@@ -158,6 +158,14 @@ func (f *forecasts) print(t *Terminal, regions ...string) {
 	t.say("")
 	t.say("If the %d listeners came anew: without a seat below target %d now, %d then; below limit %d now, %d then",
 		f.Now.Listeners, f.Now.BeyondTarget, f.Then.BeyondTarget, f.Now.BeyondLimit, f.Then.BeyondLimit)
+	for _, m := range f.Then.Mounts {
+		if m.BeyondLimit > 0 && len(f.Then.Mounts) > 1 {
+			t.say("of %s: %d of %d without a seat", cmp.Or(m.Mount, "other mounts"), m.BeyondLimit, m.Listeners)
+		}
+	}
+	if l := f.Loss; l != nil {
+		t.say("If the %d listeners who would have to leave all went at once: without a seat below target %d, below limit %d", l.Listeners, l.BeyondTarget, l.BeyondLimit)
+	}
 	if f.Then.Unbounded {
 		t.say("some may use a node without a known limit, which counts as holding any number")
 	}

@@ -30,6 +30,8 @@ type Node struct {
 	Since  time.Time       `json:"since,omitzero"`   // when it came into that state; zero: not known
 	Full   bool            `json:"full,omitempty"`   // the server refuses listeners
 
+	Plays bool `json:"plays"` // it is up and plays some mount: only then its seats count
+
 	Used    int `json:"used"`     // listeners, with those on the way
 	EnRoute int `json:"en_route"` // listeners on the way
 	// Counted says that somebody knows how many listen. Otherwise used is only those on
@@ -205,4 +207,8 @@ type ReserveAnswer struct {
 type WhatIfAnswer struct {
 	Now  director.Forecast `json:"now"`
 	Then director.Forecast `json:"then"`
+	// Loss is what becomes of the listeners of the nodes that the proposal takes out, if
+	// they all look for another seat at once. For one node or site that fails it is the same as
+	// in its reserve. Absent: the proposal takes no node out.
+	Loss *director.Loss `json:"loss,omitempty"`
 }

@@ -53,7 +53,7 @@ func (d *dashboard) fleet(*http.Request) (any, error) {
 		if needsAttention(n) {
 			p.Trouble++
 		}
-		if n.State == director.Fit {
+		if n.State == director.Fit && n.Plays {
 			p.Fit, p.Target, limit = p.Fit+1, p.Target+n.Target, limit+n.Limit
 		} else {
 			unfit[wording(*n).Word]++
@@ -92,7 +92,7 @@ func worst(losses []director.Loss) reserve {
 }
 
 func needsAttention(n *api.Node) bool {
-	return n.Attention(time.Now()) != "" || n.State != director.Fit || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
+	return n.Attention(time.Now()) != "" || n.State != director.Fit || !n.Plays || n.Full || n.Target > 0 && n.Used >= n.Target || n.Limit > 0 && n.Used >= n.Limit
 }
 
 // words describe a node's state: a shape, a word, since when, why, and the actions that an
@@ -131,6 +131,8 @@ func wording(n api.Node) words {
 	case n.Drained:
 		w.drained(&n)
 	case n.State != director.Fit:
+	case !n.Plays:
+		w.Shape, w.Word = "plays_nothing", "plays nothing"
 	case n.Full:
 		w.Shape, w.Word = "full", "refuses listeners"
 	case n.Limit > 0 && n.Used >= n.Limit:

@@ -102,7 +102,7 @@ export function fleet() {
       route += n.en_route;
       kbit += n.kbit || 0;
       if (needsAttention(n)) trouble++;
-      if (n.state === 'fit') { fit++; target += n.target || 0; limit += n.limit || 0; } else unfit[wording(n).word] = (unfit[wording(n).word] || 0) + 1;
+      if (n.state === 'fit' && n.plays) { fit++; target += n.target || 0; limit += n.limit || 0; } else unfit[wording(n).word] = (unfit[wording(n).word] || 0) + 1;
     }
     const set = (name, value) => $$(`[data-f="${name}"]`).forEach((el) => text(el, value));
     set('used', count(used)); set('target', count(target)); set('en_route', count(route)); set('mbit', mbit(kbit));
