@@ -25,6 +25,9 @@ type Listener struct {
 	// Joins lists nodes from which the mount is carried here already. A listener who
 	// joins such a connection takes no seat at the node, so it may have none left.
 	Joins []NodeID
+	// Origin is that of Addr and Place in a snapshot of the same fleet, for callers that know
+	// it already and need not give a Place. Explain does not use it.
+	Origin Origin
 }
 
 // Scheme is a set of URL schemes.
@@ -98,6 +101,8 @@ type Decision struct {
 	Drawn int
 	// Seen holds the reasons of all nodes that were looked at; Fit: one was not passed over.
 	Seen Reasons
+
+	shares []float64 // with Spread: what each entry of the rung that was walked last drew with
 }
 
 // Candidate is one ranked node.
@@ -194,15 +199,16 @@ func (q *search) find(ladder []*rung) {
 
 // place finds the region and its ladder.
 func (s *Snapshot) place(d *Decision, l *Listener, trace *Explanation) (ladder []*rung, denied bool) {
-	r, by := s.fleet.match.find(l.Addr, l.Place)
-	if r != noRegion {
-		region := &s.fleet.regions[r]
+	o, by := l.Origin, byNothing
+	if o.ladder == nil || trace != nil {
+		o, by = s.origin(l.Addr, l.Place)
+	}
+	if o.region != noRegion {
+		region := &s.fleet.regions[o.region]
 		d.Region = region.id
-		ladder, denied = region.ladder, region.denies(s.mountName(d.Mount))
+		denied = region.denies(s.mountName(d.Mount))
 	}
-	if ladder == nil {
-		ladder = s.fleet.near.ladder(l.Place)
-	}
+	ladder = *o.ladder
 	if trace != nil {
 		trace.MatchedBy = by.String()
 		for _, r := range ladder {
@@ -221,6 +227,7 @@ func (q *search) run(ladder []*rung) bool {
 	lost := math.Inf(1) // the best draw among nodes of the first rung that had no room
 	for i, r := range ladder {
 		waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
+		q.d.shares = q.d.shares[:0]
 		for _, e := range r.entries {
 			c := Candidate{Node: e.node, Rung: i}
 			reason := q.judge(e)
@@ -229,10 +236,14 @@ func (q *search) run(ladder []*rung) bool {
 				reason = AtTarget
 			}
 			q.seen |= 1 << reason
-			if drawn, ok := q.accept(&c, r, e, reason, share, since); ok {
+			drawn, ok := q.accept(&c, r, e, reason, share, since)
+			if ok {
 				q.rank(c, drawn)
-			} else if i == 0 && lacksRoom(reason) {
+			} else if drawn = 0; i == 0 && lacksRoom(reason) {
 				lost = min(lost, q.draw(e.node, nominal(q.s, r, e)))
+			}
+			if q.d.Spread {
+				q.d.shares = append(q.d.shares, drawn)
 			}
 			if q.trace != nil {
 				q.trace.add(*q, r, e, c, reason, share, waived)
@@ -430,15 +441,16 @@ func (q *search) mayStillServe(e entry, since time.Time) bool {
 }
 
 // rank keeps the best q.want candidates in order: by tier, then by draw. The
-// logarithm is most of a decision's cost. As -ln(u) is never below 1-u, a candidate
-// that loses even with 1-u needs no logarithm.
+// logarithm is most of a decision's cost. As -ln(u) is never below v + v*v/2 with v = 1-u,
+// the beginning of its series, a candidate that loses even with that needs no logarithm.
 func (q *search) rank(c Candidate, share float64) {
 	r := q.d.Ranked
 	if c.Rung > 0 && slices.ContainsFunc(r, func(o Candidate) bool { return o.Node == c.Node }) {
 		return // an earlier rung has named it
 	}
 	u := uniform(q.l.Key, q.s.fleet.nodes[c.Node].hash)
-	c.draw = (1 - u) / share
+	v := 1 - u
+	c.draw = (v + v*v/2) / share
 	i := len(r)
 	if i >= q.want && !c.before(&r[i-1]) {
 		return

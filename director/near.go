@@ -16,7 +16,7 @@ type nearness struct {
 	km     float64
 	all    []*rung // for a listener whose place is unknown: every node, by load
 	cells  [latCells * lonCells]atomic.Pointer[[]*rung]
-	areas  atomic.Pointer[map[area][]*rung] // replaced as a whole: there are about as many as countries
+	areas  atomic.Pointer[map[area]*[]*rung] // replaced as a whole: there are about as many as countries
 }
 
 // Places are distinguished to one degree (at most 79 km from the middle of their
@@ -50,12 +50,12 @@ func newNearness(f *Fleet) *nearness {
 		all.entries = append(all.entries, entry{node: i, weight: 1})
 	}
 	n.all = []*rung{all}
-	n.areas.Store(&map[area][]*rung{})
+	n.areas.Store(&map[area]*[]*rung{})
 	return n
 }
 
 // ladder returns two rungs, the near nodes and the others, or one of all nodes.
-func (n *nearness) ladder(p Place) []*rung {
+func (n *nearness) ladder(p Place) *[]*rung {
 	cell := noCell
 	if p.Point != NoPoint {
 		cell = cellOf(p)
@@ -63,11 +63,10 @@ func (n *nearness) ladder(p Place) []*rung {
 	if p.Point == CityPoint {
 		slot := &n.cells[cell]
 		if l := slot.Load(); l != nil {
-			return *l
+			return l
 		}
-		l := n.group(n.distances(cell), n.km, func(Place) bool { return false })
-		slot.CompareAndSwap(nil, &l)
-		return *slot.Load()
+		slot.CompareAndSwap(nil, n.group(n.distances(cell), n.km, func(Place) bool { return false }))
+		return slot.Load()
 	}
 	a := area{cell: cell, country: p.Country, continent: p.Continent}
 	if a.country != (Code{}) {
@@ -93,7 +92,7 @@ func cellOf(p Place) int {
 // around groups the nodes for a listener somewhere in an area. For a country, nodes in
 // it and nodes around its middle count as near. For a continent, its own nodes count as
 // near, and those around its middle only if it has none.
-func (n *nearness) around(a area) []*rung {
+func (n *nearness) around(a area) *[]*rung {
 	km := n.distances(a.cell)
 	if a.country != (Code{}) {
 		return n.group(km, max(n.km, countryKm), func(p Place) bool { return p.Country == a.country })
@@ -127,7 +126,7 @@ func (n *nearness) distances(cell int) []float64 {
 // group counts a node as near if home says so, if it is about as far away as the
 // nearest, or if it is within so many kilometres. If no node is near, all share one
 // rung. km is nil if no distance is known.
-func (n *nearness) group(km []float64, within float64, home func(Place) bool) []*rung {
+func (n *nearness) group(km []float64, within float64, home func(Place) bool) *[]*rung {
 	nearest := math.Inf(1)
 	for _, d := range km {
 		nearest = min(nearest, d)
@@ -143,9 +142,9 @@ func (n *nearness) group(km []float64, within float64, home func(Place) bool) []
 	}
 	switch {
 	case len(near.entries) == 0:
-		return n.all
+		return &n.all
 	case len(far.entries) == 0:
-		return []*rung{near}
+		return &[]*rung{near}
 	}
-	return []*rung{near, far}
+	return &[]*rung{near, far}
 }

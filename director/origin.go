@@ -10,25 +10,21 @@ import (
 // fleet, only their Keys make a difference. It is comparable.
 type Origin struct {
 	region int
-	rungs  int
-	first  *rung // the fleet owns the ladders: equal pointers mean equal ladders
+	ladder *[]*rung // the fleet owns the ladders: equal pointers mean equal ladders
 }
 
 // Origin returns the Origin of a listener at an address and a place.
 func (s *Snapshot) Origin(addr netip.Addr, p Place) Origin {
-	r, _ := s.fleet.match.find(addr, p)
-	var ladder []*rung
-	if r != noRegion {
-		ladder = s.fleet.regions[r].ladder
-	}
-	if ladder == nil {
-		ladder = s.fleet.near.ladder(p)
-	}
-	o := Origin{region: r, rungs: len(ladder)}
-	if len(ladder) > 0 {
-		o.first = ladder[0]
-	}
+	o, _ := s.origin(addr, p)
 	return o
+}
+
+func (s *Snapshot) origin(addr netip.Addr, p Place) (Origin, matchedBy) {
+	r, by := s.fleet.match.find(addr, p)
+	if r != noRegion && s.fleet.regions[r].ladder != nil {
+		return Origin{r, &s.fleet.regions[r].ladder}, by
+	}
+	return Origin{r, s.fleet.near.ladder(p)}, by
 }
 
 // CIDRBounds returns the first and the last address of the range around addr in which

@@ -1,9 +1,6 @@
 package director
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // spread adds up to Want-1 other nodes to the first choice by systematic sampling: the
 // shares of the first choice's tier are laid side by side on a circle, the first choice
@@ -19,71 +16,71 @@ import (
 // one equally often.
 func (q *search) spread(ladder []*rung) {
 	first := q.d.Ranked[0]
-	line := line{search: q, rung: ladder[first.Rung], tier: first.tier, since: q.lastGood(ladder)}
-	line.waived = q.s.warming && q.s.warmUpWaived(line.rung, q.d.Mount)
-	sum, from, own := 0.0, 0.0, 0.0
+	entries := ladder[first.Rung].entries
+	shares := q.line(ladder)
+	sum, from := 0.0, 0.0
 	at := -1
-	for i, e := range line.rung.entries {
-		share := line.share(e)
-		if i < len(line.known) {
-			line.known[i] = share
-		}
-		if e.node == first.Node {
-			at, from, own = i, sum, share
+	for i, share := range shares {
+		if entries[i].node == first.Node {
+			at, from = i, sum
 		}
 		if share > 0 {
 			q.d.Drawn++
 		}
 		sum += share
 	}
-	if own == 0 || q.d.Want == 1 {
+	if at < 0 || shares[at] == 0 || q.d.Want == 1 {
 		return // the node has filled up meanwhile, or no others are wanted
 	}
 	places := float64(q.d.Want)
-	within := uniform(mix(q.l.Key), q.s.fleet.nodes[first.Node].hash) * own / sum * places
+	within := uniform(mix(q.l.Key), q.s.fleet.nodes[first.Node].hash) * shares[at] / sum * places
 	k := math.Floor(within) // how many of the first node's places lie before this one
 	_, start := math.Modf(from/sum*places + within)
 	// The rest of the circle, once around from the first node.
-	entries := line.rung.entries
-	for n, to := 1, from+own; n < len(entries); n++ {
-		i := (at + n) % len(entries)
+	to := from + shares[at]
+	passed := math.Ceil(to/sum*places - start)
+	for n := 1; n < len(entries) && len(q.d.Ranked) < q.d.Want; n++ {
+		i := at + n
+		if i >= len(entries) {
+			i -= len(entries)
+		}
 		if i == 0 {
-			to = 0
+			to, passed = 0, math.Ceil(-start)
 		}
-		begin := to
-		if i < len(line.known) {
-			to += line.known[i]
-		} else {
-			to += line.share(entries[i])
+		if shares[i] == 0 {
+			continue
 		}
-		held := math.Ceil(to/sum*places-start) - math.Ceil(begin/sum*places-start)
-		if held > k && len(q.d.Ranked) < q.d.Want {
+		to += shares[i]
+		before := passed
+		passed = math.Ceil(to/sum*places - start)
+		if passed-before > k {
 			q.d.Ranked = append(q.d.Ranked, Candidate{Node: entries[i].node, Rung: first.Rung, tier: first.tier})
 		}
 	}
 }
 
-// line is the tier that the first choice was drawn from.
-type line struct {
-	*search
-	rung   *rung
-	tier   int
-	waived bool
-	since  time.Time
-	known  [32]float64 // shares of the first entries; most rows have no more
-}
-
-// share returns a node's part of the line; 0: it is not on it.
-func (l *line) share(e entry) float64 {
-	c := Candidate{Node: e.node, Rung: l.d.Ranked[0].Rung}
-	share := l.s.share(l.rung, e, l.waived)
-	reason := l.judge(e)
-	if reason == Fit && share <= 0 {
-		reason = AtTarget
+// line returns with which share each entry of the first choice's rung is in its tier; 0: it
+// is not.
+func (q *search) line(ladder []*rung) []float64 {
+	first := q.d.Ranked[0]
+	if q.stage == byShare {
+		return q.d.shares // one tier, and no rung was walked after it
 	}
-	drawn, ok := l.accept(&c, l.rung, e, reason, share, l.since)
-	if !ok || c.tier != l.tier {
-		return 0
+	r, since := ladder[first.Rung], q.lastGood(ladder)
+	waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
+	q.d.shares = q.d.shares[:0]
+	for _, e := range r.entries {
+		c := Candidate{Node: e.node, Rung: first.Rung}
+		share := q.s.share(r, e, waived)
+		reason := q.judge(e)
+		if (reason == Fit || reason == Unconfirmed) && share <= 0 {
+			reason = AtTarget
+		}
+		drawn, ok := q.accept(&c, r, e, reason, share, since)
+		if !ok || c.tier != first.tier {
+			drawn = 0
+		}
+		q.d.shares = append(q.d.shares, drawn)
 	}
-	return drawn
+	return q.d.shares
 }
