@@ -177,6 +177,7 @@ func (l *Locator) publish() error {
 		l.fallback = layer{}
 	}
 	l.current.Store(&layers)
+	l.edition.Store(editions.Add(1))
 	// Compiling a city database takes several times the memory that the index
 	// keeps. Return it to the system at once: it is next needed in days.
 	debug.FreeOSMemory()

@@ -70,6 +70,7 @@ type Locator struct {
 	fallback         layer   // the embedded database, if there is no other
 	files            []*file // Run watches them; after Open only Run touches them
 	current          atomic.Pointer[[]layer]
+	edition          atomic.Uint64 // of current
 
 	settle time.Duration // how long a directory must be unchanged before its files are read
 	poll   time.Duration // how often files are checked without a notification
@@ -138,6 +139,14 @@ func (l *Locator) Sources() []Source {
 	}
 	return all
 }
+
+// editions numbers what all Locators published.
+var editions atomic.Uint64
+
+// Edition returns a number that no other Locator has, and that changes when databases or
+// feeds are replaced. What Locate and Widest return after a call of Edition may be of a
+// later edition, and never of an earlier one.
+func (l *Locator) Edition() uint64 { return l.edition.Load() }
 
 // Locate returns the place of an address, as the package comment defines it. It does not
 // allocate or block, and is safe for concurrent use.

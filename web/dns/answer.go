@@ -38,10 +38,13 @@ type worker struct {
 	decided  bool
 	d        director.Decision
 	listener director.Listener
-	place    director.Place
-	origin   director.Origin
+	place    director.Place // once located
+	located  bool
+	known    *remembered // of the listener's network; nil: nothing
 	scope    int
 	chosen   int // how many nodes of d.Ranked are in the answer
+
+	origins *origins // nil: nothing is remembered
 
 	dice  uint64
 	slips int
@@ -54,9 +57,18 @@ func (s *Server) newWorker() *worker {
 	w := &worker{s: s, dice: s.limiter.seed ^ uint64(s.stats.workers.Add(1))<<32}
 	w.d = director.Decision{Ranked: make([]director.Candidate, 0, maxCount), Spread: true}
 	w.alike = func(p director.Place) bool {
-		return p == w.place || w.view.Origin(w.listener.Addr, p) == w.origin
+		return p == w.place || w.view.Origin(w.listener.Addr, p) == w.listener.Origin
 	}
 	w.same = func(p director.Place) bool { return p == w.place }
+	return w
+}
+
+// newPacketWorker returns a worker for a socket to which many clients send.
+func (s *Server) newPacketWorker() *worker {
+	w := s.newWorker()
+	if s.cfg.Edition != nil {
+		w.origins = newOrigins()
+	}
 	return w
 }
 
@@ -74,7 +86,7 @@ func (w *worker) answer(msg []byte, n int, from netip.Addr, tcp bool, now time.T
 	w.from, w.tcp, w.now = from, tcp, now
 	w.p = w.s.policy.Load()
 	w.entry, w.choice, w.decided, w.cookie, w.scope, w.chosen = nil, nil, false, false, 0, 0
-	w.place = director.Place{}
+	w.listener, w.place, w.located = director.Listener{}, director.Place{}, false
 	v := w.req.read(msg[:n])
 	w.unmapSubnet()
 	if v == junk {
@@ -304,16 +316,36 @@ func (w *worker) scopeOf(n int) int {
 	return w.before + n
 }
 
-// locate sets whose place counts: the client subnet's, or the resolver's if the query has
+// client sets whose place counts: the client subnet's, or the resolver's if the query has
 // none.
-func (w *worker) locate() {
-	l := &w.listener
-	*l = director.Listener{Addr: w.from}
+func (w *worker) client() {
+	w.listener.Addr = w.from
 	if w.subnet.IsValid() {
-		l.Addr = w.subnet.Addr()
+		w.listener.Addr = w.subnet.Addr()
 	}
-	w.place = w.s.cfg.Locate(l.Addr)
-	l.Place = w.place
+}
+
+// locate sets the place of the listener.
+func (w *worker) locate() {
+	if !w.located && w.listener.Addr.IsValid() {
+		w.place, w.located = w.s.cfg.Locate(w.listener.Addr), true
+		w.listener.Place = w.place
+	}
+}
+
+// whence sets the Origin of the listener.
+func (w *worker) whence() {
+	w.client()
+	w.known = nil
+	if o := w.origins; o != nil {
+		o.begin(w.s.cfg.Edition(), w.view.Snapshot) // the edition first: what is found after it may be newer
+		if w.known = o.find(w.listener.Addr); w.known != nil {
+			w.listener.Origin = o.all[w.known.origin]
+			return
+		}
+	}
+	w.locate()
+	w.listener.Origin = w.view.Origin(w.listener.Addr, w.place)
 }
 
 // decide answers with the addresses of nodes.
@@ -323,7 +355,7 @@ func (w *worker) decide(owner *domain, c *choice) int {
 		w.result = resultServFail
 		return rcodeServFail // resolvers then ask the next server
 	}
-	w.locate()
+	w.whence()
 	w.listener.Mount, w.listener.Scheme, w.listener.Port = c.mount, c.scheme, c.port
 	w.listener.Key = w.key(c.mount)
 	w.listener.Family = director.IPv4
@@ -413,18 +445,35 @@ func (w *worker) address(owner *domain, a netip.Addr, ttl uint32) bool {
 	return true
 }
 
-// widest is the length of the widest prefix around the client's subnet that gets exactly
+// widest is the scope of the widest prefix around the client's subnet that gets exactly
 // the same decision: all its addresses have one Origin, and one Key where the Key matters.
 func (w *worker) widest() int {
-	a := w.listener.Addr
-	if !w.subnet.IsValid() {
+	asked := w.subnet.IsValid()
+	if !asked && (w.origins == nil || w.known != nil) {
 		return 0
 	}
-	atLeast := 0
-	if w.d.Drawn > 1 {
+	a, atLeast, n := w.listener.Addr, 0, 0
+	if w.d.Drawn > 1 || !asked {
 		atLeast = keyBits(a)
 	}
-	w.origin = w.view.Origin(a, w.place)
+	if k := w.known; k != nil && int(k.atLeast) <= atLeast {
+		n = max(int(k.bits), atLeast)
+	} else {
+		n = w.alikeAround(a, atLeast)
+		if w.origins != nil {
+			w.origins.add(a, w.listener.Origin, n, atLeast)
+		}
+	}
+	if !asked {
+		return 0
+	}
+	return w.scopeOf(n)
+}
+
+// alikeAround returns the length of the widest prefix around the listener's address, at
+// least atLeast, in which all have the listener's Origin.
+func (w *worker) alikeAround(a netip.Addr, atLeast int) int {
+	w.locate()
 	n := w.s.cfg.Widest(a, atLeast, w.alike)
 	if first, last := w.view.CIDRBounds(a); first.IsValid() || last.IsValid() {
 		for ; n < a.BitLen(); n++ {
@@ -434,7 +483,7 @@ func (w *worker) widest() int {
 			}
 		}
 	}
-	return w.scopeOf(n)
+	return n
 }
 
 // lastOf returns the last address of a prefix.
@@ -453,6 +502,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 
 // directors answers with the addresses of the live directors, the nearest first.
 func (w *worker) directors(owner *domain, c *choice) int {
+	w.client()
 	w.locate()
 	w.near = append(w.near[:0], w.s.cfg.Directors()...)
 	sortByDistance(w.near, w.place)

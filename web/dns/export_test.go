@@ -20,7 +20,7 @@ func (s *Server) Answer(query []byte, from netip.Addr, tcp bool, now time.Time) 
 
 // Answerer returns a function that answers in the memory that it is given.
 func (s *Server) Answerer() func(msg []byte, n int, from netip.Addr, now time.Time) int {
-	w := s.newWorker()
+	w := s.newPacketWorker()
 	return func(msg []byte, n int, from netip.Addr, now time.Time) int { return w.answer(msg, n, from, false, now) }
 }
 

@@ -134,7 +134,7 @@ func (l *lab) start() *dns.Server {
 			}
 			return director.View{}
 		},
-		Unmap: l.geo.Unmap, Locate: l.geo.Locate, Widest: l.geo.Widest,
+		Unmap: l.geo.Unmap, Locate: l.geo.Locate, Widest: l.geo.Widest, Edition: l.geo.Edition,
 		Directors: func() []dns.Director { return *l.others.Load() },
 		Lookup: func(context.Context, string) ([]netip.Addr, error) {
 			return nil, errors.New("there are no names in this lab")

@@ -32,6 +32,9 @@ type Config struct {
 	// They must not block.
 	Locate func(netip.Addr) director.Place
 	Widest func(addr netip.Addr, atLeast int, alike func(director.Place) bool) int
+	// Edition returns another number once Locate and Widest may return anything else. nil:
+	// they may at any time, and nothing of theirs is remembered.
+	Edition func() uint64
 	// Directors returns the live directors, this one included unless it is about to stop.
 	// It must not block. nil: there are none.
 	Directors func() []Director

@@ -348,6 +348,7 @@ type Record struct {
 
 func (w *worker) record(size int) {
 	r := &w.rec
+	w.locate() // there may have been no need to yet
 	*r = Record{
 		Time: w.now, Type: kindNames[kindOf(w.req.qtype)], Transport: transports[b2i(w.tcp)],
 		Outcome: resultNames[w.result], Nodes: r.Nodes[:0], Country: w.place.Country,

@@ -21,7 +21,7 @@ func socketOptions(string, string, syscall.RawConn) error { return nil }
 
 // serveUDP answers at a socket until it is closed. It is slower than on Linux.
 func (s *Server) serveUDP(u *packetSocket) error {
-	w := s.newWorker()
+	w := s.newPacketWorker()
 	b := make([]byte, 2048)
 	for {
 		n, from, err := u.ReadFromUDPAddrPort(b)

@@ -32,7 +32,7 @@ func (d *Service) openDNS(s *config.Settings) error {
 	}
 	d.names.directors.Store(&[]dns.Director{})
 	c := dns.Config{
-		View: d.syncer.View, Unmap: d.geo.unmap, Locate: d.geo.locate, Widest: d.geo.widest,
+		View: d.syncer.View, Unmap: d.geo.unmap, Locate: d.geo.locate, Widest: d.geo.widest, Edition: d.geo.edition,
 		Directors: func() []dns.Director { return *d.names.directors.Load() },
 		Secret:    s.Secret, Policy: s.DNS.Policy, Log: d.log.With("part", "dns"),
 	}

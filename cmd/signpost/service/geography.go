@@ -31,6 +31,9 @@ func (g *geography) widest(a netip.Addr, atLeast int, alike func(director.Place)
 	return g.current.Load().Widest(a, atLeast, alike)
 }
 
+// edition changes with the Locator and with its databases.
+func (g *geography) edition() uint64 { return g.current.Load().Edition() }
+
 // origin is what package web asks for explanations.
 func (g *geography) origin(a netip.Addr) string { return Origin(g.current.Load(), a) }
 
