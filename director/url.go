@@ -15,6 +15,8 @@ import (
 func ParseBase(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
+	case err != nil && !strings.Contains(raw, "://"): // "192.0.2.1:8000"
+		return nil, fmt.Errorf("%q has no scheme; begin it with http:// or https://", raw)
 	case err != nil:
 		return nil, fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err))
 	case u.Scheme == "icecast" || u.Scheme == "icy" || u.Scheme == "icyx" || u.Scheme == "shout":

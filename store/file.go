@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 const (
@@ -74,7 +76,7 @@ func (f *File) open() (o Overlay, err error) {
 	}
 	if f.err = err; err != nil {
 		f.err = fmt.Errorf("overlay file %s: %w", f.path, err)
-		f.tell(f.err.Error())
+		f.tell(wording.Text(f.err))
 		return o, f.err
 	}
 	f.opened.Store(true)

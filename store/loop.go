@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // firstWait bounds how long the first snapshot waits for the prober's first round
@@ -199,7 +200,7 @@ func (l *loop) keepCopy(o Overlay) {
 	}
 	fail := ""
 	if err := l.copy.keep(o); err != nil {
-		fail = err.Error()
+		fail = wording.Text(err)
 	}
 	l.update(func(st *Status) { st.CopyFail = fail })
 }

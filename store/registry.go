@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // registry holds the registered nodes that a director knows of: those whose agents
@@ -112,7 +113,7 @@ func (g *registry) register(now time.Time, r Registration, checked, most int) (g
 	case h == nil && len(g.held) >= MaxRegistered:
 		return Registration{}, false, fmt.Errorf("%w: %d are the most", ErrTooMany, MaxRegistered)
 	case most > 0 && !mine && g.reporting(r.Token, r.Node, now) >= most:
-		return Registration{}, false, fmt.Errorf("%w: the token %q has %d nodes registered, which is the most that it may; end one, or raise its nodes= in the directors' tokens_file", ErrNotAdmitted, r.Token, most)
+		return Registration{}, false, fmt.Errorf("%w: the token %q has %s registered, which is the most that it may; end one, or raise its nodes= in the directors' tokens_file", ErrNotAdmitted, r.Token, wording.Count(most, "node"))
 	}
 	seen := g.storeTime(now)
 	wantsDrain := !r.Drained.IsZero()

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // Status is how a [Syncer] is doing. Ages and times are by the director's own clock.
@@ -122,7 +124,7 @@ func (s *Syncer) away(err error) {
 		if news {
 			st.Degraded, st.Since = true, s.cfg.Now()
 		}
-		st.Error = err.Error()
+		st.Error = wording.Text(err)
 	})
 	if news {
 		s.cfg.Log.Warn("the store is away; listeners are served as before, edits are refused",

@@ -15,6 +15,7 @@ import (
 type Question struct {
 	Addr      netip.Addr
 	Path      string // decoded: "/live.mp3" or "/live.mp3.m3u"
+	Query     string // as it is sent, without the question mark; empty: none
 	UserAgent string
 	TLS       bool
 	// Header has further headers of the request; it may be nil. Addr is the connection's
@@ -136,7 +137,7 @@ func (q Question) request() *http.Request {
 	}
 	r := &http.Request{
 		Method: http.MethodGet, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		URL: &url.URL{Path: q.Path}, RemoteAddr: netip.AddrPortFrom(q.Addr, 0).String(),
+		URL: &url.URL{Path: q.Path, RawQuery: q.Query}, RemoteAddr: netip.AddrPortFrom(q.Addr, 0).String(),
 	}
 	if q.TLS {
 		r.TLS = new(tls.ConnectionState)

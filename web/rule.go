@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // A Rule says how clients of one kind are answered at a mount's own URL. All of its
@@ -124,7 +125,7 @@ func (c *compiledRule) compileAgent(fail func(string, ...any)) {
 	case c.UserAgentRegexp != "":
 		re, lits, err := parseRegexp(c.UserAgentRegexp)
 		if err != nil {
-			fail(err.Error(), "user_agent_regexp")
+			fail(wording.Text(err), "user_agent_regexp")
 			return
 		}
 		c.agentRE = re

@@ -111,16 +111,16 @@ func TestFirstRuleWins(t *testing.T) {
 func TestRuleMistakes(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]Rule{
-		`rules[1].user_agent: pattern ends in '\'`:                               {UserAgent: `a\`},
-		`rules[1].user_agent_regexp: error parsing regexp: missing closing`:      {UserAgentRegexp: `a(b`},
-		`rules[1].user_agent_regexp: expression is longer`:                       {UserAgentRegexp: strings.Repeat("a", maxPattern+1)},
-		`rules[1].user_agent_regexp: error parsing regexp: invalid repeat count`: {UserAgentRegexp: `(a{1000}){1000}`},
-		`rules[1].user_agent_regexp: give a user agent as a glob or`:             {UserAgent: "a", UserAgentRegexp: "b"},
-		`rules[1].http: "3" is not a version of HTTP`:                            {HTTP: "3"},
-		`rules[1].answer: use redirect`:                                          {Answer: JSON},
-		`rules[1].headers[0].name: "a b" is not the name`:                        {Headers: []HeaderMatch{{Name: "a b"}}},
-		`rules[1].headers[0].glob: a header that is absent`:                      {Headers: []HeaderMatch{{Name: "A", Absent: true, Glob: "x"}}},
-		`rules[1].headers[0].name: write this as user_agent`:                     {Headers: []HeaderMatch{{Name: "user-agent", Glob: "x"}}},
+		`rules[1].user_agent: pattern ends in '\'`:                                      {UserAgent: `a\`},
+		`rules[1].user_agent_regexp: it is no regular expression: missing closing`:      {UserAgentRegexp: `a(b`},
+		`rules[1].user_agent_regexp: expression is longer`:                              {UserAgentRegexp: strings.Repeat("a", maxPattern+1)},
+		`rules[1].user_agent_regexp: it is no regular expression: invalid repeat count`: {UserAgentRegexp: `(a{1000}){1000}`},
+		`rules[1].user_agent_regexp: give a user agent as a glob or`:                    {UserAgent: "a", UserAgentRegexp: "b"},
+		`rules[1].http: "3" is not a version of HTTP`:                                   {HTTP: "3"},
+		`rules[1].answer: use redirect`:                                                 {Answer: JSON},
+		`rules[1].headers[0].name: "a b" is not the name`:                               {Headers: []HeaderMatch{{Name: "a b"}}},
+		`rules[1].headers[0].glob: a header that is absent`:                             {Headers: []HeaderMatch{{Name: "A", Absent: true, Glob: "x"}}},
+		`rules[1].headers[0].name: write this as user_agent`:                            {Headers: []HeaderMatch{{Name: "user-agent", Glob: "x"}}},
 	} {
 		err := CheckPolicy(Policy{Rules: []Rule{{}, r}})
 		if err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -9,22 +9,30 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 type checkCmd struct {
-	File  string `arg:"" help:"The configuration file."`
-	JSON  bool   `help:"Print the meaning as JSON."`
-	Probe bool   `help:"Ask each node once, and say what it carries; let Redis do once all that directors ask of it, and say what it refuses."`
+	configFile
+	JSON  bool `help:"Print the meaning as JSON."`
+	Probe bool `help:"Ask each node once, and say what it carries; let Redis do once all that directors ask of it, and say what it refuses."`
 }
 
 // Run checks the file and prints what it means.
 func (c *checkCmd) Run(out *console) error {
-	s, err := config.Read(c.File)
+	file, err := c.name()
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		return errors.New("which configuration? Name the file, as in `signpost check signpost.yaml`")
+	}
+	s, err := config.Read(file)
 	if err == nil {
 		err = s.Try()
 	}
 	if err != nil {
-		return c.refused(out.out, err)
+		return c.refused(file, out.out, err)
 	}
 	var reports map[director.NodeID]director.Report
 	if c.Probe {
@@ -38,7 +46,7 @@ func (c *checkCmd) Run(out *console) error {
 		m.Warnings = append(m.Warnings, s.LimitWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
 		if err := s.TryStore(); err != nil {
-			m.Warnings = append(m.Warnings, err.Error())
+			m.Warnings = append(m.Warnings, wording.Text(err))
 		}
 	}
 	if c.JSON {
@@ -50,16 +58,16 @@ func (c *checkCmd) Run(out *console) error {
 
 // refused prints the mistakes as JSON if that was asked for. Otherwise they are printed
 // as every error is.
-func (c *checkCmd) refused(out io.Writer, err error) error {
+func (c *checkCmd) refused(file string, out io.Writer, err error) error {
 	var f *yamlfile.Error
 	if !c.JSON || !errors.As(err, &f) {
 		return err
 	}
-	m := config.Meaning{File: c.File}
+	m := config.Meaning{File: file}
 	for _, one := range f.Mistakes {
 		m.Mistakes = append(m.Mistakes, config.MistakeMeaning{Line: one.Line, Column: one.Column, Message: one.Message})
 	}
-	return errors.Join(printJSON(out, m), fmt.Errorf("%s: %d mistakes", c.File, len(f.Mistakes)))
+	return errors.Join(printJSON(out, m), fmt.Errorf("%s: %s", file, wording.Count(len(f.Mistakes), "mistake")))
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -90,7 +90,7 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	if a.Key == slog.TimeKey {
 		return slog.Attr{}
 	}
-	return a
+	return plainErrors(nil, a)
 }
 
 // A demo is a director and its nodes in one process.

@@ -23,11 +23,12 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
 type explainCmd struct {
-	Mount  string     `arg:"" optional:"" help:"What the listener asks for, such as /live.mp3 or /live.mp3.m3u."`
+	Mount  string     `arg:"" optional:"" help:"What the listener asks for: /live.mp3, /live.mp3.m3u, or the whole URL with its query."`
 	Addr   netip.Addr `placeholder:"IP" help:"The listener's address."`
 	UA     string     `name:"ua" placeholder:"TEXT" help:"The player's User-Agent."`
 	TLS    bool       `help:"The listener comes by https."`
@@ -113,7 +114,11 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	mount := "/" + strings.TrimPrefix(c.Mount, "/")
+	asked, err := api.ParseAsked(c.Mount)
+	if err != nil {
+		return nil, err
+	}
+	mount := asked.Path
 	s, locator, snap, err := c.open(mount)
 	if err != nil {
 		return nil, err
@@ -133,7 +138,7 @@ func (c *explainCmd) askConfig(context.Context, *client.Terminal) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(server.Explain(web.Question{Addr: c.Addr, Path: mount, UserAgent: c.UA, TLS: c.TLS, Header: header}))
+	return json.Marshal(server.Explain(web.Question{Addr: c.Addr, Path: mount, Query: asked.Query, UserAgent: c.UA, TLS: c.TLS || asked.TLS, Header: header}))
 }
 
 // open reads the configuration and makes a snapshot of it. mount is one that nodes may
@@ -175,9 +180,9 @@ func (c *explainCmd) askServer(ctx context.Context, t *client.Terminal) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	q := url.Values{
-		"addr": {c.Addr.String()}, "mount": {"/" + strings.TrimPrefix(c.Mount, "/")},
-		"ua": {c.UA}, "tls": {strconv.FormatBool(c.TLS)}, "header": c.Header,
+	q := url.Values{"addr": {c.Addr.String()}, "mount": {c.Mount}, "ua": {c.UA}, "header": c.Header}
+	if c.TLS {
+		q.Set("tls", "true")
 	}
 	answer, err := s.Get(ctx, "/api/v1/explain?"+q.Encode(), nil)
 	return answer.Body, err

@@ -15,8 +15,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
-	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -52,7 +52,27 @@ type cli struct {
 	Completion client.CompletionCmd `cmd:"" help:"Print a shell's completion script."`
 	Complete   client.CompleteCmd   `cmd:"" hidden:"" help:"Complete a command line, for those scripts."`
 
-	Version versionCmd `cmd:"" help:"Show the version, and the source of the embedded geo database."`
+	Version     versionCmd  `cmd:"" help:"Show the version, and the source of the embedded geo database."`
+	Help        helpCmd     `cmd:"" help:"Show what a command does, and its options."`
+	ShowVersion versionFlag `name:"version" help:"Show the version."`
+}
+
+// helpCmd is answered by run: it is another way to write --help.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command, such as drain, or weights set."`
+}
+
+// Run does nothing.
+func (helpCmd) Run() error { return nil }
+
+// versionFlag prints the version in place of whatever else was asked.
+type versionFlag bool
+
+// BeforeReset comes before all that could be wrong with the command line.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	err := versionCmd{}.Run(&console{out: app.Stdout})
+	app.Exit(0)
+	return err
 }
 
 // console has the standard streams of a command.
@@ -62,8 +82,12 @@ type console struct {
 }
 
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	if len(args) == 0 { // what there is to write is the answer, and no success
+		run([]string{"--help"}, in, errOut, errOut)
+		return exitUsage
+	}
 	var c cli
-	helped := -1 // kong's exit code, once it has printed help
+	helped := -1 // kong's exit code, once it has printed help or the version
 	parser, err := kong.New(&c,
 		kong.Name("signpost"),
 		kong.Description("Signpost sends each listener of a radio stream to the node that serves them best."),
@@ -71,17 +95,20 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Exit(func(code int) { helped = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{{Key: "operate", Title: "Commands to operate running directors:"}}),
-		kong.Vars{"version": version.Current().Version},
 	)
 	if err != nil {
 		panic(err) // the tags of cli are wrong
 	}
+	args = arrange(parser.Model.Node, args)
 	call, err := parser.Parse(args)
+	if err == nil && call.Selected().Name == "help" {
+		_, err = parser.Parse(append(c.Help.Command, "--help"))
+	}
 	switch {
 	case helped >= 0:
 		return helped
 	case err != nil:
-		fmt.Fprintf(errOut, "signpost: %v; see signpost --help\n", err)
+		fmt.Fprintln(errOut, usageError(parser.Model.Node, err))
 		return exitUsage
 	}
 	call.BindTo(context.Background(), (*context.Context)(nil))
@@ -100,5 +127,5 @@ func describeError(err error) string {
 	if errors.As(err, &f) {
 		return err.Error()
 	}
-	return "signpost: " + err.Error()
+	return "signpost: " + wording.Text(err)
 }

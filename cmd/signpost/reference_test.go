@@ -115,6 +115,9 @@ func referenceFlags(b *bytes.Buffer, t reflect.Type) {
 			referenceFlags(b, f.Type)
 			continue
 		}
+		if _, argument := f.Tag.Lookup("arg"); argument {
+			continue
+		}
 		name := strings.ToLower(strings.Join(words(f.Name), "-"))
 		fmt.Fprintf(b, "| `--%s` | `%s` | %s | %s |\n", name, f.Tag.Get("env"), quoted(f.Tag.Get("default")), f.Tag.Get("help"))
 	}

@@ -13,10 +13,11 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 type serveCmd struct {
-	Config      string   `short:"c" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The configuration file."`
+	configFile
 	Listen      []string `env:"SIGNPOST_LISTEN" placeholder:"ADDR" help:"Addresses for plain HTTP instead of listen.http."`
 	Admin       string   `env:"SIGNPOST_ADMIN" placeholder:"ADDR" help:"Address of the operators' side instead of admin.listen."`
 	GeoDatabase []string `env:"SIGNPOST_GEO_DATABASE" placeholder:"FILE" help:"Databases in MaxMind's format instead of geo.databases."`
@@ -32,11 +33,19 @@ type logFlags struct {
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: f.LogLevel}
+	o := &slog.HandlerOptions{Level: f.LogLevel, ReplaceAttr: plainErrors}
 	if f.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// plainErrors writes errors in plain words, whoever logs them.
+func plainErrors(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(wording.Text(err))
+	}
+	return a
 }
 
 // sideLogger returns a logger that keeps nobody waiting, where its lines go, and what
@@ -62,8 +71,12 @@ func (f logFlags) sideLogger(w io.Writer) (log *slog.Logger, to *output.Writer, 
 
 // Run serves until SIGINT or SIGTERM. A second signal ends the process at once.
 func (c *serveCmd) Run(out *console) error {
-	if c.Config == "" {
-		return errors.New("no configuration: a director needs nodes to send listeners to; write a file and give it with --config (docs/signpost.example.yaml is one to begin with), or try `signpost demo`, which needs none")
+	file, err := c.name()
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		return errors.New("no configuration: a director needs nodes to send listeners to; write a file and name it, as in `signpost serve signpost.yaml` (docs/signpost.example.yaml is one to begin with), or try `signpost demo`, which needs none")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -81,7 +94,7 @@ func (c *serveCmd) Run(out *console) error {
 	started := make(chan start, 1)
 	go func() { // what is read at the start may hang; a signal ends the process all the same
 		var s start
-		s.d, s.r, s.err = c.start(log, service.Options{Log: log, LogTo: logTo, Records: c.records(out)})
+		s.d, s.r, s.err = c.start(file, log, service.Options{Log: log, LogTo: logTo, Records: c.records(out)})
 		started <- s
 	}()
 	var s start
@@ -94,7 +107,6 @@ func (c *serveCmd) Run(out *console) error {
 	if s.err != nil {
 		return s.err
 	}
-	var err error
 	s.d.TuneMemory()
 	s.d.Follow(s.r, again)
 	select {
@@ -110,23 +122,24 @@ func (c *serveCmd) Run(out *console) error {
 }
 
 // start reads the file and starts what it describes.
-func (c *serveCmd) start(log *slog.Logger, o service.Options) (*service.Service, *service.Reloader, error) {
-	r := service.NewReloader(c.Config, c.read)
-	s, err := c.read()
+func (c *serveCmd) start(file string, log *slog.Logger, o service.Options) (*service.Service, *service.Reloader, error) {
+	read := func() (*config.Settings, error) { return c.read(file) }
+	r := service.NewReloader(file, read)
+	s, err := read()
 	if err != nil {
 		return nil, nil, err
 	}
 	if o.Handed, err = service.Handed(); err != nil {
 		return nil, nil, err
 	}
-	log.Info("starting", "version", version.Current().Version, "config", c.Config)
+	log.Info("starting", "version", version.Current().Version, "config", file)
 	d, err := service.Start(s, o)
 	return d, r, err
 }
 
 // read loads the file, and overrides it by flags and environment.
-func (c *serveCmd) read() (*config.Settings, error) {
-	l, err := config.Load(c.Config)
+func (c *serveCmd) read(file string) (*config.Settings, error) {
+	l, err := config.Load(file)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 const (
@@ -194,7 +195,7 @@ func (t target) failed(ctx context.Context, path string, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("GET %s: closed before the answer was whole", path)
 	default:
-		return &clipped{fmt.Sprintf("GET %s: %s", path, clip(err.Error())), err}
+		return &clipped{fmt.Sprintf("GET %s: %s", path, clip(wording.Text(err))), err}
 	}
 }
 

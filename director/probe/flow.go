@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 const (
@@ -172,7 +173,7 @@ func silences(paths []string) string {
 	}
 	slices.Sort(paths)
 	if more := len(paths) - 5; more > 0 {
-		return fmt.Sprintf("nothing comes in for %s and %d more mounts, so they are taken as gone", strings.Join(paths[:5], ", "), more)
+		return fmt.Sprintf("nothing comes in for %s and %s, so they are taken as gone", strings.Join(paths[:5], ", "), wording.Count(more, "other mount"))
 	}
 	return fmt.Sprintf("nothing comes in for %s, so it is taken as gone", strings.Join(paths, ", "))
 }

@@ -2,12 +2,12 @@ package probe
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // A kind knows how to probe one kind of server. Adding one takes a new file and an
@@ -107,8 +107,5 @@ func limitOf(mounts []director.MountReport) int {
 }
 
 func describe(server string, mounts int) string {
-	if mounts == 1 {
-		return fmt.Sprintf("%s, 1 mount", server)
-	}
-	return fmt.Sprintf("%s, %d mounts", server, mounts)
+	return server + ", " + wording.Count(mounts, "mount")
 }

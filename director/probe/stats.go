@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // maxDepth is how deep elements or values may be nested; real pages stay below 8.
@@ -32,7 +34,7 @@ func parseStats(page []byte) (statistics, error) {
 		case errors.Is(err, io.EOF):
 			return statistics{}, errors.New("the statistics are cut off")
 		case err != nil:
-			return statistics{}, fmt.Errorf("not Icecast's statistics: %s", clip(err.Error()))
+			return statistics{}, fmt.Errorf("not Icecast's statistics: %s", clip(wording.Text(err)))
 		}
 		if err := r.take(token); err != nil {
 			return statistics{}, err

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // parseStatus parses the page /status-json.xsl. It has a scanner of its own, because
@@ -137,7 +139,7 @@ func (s *statusScanner) source(stats *statistics) {
 		return
 	}
 	if err := stats.add(src); err != nil {
-		s.fail(err.Error())
+		s.fail(wording.Text(err))
 	}
 }
 

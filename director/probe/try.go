@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 const (
@@ -132,9 +133,9 @@ func (t target) within(resp *http.Response) string {
 // notReached returns the result of a GET that got no response.
 func notReached(ctx context.Context, err error) tried {
 	if outOfFiles(err) {
-		return tried{own: true, detail: err.Error()}
+		return tried{own: true, detail: wording.Text(err)}
 	}
-	out := tried{state: director.MountSilent, cause: director.Unreachable, detail: err.Error()}
+	out := tried{state: director.MountSilent, cause: director.Unreachable, detail: wording.Text(err)}
 	var verification *tls.CertificateVerificationError
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
 )
 
@@ -54,9 +55,9 @@ func (s *Store) explain(err error) error {
 		remedy = "the ACL lets this user do too little; run this there, and ACL SAVE if a file keeps the users: " + s.rights
 	}
 	if remedy != "" {
-		return fmt.Errorf("%s: %w", remedy, err)
+		return fmt.Errorf("%s: %w", remedy, wording.Error(err))
 	}
-	return err
+	return wording.Error(err)
 }
 
 // refusals lists the beginnings of Redis's errors, each with its remedy.

@@ -104,6 +104,7 @@ type API struct {
 type Question struct {
 	Addr      netip.Addr
 	Path      string // "/live.mp3"
+	Query     string // behind it; empty: none
 	UserAgent string
 	TLS       bool
 	Header    http.Header // further ones
@@ -300,13 +301,18 @@ func (a *API) explainDNS(ctx echo.Context) error {
 const maxQuestionHeaders = 50
 
 func question(query url.Values) (q Question, err error) {
-	q = Question{Path: query.Get("mount"), UserAgent: query.Get("ua"), Header: http.Header{}}
+	q = Question{UserAgent: query.Get("ua"), Header: http.Header{}}
 	if q.Addr, err = netip.ParseAddr(query.Get("addr")); err != nil {
 		return q, errors.New("addr: give the listener's IP address, as in ?addr=203.0.113.7&mount=/live.mp3")
 	}
-	if !strings.HasPrefix(q.Path, "/") {
-		return q, errors.New("mount: give the path that the listener asks for, with its slash: ?mount=/live.mp3")
+	asked, err := api.ParseAsked(query.Get("mount"))
+	if err == nil && query.Get("mount") == "" {
+		err = errors.New("give the path that the listener asks for: ?mount=/live.mp3")
 	}
+	if err != nil {
+		return q, fmt.Errorf("mount: %w", err)
+	}
+	q.Path, q.Query, q.TLS = asked.Path, asked.Query, asked.TLS
 	if s := query.Get("tls"); s != "" {
 		if q.TLS, err = strconv.ParseBool(s); err != nil {
 			return q, errors.New("tls: say true or false")

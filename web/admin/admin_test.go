@@ -90,7 +90,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for url, field := range map[string]string{
-		"?mount=/a": "addr: ", "?addr=x&mount=/a": "addr: ", "?addr=::1": "mount: ", "?addr=::1&mount=a": "mount: ", "?addr=::1&mount=/a&tls=maybe": "tls: ",
+		"?mount=/a": "addr: ", "?addr=x&mount=/a": "addr: ", "?addr=::1": "mount: ", "?addr=::1&mount=ftp://h/a": "mount: ", "?addr=::1&mount=/a&tls=maybe": "tls: ",
 		"?addr=::1&mount=/a&header=x": "header: ", "?addr=::1&mount=/a" + strings.Repeat("&header=a:b", 51): "header: ",
 	} {
 		rec := get(h, "/api/v1/explain"+url, "")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/strictjson"
 )
@@ -47,7 +48,7 @@ func readJSON(ctx echo.Context, v any, most int64, known bool) error {
 	case errors.As(err, &large):
 		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d KB", most>>10))
 	case err != nil:
-		return problem(http.StatusBadRequest, "the body is not the JSON that is expected here: "+api.Clip(err.Error()))
+		return problem(http.StatusBadRequest, "the body is not the JSON that is expected here: "+api.Clip(wording.Text(err)))
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ const (
 	thresholdParam = "threshold: How many listeners may be left on a node that is safe to terminate; by default admin.safe_below."
 	instanceParam  = "instance: Which run of the agent asks. An operator leaves it out."
 	secretParam    = "Signpost-Agent-Secret: What only the agent knows, 16 to 128 bytes, with every call: who registers a node with one is the only agent that can speak for it."
-	explainParams  = "addr: The listener's address.\nmount: The path that it asks for, such as /live.mp3.\n" +
+	explainParams  = "addr: The listener's address.\nmount: What it asks for, such as /live.mp3, or the whole URL with its query.\n" +
 		"ua: Its User-Agent.\ntls: Whether it comes by https.\nheader: A further header as Name: value; may be repeated."
 	plotParams = "by: Of what: total, node, region, mount or answer; total, if absent.\nspan: hour, day or week; hour, if absent.\n" +
 		"name: Only the series of this name; may be repeated.\nmost: How many series are told one by one; the others are summed up. 6, if absent."

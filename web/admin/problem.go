@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
@@ -49,7 +50,7 @@ func problemOf(err error) (p *api.Problem, fault bool) {
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
-			return problem(s.status, err.Error()), false
+			return problem(s.status, wording.Text(err)), false
 		}
 	}
 	return problem(http.StatusInternalServerError, "internal error; the log has more"), true
@@ -83,7 +84,7 @@ func gone(err error, ctx echo.Context) bool {
 // oneLine joins the lines of an error, and shortens it.
 func oneLine(err error) string {
 	const enough = 1000 // bytes
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text := strings.ReplaceAll(wording.Text(err), "\n", "; ")
 	if len(text) > enough {
 		text = strings.ToValidUTF8(text[:enough], "") + " ..."
 	}

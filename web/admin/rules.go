@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
@@ -42,7 +43,7 @@ func (a *API) Rules() (api.RulesAnswer, error) {
 			r.Hits = uses[i].Hits
 		}
 		if err := a.cfg.CheckRule(e.Rule); err != nil {
-			r.Effect = api.Clip(err.Error())
+			r.Effect = api.Clip(wording.Text(err))
 		}
 		if !told.Until.IsZero() && !told.Until.After(now) {
 			r.Effect = "it has expired"
@@ -109,11 +110,11 @@ func (a *API) readRule(ctx echo.Context) (e api.RuleEdit, err error) {
 		c.fail("rule", "it is larger than %d KB", maxRuleBytes>>10)
 	default:
 		if err := a.cfg.CheckRule(e.Rule); err != nil {
-			c.fail("rule", "%s", api.Clip(err.Error()))
+			c.fail("rule", "%s", api.Clip(wording.Text(err)))
 		}
 	}
 	if err := c.err(); err != nil {
-		return e, problem(http.StatusUnprocessableEntity, err.Error())
+		return e, problem(http.StatusUnprocessableEntity, wording.Text(err))
 	}
 	return e, nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // defaultKbit is assumed for a stream whose bitrate is not known, in kbit/s.
@@ -51,9 +53,9 @@ func (b *budget) take(kbit int, mount string, client netip.Addr, claimed func())
 	case !b.fits(kbit):
 		return ErrNoRoom
 	case b.maxPerMount > 0 && b.mounts[mount] >= b.maxPerMount:
-		return fmt.Errorf("%w: %d listeners of %s", ErrNoRoom, b.maxPerMount, mount)
+		return fmt.Errorf("%w: %s of %s", ErrNoRoom, wording.Count(b.maxPerMount, "listener"), mount)
 	case b.maxPerClient > 0 && client.IsValid() && b.clients[network(client)] >= b.maxPerClient:
-		return fmt.Errorf("%w: %d streams to %s", ErrNoRoom, b.maxPerClient, network(client))
+		return fmt.Errorf("%w: %s to %s", ErrNoRoom, wording.Count(b.maxPerClient, "stream"), network(client))
 	}
 	b.listeners++
 	b.kbit += kbit

@@ -3,6 +3,8 @@ package proxy
 import (
 	"errors"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // lookout watches a source that plays. It is used by one goroutine.
@@ -110,7 +112,7 @@ func (l *lookout) lost(err error) {
 		l.over(endOf(l.ctx, EndListenerLeft))
 		return
 	}
-	f := Failure{Node: l.node, Why: WhyLost, Detail: "GET " + l.ask.upstream.URL + ": in mid-stream: " + err.Error()}
+	f := Failure{Node: l.node, Why: WhyLost, Detail: "GET " + l.ask.upstream.URL + ": in mid-stream: " + wording.Text(err)}
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		f.Why = r.why
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web/proxy/audio"
 )
 
@@ -208,7 +209,7 @@ func (a *ask) failure(err error) error {
 	if errors.As(err, &end) {
 		return end
 	}
-	f := Failure{Node: a.upstream.Node, Why: WhyConnect, Detail: "GET " + a.upstream.URL + ": " + err.Error()}
+	f := Failure{Node: a.upstream.Node, Why: WhyConnect, Detail: "GET " + a.upstream.URL + ": " + wording.Text(err)}
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		f.Why = r.why
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -213,7 +214,7 @@ func (a *Agent) note(ctx context.Context, accepted int, errs []error) {
 		if ctx.Err() != nil {
 			return // we cancelled the call
 		}
-		text = err.Error()
+		text = wording.Text(err)
 	}
 	if accepted > 0 && (!was || a.lastError != "" && text == "") {
 		a.log.Info("the node is registered", "directors", accepted)

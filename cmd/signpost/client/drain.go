@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -143,10 +144,11 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 			return n, answer, err
 		case ctx.Err() != nil:
 		case err != nil:
-			if err.Error() != trouble {
-				fmt.Fprintln(t.Err, Clean(err.Error()))
+			text := wording.Text(err)
+			if text != trouble {
+				fmt.Fprintln(t.Err, Clean(text))
 			}
-			trouble, safe = err.Error(), 0
+			trouble, safe = text, 0
 		case !n.Drained:
 			return n, answer, fmt.Errorf("%s is no longer drained: somebody has resumed it; `signpost history` says who", c.Node)
 		default:
@@ -186,5 +188,5 @@ func (c *DrainCmd) late(answered bool, left *int, waiting string) error {
 	case left == nil || *left == 0:
 		return fmt.Errorf("%s is not known to be empty after %v, perhaps because its server does not tell who listens; it stays drained", c.Node, c.Timeout)
 	}
-	return fmt.Errorf("%s still has %d listeners after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, *left, c.Timeout, c.Node)
+	return fmt.Errorf("%s still has %s after %v; it stays drained: wait on with --wait, or take it back with `signpost resume %s`", c.Node, wording.Count(*left, "listener"), c.Timeout, c.Node)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
@@ -66,7 +67,7 @@ func printHistory(t *Terminal, all []api.Change, limit int) {
 	}
 	out.print(t)
 	if older := len(all) - len(shown); older > 0 {
-		t.say("%d older changes; --limit 0 shows them", older)
+		t.say("%s; --limit 0 shows all", wording.Count(older, "older change"))
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/signpost-fm/signpost/cmd/signpost/spelling"
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -124,7 +124,7 @@ func printRules(t *Terminal, rules []api.Rule, all bool) {
 		}
 		var rule clientRule
 		if err := json.Unmarshal(r.Rule, &rule); err != nil {
-			rule.Name = "cannot be read: " + err.Error()
+			rule.Name = "cannot be read: " + wording.Text(err)
 		}
 		detail := cell{r.Effect, yellow}
 		if r.Effect == "" && r.By != "" {
@@ -250,5 +250,5 @@ func versionOf(all []api.Rule, id string) (string, error) {
 			return "", errors.New(id + " stands in the directors' configuration file; take it out there, or add a rule for the same clients, which comes before it")
 		}
 	}
-	return "", fmt.Errorf("no rule that was added has the id %q%s", id, spelling.Hint(id, ids))
+	return "", fmt.Errorf("no rule that was added has the id %q%s", id, hint(id, ids, lists["rule"]))
 }

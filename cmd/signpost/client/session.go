@@ -86,6 +86,18 @@ func (s *Session) whichRegion(ctx context.Context, refusal error, named ...strin
 	})
 }
 
+// lists are the commands that list what there is of a kind.
+var lists = map[string]string{"node": "signpost nodes", "region": "signpost weights", "rule": "signpost rules"}
+
+// hint proposes the id that was probably meant, or names all; a command names many.
+func hint(id string, known []string, list string) string {
+	const many = 20
+	if len(known) > many && spelling.Nearest(id, known) == "" {
+		return fmt.Sprintf("; `%s` shows the %d that there are", list, len(known))
+	}
+	return spelling.Hint(id, known)
+}
+
 func (s *Session) which(ctx context.Context, refusal error, kind string, named []string, list any, ids func() []string) error {
 	r := RefusalOf(refusal)
 	if r == nil || r.Status != http.StatusNotFound && r.Status != http.StatusUnprocessableEntity && r.Status != http.StatusBadRequest {
@@ -98,7 +110,7 @@ func (s *Session) which(ctx context.Context, refusal error, kind string, named [
 	var absent []string
 	for _, one := range named {
 		if !slices.Contains(known, one) {
-			absent = append(absent, fmt.Sprintf("no %s has the id %q%s", kind, one, spelling.Hint(one, known)))
+			absent = append(absent, fmt.Sprintf("no %s has the id %q%s", kind, one, hint(one, known, lists[kind])))
 		}
 	}
 	if len(absent) == 0 {

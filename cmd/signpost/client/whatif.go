@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
@@ -156,15 +157,15 @@ func (f *forecasts) print(t *Terminal, regions ...string) {
 	}
 	f.printNodes(t)
 	t.say("")
-	t.say("If the %d listeners came anew: without a seat below target %d now, %d then; below limit %d now, %d then",
-		f.Now.Listeners, f.Now.BeyondTarget, f.Then.BeyondTarget, f.Now.BeyondLimit, f.Then.BeyondLimit)
+	t.say("If the %s came anew: above target %d now, %d then; turned away %d now, %d then",
+		wording.Count(f.Now.Listeners, "listener"), f.Now.BeyondTarget, f.Then.BeyondTarget, f.Now.BeyondLimit, f.Then.BeyondLimit)
 	for _, m := range f.Then.Mounts {
 		if m.BeyondLimit > 0 && len(f.Then.Mounts) > 1 {
-			t.say("of %s: %d of %d without a seat", cmp.Or(m.Mount, "other mounts"), m.BeyondLimit, m.Listeners)
+			t.say("of %s: %d of %d turned away", cmp.Or(m.Mount, "other mounts"), m.BeyondLimit, m.Listeners)
 		}
 	}
 	if l := f.Loss; l != nil {
-		t.say("If the %d listeners who would have to leave all went at once: without a seat below target %d, below limit %d", l.Listeners, l.BeyondTarget, l.BeyondLimit)
+		t.say("If those who would have to leave (%d) all went at once: above target %d, turned away %d", l.Listeners, l.BeyondTarget, l.BeyondLimit)
 	}
 	if f.Then.Unbounded {
 		t.say("some may use a node without a known limit, which counts as holding any number")

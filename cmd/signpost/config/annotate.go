@@ -5,6 +5,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // Mistakes returns the mistakes of a refused file, each as one line for a log. nil: err
@@ -27,9 +28,9 @@ func (d *Document) annotate(err error) error {
 		var c *director.ConfigError
 		if errors.As(one, &c) {
 			c = translate(c)
-			mistakes = append(mistakes, yamlfile.Mistake{Position: d.yaml.Position(c.Path), Message: c.Error()})
+			mistakes = append(mistakes, yamlfile.Mistake{Position: d.yaml.Position(c.Path), Message: wording.Text(c)})
 		} else {
-			mistakes = append(mistakes, yamlfile.Mistake{Message: one.Error()})
+			mistakes = append(mistakes, yamlfile.Mistake{Message: wording.Text(one)})
 		}
 	}
 	return d.yaml.Error(mistakes)

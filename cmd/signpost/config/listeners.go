@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // listeners converts and checks the addresses of both sides, with their certificates.
@@ -52,7 +54,7 @@ func (c *converter) certificate(section, cert, key string) Certificate {
 	}
 	out := Certificate{c.path(cert), c.path(key)}
 	if _, err := tls.LoadX509KeyPair(out.CertFile, out.KeyFile); err != nil {
-		c.fail("certificate: "+err.Error(), section, "cert_file")
+		c.fail("certificate: "+wording.Text(err), section, "cert_file")
 	}
 	return out
 }

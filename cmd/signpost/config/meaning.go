@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // A Meaning is what `signpost check` tells about a configuration.
@@ -144,7 +145,7 @@ func matchesOf(m director.Match) []string {
 
 // Print writes m as text.
 func (m Meaning) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s is good: %d nodes, %d mounts, %d regions\n", m.File, len(m.Nodes), len(m.Mounts), len(m.Regions))
+	fmt.Fprintf(w, "%s is good: %s, %s, %s\n", m.File, wording.Count(len(m.Nodes), "node"), wording.Count(len(m.Mounts), "mount"), wording.Count(len(m.Regions), "region"))
 	m.printNodes(w)
 	fmt.Fprintln(w, "\nMounts")
 	if len(m.Mounts) == 0 {
@@ -181,7 +182,7 @@ func (m Meaning) printNodes(w io.Writer) {
 		if n.Report != nil {
 			fmt.Fprintf(w, "  %s is %s: %s\n", n.ID, n.Report.Health, n.Report.Detail)
 			for _, mt := range n.Report.Mounts {
-				fmt.Fprintf(w, "    %s  %s  %d listeners  %s\n", mt.Path, mt.Type, mt.Listeners, mt.Title)
+				fmt.Fprintf(w, "    %s  %s  %s  %s\n", mt.Path, mt.Type, wording.Count(mt.Listeners, "listener"), mt.Title)
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/geo/fetch"
 	"github.com/signpost-fm/signpost/store/redisstore"
@@ -106,7 +107,7 @@ func (d *Document) Settings() (*Settings, error) {
 	s.Geo = geo.Config{Unknown: c.place(d.Geo.Unknown, "geo", "unknown"), Private: c.place(d.Geo.Private, "geo", "private")}
 	for i, p := range prefixes(d.Geo.NAT64) {
 		if err := geo.CheckNAT64(p); err != nil {
-			c.fail(err.Error(), "geo", "nat64", i)
+			c.fail(wording.Text(err), "geo", "nat64", i)
 		}
 		s.Geo.NAT64 = append(s.Geo.NAT64, p)
 	}
@@ -151,7 +152,7 @@ func (c *converter) fail(msg string, path ...any) {
 func (c *converter) place(p placeValue, path ...any) director.Place {
 	place, err := p.place()
 	if err != nil {
-		c.fail(err.Error(), path...)
+		c.fail(wording.Text(err), path...)
 	}
 	return place
 }
@@ -243,7 +244,7 @@ func (c *converter) access() (map[director.NodeID]credential, map[director.NodeI
 		}
 		user, password, err := ReadCredentials(c.path(n.CredentialsFile))
 		if err != nil {
-			c.fail(err.Error(), "nodes", i, "credentials_file")
+			c.fail(wording.Text(err), "nodes", i, "credentials_file")
 		}
 		credentials[director.NodeID(n.ID)] = credential{user, password}
 	}
@@ -285,7 +286,7 @@ func (c *converter) asking(i int, n nodeEntry) asking {
 	if n.Probe.Expect != "" {
 		var err error
 		if out.expect, err = probe.ParseStatuses(n.Probe.Expect); err != nil {
-			c.fail(err.Error(), "nodes", i, "probe", "expect")
+			c.fail(wording.Text(err), "nodes", i, "probe", "expect")
 		}
 	}
 	return out
@@ -298,7 +299,7 @@ func (c *converter) secret() []byte {
 	text, err := readSecret(c.path(c.Privacy.SecretFile))
 	switch {
 	case err != nil:
-		c.fail(err.Error(), "privacy", "secret_file")
+		c.fail(wording.Text(err), "privacy", "secret_file")
 	case len(text) < minSecret:
 		c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good secret", c.path(c.Privacy.SecretFile), minSecret), "privacy", "secret_file")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store/redisstore"
 )
 
@@ -28,7 +29,7 @@ func (c *converter) store() Store {
 	// Opening it does not connect yet.
 	s, err := redisstore.Open(*out.Redis)
 	if err != nil {
-		c.fail(err.Error(), "store", "redis")
+		c.fail(wording.Text(err), "store", "redis")
 		return out
 	}
 	_ = s.Close()

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
@@ -20,7 +21,7 @@ func (c *converter) tokens() []admin.Token {
 		}
 		switch {
 		case err != nil:
-			c.fail(fmt.Sprintf("%s: %s", c.path(name), strings.ReplaceAll(err.Error(), "\n", "; ")), "admin", "tokens_file")
+			c.fail(fmt.Sprintf("%s: %s", c.path(name), strings.ReplaceAll(wording.Text(err), "\n", "; ")), "admin", "tokens_file")
 		case len(tokens) == 0:
 			c.fail(c.path(name)+" holds no token", "admin", "tokens_file")
 		}
@@ -28,7 +29,7 @@ func (c *converter) tokens() []admin.Token {
 	if name := c.Admin.TokenFile; name != "" {
 		token, err := readSecret(c.path(name))
 		if err != nil {
-			c.fail(err.Error(), "admin", "token_file")
+			c.fail(wording.Text(err), "admin", "token_file")
 		} else if len(token) < minSecret {
 			c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good token", c.path(name), minSecret), "admin", "token_file")
 		}

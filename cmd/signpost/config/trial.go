@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/geo"
 )
 
@@ -16,12 +17,12 @@ func (s *Settings) Try() error {
 	c := converter{Document: s.document}
 	for i, name := range s.Geo.Databases {
 		if _, err := geo.Open(geo.Config{Databases: []string{name}, Awaited: s.Geo.Awaited}); err != nil {
-			c.fail(err.Error(), "geo", "databases", i)
+			c.fail(wording.Text(err), "geo", "databases", i)
 		}
 	}
 	for i, name := range s.Geo.Feeds {
 		if _, err := geo.Open(geo.Config{Feeds: []string{name}, Awaited: s.Geo.Awaited}); err != nil {
-			c.fail(err.Error(), "geo", "feeds", i)
+			c.fail(wording.Text(err), "geo", "feeds", i)
 		}
 	}
 	c.stateDir()

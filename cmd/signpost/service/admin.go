@@ -37,7 +37,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		Syncer:     d.syncer,
 		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, configMetrics{&d.status}, outputMetrics{d}},
 		Explain: func(q admin.Question) any {
-			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
+			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, Query: q.Query, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
 		ExplainDNS: d.explainDNS,
 		Dashboard:  dashboard.New,

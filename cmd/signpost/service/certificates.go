@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // certEvery is how often certificates are read. They are not watched: whatever renews
@@ -82,7 +83,7 @@ func (c *certificates) reload(log *slog.Logger) {
 	fresh, err := c.load()
 	text := ""
 	if err != nil {
-		text = err.Error()
+		text = wording.Text(err)
 	}
 	c.mu.Lock()
 	changed := text != c.lastError

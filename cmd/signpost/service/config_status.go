@@ -8,6 +8,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // A configStatus says how the configuration in force differs from the file. It is
@@ -89,7 +90,7 @@ func (d *Service) outputTroubles() []string {
 func firstMistakes(err error) []string {
 	lines := config.Mistakes(err)
 	if lines == nil {
-		lines = strings.Split(err.Error(), "\n")
+		lines = strings.Split(wording.Text(err), "\n")
 	}
 	if n := len(lines) - maxShown; n > 0 {
 		lines = append(lines[:maxShown:maxShown], fmt.Sprintf("and %d more, see the log", n))

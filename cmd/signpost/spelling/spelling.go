@@ -6,29 +6,31 @@ import (
 	"strings"
 )
 
-// mostKnown is how many words are named where none is near.
-const mostKnown = 12
-
-// Hint proposes the known word that is nearest to a misspelt one, without regard
-// to case, or names those that there are. It begins with a semicolon, to stand
-// behind an error; of no known word there is nothing to say.
+// Hint proposes the known word that is nearest to a misspelt one, or names all that there
+// are. It begins with a semicolon, to stand behind an error; of no known word there is
+// nothing to say.
 func Hint(word string, known []string) string {
+	near := Nearest(word, known)
+	switch {
+	case near != "":
+		return fmt.Sprintf("; did you mean %q?", near)
+	case len(known) == 0:
+		return ""
+	default:
+		return "; known here: " + strings.Join(known, ", ")
+	}
+}
+
+// Nearest returns the known word that was probably meant, without regard to case; empty:
+// none is near.
+func Nearest(word string, known []string) string {
 	best, distance := "", 1+max(1, len(word)/3)
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
 			best, distance = k, d
 		}
 	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("; did you mean %q?", best)
-	case len(known) == 0:
-		return ""
-	case len(known) > mostKnown:
-		return fmt.Sprintf("; known here: %s and %d more", strings.Join(known[:mostKnown], ", "), len(known)-mostKnown)
-	default:
-		return "; known here: " + strings.Join(known, ", ")
-	}
+	return best
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of

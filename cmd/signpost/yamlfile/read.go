@@ -22,6 +22,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/signpost-fm/signpost/director/wording"
 )
 
 // MaxBytes bounds a file: 1,000 nodes in 50 regions with all their weights come to
@@ -206,7 +208,7 @@ func tokenOf(n ast.Node) *token.Token {
 func syntaxMistake(err error) Mistake {
 	var y yaml.Error
 	if !errors.As(err, &y) {
-		return Mistake{Message: "this is not YAML: " + err.Error()}
+		return Mistake{Message: "this is not YAML: " + wording.Text(err)}
 	}
 	m := Mistake{Message: "this is not YAML: " + strings.TrimSpace(y.GetMessage())}
 	if t := y.GetToken(); t != nil && t.Position != nil {
