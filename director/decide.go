@@ -293,7 +293,7 @@ func (q *search) judge(e entry) Reason {
 		return ToAvoid
 	case st.maxNew > 0 && q.recent(e.node) >= st.maxNew:
 		return Paced
-	case st.report.Unconfirmed:
+	case st.unconfirmed:
 		return Unconfirmed
 	}
 	return Fit

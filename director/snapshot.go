@@ -43,6 +43,7 @@ type Snapshot struct {
 type nodeState struct {
 	health           Reason // Fit, Drained, Down or Unverified
 	full             bool
+	unconfirmed      bool
 	plays            Scheme // in which it plays some mount
 	ipv4, ipv6       bool
 	schemes          Scheme
@@ -77,7 +78,7 @@ func (f *Fleet) state(i int, prev *Snapshot, in Input) nodeState {
 	n := &f.nodes[i]
 	r := in.Reports[n.ID]
 	st := nodeState{
-		health: healthReason(n, r), full: r.Full, ipv4: n.ipv4, ipv6: n.ipv6, schemes: n.schemes(),
+		health: healthReason(n, r), full: r.Full, unconfirmed: r.Unconfirmed, ipv4: n.ipv4, ipv6: n.ipv6, schemes: n.schemes(),
 		maxNew: n.MaxNewPerS, hold: n.Pace == PaceHold, enRoute: in.EnRoute[n.ID], estimated: in.Estimated[n.ID], recent: in.Recent[n.ID], report: r,
 	}
 	if !st.ipv4 && !st.ipv6 {

@@ -56,7 +56,13 @@ type witnesses struct {
 // distinct allows for that.
 type networks [16]uint64
 
-func (n *networks) add(network uint64) { n[network/64%uint64(len(n))] |= 1 << (network % 64) }
+// add says whether the network's bit is new.
+func (n *networks) add(network uint64) bool {
+	word, bit := &n[network/64%uint64(len(n))], uint64(1)<<(network%64)
+	old := *word
+	*word |= bit
+	return old&bit == 0
+}
 
 // distinct estimates how many networks are in the union of a and b.
 func distinct(a, b *networks) int {
@@ -93,8 +99,7 @@ func (e *evidence) add(node director.NodeID, mount string, network uint64, now t
 	}
 	w.age(now)
 	w.mount = mount
-	w.seen[0].add(network)
-	if distinct(&w.seen[0], &w.seen[1]) >= fewestNetworks {
+	if w.seen[0].add(network) && distinct(&w.seen[0], &w.seen[1]) >= fewestNetworks {
 		select {
 		case e.raised <- struct{}{}:
 		default: // it is to be weighed already

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/dchest/siphash"
 )
 
 // mix is a bijection: a change of any bit of x changes about half of the result's bits (the
@@ -30,8 +31,8 @@ type keyer struct {
 }
 
 type daySalt struct {
-	day  int64 // since 1970, UTC
-	salt [16]byte
+	day    int64  // since 1970, UTC
+	k0, k1 uint64 // a key for SipHash
 }
 
 // newKeyer derives the keys from the secret. Without a secret, placement is still the same
@@ -93,27 +94,26 @@ func putNetwork(b []byte, a netip.Addr) {
 
 // listener returns the hash by which the records of one listener on one day can be
 // connected. The salt changes each day, so that records of different days cannot be.
-// Anybody who has the secret can try addresses, so it is a pseudonym and not anonymous.
+// Anybody who has the secret can try addresses, so it is a pseudonym and not anonymous. The hash
+// is SipHash-2-4 (J.-P. Aumasson, D. Bernstein, 2012): without the key, trying tells nothing.
 func (k *keyer) listener(now time.Time, a netip.Addr, agent uint64) uint64 {
-	var b [40]byte // one block, with SHA-256's padding
-	salt := k.saltOf(now)
-	copy(b[:16], salt[:])
+	var b [24]byte
 	full := a.As16()
-	copy(b[16:32], full[:])
-	binary.LittleEndian.PutUint64(b[32:], agent)
-	sum := sha256.Sum256(b[:])
-	return binary.LittleEndian.Uint64(sum[:])
+	copy(b[:], full[:])
+	binary.LittleEndian.PutUint64(b[16:], agent)
+	salt := k.saltOf(now)
+	return siphash.Hash(salt.k0, salt.k1, b[:])
 }
 
-func (k *keyer) saltOf(now time.Time) *[16]byte {
+func (k *keyer) saltOf(now time.Time) *daySalt {
 	day := now.Unix() / (24 * 60 * 60)
 	if s := k.day.Load(); s != nil && s.day == day {
-		return &s.salt
+		return s
 	}
 	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(k.log[:], uint64(day)))
-	s := &daySalt{day: day, salt: [16]byte(sum[:])}
+	s := &daySalt{day, binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])}
 	k.day.Store(s)
-	return &s.salt
+	return s
 }
 
 // masked returns the network that a record shows: /24 of IPv4, /48 of IPv6.

@@ -72,19 +72,23 @@ func (s *Server) admit(q *request) error {
 	if q.client.proxy || !q.client.addr.IsValid() {
 		return nil
 	}
-	r, mu := s.addresses.acquire(s.keys.network(q.client.addr), q.at)
-	ok := r.allow(q.at, q.policy.PerAddress)
-	mu.Unlock()
-	if !ok {
-		s.stats.limited[limitAddress].Add(1)
-		return faultAddressRate
+	if most := q.policy.PerAddress; most > 0 {
+		r, mu := s.addresses.acquire(s.keys.network(q.client.addr), q.at)
+		ok := r.allow(q.at, most)
+		mu.Unlock()
+		if !ok {
+			s.stats.limited[limitAddress].Add(1)
+			return faultAddressRate
+		}
 	}
-	v, mu := s.visits.acquire(q.key, q.at)
-	ok = v.rate.allow(q.at, q.policy.PerKey)
-	mu.Unlock()
-	if !ok {
-		s.stats.limited[limitKey].Add(1)
-		return faultKeyRate
+	if most := q.policy.PerKey; most > 0 {
+		v, mu := s.visits.acquire(q.key, q.at)
+		ok := v.rate.allow(q.at, most)
+		mu.Unlock()
+		if !ok {
+			s.stats.limited[limitKey].Add(1)
+			return faultKeyRate
+		}
 	}
 	return nil
 }

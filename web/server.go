@@ -51,9 +51,9 @@ type Server struct {
 
 const (
 	// rememberedKeys bounds the table of visits: at 4,000 new listeners a second, each is
-	// remembered for the 15 seconds that matter. The table takes about 6 MB when full.
+	// remembered for the 15 seconds that matter. The table takes about 9 MB.
 	rememberedKeys = 1 << 16
-	// rememberedAddresses bounds the table of addresses, about 0.8 MB when full.
+	// rememberedAddresses bounds the table of addresses, 0.5 MB.
 	rememberedAddresses = 1 << 15
 
 	defaultMaxConnections = 20_000

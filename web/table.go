@@ -12,29 +12,35 @@ const (
 
 // table remembers a value for each of the keys used last. Its size is fixed: a new key
 // replaces the least recently used key of its set, so that memory stays bounded whatever
-// arrives, and nothing is allocated. Callers pass the time. It is safe for concurrent use.
+// arrives, and nothing is allocated. Keys are hashes, and two that agree in some 45 bits share
+// a value. Callers pass the time. It is safe for concurrent use.
 type table[V any] struct {
 	shards [tableShards]shard[V]
-	sets   uint64 // per shard, a power of two
 }
 
 type shard[V any] struct {
 	sync.Mutex
-	slots []slot[V]
-	_     [32]byte // keeps neighbouring locks on separate cache lines
+	sets []tableSet[V] // a power of two
+	_    [32]byte      // keeps neighbouring locks on separate cache lines
 }
 
-type slot[V any] struct {
-	key   uint64 // 0: free
-	used  time.Duration
-	value V
+// tableSet has its keys in one cache line, and its values beside it: a request that finds
+// neither in the processor's cache waits for two lines.
+type tableSet[V any] struct {
+	slots  [tableWays]slot
+	values [tableWays]V
+}
+
+type slot struct {
+	tag  uint32 // the upper half of the key, which does not select the set; 0: free
+	used uint32 // in milliseconds, modulo 2^32
 }
 
 // newTable makes a table for size keys, a power of two of at least 512.
 func newTable[V any](size int) *table[V] {
-	t := &table[V]{sets: uint64(size / tableShards / tableWays)}
+	t := &table[V]{}
 	for i := range t.shards {
-		t.shards[i].slots = make([]slot[V], size/tableShards)
+		t.shards[i].sets = make([]tableSet[V], size/tableShards/tableWays)
 	}
 	return t
 }
@@ -42,41 +48,40 @@ func newTable[V any](size int) *table[V] {
 // acquire returns the value of key, zero if key is new, and its lock, which is held: the
 // caller must unlock it when done with the value.
 func (t *table[V]) acquire(key uint64, now time.Duration) (*V, *sync.Mutex) {
-	if key == 0 {
-		key = 1
-	}
-	sh := &t.shards[key%tableShards]
-	first := key / tableShards % t.sets * tableWays
+	sh, set, tag := t.find(key)
+	ms := uint32(now / time.Millisecond)
 	sh.Lock()
-	set := sh.slots[first : first+tableWays]
-	oldest := &set[0]
-	for i := range set {
-		s := &set[i]
-		if s.key == key {
-			s.used = now
-			return &s.value, &sh.Mutex
+	oldest := 0
+	for i := range set.slots {
+		s := &set.slots[i]
+		if s.tag == tag {
+			s.used = ms
+			return &set.values[i], &sh.Mutex
 		}
-		if s.key == 0 || oldest.key != 0 && s.used < oldest.used {
-			oldest = s
+		if o := &set.slots[oldest]; s.tag == 0 || o.tag != 0 && ms-s.used > ms-o.used {
+			oldest = i
 		}
 	}
-	*oldest = slot[V]{key: key, used: now}
-	return &oldest.value, &sh.Mutex
+	var none V
+	set.slots[oldest], set.values[oldest] = slot{tag, ms}, none
+	return &set.values[oldest], &sh.Mutex
 }
 
 // peek returns a copy of the value of key, zero if there is none, and changes nothing.
 func (t *table[V]) peek(key uint64) (v V) {
-	if key == 0 {
-		key = 1
-	}
-	sh := &t.shards[key%tableShards]
-	first := key / tableShards % t.sets * tableWays
+	sh, set, tag := t.find(key)
 	sh.Lock()
 	defer sh.Unlock()
-	for _, s := range sh.slots[first : first+tableWays] {
-		if s.key == key {
-			return s.value
+	for i, s := range set.slots {
+		if s.tag == tag {
+			return set.values[i]
 		}
 	}
 	return v
+}
+
+// find returns where key belongs, and its tag there.
+func (t *table[V]) find(key uint64) (*shard[V], *tableSet[V], uint32) {
+	sh := &t.shards[key%tableShards]
+	return sh, &sh.sets[key/tableShards%uint64(len(sh.sets))], max(uint32(key>>32), 1)
 }

@@ -159,12 +159,9 @@ func (v *visit) send(now time.Duration, node director.NodeID, parts bool) (count
 // algorithm (ITU-T I.371, annex A).
 type rate time.Duration
 
-// allow says whether one more request is within perSecond, with bursts of one second's worth.
-// perSecond of 0 or less: no limit.
+// allow says whether one more request is within perSecond, above 0, with bursts of one
+// second's worth.
 func (r *rate) allow(now time.Duration, perSecond int) bool {
-	if perSecond <= 0 {
-		return true
-	}
 	each := time.Second / time.Duration(perSecond)
 	paid := max(time.Duration(*r), now) + each
 	if paid-now > time.Second {

@@ -325,7 +325,7 @@ func TestTableIsBounded(t *testing.T) {
 	hot := uint64(0xfeed)
 	set(hot, 0, 42)
 	for i := range 100_000 {
-		now := time.Duration(i)
+		now := time.Duration(i) * time.Millisecond
 		set(hashString(fmt.Sprint(i)), now, i)
 		if i%8 == 0 {
 			if v, mu := tab.acquire(hot, now); *v != 42 {

@@ -91,7 +91,7 @@ var libraries = []struct {
 	{"github.com/redis/", []string{"store/redisstore", "cmd/bench"}, "losing Redis must be one package's problem (the benchmark compares with asking it for each request)"},
 	{"github.com/prometheus/", []string{"web", "web/dns", "web/admin", "cmd/signpost/service"}, "the core and the stores tell numbers, not metrics"},
 	{"github.com/miekg/dns", []string{"cmd/bench"}, "answers are built by package web/dns itself, where nothing may be allocated (tests read them with a parser that is not ours, and the benchmark compares with a bare server)"},
-	{"github.com/dchest/siphash", []string{"web/dns"}, "the hash of DNS cookies, and nothing else"},
+	{"github.com/dchest/siphash", []string{"web", "web/dns"}, "the keyed hash of pseudonyms in records and of DNS cookies, and nothing else"},
 	{"github.com/chromedp/", []string{"web/admin/dashboard"}, "a browser is driven by tests alone"},
 	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},
 }
