@@ -36,6 +36,9 @@ const renewAfter = 2 * time.Second
 // one ended: Icecast's burst of 64 KB arrives within half a second.
 const renewWithin = time.Second
 
+// renewLook is how often it is looked whether the new connection has reached that point.
+const renewLook = 20 * time.Millisecond
+
 // renew continues with the same node over another connection, and reports whether that
 // plays. Some nodes end each connection after a while (Icecast's max-listener-duration),
 // and the newest listener that shares it may have come a moment ago. A connection of a
@@ -59,9 +62,9 @@ func (s *source) renew() bool {
 	}
 	s.ring.publish(p.now())
 	last := s.ring.newest(reservoir)
-	catchUp := time.NewTimer(renewWithin)
+	catchUp := time.NewTimer(p.cfg.renewWithin)
 	defer catchUp.Stop()
-	look := time.NewTicker(renewWithin / 50)
+	look := time.NewTicker(renewLook)
 	defer look.Stop()
 	for waits := true; waits && !to.ring.has(last, p.now()); { // its first audio is a burst old
 		select {

@@ -172,7 +172,7 @@ type front struct {
 func quick() Config {
 	return Config{
 		ConnectTimeout: patience, HeaderTimeout: patience, IdleTimeout: patience, StallTimeout: patience,
-		Log: slog.New(slog.DiscardHandler), patience: patience, halfClose: -1,
+		Log: slog.New(slog.DiscardHandler), patience: patience, halfClose: -1, renewWithin: patience,
 	}
 }
 

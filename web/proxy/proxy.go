@@ -105,8 +105,9 @@ type Config struct {
 	TLS *tls.Config  // toward https nodes; nil: verify with the system's roots
 	Log *slog.Logger // nil: slog.Default
 
-	patience  time.Duration // how long any node may be silent; default minPatience
-	halfClose time.Duration // see halfClose; negative: 0
+	patience    time.Duration // how long any node may be silent; default minPatience
+	halfClose   time.Duration // see halfClose; negative: 0
+	renewWithin time.Duration // see renewWithin
 }
 
 // An Upstream is one node that may serve the listener.
@@ -166,6 +167,7 @@ func New(cfg Config) *Proxy {
 	orDefault(&cfg.IdleTimeout, 15*time.Second)
 	orDefault(&cfg.StallTimeout, 15*time.Second)
 	orDefault(&cfg.patience, minPatience)
+	orDefault(&cfg.renewWithin, renewWithin)
 	if cfg.halfClose == 0 {
 		cfg.halfClose = halfClose
 	}
