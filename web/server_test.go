@@ -218,7 +218,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("no %s in 10 s", what)
+			t.Fatalf("in vain: %s", what)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,20 @@ func rawServer(t *testing.T, answer func(net.Conn)) (url string) {
 		}
 	}()
 	return "http://" + l.Addr().String()
+}
+
+// bubbleClient asks a server that is in memory, and so may be in a bubble with it.
+func bubbleClient(t *testing.T, answer func(net.Conn)) *client {
+	var answering sync.WaitGroup
+	t.Cleanup(answering.Wait)
+	return &client{dial: func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		answering.Go(func() {
+			defer there.Close()
+			answer(there)
+		})
+		return here, nil
+	}}
 }
 
 func says(text string) func(net.Conn) {

@@ -35,8 +35,8 @@ const (
 // has read a request, as Icecast 2.4.4 does. A Transport takes that for an unsolicited
 // response, drops it and complains on the standard log.
 type client struct {
-	dial net.Dialer
-	tls  *tls.Config // nil: the system's roots
+	tls  *tls.Config                                                       // nil: the system's roots
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: by TCP
 }
 
 // do sends a request and returns the response with its body unread. It follows no
@@ -88,7 +88,11 @@ func withoutICY(in *bufio.Reader) *bufio.Reader {
 }
 
 func (c *client) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
-	conn, err := c.dial.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), director.PortOf(u)))
+	dial := c.dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), director.PortOf(u)))
 	if err != nil || u.Scheme != "https" {
 		return conn, err
 	}

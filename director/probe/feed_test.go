@@ -133,7 +133,7 @@ func TestFeedsOfNodes(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(2 * time.Minute); !ok(); <-time.After(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: not within 10 s; %d feeds", what, open.Load())
+				t.Fatalf("in vain: %s; %d feeds", what, open.Load())
 			}
 		}
 	}

@@ -125,6 +125,7 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, f *fleet)) {
 		f.Prober = New(c)
 		f.kinds = map[string]kind{"": f.fakeKind}
 		f.Prober.try = f.ears.try
+		f.Prober.tryWay = func(context.Context, target, string) (tried, time.Time) { return plays, time.Time{} }
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx) }()

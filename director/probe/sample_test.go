@@ -229,12 +229,14 @@ func TestTry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at := target{client: &client{}, base: rawServer(t, c.answer), timeout: time.Second}
-			c.ask.path = "/gr\u00f6\u00dfe %.mp3"
-			got := at.tryIn(t.Context(), c.ask)
-			if got.state != c.state || got.cause != c.cause || got.detail == "" {
-				t.Errorf("got %+v; want %v, %q", got, c.state, c.cause)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				at := target{client: bubbleClient(t, c.answer), base: "http://node.example", timeout: time.Second}
+				c.ask.path = "/gr\u00f6\u00dfe %.mp3"
+				got := at.tryIn(t.Context(), c.ask)
+				if got.state != c.state || got.cause != c.cause || got.detail == "" {
+					t.Errorf("got %+v; want %v, %q", got, c.state, c.cause)
+				}
+			})
 		})
 	}
 	t.Run("nobody listens", func(t *testing.T) {

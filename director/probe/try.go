@@ -202,11 +202,12 @@ func (t target) listen(ctx context.Context, path string, resp *http.Response, r 
 	ctx, done := context.WithTimeout(ctx, r.most())
 	defer done()
 	defer context.AfterFunc(ctx, func() { resp.Body.Close() })()
-	heard, counted, held := begun, int64(0), false
+	heard, counted, audible, held := begun, int64(0), false, false
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := resp.Body.Read(buf)
 		now := time.Now()
+		audible = audible || n > 0
 		switch {
 		case n > 0 && r.hold > 0 && !held:
 			held = true
@@ -237,7 +238,7 @@ func (t target) listen(ctx context.Context, path string, resp *http.Response, r 
 		case ctx.Err() != nil:
 			out.state, out.cause = director.MountSilent, director.SourceHangs
 			out.detail += fmt.Sprintf(", and no audio within %v", now.Sub(heard).Round(time.Second))
-		case n == 0 && heard.Equal(begun):
+		case !audible:
 			out.state, out.cause = director.MountSilent, director.SourceHangs
 			out.detail += ", closed before the first byte"
 		default:
