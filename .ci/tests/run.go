@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,9 +17,14 @@ import (
 // slowest is how many packages the summary names.
 const slowest = 8
 
+// leastAtOnce is how many tests of a package run at once, or more where there are more
+// processors: most of the time they wait for servers, players and probes.
+const leastAtOnce = 5
+
 // test runs "go test" and tells what comes of it.
 func test(args []string) int {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	atOnce := strconv.Itoa(max(leastAtOnce, runtime.GOMAXPROCS(0)))
+	cmd := exec.Command("go", append([]string{"test", "-json", "-parallel", atOnce}, args...)...)
 	cmd.Stderr = os.Stderr
 	told, err := cmd.StdoutPipe()
 	if err != nil {
