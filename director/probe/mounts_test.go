@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -457,23 +458,26 @@ func TestPlainMounts(t *testing.T) {
 				}
 				c.Expect = func(director.NodeID) Statuses { return s }
 			}
-			p := New(c)
-			n := newState(director.Node{ID: "n", URLs: []string{rawServer(t, serve)}})
-			n.mounts = strings.Fields(tc.mounts)
-			h := p.ask(t.Context(), n, 500*time.Millisecond)
-			n.hear(h, p.cfg)
-			var got []string
-			for _, path := range slices.Sorted(slices.Values(n.mounts)) {
-				if m := n.known[path]; m != nil && m.verdict.State != director.MountUnknown {
-					got = append(got, fmt.Sprintf("%s %v", path, m.verdict.State))
+			synctest.Test(t, func(t *testing.T) {
+				p := New(c)
+				p.client = bubbleClient(t, serve)
+				n := newState(director.Node{ID: "n", URLs: []string{"http://192.0.2.1"}})
+				n.mounts = strings.Fields(tc.mounts)
+				h := p.ask(t.Context(), n, 500*time.Millisecond)
+				n.hear(h, p.cfg)
+				var got []string
+				for _, path := range slices.Sorted(slices.Values(n.mounts)) {
+					if m := n.known[path]; m != nil && m.verdict.State != director.MountUnknown {
+						got = append(got, fmt.Sprintf("%s %v", path, m.verdict.State))
+					}
 				}
-			}
-			if h.err != nil {
-				got = []string{h.err.Error()}
-			}
-			if g := strings.Join(got, ", "); g != tc.want {
-				t.Errorf("%s, want %s", g, tc.want)
-			}
+				if h.err != nil {
+					got = []string{h.err.Error()}
+				}
+				if g := strings.Join(got, ", "); g != tc.want {
+					t.Errorf("%s, want %s", g, tc.want)
+				}
+			})
 		})
 	}
 }

@@ -227,7 +227,7 @@ func TestNodeBelowAPath(t *testing.T) {
 		"/listen/studio/live.mp3":  "/listen/studio/live.mp3 /other.mp3", // it really has it there
 		"/listen/studio/other.mp3": "/live.mp3 /other.mp3",
 	} {
-		at := target{client: &client{}, base: server + "/listen/studio", mounts: strings.Fields(mounts), timeout: time.Second}
+		at := target{client: &client{}, base: server + "/listen/studio", mounts: strings.Fields(mounts), timeout: time.Minute}
 		a, err := icecast{}.ask(t.Context(), at)
 		var got []string
 		for _, m := range a.mounts {

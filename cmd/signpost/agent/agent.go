@@ -45,6 +45,7 @@ type Config struct {
 type Agent struct {
 	log       *slog.Logger
 	interval  time.Duration
+	pause     time.Duration // identifyPause, or less in tests
 	spec      api.NodeSpec
 	status    string // base URL of the server's statistics; empty: whose they are is not checked
 	prober    prober
@@ -65,7 +66,7 @@ type prober interface {
 
 // New returns an agent. The error is about the instance file.
 func New(c Config) (*Agent, error) {
-	a := &Agent{log: c.Log, interval: c.Interval, spec: c.Spec, status: c.Status, registrar: registrar{id: c.ID, identity: newIdentity()}}
+	a := &Agent{log: c.Log, interval: c.Interval, pause: identifyPause, spec: c.Spec, status: c.Status, registrar: registrar{id: c.ID, identity: newIdentity()}}
 	for _, u := range c.Directors {
 		a.registrar.directors = append(a.registrar.directors, client.Directors{URLs: []string{u}, Token: c.Token, Timeout: max(c.Interval, minCallTimeout)})
 	}

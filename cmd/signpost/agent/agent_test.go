@@ -82,7 +82,7 @@ func newAgent(log *bytes.Buffer, directors ...string) *Agent {
 		r.directors = append(r.directors, client.Directors{URLs: []string{d}, Token: "secret", Timeout: patience})
 	}
 	return &Agent{
-		log: slog.New(slog.NewTextHandler(log, nil)), interval: time.Millisecond,
+		log: slog.New(slog.NewTextHandler(log, nil)), interval: time.Millisecond, pause: time.Millisecond,
 		prober:    measured{director.Report{Taken: time.Now(), Health: director.Up, Listeners: 3}},
 		registrar: r,
 	}

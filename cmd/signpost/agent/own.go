@@ -42,7 +42,7 @@ func (a *Agent) checkOwn(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil // not known
-		case <-time.After(identifyPause):
+		case <-time.After(a.pause):
 		}
 	}
 	return err

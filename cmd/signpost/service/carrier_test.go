@@ -77,7 +77,7 @@ func TestInline(t *testing.T) {
 		t.Fatal(err)
 	}
 	comesFrom(t, d, "two")
-	if _, err := io.CopyN(io.Discard, stream, 50_000); err != nil {
+	if _, err := io.CopyN(io.Discard, stream, 10_000); err != nil {
 		t.Errorf("after the failover: %v", err)
 	}
 	d.Close()
@@ -89,7 +89,7 @@ func TestInline(t *testing.T) {
 		t.Fatalf("%d records of one stream", len(records))
 	}
 	r := <-records
-	if r.Answer != web.Proxy || r.Node != "two" || r.End != string(proxy.EndDrained) || r.Bytes < 50_000 || r.Duration <= 0 || r.UserAgent != "test/1" || r.Status != 200 {
+	if r.Answer != web.Proxy || r.Node != "two" || r.End != string(proxy.EndDrained) || r.Bytes < 10_000 || r.Duration <= 0 || r.UserAgent != "test/1" || r.Status != 200 {
 		t.Errorf("record %+v", r)
 	}
 }
@@ -109,7 +109,7 @@ func TestWhoIsCounted(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { n.Close() })
-			text := strings.Replace(fmt.Sprintf(inlineFleet, n.URL(), false, "http://127.0.0.1:1", true), "proxy: {", "probe: {interval: 200ms}\nproxy: {per_listener: "+c.alone+", ", 1)
+			text := strings.Replace(fmt.Sprintf(inlineFleet, n.URL(), false, "http://127.0.0.1:1", true), "proxy: {", "probe: {interval: 200ms}\nstore: {settle: 500ms}\nproxy: {per_listener: "+c.alone+", ", 1)
 			s, err := readConfig(t, "radio.yaml", []byte(text))
 			if err != nil {
 				t.Fatal(err)
