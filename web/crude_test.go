@@ -139,7 +139,7 @@ func statusOf(t *testing.T, addr, said string) string {
 		return "none"
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, said); err != nil {
 		return "none"
 	}

@@ -190,6 +190,7 @@ func TestConnectionLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, _ = io.WriteString(c, "G") // the kernel hands over what says something at once
 		held = append(held, c)
 	}
 	eventually(t, "three connections", func() bool { return w.stats.open.Load() == 3 })

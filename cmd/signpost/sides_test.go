@@ -67,7 +67,7 @@ func freeAddr(t *testing.T) string {
 
 // get asks for a page; status 0 says that nobody answered.
 func (s *side) get(url string) (status int, body string) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+url, nil)
 	if err != nil {

@@ -104,7 +104,7 @@ func TestSuspended(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	s, patient := openAsShipped(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
-	sync(t, s, offer("a"))
+	syncAtLast(t, s, offer("a"))
 	sync(t, patient, offer("a"))
 	server.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -120,7 +120,7 @@ func TestSuspended(t *testing.T) {
 	server.Continue()
 	redistest.Await(t, "redis to have woken up", func() bool { _, err := server.Try("PING"); return err == nil })
 	// What was sent meanwhile takes effect now, or not; both are fine.
-	if p := sync(t, s, offer("a")); len(p.Directors) != 1 {
+	if p := syncAtLast(t, s, offer("a")); len(p.Directors) != 1 {
 		t.Errorf("%d directors, want 1", len(p.Directors))
 	}
 }
@@ -261,7 +261,7 @@ func TestClose(t *testing.T) {
 		s := openAsShipped(t, redisstore.Config{URL: server.URL(), Prefix: "closed"})
 		hints := s.Watch(t.Context())
 		<-hints
-		sync(t, s, offer("a"))
+		syncAtLast(t, s, offer("a"))
 		if state == "suspended" {
 			server.Stop()
 			_, _ = s.Sync(t.Context(), offer("a"))

@@ -13,26 +13,29 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	miekg "github.com/miekg/dns"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
+
+// patience is how long a test waits for what must happen.
+const patience = 2 * time.Minute
 
 // resolver is a resolver of Debian's that asks a server of ours for its zone, and nobody
 // for anything else.
 type resolver struct {
-	name, program, pkg string
+	name, program string
 	// start returns its arguments, and the files that it needs, by name.
 	start func(dir string, port uint16, zone string, to netip.AddrPort) (args []string, files map[string]string)
 	least time.Duration // what it makes of a shorter TTL
 }
 
 var resolvers = []resolver{
-	{"unbound", "unbound", "unbound", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
+	{"unbound", "unbound", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
 		return []string{"-d", "-c", dir + "/unbound.conf"}, map[string]string{"unbound.conf": fmt.Sprintf(`server:
   interface: 127.0.0.1
   port: %d
@@ -52,7 +55,7 @@ stub-zone:
   stub-addr: %s@%d
 `, port, dir, zone, to.Addr(), to.Port())}
 	}, 0},
-	{"bind9", "named", "bind9", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
+	{"bind9", "named", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
 		return []string{"-g", "-n", "1", "-c", dir + "/named.conf"}, map[string]string{"named.conf": fmt.Sprintf(`options {
   directory "%s"; pid-file none; session-keyfile "%[1]s/key"; managed-keys-directory "%[1]s";
   listen-on port %d { 127.0.0.1; }; listen-on-v6 { none; };
@@ -62,20 +65,20 @@ controls { };
 zone "%s" { type forward; forward only; forwarders { %s port %d; }; };
 `, dir, port, zone, to.Addr(), to.Port())}
 	}, 0},
-	{"knot-resolver", "kresd", "knot-resolver", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
+	{"knot-resolver", "kresd", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
 		return []string{"-n", "-q", "-c", dir + "/kresd.conf", dir}, map[string]string{"kresd.conf": fmt.Sprintf(`net.listen('127.0.0.1', %d, { kind = 'dns' })
 trust_anchors.remove('.')
 cache.size = 10 * MB
 policy.add(policy.suffix(policy.STUB('%s@%d'), {todname('%s.')}))
 `, port, to.Addr(), to.Port(), zone)}
 	}, 5 * time.Second},
-	{"pdns-recursor", "pdns_recursor", "pdns-recursor", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
+	{"pdns-recursor", "pdns_recursor", func(dir string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
 		return []string{
 			"--config-dir=" + dir, "--socket-dir=" + dir, "--daemon=no", "--disable-syslog", "--local-address=127.0.0.1", fmt.Sprintf("--local-port=%d", port),
 			"--dont-query=", "--dnssec=off", "--threads=1", fmt.Sprintf("--forward-zones=%s=%s", zone, to),
 		}, nil
 	}, 0},
-	{"dnsmasq", "dnsmasq", "dnsmasq-base", func(_ string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
+	{"dnsmasq", "dnsmasq", func(_ string, port uint16, zone string, to netip.AddrPort) ([]string, map[string]string) {
 		return []string{
 			"--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=", "--user=", fmt.Sprintf("--port=%d", port),
 			"--listen-address=127.0.0.1", "--bind-interfaces", fmt.Sprintf("--server=/%s/%s#%d", zone, to.Addr(), to.Port()),
@@ -86,7 +89,7 @@ policy.add(policy.suffix(policy.STUB('%s@%d'), {todname('%s.')}))
 // run starts a resolver until the test ends, and returns its address.
 func (r *resolver) run(t *testing.T, zone string, to netip.AddrPort) netip.AddrPort {
 	t.Helper()
-	path := program(t, r.program, r.pkg)
+	path := program(t, r.program)
 	dir := t.TempDir()
 	var said bytes.Buffer
 	for range 5 { // of ports that are free
@@ -105,14 +108,14 @@ func (r *resolver) run(t *testing.T, zone string, to netip.AddrPort) netip.AddrP
 		said.Reset()
 		cmd := exec.Command(path, args...)
 		cmd.Stdout, cmd.Stderr = &said, &said
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		cmd.SysProcAttr = proctest.DieWithTest()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan struct{})
 		go func() { _ = cmd.Wait(); close(ended) }()
 		t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			if m, err := asks(at, zone, miekg.TypeSOA); err == nil && len(m.Answer) == 1 {
 				return at
 			}
@@ -278,7 +281,7 @@ func (r *resolver) listens(t *testing.T, at netip.AddrPort, port int, want ...st
 	}
 	heard := map[string]bool{}
 	begin := time.Now()
-	for end := begin.Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := begin.Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		m, err := asks(at, "a."+zone, miekg.TypeA)
 		if err != nil || len(m.Answer) == 0 {
 			continue
@@ -297,7 +300,7 @@ func (r *resolver) listens(t *testing.T, at netip.AddrPort, port int, want ...st
 			return
 		}
 	}
-	t.Errorf("in a minute its answers led to %v, want %v", heard, want)
+	t.Errorf("its answers led to %v, want %v", heard, want)
 }
 
 // hears connects by name and listens.
@@ -309,7 +312,7 @@ func (r *resolver) hears(t *testing.T, d *net.Dialer, port int) {
 		return
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	b := make([]byte, 100)
 	if n, err := io.ReadAtLeast(c, b, 60); err != nil || !strings.Contains(string(b[:n]), "music of 127.0.0.6") {
 		t.Errorf("heard %q, %v", b[:n], err)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	miekg "github.com/miekg/dns"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // A shape is a query, and how its answer is to look.
@@ -299,7 +301,7 @@ func TestQueryShapes(t *testing.T) {
 // The same shapes, as dig asks and reads them: it must find nothing to object to.
 func TestQueryShapesByDig(t *testing.T) {
 	t.Parallel()
-	dig := program(t, "dig", "bind9-dnsutils")
+	dig := program(t, "dig")
 	l := newLab(t)
 	// All clients come from a loopback address, which is in no region but the default.
 	l.ready()
@@ -345,12 +347,13 @@ func TestQueryShapesByDig(t *testing.T) {
 	all.Wait()
 }
 
-// program finds a test's program, or says what is missing.
-func program(t testing.TB, name, pkg string) string {
+// program finds a test's program, or skips the test.
+func program(t testing.TB, name string) string {
 	t.Helper()
+	proctest.Need(t, name)
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("this test needs %s: make install-test-programs, or apt-get install %s", name, pkg)
+		t.Fatal(err)
 	}
 	return path
 }
