@@ -46,6 +46,7 @@ type Server struct {
 	cut      context.CancelFunc
 	inline   sync.Mutex // orders draining and the start of inline streams
 	draining atomic.Bool
+	leaving  atomic.Bool
 	carrying sync.WaitGroup
 }
 
@@ -89,7 +90,7 @@ func New(c Config) (*Server, error) {
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.echo = s.routes()
 	s.http = &http.Server{
-		Handler:        s.echo,
+		Handler:        http.HandlerFunc(s.answer),
 		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		// No WriteTimeout: it would cut streams that are carried inline.
 		BaseContext: func(net.Listener) context.Context { return s.base },
@@ -151,20 +152,51 @@ func (s *Server) Collector() prometheus.Collector { return s.stats }
 // "never".
 func (s *Server) since(now time.Time) time.Duration { return now.Sub(s.start) + time.Hour }
 
-// Serve answers the connections of l until [Server.Shutdown], and then returns nil. It may be
-// called for several listening sockets.
+// answer is what net/http calls; package quick calls echo itself.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	if s.leaving.Load() {
+		w.Header()["Connection"] = closeConnection
+	}
+	s.echo.ServeHTTP(w, r)
+}
+
+// Serve answers the connections of l until l is closed or [Server.Shutdown] is called, and
+// then returns nil. What was accepted before is answered all the same. It may be called
+// for several listening sockets.
 func (s *Server) Serve(l net.Listener) error {
 	switch plain := l.(type) { // neither case is TLS
 	case *limitedListener: // no PROXY header before the requests
-		l = patientListener{s.quick.Listen(plain)}
+		front := s.quick.Listen(plain)
+		served := make(chan error, 1)
+		go func() { served <- s.serve(patientListener{front}) }()
+		select {
+		case <-front.Quiet(): // net/http goes on with what is handed on by connections that stay open
+			return nil
+		case err := <-served:
+			return err
+		}
 	case *proxyproto.Listener:
 		l = patientListener{plain}
 	}
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	return s.serve(l)
+}
+
+func (s *Server) serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("web: serve %s: %w", l.Addr(), err)
 	}
 	return nil
 }
+
+// Leave makes each answer the last one on its connection, for a server whose sockets were
+// closed or given to another process. All else goes on.
+func (s *Server) Leave() {
+	s.leaving.Store(true)
+	s.quick.Leave()
+}
+
+// Connections is how many connections are open.
+func (s *Server) Connections() int { return int(s.stats.open.Load()) }
 
 // Drain makes /readyz answer 503 and begins no new inline streams; all else goes on. It gives
 // a load balancer time to notice before [Server.Shutdown].

@@ -26,8 +26,9 @@ type Server struct {
 	IdleTimeout time.Duration
 	ErrorLog    *log.Logger // nil: the standard one
 
-	ending atomic.Bool
-	busy   sync.WaitGroup // loops, and connections that have a goroutine
+	ending  atomic.Bool
+	leaving atomic.Bool
+	busy    sync.WaitGroup // loops, and connections that have a goroutine
 
 	mu    sync.Mutex
 	stays map[net.Conn]struct{} // connections that have a goroutine
@@ -58,13 +59,26 @@ func immediate(c net.Conn) Immediate {
 
 // Listen accepts the connections of l and answers what it can. It returns a listener for
 // net/http, which accepts the connections that are handed on. Closing it closes l.
-func (s *Server) Listen(l net.Listener) net.Listener {
-	p := &passage{Listener: l, s: s, left: make(chan arrival), closed: make(chan struct{})}
+func (s *Server) Listen(l net.Listener) *Listener {
+	p := &Listener{Listener: l, s: s, left: make(chan arrival), over: make(chan struct{}), quiet: make(chan struct{})}
+	var loops sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
-		s.busy.Go(p.loop)
+		loops.Add(1)
+		s.busy.Go(func() {
+			defer loops.Done()
+			p.loop()
+		})
 	}
+	go func() {
+		loops.Wait()
+		close(p.quiet)
+	}()
 	return p
 }
+
+// Leave makes each answer the last one on its connection. Connections that wait for a
+// request go on waiting for it.
+func (s *Server) Leave() { s.leaving.Store(true) }
 
 // Shutdown ends connections that wait for a request at once, and the others with their
 // next answer. It waits for these until ctx is done. The caller closes the listeners first.
@@ -97,13 +111,15 @@ func (s *Server) Close() {
 	}
 }
 
-// passage is the listener that net/http gets. It accepts the connections that are handed on.
-type passage struct {
+// A Listener is what net/http gets. It accepts the connections that are handed on, also
+// those that are so after the socket below it was closed.
+type Listener struct {
 	net.Listener
-	s      *Server
-	left   chan arrival
-	once   sync.Once
-	closed chan struct{}
+	s     *Server
+	left  chan arrival
+	once  sync.Once
+	over  chan struct{} // closed by Close
+	quiet chan struct{} // closed when the loops have ended
 }
 
 type arrival struct {
@@ -111,28 +127,37 @@ type arrival struct {
 	err  error
 }
 
+// Quiet returns a channel that is closed after the socket below was: when every connection
+// that was accepted has had its first answer or was handed on.
+func (p *Listener) Quiet() <-chan struct{} { return p.quiet }
+
 // Accept implements [net.Listener].
-func (p *passage) Accept() (net.Conn, error) {
+func (p *Listener) Accept() (net.Conn, error) {
 	select {
 	case a := <-p.left:
 		return a.conn, a.err
-	case <-p.closed:
+	case <-p.over:
 		return nil, net.ErrClosed
 	}
 }
 
-// Close implements [net.Listener].
-func (p *passage) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return p.Listener.Close()
+// Close implements [net.Listener]. Connections that would be handed on later are closed.
+func (p *Listener) Close() error {
+	p.once.Do(func() { close(p.over) })
+	select {
+	case <-p.quiet:
+		return nil // l was closed before
+	default:
+		return p.Listener.Close()
+	}
 }
 
 // leave hands net/http a connection or an error of Accept. net/http knows which errors
 // are temporary, and backs off.
-func (p *passage) leave(a arrival) {
+func (p *Listener) leave(a arrival) {
 	select {
 	case p.left <- a:
-	case <-p.closed:
+	case <-p.over:
 		if a.conn != nil {
 			_ = a.conn.Close()
 		}
@@ -140,15 +165,15 @@ func (p *passage) leave(a arrival) {
 }
 
 // loop answers one connection after another until the listener is closed.
-func (p *passage) loop() {
+func (p *Listener) loop() {
 	x := newSession(p)
 	for {
 		c, err := p.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
 			p.leave(arrival{err: err})
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
 			continue
 		}
 		if i := immediate(c); i == nil {

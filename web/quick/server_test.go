@@ -442,12 +442,15 @@ func TestAcceptFails(t *testing.T) {
 	l.left.Store(3)
 	fast := &quick.Server{Handler: http.HandlerFunc(everything), IdleTimeout: time.Minute}
 	srv := &http.Server{Handler: http.HandlerFunc(everything), ErrorLog: newLog(func(string) {}), ReadHeaderTimeout: time.Second}
+	own := fast.Listen(l)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(fast.Listen(l)) }()
+	go func() { served <- srv.Serve(own) }()
 	if got := talk(t, inner.Addr().String(), "GET /text HTTP/1.1\r\nHost: x\r\n\r\n", 1); got[0] == "closed" {
 		t.Error("not answered after errors that pass")
 	}
-	inner.Close() // by somebody else, as when a reload takes an address away
+	inner.Close()
+	<-own.Quiet()
+	own.Close()
 	if err := <-served; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve: %v, want that the listener is closed", err)
 	}
@@ -464,3 +467,73 @@ func (l lines) Write(b []byte) (int, error) {
 }
 
 func newLog(to func(line string)) *log.Logger { return log.New(lines(to), "", 0) }
+
+// Connections that were accepted before a listening socket was closed are handed on all the
+// same.
+func TestHandsOnAfterClose(t *testing.T) {
+	t.Parallel()
+	l := &given{conns: make(chan net.Conn), closed: make(chan struct{})}
+	fast := &quick.Server{Handler: http.HandlerFunc(everything)}
+	own := fast.Listen(l)
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	l.conns <- ours // a loop has it
+	l.Close()
+	if c, err := own.Accept(); err != nil || c != ours {
+		t.Errorf("Accept: %v, %v; want the connection that was accepted before", c, err)
+	}
+	<-own.Quiet()
+	if err := own.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := own.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept after Close: %v", err)
+	}
+}
+
+// given is a listener that accepts what it is given.
+type given struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (g *given) Accept() (net.Conn, error) {
+	select {
+	case c := <-g.conns:
+		return c, nil
+	case <-g.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (g *given) Close() error   { close(g.closed); return nil }
+func (g *given) Addr() net.Addr { return &net.TCPAddr{} }
+
+// After Leave, a connection that is kept open is answered once more, and ends.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	s := serve(t, true, everything)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	r := bufio.NewReader(c)
+	for _, last := range []bool{false, true} {
+		if last {
+			s.fast.Leave()
+		}
+		_, _ = io.WriteString(c, "GET /text HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		if resp.Close != last {
+			t.Errorf("Connection: close is %v, want %v", resp.Close, last)
+		}
+	}
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last answer: %v, want the end", err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 // session serves one connection at a time, and holds the memory for its requests.
 type session struct {
-	p    *passage
+	p    *Listener
 	conn net.Conn
 	now  Immediate
 
@@ -34,7 +34,7 @@ const (
 	end
 )
 
-func newSession(p *passage) *session {
+func newSession(p *Listener) *session {
 	ctx := p.s.Context
 	if ctx == nil {
 		ctx = context.Background()
@@ -136,7 +136,7 @@ func (x *session) respond() {
 		}
 		if x.handle(); x.next == wait {
 			done += size
-			if a.finish(x.reader.req, x.p.s.ending.Load()) {
+			if a.finish(x.reader.req, x.p.s.ending.Load() || x.p.s.leaving.Load()) {
 				x.next = end
 			}
 		}
