@@ -49,15 +49,20 @@ type File struct {
 // answer of GET /api/v1/overlay, so that such an answer serves as a backup.
 //
 // A file that is damaged or too large, or that a newer Signpost wrote, is renamed
-// to path.corrupt-<time>; the overlay is then empty. If the file cannot be read or
-// locked, or another process has locked it, [File.Retry] tries again. Both cases are
-// logged, and reported by [File.Trouble].
+// to path.corrupt-<time>; the overlay is then empty. If another process has locked the
+// file, OpenFile returns the overlay in it all the same. Then, and if the file cannot be
+// read or locked, [File.Retry] tries again. All these cases are logged, and reported by
+// [File.Trouble].
 func OpenFile(path string, log *slog.Logger) (*File, Overlay) {
 	f := &File{path: path, log: log}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o, err := f.open()
-	if err != nil {
+	switch {
+	case errors.Is(err, errLocked):
+		o = f.peek()
+		log.Warn("the overlay file is another process's: what it holds is obeyed, and edits are refused until it can be locked", "err", err, "revision", o.Revision)
+	case err != nil:
 		log.Error("the overlay file cannot be used; it is tried again, and operators' changes in it have no effect until then", "err", err)
 	}
 	return f, o
@@ -81,6 +86,41 @@ func (f *File) open() (o Overlay, err error) {
 	}
 	f.opened.Store(true)
 	return o, nil
+}
+
+// errLocked says that another process holds the lock.
+var errLocked = errors.New("another signpost process has it")
+
+// peek returns the overlay in a file that another process holds, as far as it can be read.
+func (f *File) peek() Overlay {
+	b, damage, err := readFile(f.path)
+	if damage != nil || err != nil {
+		return Overlay{}
+	}
+	o, err := decode(b)
+	if err != nil {
+		return Overlay{}
+	}
+	return o
+}
+
+func decode(b []byte) (o Overlay, err error) {
+	var dense bytes.Buffer // without the file's indentation, which raw JSON values would keep
+	if err := json.Compact(&dense, b); err != nil {
+		return Overlay{}, err
+	}
+	if err := json.Unmarshal(unwrapped(dense.Bytes()), &o); err != nil {
+		return Overlay{}, err
+	}
+	return o, nil
+}
+
+// Claim lets the next [File.Retry] try at once, whenever the last attempt was: whoever
+// held the file has released it.
+func (f *File) Claim() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tried = time.Time{}
 }
 
 func (f *File) tell(trouble string) { f.trouble.Store(&trouble) }
@@ -132,16 +172,11 @@ func (f *File) load() (Overlay, error) {
 	case err != nil:
 		return Overlay{}, fmt.Errorf("%w; make it a file that user %d can read and write, or move it away to begin with an empty overlay", cause(err), os.Getuid())
 	}
-	var o Overlay
-	var dense bytes.Buffer // without the file's indentation, which raw JSON values would keep
 	if damage == nil {
-		damage = json.Compact(&dense, b)
-	}
-	if damage == nil {
-		damage = json.Unmarshal(unwrapped(dense.Bytes()), &o)
-	}
-	if damage == nil {
-		return o, nil
+		var o Overlay
+		if o, damage = decode(b); damage == nil {
+			return o, nil
+		}
 	}
 	aside := f.path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
 	if err := os.Rename(f.path, aside); err != nil {
@@ -248,7 +283,7 @@ func lockFile(path string) (*os.File, error) {
 	}
 	switch err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return nil, errors.Join(fmt.Errorf("another signpost process has it (it holds the lock %s); stop that one, or give this one a path of its own", path), lock.Close())
+		return nil, errors.Join(fmt.Errorf("%w (it holds the lock %s); stop that one, or give this one a path of its own", errLocked, path), lock.Close())
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("cannot lock %s: %w; use a file system with locks", path, err), lock.Close())
 	}

@@ -188,7 +188,7 @@ func (l *loop) depart() {
 }
 
 func (l *loop) keepCopy(o Overlay) {
-	if l.copy == nil {
+	if l.copy == nil || l.released.Load() {
 		return
 	}
 	if kept, opened := l.copy.file.Retry(); opened {

@@ -139,6 +139,11 @@ type Doctor interface {
 type Keeper interface {
 	// Trouble says which operators' changes are lost or may be, and why; empty: none.
 	Trouble() string
+	// Release lets another process have that place: from then on edits are refused, with
+	// ErrAway, and all else goes on.
+	Release() error
+	// Claim says that another process has released the place, and takes it.
+	Claim()
 }
 
 // A Count is how many listeners one director sent to a node within the bucket

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -91,6 +92,9 @@ type Syncer struct {
 	copy  *stateCopy    // nil: none is kept
 	loop  *loop
 
+	// released says that StateDir is another process's.
+	released atomic.Bool
+
 	evidence evidence
 	registry *registry
 
@@ -164,6 +168,31 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 	s.loop.compile(s.loop.now())
 	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
 	return s, nil
+}
+
+// Release lets another process have what this director keeps on disk. From then on it keeps
+// no copy of the overlay, and a store that keeps the overlay there refuses edits.
+func (s *Syncer) Release() error {
+	s.released.Store(true)
+	var errs []error
+	if s.copy != nil {
+		errs = append(errs, s.copy.file.Close())
+	}
+	if k, ok := s.cfg.Store.(Keeper); ok {
+		errs = append(errs, k.Release())
+	}
+	return errors.Join(errs...)
+}
+
+// Claim takes what another process has released.
+func (s *Syncer) Claim() {
+	if s.copy != nil {
+		s.copy.file.Claim()
+	}
+	if k, ok := s.cfg.Store.(Keeper); ok {
+		k.Claim()
+	}
+	s.wake()
 }
 
 func setDefault(d *time.Duration, def time.Duration) {

@@ -78,6 +78,24 @@ func (s *Store) Trouble() string {
 	return s.file.Trouble()
 }
 
+// Release implements [store.Keeper]. An edit under way is finished before.
+func (s *Store) Release() error {
+	if s.file == nil {
+		return nil
+	}
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	return s.file.Close()
+}
+
+// Claim implements [store.Keeper].
+func (s *Store) Claim() {
+	if s.file != nil {
+		s.file.Claim()
+		s.retry()
+	}
+}
+
 // retry opens a file that could not be opened before, if it can be opened now, and
 // takes over the overlay in it.
 func (s *Store) retry() {

@@ -351,3 +351,31 @@ func TestClockSetBack(t *testing.T) {
 		t.Errorf("%d live directors after a director's life, want 1", got)
 	}
 }
+
+// A file changes hands: until one process releases it, the other obeys what it holds and
+// refuses edits; no edit is lost between them.
+func TestFileChangesHands(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "overlay.json")
+	before := mustOpen(t, memstore.Config{Path: path})
+	edit(t, before, 0, "first")
+	next := mustOpen(t, memstore.Config{Path: path})
+	if o := overlayOf(t, next); o.Revision != 1 {
+		t.Errorf("what stands in the file has no effect: %+v", o)
+	}
+	if _, err := next.Edit(t.Context(), 1, store.Overlay{}); !errors.Is(err, store.ErrAway) {
+		t.Errorf("an edit by who does not hold the file: %v", err)
+	}
+	edit(t, before, 1, "last")
+	if err := before.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.Edit(t.Context(), 2, store.Overlay{}); !errors.Is(err, store.ErrAway) {
+		t.Errorf("an edit by who has released the file: %v", err)
+	}
+	next.Claim()
+	if o, trouble := overlayOf(t, next), next.Trouble(); o.Revision != 2 || trouble != "" {
+		t.Errorf("after the claim: %+v, %q", o, trouble)
+	}
+	edit(t, next, 2, "goes on")
+}
