@@ -66,6 +66,7 @@ var house = map[string]houseRule{
 	"cmd/signpost/agent":    {[]string{"director", "director/probe", "web/admin/api", "cmd/signpost/client"}, "an agent measures one node and tells it by the API; it is no director"},
 	"cmd/signpost/config":   {[]string{"director", "director/probe", "geo", "geo/fetch", "store/redisstore", "web", "web/admin", "web/admin/api", "web/idn", "web/proxy", "web/dns", "cmd/signpost/notify", "cmd/signpost/spelling", "cmd/signpost/yamlfile"}, "a file is converted to what each package is configured with; nothing runs"},
 	"cmd/signpost/yamlfile": {[]string{"cmd/signpost/spelling"}, "how a file is read, and where its mistakes are, is the same whatever it configures"},
+	"cmd/signpost/upgrade":  {nil, "one process takes another's place whatever it serves"},
 	"cmd/signpost/output":   {nil, "lines go to readers who are slow or gone whatever stands in them"},
 	"cmd/signpost/notify":   {[]string{"director"}, "operators are told what a snapshot says, and nothing waits for it"},
 	"cmd/signpost/version":  {nil, "what the linker sets is asked from everywhere"},

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
+	"github.com/signpost-fm/signpost/cmd/signpost/upgrade"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director/wording"
 )
@@ -69,7 +71,8 @@ func (f logFlags) sideLogger(w io.Writer) (log *slog.Logger, to *output.Writer, 
 	return log, to, func() { stop(); <-ended }
 }
 
-// Run serves until SIGINT or SIGTERM. A second signal ends the process at once.
+// Run serves until SIGINT or SIGTERM; a second signal ends the process at once. At
+// SIGUSR2 it starts the program anew, which takes its place without refusing anybody.
 func (c *serveCmd) Run(out *console) error {
 	file, err := c.name()
 	if err != nil {
@@ -78,11 +81,19 @@ func (c *serveCmd) Run(out *console) error {
 	if file == "" {
 		return errors.New("no configuration: a director needs nodes to send listeners to; write a file and name it, as in `signpost serve signpost.yaml` (docs/signpost.example.yaml is one to begin with), or try `signpost demo`, which needs none")
 	}
+	program, unknown := upgrade.Self()
+	in, err := upgrade.Inherit()
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
+	replace := make(chan os.Signal, 1)
+	signal.Notify(replace, syscall.SIGUSR2)
+	defer signal.Stop(replace)
 
 	log, logTo, flush := c.sideLogger(out.err)
 	defer flush()
@@ -94,7 +105,9 @@ func (c *serveCmd) Run(out *console) error {
 	started := make(chan start, 1)
 	go func() { // what is read at the start may hang; a signal ends the process all the same
 		var s start
-		s.d, s.r, s.err = c.start(file, log, service.Options{Log: log, LogTo: logTo, Records: c.records(out)})
+		s.d, s.r, s.err = c.start(file, log, service.Options{
+			Log: log, LogTo: logTo, Records: c.records(out), Handed: in.Sockets, Succeeds: in.Before != nil,
+		})
 		started <- s
 	}()
 	var s start
@@ -109,16 +122,115 @@ func (c *serveCmd) Run(out *console) error {
 	}
 	s.d.TuneMemory()
 	s.d.Follow(s.r, again)
-	select {
-	case <-ctx.Done():
+	r := serving{d: s.d, log: log, program: program, unknown: unknown, replace: replace}
+	go r.tell(ctx, in.Before)
+	gone, err := r.untilSignal(ctx)
+	switch {
+	case err != nil:
+	case gone:
+		log.Info("another process has taken this one's place; those who are connected are served on")
+		r.d.Linger(ctx)
+		stop()
+	default:
 		stop() // the next signal ends the process
 		log.Info("stopping")
-		s.d.Retire()
-	case err = <-s.d.Failed():
+		r.notify("STOPPING=1")
+		r.d.Retire()
 	}
-	s.d.Close()
+	r.d.Close()
 	log.Info("stopped")
 	return err
+}
+
+// serving is a director while it answers.
+type serving struct {
+	d       *service.Service
+	log     *slog.Logger
+	program upgrade.Program
+	unknown error // why the program cannot be started anew
+	replace <-chan os.Signal
+}
+
+// tell says that the director answers: to the process whose place it takes, if there is
+// one, and to the service manager.
+func (r *serving) tell(ctx context.Context, before *upgrade.Before) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-r.d.Ready():
+	}
+	if before != nil {
+		if err := before.Ready(ctx); err != nil {
+			r.log.Warn("the process before did not say that it has let go; going on all the same", "err", err)
+		}
+		r.d.Claim()
+	}
+	r.notify("READY=1")
+	r.log.Info("ready")
+}
+
+func (r *serving) notify(state string) {
+	if err := upgrade.Notify(state); err != nil {
+		r.log.Warn("the service manager cannot be told", "state", state, "err", err)
+	}
+}
+
+// untilSignal returns when the director has to stop: at a signal, after a failure, or when
+// another process has taken its place.
+func (r *serving) untilSignal(ctx context.Context) (gone bool, err error) {
+	var next *upgrade.Next
+	var ready <-chan error // of next
+	for {
+		select {
+		case <-ctx.Done():
+			if next != nil {
+				next.End()
+			}
+			return false, nil
+		case err := <-r.d.Failed():
+			return false, err // next, if there is one, goes on alone
+		case <-r.replace:
+			if next != nil {
+				r.log.Warn("an upgrade is under way already")
+				continue
+			}
+			if next, err = r.begin(); err != nil {
+				r.log.Error("the upgrade failed; this process goes on", "err", err)
+				continue
+			}
+			r.log.Info("upgrading: the program was started anew", "pid", next.PID())
+			ready = next.Ready()
+		case err := <-ready:
+			if err != nil {
+				r.log.Error("the upgrade failed; this process goes on", "err", err)
+				next, ready = nil, nil
+				continue
+			}
+			r.d.Release()
+			r.notify("MAINPID=" + strconv.Itoa(next.PID()))
+			if err := next.Released(); err != nil {
+				r.log.Warn("the new process cannot be told that this one has let go", "err", err)
+			}
+			return true, nil
+		}
+	}
+}
+
+// begin starts the program anew, with this director's sockets.
+func (r *serving) begin() (*upgrade.Next, error) {
+	if r.unknown != nil {
+		return nil, r.unknown
+	}
+	sockets, err := r.d.Sockets()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, f := range sockets {
+			_ = f.Close()
+		}
+	}()
+	return r.program.Start(sockets)
 }
 
 // start reads the file and starts what it describes.
@@ -127,9 +239,6 @@ func (c *serveCmd) start(file string, log *slog.Logger, o service.Options) (*ser
 	r := service.NewReloader(file, read)
 	s, err := read()
 	if err != nil {
-		return nil, nil, err
-	}
-	if o.Handed, err = service.Handed(); err != nil {
 		return nil, nil, err
 	}
 	log.Info("starting", "version", version.Current().Version, "config", file)

@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -259,104 +256,4 @@ func TestSigtermWhileStarting(t *testing.T) {
 	})
 	defer w.Close()
 	s.stops()
-}
-
-// A director that is replaced refuses nobody where its socket was handed over: who
-// connects while one process ends and the next starts waits in the kernel's queue. The
-// full size is a rate of 1,000 connections a second over five restarts.
-func TestHandOverOfSockets(t *testing.T) {
-	t.Parallel()
-	rate, restarts := 100, 1
-	if os.Getenv("SIGNPOST_SOAK") != "" {
-		rate, restarts = 1000, 5
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	addr := l.Addr().String()
-	_ = l.Close() // the file keeps it open
-	next := func() *side {
-		s := beside(t, "", func(cmd *exec.Cmd) {
-			config := cmd.Args[len(cmd.Args)-1]
-			text, err := os.ReadFile(config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, rest, _ := strings.Cut(string(text), "shutdown_timeout")
-			if err := os.WriteFile(config, []byte(fmt.Sprintf("listen: {http: [%q], max_per_address: 100000, max_per_key: 100000, shutdown_timeout", addr)+rest), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			// LISTEN_PID is the process's own number, which only a shell that becomes it knows before.
-			program := cmd.Path
-			cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --records off --config "$1"`, program, config}
-			cmd.ExtraFiles = []*os.File{socket}
-		})
-		s.public = addr
-		return s
-	}
-	s := next()
-	s.serves(1)
-
-	var told sync.Map // what went wrong
-	var asked, wrong, longest atomic.Int64
-	ctx, stop := context.WithCancel(t.Context())
-	var asking sync.WaitGroup
-	ask := func() {
-		defer asking.Done()
-		began := time.Now()
-		var d net.Dialer
-		conn, err := d.DialContext(t.Context(), "tcp", addr)
-		if err == nil {
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(patience))
-			_, err = fmt.Fprintf(conn, "GET /live.mp3 HTTP/1.1\r\nHost: x\r\nUser-Agent: a%d\r\nConnection: close\r\n\r\n", asked.Load())
-		}
-		answer := make([]byte, len("HTTP/1.1 302"))
-		if err == nil {
-			_, err = io.ReadFull(conn, answer)
-		}
-		if code := string(answer); err != nil || !strings.HasSuffix(code, "302") {
-			wrong.Add(1)
-			told.Store(fmt.Sprint(code, " ", err), true)
-		}
-		for waited := int64(time.Since(began)); ; {
-			if was := longest.Load(); was >= waited || longest.CompareAndSwap(was, waited) {
-				break
-			}
-		}
-		asked.Add(1)
-	}
-	asking.Go(func() {
-		tick := time.NewTicker(time.Second / time.Duration(rate))
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				asking.Add(1)
-				go ask()
-			}
-		}
-	})
-	for range restarts {
-		was := asked.Load()
-		s.await("requests before a restart", func() bool { return asked.Load() > was+int64(rate) })
-		s.stops()
-		s = next()
-		s.serves(1)
-	}
-	was := asked.Load()
-	s.await("requests after a restart", func() bool { return asked.Load() > was+int64(rate) })
-	stop()
-	asking.Wait()
-	told.Range(func(what, _ any) bool { t.Errorf("refused or cut off: %v", what); return true })
-	t.Logf("%d connections at %d a second over %d restarts: %d refused or cut off, the longest waited %v",
-		asked.Load(), rate, restarts, wrong.Load(), time.Duration(longest.Load()).Round(time.Millisecond))
 }

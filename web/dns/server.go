@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -227,6 +228,65 @@ func (s *Sockets) open(ctx context.Context, host, port string) error {
 	}
 	s.tcp = append(s.tcp, l.(*net.TCPListener))
 	return nil
+}
+
+// A Packets is a UDP socket that another process has opened, and where it is bound.
+type Packets struct {
+	File *os.File
+	At   netip.AddrPort
+}
+
+// Take makes Sockets of those that another process has opened, and closes those given. An
+// address with fewer UDP sockets than cores gets further descriptors of the same one.
+func Take(udp []Packets, tcp []*net.TCPListener) (s *Sockets, err error) {
+	s = &Sockets{tcp: tcp}
+	defer func() {
+		for _, u := range udp {
+			_ = u.File.Close()
+		}
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if len(udp) == 0 || len(tcp) == 0 {
+		return s, errors.New("DNS needs a socket of UDP and one of TCP at the same address; hand over both (ListenDatagram and ListenStream in a socket unit)")
+	}
+	at := map[netip.AddrPort]int{}
+	take := func(u Packets) error {
+		p, err := takePacketSocket(u.File, u.At)
+		if p != nil {
+			s.udp = append(s.udp, p)
+			at[u.At]++
+		}
+		return err
+	}
+	for _, u := range udp {
+		if err := take(u); err != nil {
+			return s, err
+		}
+	}
+	for _, u := range udp {
+		for at[u.At] < workers() {
+			if err := take(u); err != nil {
+				return s, err
+			}
+		}
+	}
+	s.addr = netip.AddrPortFrom(udp[0].At.Addr().Unmap(), udp[0].At.Port())
+	return s, nil
+}
+
+// Files returns descriptors of the sockets for another process, which goes on with them
+// by [Take].
+func (s *Sockets) Files() (udp []*os.File, tcp []*net.TCPListener, err error) {
+	for _, u := range s.udp {
+		f, err := u.duplicate()
+		if err != nil {
+			return udp, nil, err
+		}
+		udp = append(udp, f)
+	}
+	return udp, s.tcp, nil
 }
 
 // workers is how many UDP sockets share an address: one for each core, or only one where

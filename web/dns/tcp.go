@@ -23,6 +23,8 @@ const (
 	tcpIdle  = 10 * time.Second
 	tcpLife  = 2 * time.Minute
 	tcpWrite = 5 * time.Second
+	// tcpLast is how long a query may take that comes while the server stops.
+	tcpLast = 500 * time.Millisecond
 	// tcpPerClient is how many connections one network may have open at once, so that one
 	// network alone cannot shut out the others.
 	tcpPerClient = 16
@@ -89,14 +91,15 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 			defer s.tcp.Add(-1)
 			defer s.clients.leave(network(from))
 			defer c.Close()
-			defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-			s.converse(c, from)
+			defer context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Now().Add(tcpLast)) })()
+			s.converse(ctx, c, from)
 		})
 	}
 }
 
-// converse answers the queries of one connection in order.
-func (s *Server) converse(c net.Conn, from netip.Addr) {
+// converse answers the queries of one connection in order. Once ctx is done, it answers one
+// more that comes within tcpLast.
+func (s *Server) converse(ctx context.Context, c net.Conn, from netip.Addr) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.stats.panics.Add(1)
@@ -111,6 +114,10 @@ func (s *Server) converse(c net.Conn, from netip.Addr) {
 	for {
 		if err := c.SetDeadline(earlier(time.Now().Add(tcpIdle), end)); err != nil {
 			return
+		}
+		last := ctx.Err() != nil
+		if last {
+			_ = c.SetReadDeadline(time.Now().Add(tcpLast))
 		}
 		if _, err := io.ReadFull(c, b[:2]); err != nil {
 			return
@@ -131,7 +138,7 @@ func (s *Server) converse(c net.Conn, from netip.Addr) {
 		if err := c.SetWriteDeadline(earlier(time.Now().Add(tcpWrite), end)); err != nil {
 			return
 		}
-		if _, err := c.Write(b[:2+size]); err != nil {
+		if _, err := c.Write(b[:2+size]); err != nil || last {
 			return
 		}
 	}

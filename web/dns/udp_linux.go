@@ -36,30 +36,36 @@ const (
 
 // socketOptions sets up a UDP socket before it is bound.
 func socketOptions(network, address string, c syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	several := err != nil || at.Addr().IsUnspecified()
+	called := c.Control(func(fd uintptr) { err = setOptions(int(fd), network == "udp4", several) })
+	return errors.Join(called, err)
+}
+
+// setOptions sets up a UDP socket, of IPv4 or of IPv6. several says that it receives at
+// more than one address.
+func setOptions(fd int, v4, several bool) error {
 	var err error
-	set := func(fd, level, option, value int) {
+	set := func(level, option, value int) {
 		err = errors.Join(err, os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value)))
 	}
-	called := c.Control(func(fd uintptr) {
-		fd4 := int(fd)
-		set(fd4, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
-		_ = unix.SetsockoptInt(fd4, unix.SOL_SOCKET, unix.SO_SNDBUF, socketBuffer)
-		// An answer must come from the address that was asked; a socket for all addresses has
-		// several. Path MTU discovery is off, so that nobody can forge a small path MTU.
-		several := 0
-		if at, err := netip.ParseAddrPort(address); err != nil || at.Addr().IsUnspecified() {
-			several = 1
-		}
-		if network == "udp4" {
-			set(fd4, unix.IPPROTO_IP, unix.IP_PKTINFO, several)
-			set(fd4, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
-			return
-		}
-		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, several)
-		set(fd4, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
-	})
-	return errors.Join(called, err)
+	set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, socketBuffer)
+	// An answer must come from the address that was asked; a socket for all addresses has
+	// several. Path MTU discovery is off, so that nobody can forge a small path MTU.
+	info := 0
+	if several {
+		info = 1
+	}
+	if v4 {
+		set(unix.IPPROTO_IP, unix.IP_PKTINFO, info)
+		set(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
+		return err
+	}
+	set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, info)
+	set(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
+	return err
 }
 
 // mmsghdr is the kernel's struct mmsghdr.
@@ -86,13 +92,19 @@ type batch struct {
 type packetSocket struct {
 	fd     int
 	closed atomic.Bool
-	mu     sync.Mutex // guards fd against being closed while it is used to wake the thread
+	shared atomic.Bool // with another process
+	mu     sync.Mutex  // guards fd against being closed while it is used to wake the thread
 }
 
 // newPacketSocket takes a socket away from the runtime's poller.
 func newPacketSocket(u *net.UDPConn) (*packetSocket, error) {
 	defer u.Close()
-	raw, err := u.SyscallConn()
+	return blocking(u)
+}
+
+// blocking duplicates a socket's descriptor for a thread that blocks in it.
+func blocking(c syscall.Conn) (*packetSocket, error) {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +114,61 @@ func newPacketSocket(u *net.UDPConn) (*packetSocket, error) {
 	if err = errors.Join(err, dup); err != nil {
 		return nil, err
 	}
-	// The timeout is for kernels on which shutting down a socket does not wake its reader.
+	// The timeout is for sockets that cannot be shut down: on some kernels that does not
+	// wake the reader, and a shared one is not ours alone.
 	wake := unix.Timeval{Sec: 1}
 	return p, errors.Join(unix.SetNonblock(p.fd, false), unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wake))
 }
 
-// Close makes serveUDP return, which closes the file descriptor. If nothing serves the
-// socket, a second call closes it.
+// AsPackets returns a descriptor that another process has opened as a UDP socket. ok is
+// false if it is none.
+func AsPackets(file *os.File) (p Packets, ok bool) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return Packets{}, false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if kind, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_DGRAM {
+			return
+		}
+		at, _ := unix.Getsockname(int(fd)) // nil: it is no socket
+		switch at := at.(type) {
+		case *unix.SockaddrInet4:
+			p, ok = Packets{file, netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))}, true
+		case *unix.SockaddrInet6:
+			p, ok = Packets{file, netip.AddrPortFrom(netip.AddrFrom16(at.Addr), uint16(at.Port))}, true
+		}
+	})
+	return p, ok
+}
+
+// takePacketSocket makes a socket of one that was handed over, which is shared.
+func takePacketSocket(file *os.File, at netip.AddrPort) (*packetSocket, error) {
+	p, err := blocking(file)
+	if err != nil {
+		return nil, err
+	}
+	p.shared.Store(true)
+	return p, setOptions(p.fd, at.Addr().Is4(), at.Addr().IsUnspecified())
+}
+
+// duplicate returns a descriptor of the socket for another process.
+func (p *packetSocket) duplicate() (*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd < 0 {
+		return nil, net.ErrClosed
+	}
+	fd, err := unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p.shared.Store(true)
+	return os.NewFile(uintptr(fd), "dns"), nil
+}
+
+// Close makes serveUDP return, which closes the file descriptor; that of a shared socket
+// takes a second. If nothing serves the socket, a second call closes it.
 func (p *packetSocket) Close() error {
 	if p.closed.Swap(true) {
 		p.release()
@@ -116,7 +176,7 @@ func (p *packetSocket) Close() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fd >= 0 {
+	if p.fd >= 0 && !p.shared.Load() {
 		_ = unix.Shutdown(p.fd, unix.SHUT_RDWR) // returns ENOTCONN, but wakes the reader
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"os"
 	"syscall"
 )
 
@@ -18,6 +20,15 @@ type packetSocket struct{ *net.UDPConn }
 func newPacketSocket(u *net.UDPConn) (*packetSocket, error) { return &packetSocket{u}, nil }
 
 func socketOptions(string, string, syscall.RawConn) error { return nil }
+
+var errHandOver = errors.New("dns: sockets can be handed over on Linux only")
+
+// AsPackets is for Linux only.
+func AsPackets(*os.File) (Packets, bool) { return Packets{}, false }
+
+func takePacketSocket(*os.File, netip.AddrPort) (*packetSocket, error) { return nil, errHandOver }
+
+func (p *packetSocket) duplicate() (*os.File, error) { return nil, errHandOver }
 
 // serveUDP answers at a socket until it is closed. It is slower than on Linux.
 func (s *Server) serveUDP(u *packetSocket) error {

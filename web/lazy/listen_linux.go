@@ -39,14 +39,16 @@ func From(l *net.TCPListener) (net.Listener, error) { return from(l, deferSecond
 
 func from(l *net.TCPListener, deferSeconds int) (net.Listener, error) {
 	defer l.Close() // the duplicate stays
-	file, err := l.File()
+	open, err := l.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+	// Not by File: its Fd makes the socket block, also for another process that shares it.
+	fd := -1
+	var dup error
+	err = open.Control(func(own uintptr) { fd, dup = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, os.NewSyscallError("fcntl", dup)); err != nil {
+		return nil, err
 	}
 	if err := prepare(fd, deferSeconds); err != nil {
 		_ = unix.Close(fd)
@@ -108,6 +110,9 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // Close implements [net.Listener].
 func (l *listener) Close() error { return l.socket.Close() }
+
+// SyscallConn implements [syscall.Conn].
+func (l *listener) SyscallConn() (syscall.RawConn, error) { return l.raw, nil }
 
 // Addr implements [net.Listener].
 func (l *listener) Addr() net.Addr { return l.addr }

@@ -190,6 +190,8 @@ type proxySection struct {
 	StallTimeout time.Duration `yaml:"stall_timeout" default:"15s" above:"0"`
 	// How long streams go on at shutdown, while new ones are refused.
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"10s" least:"0"`
+	// How long streams go on after a new process has taken this one's place (SIGUSR2), which carries the new ones.
+	UpgradeTimeout time.Duration `yaml:"upgrade_timeout" default:"1h" least:"0"`
 }
 
 type privacySection struct {

@@ -84,7 +84,8 @@ type Store struct {
 // Proxy is about streams that are carried inline: none, if MaxListeners is 0.
 type Proxy struct {
 	proxy.Config
-	DrainTimeout time.Duration // how long streams go on at shutdown
+	DrainTimeout   time.Duration // how long streams go on at shutdown
+	UpgradeTimeout time.Duration // how long they go on after another process took this one's place
 }
 
 // A credential is for a node's admin statistics.
@@ -371,7 +372,7 @@ func (c *converter) proxy() Proxy {
 		PerListener: p.PerListener, Burst: p.Burst, Linger: p.Linger,
 		ConnectTimeout: p.ConnectTimeout, HeaderTimeout: p.HeaderTimeout,
 		IdleTimeout: p.IdleTimeout, StallTimeout: p.StallTimeout,
-	}, p.DrainTimeout}
+	}, p.DrainTimeout, p.UpgradeTimeout}
 }
 
 // translate replaces the path in another package's error by that in the file.

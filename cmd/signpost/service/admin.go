@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,7 +71,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	if d.options.Listen != nil {
 		listen = d.options.Listen
 	}
-	if own := d.handed(s.Admin.Listen); own != nil {
+	if own := d.handed.take(s.Admin.Listen); own != nil {
 		listen = func(string, string) (net.Listener, error) { return own, nil }
 	}
 	l, err := listen("tcp", s.Admin.Listen)
@@ -78,6 +79,8 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		return fmt.Errorf("listen for operators: %w; is another program there? choose another address under admin.listen or with --admin", err)
 	}
 	d.admin = l.Addr()
+	d.keepSocket(l)
+	defer d.closing.markFront(len(d.closing.all))
 	answer := func(s *http.Server, l net.Listener) error { return s.Serve(l) }
 	if s.Admin.Certificate != (config.Certificate{}) {
 		if err := d.openCertificates(&d.adminCerts, "admin", func(s *config.Settings) config.Certificate { return s.Admin.Certificate }); err != nil {
@@ -92,7 +95,15 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	}
 	d.closing.add("admin", server.Shutdown)
 	d.closing.run("events for operators", h.Run)
-	d.serve("operators", l, func(l net.Listener) error {
+	claimed := func(ctx context.Context) bool {
+		select {
+		case <-d.claimed:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	d.serve("operators", l, claimed, func(l net.Listener) error {
 		if err := answer(server, l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}

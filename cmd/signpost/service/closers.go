@@ -19,11 +19,20 @@ type closers struct {
 type closer struct {
 	name  string
 	close func(context.Context) error
+	front bool // it is closed when another process takes this one's place
+}
+
+// markFront marks what was added since there were n closers: it is what another process has
+// to do instead of this one.
+func (c *closers) markFront(n int) {
+	for i := range c.all[n:] {
+		c.all[n+i].front = true
+	}
 }
 
 // add adds a function to call at the end. It must return soon after its context is done.
 func (c *closers) add(name string, close func(context.Context) error) {
-	c.all = append(c.all, closer{name, close})
+	c.all = append(c.all, closer{name: name, close: close})
 }
 
 // run starts background work, and adds its end: its context is cancelled. Work that ends
@@ -82,7 +91,26 @@ const closeGrace = 200 * time.Millisecond
 // close calls everything, the last first. Errors are logged. What hangs, as on a disk that
 // does not answer, is left behind: the process ends all the same.
 func (c *closers) close(ctx context.Context, log *slog.Logger) {
-	for _, one := range slices.Backward(c.all) {
+	closeAll(ctx, log, c.all)
+	c.all = nil
+}
+
+// closeFront closes what is marked as the front, like close.
+func (c *closers) closeFront(ctx context.Context, log *slog.Logger) {
+	var front, rest []closer
+	for _, one := range c.all {
+		if one.front {
+			front = append(front, one)
+		} else {
+			rest = append(rest, one)
+		}
+	}
+	closeAll(ctx, log, front)
+	c.all = rest
+}
+
+func closeAll(ctx context.Context, log *slog.Logger, all []closer) {
+	for _, one := range slices.Backward(all) {
 		ended := make(chan error, 1)
 		go func() { ended <- one.close(ctx) }()
 		var err error
@@ -99,5 +127,4 @@ func (c *closers) close(ctx context.Context, log *slog.Logger) {
 			log.Error("closing failed", "what", one.name, "err", err)
 		}
 	}
-	c.all = nil
 }

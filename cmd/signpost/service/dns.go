@@ -22,7 +22,8 @@ type names struct {
 	server    *dns.Server // nil: DNS is not answered
 	directors atomic.Pointer[[]dns.Director]
 	addrs     []netip.AddrPort // where it answers
-	leaving   atomic.Bool      // listeners are no more to be led to this director
+	sockets   []*dns.Sockets
+	leaving   atomic.Bool // listeners are no more to be led to this director
 }
 
 // openDNS answers DNS. Until the first snapshot, names of nodes get SERVFAIL.
@@ -46,21 +47,39 @@ func (d *Service) openDNS(s *config.Settings) error {
 	d.closing.run("names of directors", d.followDirectors)
 	d.closing.run("addresses of nodes", d.names.server.Run)
 	for _, addr := range s.DNS.Listen {
-		at, err := dns.Listen(context.Background(), addr)
+		at, when, err := d.listenDNS(addr)
 		if err != nil {
 			return err
 		}
+		d.names.sockets = append(d.names.sockets, at)
 		d.names.addrs = append(d.names.addrs, at.Addr())
 		d.log.Info("listening", "for", "dns", "addr", at.Addr().String())
+		front := len(d.closing.all)
 		d.closing.run("dns at "+addr, func(ctx context.Context) error {
+			if when != nil && !when(ctx) {
+				return at.Close()
+			}
 			err := d.names.server.Serve(ctx, at)
 			if err == nil && ctx.Err() == nil {
 				err = errors.New("it ended")
 			}
 			return err
 		})
+		d.closing.markFront(front)
 	}
 	return nil
+}
+
+// listenDNS opens the sockets of an address, or takes those that were handed over for it.
+// when says when to begin to answer there; nil: at once.
+func (d *Service) listenDNS(addr string) (at *dns.Sockets, when func(context.Context) bool, err error) {
+	udp, tcp := d.handed.takeDNS(addr)
+	if len(udp)+len(tcp) == 0 {
+		at, err = dns.Listen(context.Background(), addr)
+		return at, nil, err
+	}
+	at, err = dns.Take(udp, tcp)
+	return at, d.mayAnswer, err
 }
 
 // DNSAddrs are the addresses at which DNS is answered.

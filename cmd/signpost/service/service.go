@@ -10,9 +10,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
@@ -35,7 +37,10 @@ type Options struct {
 	Records io.Writer                                        // a line of JSON for each request; nil: none
 	Record  func(*web.Record)                                // instead of Records; it must not block
 	Listen  func(network, addr string) (net.Listener, error) // nil: package lazy for http, net.Listen otherwise
-	Handed  []*net.TCPListener                               // open already, for addresses in the settings; see [Handed]
+	Handed  []*os.File                                       // sockets that are open already, for addresses in the settings
+	// Succeeds says that another process answers until this one is ready, and then has to
+	// release what only one may have: operators are not answered before [Service.Claim].
+	Succeeds bool
 }
 
 // A Service is one running director.
@@ -67,20 +72,26 @@ type Service struct {
 	// operatorRules are the overlay's rules in force; guarded by reload.
 	operatorRules []web.Rule
 
-	addrs []net.Addr // of the public listeners, http first
-	admin net.Addr   // nil: there is none
-	// patient are the public addresses whose socket was handed over: they answer nobody
-	// before the first snapshot, for who connects can wait.
-	patient []string
-
-	adminCerts certificates // of the operators' listener
+	addrs      []net.Addr     // of the public listeners, http first
+	admin      net.Addr       // nil: there is none
+	handed     handed         // and not yet used
+	sockets    []syscall.Conn // of TCP that listen, but for those of DNS
+	claimed    chan struct{}  // closed when operators may be answered
+	adminCerts certificates   // of the operators' listener
 }
 
 // Start opens everything. After an error, what was opened is closed again.
 func Start(s *config.Settings, o Options) (*Service, error) {
-	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s)}
+	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s), claimed: make(chan struct{})}
 	d.settings.Store(s)
 	d.status.Store(new(configStatus))
+	var err error
+	if d.handed, err = sortHanded(o.Handed); err != nil {
+		return nil, err
+	}
+	if !o.Succeeds {
+		close(d.claimed)
+	}
 	for _, step := range []func(*config.Settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openNotify, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
 	} {
@@ -261,18 +272,18 @@ func (d *Service) openPublic(s *config.Settings) error {
 		}
 	}
 	for _, addr := range s.Listen.HTTP {
-		l, err := d.open("http", addr, listenLazily)
+		l, when, err := d.open("http", addr, listenLazily)
 		if err != nil {
 			return err
 		}
-		d.serve("http", d.web.Listener(l, s.Listen.ProxyProtocol), d.whenReady(addr, d.web.Serve))
+		d.serve("http", d.web.Listener(l, s.Listen.ProxyProtocol), when, d.web.Serve)
 	}
 	for _, addr := range s.Listen.HTTPS {
-		l, err := d.open("https", addr, net.Listen)
+		l, when, err := d.open("https", addr, net.Listen)
 		if err != nil {
 			return err
 		}
-		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), d.certs.config("http/1.1")), d.whenReady(addr, d.web.Serve))
+		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), d.certs.config("http/1.1")), when, d.web.Serve)
 	}
 	return nil
 }
@@ -282,13 +293,13 @@ func listenLazily(_, addr string) (net.Listener, error) {
 	return lazy.Listen(context.Background(), addr)
 }
 
-// open listens at one public address.
-func (d *Service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (net.Listener, error) {
+// open listens at one public address. when says when to begin to answer there; nil: at once.
+func (d *Service) open(scheme, addr string, listen func(network, addr string) (net.Listener, error)) (l net.Listener, when func(context.Context) bool, err error) {
 	if d.options.Listen != nil {
 		listen = d.options.Listen
 	}
-	if own := d.handed(addr); own != nil {
-		d.patient = append(d.patient, addr)
+	if own := d.handed.take(addr); own != nil {
+		when = d.mayAnswer
 		listen = func(string, string) (net.Listener, error) {
 			if scheme == "http" {
 				return lazy.From(own)
@@ -296,19 +307,31 @@ func (d *Service) open(scheme, addr string, listen func(network, addr string) (n
 			return own, nil
 		}
 	}
-	l, err := listen("tcp", addr)
+	l, err = listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen for %s: %w; is another program there? choose another address under listen.%s", scheme, err, scheme)
+		return nil, nil, fmt.Errorf("listen for %s: %w; is another program there? choose another address under listen.%s", scheme, err, scheme)
 	}
 	d.addrs = append(d.addrs, l.Addr())
-	return l, nil
+	d.keepSocket(l)
+	return l, when, nil
 }
 
-// serve answers at l in the background.
-func (d *Service) serve(what string, l net.Listener, answer func(net.Listener) error) {
+// keepSocket notes a listening socket for [Service.Sockets].
+func (d *Service) keepSocket(l net.Listener) {
+	if c, ok := l.(syscall.Conn); ok {
+		d.sockets = append(d.sockets, c)
+	}
+}
+
+// serve answers at l in the background, once when has returned true.
+func (d *Service) serve(what string, l net.Listener, when func(context.Context) bool, answer func(net.Listener) error) {
+	defer d.closing.markFront(len(d.closing.all))
 	d.log.Info("listening", "for", what, "addr", l.Addr().String())
 	d.closing.run(what+" at "+l.Addr().String(), func(ctx context.Context) error {
 		defer context.AfterFunc(ctx, func() { _ = l.Close() })() // open connections go on
+		if when != nil && !when(ctx) {
+			return nil
+		}
 		err := answer(l)
 		if ctx.Err() != nil {
 			return nil

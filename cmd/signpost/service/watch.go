@@ -15,6 +15,7 @@ const watchEvery = time.Second
 // the configuration wants it posted.
 func (d *Service) openNotify(s *config.Settings) error {
 	log := d.log.With("part", "notify")
+	defer d.closing.markFront(len(d.closing.all))
 	n := notify.New(s.Notify, log)
 	d.closing.run("notifier", n.Run)
 	watch := notify.NewWatch(d.id)
