@@ -31,6 +31,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		return nil
 	}
 	log := d.log.With("part", "admin")
+	defer d.closing.markFront(len(d.closing.all))
 	d.plots = openPlots(s.StateDir, log)
 	d.closing.run("plots", d.plots.run)
 	c := admin.Config{
@@ -80,7 +81,6 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	}
 	d.admin = l.Addr()
 	d.keepSocket(l)
-	defer d.closing.markFront(len(d.closing.all))
 	answer := func(s *http.Server, l net.Listener) error { return s.Serve(l) }
 	if s.Admin.Certificate != (config.Certificate{}) {
 		if err := d.openCertificates(&d.adminCerts, "admin", func(s *config.Settings) config.Certificate { return s.Admin.Certificate }); err != nil {
