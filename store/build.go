@@ -39,6 +39,7 @@ func (l *loop) build() {
 	l.snapshot = l.fleet.Build(l.snapshot, director.Input{
 		Now: now, Reports: held, EnRoute: sum.enRoute, Estimated: sum.estimated, Recent: sum.recent, Uncounted: l.uncounted(),
 	})
+	l.saw.Store(&reports)
 	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
 	l.update(func(st *Status) {
 		l.built, l.asOf = l.cfg.Now(), l.picture.Now

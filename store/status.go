@@ -106,7 +106,10 @@ func aheadOf(d time.Duration) string {
 
 // self returns this director as it is offered to others. s.mu is held.
 func (s *Syncer) self() Director {
-	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts, AsOf: s.asOf}
+	if s.begun.IsZero() && !s.synced.IsZero() {
+		s.begun = s.started.Add(time.Duration(s.ahead.Load())).UTC().Truncate(time.Second)
+	}
+	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Version: s.cfg.Version, Started: s.begun, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts, AsOf: s.asOf}
 }
 
 // update calls change with the status, while it holds s.mu.

@@ -105,6 +105,10 @@ type Director struct {
 	ID     string `json:"id"`             // unique to one run of a process
 	Site   string `json:"site,omitempty"` // where it is; may be empty
 	Config string `json:"config"`         // a hash of its declared configuration
+	// Version is of its program, and Started when it first heard from the store. Older
+	// directors tell neither.
+	Version string    `json:"version,omitempty"`
+	Started time.Time `json:"started,omitzero"`
 	// Suspect says why this director does not trust its own probes: most nodes failed
 	// for it at once. Empty: it trusts them. Others do not rely on its reports of failure.
 	Suspect string `json:"suspect,omitempty"`

@@ -59,6 +59,7 @@ type SyncerConfig struct {
 
 	Director string // unique to this run of the process; empty: the host's name and random letters
 	Site     string // where this director is; may be empty
+	Version  string // of the program, for the other directors
 	// StateDir is a directory for a copy of the overlay, in case the store loses it.
 	// Empty: no copy.
 	StateDir string
@@ -87,6 +88,7 @@ type Syncer struct {
 	cfg   SyncerConfig     // its Now is a steady clock: see steady
 	wall  func() time.Time // this machine's clock, with its steps
 	view  atomic.Pointer[director.View]
+	saw   atomic.Pointer[map[director.NodeID][]director.Report] // what the newest snapshot was judged by
 	ready chan struct{}
 	kick  chan struct{} // receives when something changed here that cannot wait for the tick
 	copy  *stateCopy    // nil: none is kept
@@ -99,6 +101,7 @@ type Syncer struct {
 	registry *registry
 
 	started   time.Time
+	begun     time.Time    // started by the store's clock, once it has answered; guarded by mu
 	ahead     atomic.Int64 // store's clock minus ours, in nanoseconds
 	changed   bell         // rings when the overlay or the fleet has changed
 	exchanged bell         // rings when an exchange has ended, successfully or not
@@ -253,6 +256,15 @@ func (s *Syncer) View() director.View {
 		return *v
 	}
 	return director.View{}
+}
+
+// Sightings returns the reports of a node that directors have now, each director's own.
+// The caller must not change them.
+func (s *Syncer) Sightings(id director.NodeID) []director.Report {
+	if all := s.saw.Load(); all != nil {
+		return (*all)[id]
+	}
+	return nil
 }
 
 // Ready returns a channel that is closed once View has a snapshot.

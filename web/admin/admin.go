@@ -73,6 +73,10 @@ type Config struct {
 	// Unmap returns the IPv4 address that an IPv6 address stands for, see web.Config; nil:
 	// only IPv4-mapped ones do.
 	Unmap func(netip.Addr) (unmapped netip.Addr, before int)
+	// Certificates returns those that this director shows, and Databases those from
+	// which it knows places; nil: none.
+	Certificates func() []api.Certificate
+	Databases    func() []api.Database
 	// Plots is sampled as long as [API.Run] runs; nil: one that begins empty.
 	Plots *ring.Ring
 	// Troubles returns this director's problems besides those of its Syncer; nil: none.
@@ -152,6 +156,8 @@ func (c *Config) setDefaults() {
 	orNothing(&c.Clients)
 	orNothing(&c.Traffic)
 	orNothing(&c.Troubles)
+	orNothing(&c.Certificates)
+	orNothing(&c.Databases)
 }
 
 // orNothing sets a nil function to one that returns the zero value.
@@ -198,6 +204,7 @@ func (a *API) fleetRoutes(v1 *echo.Group) {
 
 	v1.GET("/nodes", a.getNodes, view)
 	v1.GET("/nodes/:id", a.getNode, either)
+	v1.GET("/nodes/:id/detail", a.getNodeDetail, view)
 	v1.GET("/nodes/:id/safe_to_terminate", a.safeToTerminate, either)
 	v1.PUT("/nodes/:id", a.announce, agent)
 	v1.DELETE("/nodes/:id", a.deregister, agent)

@@ -77,7 +77,7 @@ func TestRegions(t *testing.T) {
 	de := r.region("de")
 	want := api.Region{
 		ID: "de", Match: "DE AT", Row: []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}, Declared: []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}},
-		Overflow: []director.RegionID{}, Deny: []string{"*"}, Shares: de.Shares, Version: de.Version,
+		Overflow: []director.RegionID{}, Deny: []string{"*"}, Shares: de.Shares, Listeners: 7, Version: de.Version,
 	}
 	if diff := cmp.Diff(want, de); diff != "" || de.Version == "" {
 		t.Errorf("(-want +got):\n%s", diff)

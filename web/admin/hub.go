@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,6 +173,10 @@ func (h *hub) refreshOverlay(a *API) bool {
 func (h *hub) refreshStatus(a *API) bool {
 	lasting := func(s api.StatusAnswer) string {
 		s.UptimeS, s.SnapshotAgeMS, s.PictureAgeMS = 0, 0, 0
+		s.Directors = slices.Clone(s.Directors)
+		for i := range s.Directors {
+			s.Directors[i].Seen = time.Time{}
+		}
 		return string(encode(s))
 	}
 	was := h.status

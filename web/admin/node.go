@@ -112,6 +112,7 @@ func (d *describer) summary(n int) api.Node {
 	out.EnRoute += out.Used - st.Used
 	held := d.registered[st.ID]
 	out.Counted = d.counted(r, held)
+	out.Place = placeOf(st.Place)
 	made, ok := d.overlay.Nodes[st.ID]
 	if ok {
 		out.Override, out.Version = overrideOf(d.overlay, "nodes/"+string(st.ID), made.Stamp, d.Built()), version(made)

@@ -67,6 +67,7 @@ var operations = []operation{
 
 	{path: "GET /nodes", summary: "All nodes, declared and registered.", roles: "view", answer: api.NodesAnswer{}, codes: []int{200, 503}},
 	{path: "GET /nodes/{id}", summary: "One node; an agent sees its own.", roles: "view agent", query: thresholdParam, answer: api.Node{}, codes: []int{200, 400, 404, 503}},
+	{path: "GET /nodes/{id}/detail", summary: "All that is known of one node: its mounts, and how each director sees it.", roles: "view", answer: api.NodeDetail{}, codes: []int{200, 404, 503}},
 	{path: "GET /nodes/{id}/safe_to_terminate", summary: "Whether a node may be terminated: 200 if it is drained and empty, 409 if not.", roles: "view agent", query: thresholdParam, answer: api.Termination{}, also: api.Termination{}, codes: []int{200, 400, 404, 409, 503}},
 	{path: "PUT /nodes/{id}", summary: "Register a node, or report how it is; for agents.", roles: "agent", header: secretParam, body: api.Announcement{}, loose: true, answer: api.Node{}, codes: []int{200, 400, 404, 409, 413, 422, 503}},
 	{path: "DELETE /nodes/{id}", summary: "Take a registered node out.", roles: "agent", query: instanceParam, header: secretParam, codes: []int{204, 400, 404, 409, 422}},

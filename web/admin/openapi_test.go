@@ -187,6 +187,8 @@ func TestOpenAPIExchanges(t *testing.T) {
 		{"a", "GET", "/nodes", "", nil, 403, false},
 		{"a", "GET", "/nodes/edge-1", "", nil, 200, false},
 		{"v", "GET", "/nodes/none", "", nil, 404, false},
+		{"v", "GET", "/nodes/fra1/detail", "", nil, 200, false},
+		{"v", "GET", "/nodes/none/detail", "", nil, 404, false},
 		{"v", "GET", "/nodes/fra1/safe_to_terminate", "", nil, 409, false},
 		{"o", "POST", "/nodes/fra1/drain", `{"why":"disk","for":"1h"}`, nil, 200, false},
 		{"o", "POST", "/nodes/fra1/drain", `{"why":7}`, nil, 400, true},

@@ -23,7 +23,7 @@ func (a *API) Regions() (api.RegionsAnswer, error) {
 	overlay := a.cfg.Syncer.Overlay()
 	out := api.RegionsAnswer{Revision: overlay.Revision, Regions: make([]api.Region, 0, len(declared.Regions))}
 	overlay = overlay.InForce(view.Built())
-	shares := map[director.RegionID][]director.NodeShare{}
+	shares, demand := map[director.RegionID][]director.NodeShare{}, view.Demand(a.cfg.Mix).Regions()
 	for _, f := range view.Forecast(nil).Regions {
 		shares[f.Region] = f.Shares
 	}
@@ -33,7 +33,7 @@ func (a *API) Regions() (api.RegionsAnswer, error) {
 			row = inForce.Regions[i].Row
 		}
 		one := describeRegion(r, row, overlay, view.Built())
-		one.SentPerS = a.meter.from(r.ID)
+		one.SentPerS, one.Listeners, one.Centre = a.meter.from(r.ID), demand[r.ID], a.centre(&r.Match)
 		if s := shares[r.ID]; s != nil {
 			one.Shares = s
 		}

@@ -19,6 +19,7 @@ func (a *API) Status() (api.StatusAnswer, error) {
 		Degraded: st.Degraded || st.Suspect != "", SnapshotAgeMS: st.SnapshotAge.Milliseconds(), PictureAgeMS: st.PictureAge.Milliseconds(),
 		Revision: st.Revision, Directors: []api.Director{}, Effects: append([]store.Effect{}, st.Effects...), Problems: []string{}, Store: a.cfg.Store,
 	}
+	out.Certificates, out.Databases = a.cfg.Certificates(), a.cfg.Databases()
 	trouble := func(is bool, format string, args ...any) {
 		if is {
 			out.Problems = append(out.Problems, fmt.Sprintf(format, args...))
@@ -35,7 +36,10 @@ func (a *API) Status() (api.StatusAnswer, error) {
 	out.Reason = strings.Join(out.Problems, "; ")
 	for _, d := range st.Directors {
 		same := d.Config == st.Director.Config
-		out.Directors = append(out.Directors, api.Director{ID: d.ID, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect})
+		out.Directors = append(out.Directors, api.Director{ID: d.ID, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect, Version: d.Version, Started: d.Started})
+		if d.ID != st.Director.ID {
+			out.Directors[len(out.Directors)-1].Seen = d.Seen
+		}
 		trouble(!same, "director %s has another configuration file", d.ID)
 		trouble(d.Suspect != "" && d.ID != st.Director.ID, "director %s suspects its own network: %s", d.ID, d.Suspect)
 	}

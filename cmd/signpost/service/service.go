@@ -19,6 +19,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/store"
@@ -168,7 +169,7 @@ func (d *Service) openSyncer(s *config.Settings) error {
 	var err error
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.Fleet, Prober: d.prober,
-		Director: d.id, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		Director: d.id, Version: version.Current().Version, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Stale:     3 * s.Probe.Detection(),
 		Uncounted: d.uncounted, Addrs: d.ownAddrs,
 		CheckRule: checkRule,

@@ -21,6 +21,7 @@ type Node struct {
 	URLs       []string        `json:"urls"`
 	Site       string          `json:"site,omitempty"`
 	Registered *Holder         `json:"registered,omitempty"` // by whom; nil: it is declared in the file
+	Place      *Place          `json:"place,omitempty"`      // nil: not known
 
 	State  director.Reason `json:"state"`            // fit, drained, down or unverified
 	Health director.Health `json:"health"`           // a drained node has it, too
@@ -64,6 +65,46 @@ type Node struct {
 	Override        *Override `json:"override,omitempty"` // by operators; nil: none
 
 	Version string `json:"version"` // of Override, for If-Match
+}
+
+// NodeDetail is all that is known of one node.
+type NodeDetail struct {
+	Node
+	InternalURL string `json:"internal_url,omitempty"` // by which directors probe it, where that differs
+	MaxNewPerS  int    `json:"max_new_per_s,omitempty"`
+	Relays      int    `json:"relays,omitempty"` // connections that are relays, not listeners
+
+	Taken    time.Time `json:"taken,omitzero"`    // when it was probed last, or reported by its agent
+	Returned time.Time `json:"returned,omitzero"` // when it last came back from being down; absent: it was never down
+
+	Plays     []NodeMount `json:"plays"`     // every mount of the fleet
+	Sightings []Sighting  `json:"sightings"` // how each director, or its agent, sees it
+}
+
+// NodeMount is one mount at one node.
+type NodeMount struct {
+	Mount  string `json:"mount"`
+	Scheme string `json:"scheme"` // http or https
+	URL    string `json:"url"`
+	// State is what a listener gets: plays, does_not_play, full or unknown.
+	State     director.MountState `json:"state"`
+	Cause     director.Cause      `json:"cause,omitempty"`
+	Detail    string              `json:"detail,omitempty"` // what was seen
+	Since     time.Time           `json:"since,omitzero"`
+	By        string              `json:"by,omitempty"`
+	Listeners *int                `json:"listeners,omitempty"` // in all schemes; absent: nobody counts them
+	Limit     int                 `json:"limit,omitempty"`     // the mount's own
+	Playing   string              `json:"playing,omitempty"`
+}
+
+// Sighting is what one director, or an agent, measured at a node.
+type Sighting struct {
+	By        string          `json:"by"`
+	Health    director.Health `json:"health"`
+	Since     time.Time       `json:"since,omitzero"`
+	Taken     time.Time       `json:"taken,omitzero"`
+	Listeners *int            `json:"listeners,omitempty"` // absent: not counted
+	Detail    string          `json:"detail,omitempty"`
 }
 
 // Lack is what a node that is up does not play, or not for everybody.
@@ -186,6 +227,10 @@ type Region struct {
 
 	Shares   []director.NodeShare `json:"shares"`     // of new listeners, the largest first
 	SentPerS float64              `json:"sent_per_s"` // listeners that this director sends to nodes
+	// Listeners is how many come from here, reckoned from whom this director has sent to
+	// each node.
+	Listeners int    `json:"listeners"`
+	Centre    *Place `json:"centre,omitempty"` // the middle of what it matches; nil: that has none
 
 	Version string `json:"version"` // of the row, for If-Match
 }

@@ -27,6 +27,9 @@ type StatusAnswer struct {
 	Effects   []store.Effect    `json:"effects"`  // of the overlay's entries
 	Problems  []string          `json:"problems"` // for an operator to look at
 	Store     string            `json:"store"`    // memory or redis
+
+	Certificates []Certificate `json:"certificates,omitempty"` // that this director shows
+	Databases    []Database    `json:"databases,omitempty"`    // from which this director knows places
 }
 
 // Director is one director as others see it.
@@ -36,6 +39,26 @@ type Director struct {
 	Config     string `json:"config"`            // a hash of its file
 	SameConfig bool   `json:"same_config"`       // as this director's
 	Suspect    string `json:"suspect,omitempty"` // why it does not trust its own probes
+
+	Version string    `json:"version,omitempty"` // of its program; absent: it does not tell
+	Started time.Time `json:"started,omitzero"`  // absent: it does not tell
+	Seen    time.Time `json:"seen,omitzero"`     // when it spoke to the store last; absent for the one that answers
+}
+
+// Certificate is a TLS certificate that a director shows.
+type Certificate struct {
+	For     string    `json:"for"` // listen or admin: the section of the file
+	Names   []string  `json:"names"`
+	Ends    time.Time `json:"ends"`
+	Problem string    `json:"problem,omitempty"` // why its files cannot be used now
+}
+
+// Database is a source of places.
+type Database struct {
+	Type     string    `json:"type"`           // as it calls itself: GeoLite2-City
+	Path     string    `json:"path,omitempty"` // of the file; absent: it comes with the program
+	Built    time.Time `json:"built,omitzero"` // when its publisher built it; absent: not known
+	Embedded bool      `json:"embedded,omitempty"`
 }
 
 // MissingDirector is a director that fell silent and did not stop. It may still answer
