@@ -36,6 +36,10 @@ var built = struct {
 	err  error
 }{}
 
+// builtBefore is the environment variable that names the program to a test that runs this
+// package's tests in a process of its own.
+const builtBefore = "SIGNPOST_E2E_BUILT"
+
 // sideBySide is how many tests run at once, unless -parallel says otherwise: most of
 // the time they wait for servers, players and probes.
 const sideBySide = "5"
@@ -62,6 +66,9 @@ func program(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs the built program: run it without -short")
+	}
+	if path := os.Getenv(builtBefore); path != "" {
+		return path
 	}
 	built.once.Do(func() {
 		dir, err := os.MkdirTemp("", "signpost-e2e-")
@@ -109,6 +116,7 @@ type signpost struct {
 	t      *testing.T
 	url    string // of the public listener
 	admin  string
+	dns    string // host:port; empty: it answers no DNS
 	config string // the file
 	cmd    *exec.Cmd
 	log    *lockedBuffer
@@ -159,9 +167,12 @@ func directLimited(t *testing.T, files int, config string) *signpost {
 	for s.url == "" || s.admin == "" {
 		select {
 		case l := <-listening:
-			if l[0] == "operators" {
+			switch l[0] {
+			case "operators":
 				s.admin = "http://" + l[1]
-			} else {
+			case "dns":
+				s.dns = l[1]
+			default:
 				s.url = "http://" + l[1]
 			}
 		case <-time.After(patience):

@@ -21,9 +21,10 @@ import (
 // Options configure an Icecast server. The zero value is a server on 127.0.0.1 without
 // mounts.
 type Options struct {
-	// Addr is a loopback address, such as "127.0.0.2"; default "127.0.0.1". The
-	// port is a free one.
+	// Addr is a loopback address, such as "127.0.0.2"; default "127.0.0.1".
 	Addr string
+	// Port is for tests in a network of their own; 0: a free one.
+	Port int
 	// MaxClients is the server's limit of connections, sources and requests for
 	// statistics included; default 1000.
 	MaxClients int
@@ -229,7 +230,9 @@ func (n *Node) start() {
 	n.t.Helper()
 	for try := 1; ; try++ {
 		if n.server == nil {
-			n.addr = freePort(n.t, n.opts.Addr)
+			if n.addr = net.JoinHostPort(n.opts.Addr, strconv.Itoa(n.opts.Port)); n.opts.Port == 0 {
+				n.addr = freePort(n.t, n.opts.Addr)
+			}
 			n.writeConfig()
 		}
 		p, err := n.launch()
