@@ -31,39 +31,40 @@ const allStreamsPage = "/statistics"
 // 2.6. Keys for which a fleet has no value are empty or 0, not missing: some tools insist on
 // them.
 type dnasStream struct {
-	ID          int    `json:"id,omitempty" xml:"-"` // only in the page about all streams
-	Listeners   int    `json:"currentlisteners" xml:"CURRENTLISTENERS"`
-	Peak        int    `json:"peaklisteners" xml:"PEAKLISTENERS"`
-	Max         int    `json:"maxlisteners" xml:"MAXLISTENERS"` // 0: unknown or unlimited
-	Unique      int    `json:"uniquelisteners" xml:"UNIQUELISTENERS"`
-	AverageTime int    `json:"averagetime" xml:"AVERAGETIME"`
-	Genre       string `json:"servergenre" xml:"SERVERGENRE"`
-	URL         string `json:"serverurl" xml:"SERVERURL"`
-	Title       string `json:"servertitle" xml:"SERVERTITLE"`
-	Song        string `json:"songtitle" xml:"SONGTITLE"`
-	Hits        int    `json:"streamhits" xml:"STREAMHITS"`
-	Status      int    `json:"streamstatus" xml:"STREAMSTATUS"` // 1: on the air
-	Backup      int    `json:"backupstatus" xml:"BACKUPSTATUS"`
-	Listed      int    `json:"streamlisted" xml:"STREAMLISTED"`
-	Path        string `json:"streampath" xml:"STREAMPATH"`
-	Uptime      int    `json:"streamuptime" xml:"STREAMUPTIME"` // seconds
-	Bitrate     string `json:"bitrate" xml:"BITRATE"`           // kbit/s; "0": not configured
-	SampleRate  string `json:"samplerate" xml:"SAMPLERATE"`
-	Content     string `json:"content" xml:"CONTENT"`
-	Version     string `json:"version,omitempty" xml:"VERSION,omitempty"`
+	ID int `json:"id,omitempty" xml:"-"` // only in the page about all streams
+	dnasCounts
+	Genre      string `json:"servergenre" xml:"SERVERGENRE"`
+	URL        string `json:"serverurl" xml:"SERVERURL"`
+	Title      string `json:"servertitle" xml:"SERVERTITLE"`
+	Song       string `json:"songtitle" xml:"SONGTITLE"`
+	Hits       int    `json:"streamhits" xml:"STREAMHITS"`
+	Status     int    `json:"streamstatus" xml:"STREAMSTATUS"` // 1: on the air
+	Backup     int    `json:"backupstatus" xml:"BACKUPSTATUS"`
+	Listed     int    `json:"streamlisted" xml:"STREAMLISTED"`
+	Path       string `json:"streampath" xml:"STREAMPATH"`
+	Uptime     int    `json:"streamuptime" xml:"STREAMUPTIME"` // seconds
+	Bitrate    string `json:"bitrate" xml:"BITRATE"`           // kbit/s; "0": not configured
+	SampleRate string `json:"samplerate" xml:"SAMPLERATE"`
+	Content    string `json:"content" xml:"CONTENT"`
+	Version    string `json:"version,omitempty" xml:"VERSION,omitempty"`
 }
 
-// dnasFleet is the page about all streams.
+// dnasCounts are the numbers of listeners of one stream, or of all.
+type dnasCounts struct {
+	Listeners   int `json:"currentlisteners" xml:"CURRENTLISTENERS"`
+	Peak        int `json:"peaklisteners" xml:"PEAKLISTENERS"`
+	Max         int `json:"maxlisteners" xml:"MAXLISTENERS"` // 0: unknown or unlimited
+	Unique      int `json:"uniquelisteners" xml:"UNIQUELISTENERS"`
+	AverageTime int `json:"averagetime" xml:"AVERAGETIME"`
+}
+
+// dnasFleet is what the page about all streams says of them together.
 type dnasFleet struct {
-	Total     int          `json:"totalstreams" xml:"STREAMSTATS>TOTALSTREAMS"`
-	Active    int          `json:"activestreams" xml:"STREAMSTATS>ACTIVESTREAMS"`
-	Listeners int          `json:"currentlisteners" xml:"STREAMSTATS>CURRENTLISTENERS"`
-	Peak      int          `json:"peaklisteners" xml:"STREAMSTATS>PEAKLISTENERS"`
-	Max       int          `json:"maxlisteners" xml:"STREAMSTATS>MAXLISTENERS"`
-	Unique    int          `json:"uniquelisteners" xml:"STREAMSTATS>UNIQUELISTENERS"`
-	Average   int          `json:"averagetime" xml:"STREAMSTATS>AVERAGETIME"`
-	Version   string       `json:"version" xml:"STREAMSTATS>VERSION"`
-	Streams   []dnasStream `json:"streams" xml:"-"`
+	Total  int `json:"totalstreams" xml:"TOTALSTREAMS"`
+	Active int `json:"activestreams" xml:"ACTIVESTREAMS"`
+	dnasCounts
+	Version string       `json:"version" xml:"VERSION"`
+	Streams []dnasStream `json:"streams" xml:"-"`
 }
 
 // serverID is the director's name in statistics.
@@ -217,11 +218,14 @@ func statisticsPage(x *exchange, streams []dnasStream) (mediaType, body string) 
 	for i, d := range f.Streams {
 		all[i] = numbered{d.ID, d}
 	}
+	type stats struct {
+		dnasFleet
+		Streams []numbered `xml:"STREAM"`
+	}
 	return xmlPage(struct {
 		XMLName xml.Name `xml:"SHOUTCASTSERVER"`
-		dnasFleet
-		Streams []numbered `xml:"STREAMSTATS>STREAM"`
-	}{dnasFleet: f, Streams: all})
+		Stats   stats    `xml:"STREAMSTATS"`
+	}{Stats: stats{f, all}})
 }
 
 func wantsJSON(x *exchange) bool { return x.r.URL.Query().Get("json") == "1" }

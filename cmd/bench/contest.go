@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,26 @@ import (
 
 // clientCore is where the clients run, if there is a second one.
 const clientCore = 1
+
+// benchFlags are what every benchmark asks for.
+type benchFlags struct {
+	Signpost string `required:"" type:"existingfile" help:"The signpost program to measure."`
+	JSON     string `name:"json" placeholder:"FILE" help:"Write all rounds there."`
+}
+
+// wanted says whether the name contains one of the parts; without parts, all are.
+func wanted(parts []string, name string) bool {
+	return len(parts) == 0 || slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// openFolder makes a folder for files of servers, some of which run as another user.
+func openFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "signpost-bench-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
 
 // A contest lets parties take turns, and measures each round.
 type contest struct {
@@ -64,16 +85,25 @@ func withoutRest(rounds []round) []round {
 	return out
 }
 
-// run measures every party in every round. Each round begins with another party, so that
-// no party is always the first.
+// run measures every party in every round.
 func (c *contest) run(m mode, parties []*party) (map[string][]round, error) {
+	took, err := takeTurns(c.Rounds, parties, func(p *party) (round, error) { return c.ask(m, p) })
+	if err != nil {
+		err = fmt.Errorf("%s: %w", m, err)
+	}
+	return took, err
+}
+
+// takeTurns measures every party in every round, and once more before them, to warm up.
+// Each round begins with another party, so that no party is always the first.
+func takeTurns(rounds int, parties []*party, ask func(*party) (round, error)) (map[string][]round, error) {
 	took := map[string][]round{}
-	for i := range c.Rounds + 1 {
+	for i := range rounds + 1 {
 		for j := range parties {
 			p := parties[(i+j)%len(parties)]
-			r, err := c.ask(m, p)
+			r, err := ask(p)
 			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", p.name, m, err)
+				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}
 			if i > 0 {
 				took[p.name] = append(took[p.name], r)

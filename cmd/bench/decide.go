@@ -9,13 +9,12 @@ import (
 // decideCmd measures how the cost of a redirect grows with the size of the decision.
 // Connections are kept alive, so that little else is measured.
 type decideCmd struct {
-	Signpost string   `required:"" type:"existingfile" help:"The signpost program to measure."`
+	benchFlags
 	Sizes    []int    `default:"10,100,1000,10000" help:"Numbers of nodes, regions, mounts and rules."`
 	What     []string `default:"nodes in the fleet,nodes in the row,regions,mounts,rules" help:"What is to grow."`
 	Requests int      `default:"20000" help:"Requests a round."`
 	Rounds   int      `default:"5" help:"Rounds; sizes take turns within each."`
 	Clients  int      `default:"16" help:"Connections at once."`
-	JSON     string   `placeholder:"FILE" help:"Write all rounds there."`
 }
 
 // decideReport is the result of decideCmd.

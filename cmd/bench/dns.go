@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,14 +20,13 @@ import (
 // dnsCmd measures the cost of a DNS answer, beside other servers that answer by the
 // client's place. Queries come over UDP, with client subnets of 10,000 networks.
 type dnsCmd struct {
-	Signpost string   `required:"" type:"existingfile" help:"The signpost program to measure."`
-	MMDB     string   `name:"mmdb" required:"" type:"existingfile" help:"A city database, for all who take part."`
-	Nodes    []int    `default:"10,100,1000" help:"Sizes of the fleet to measure; a region's row names ten."`
-	Only     []string `help:"Who takes part: those whose names contain one of these. All, if empty."`
-	Queries  int      `default:"200000" help:"Queries a round."`
-	Rounds   int      `default:"7" help:"Rounds; parties take turns within each."`
-	Window   int      `default:"32" help:"Queries under way at once."`
-	JSON     string   `placeholder:"FILE" help:"Write all rounds there."`
+	benchFlags
+	MMDB    string   `name:"mmdb" required:"" type:"existingfile" help:"A city database, for all who take part."`
+	Nodes   []int    `default:"10,100,1000" help:"Sizes of the fleet to measure; a region's row names ten."`
+	Only    []string `help:"Who takes part: those whose names contain one of these. All, if empty."`
+	Queries int      `default:"200000" help:"Queries a round."`
+	Rounds  int      `default:"7" help:"Rounds; parties take turns within each."`
+	Window  int      `default:"32" help:"Queries under way at once."`
 }
 
 // The queried name and its zone.
@@ -55,14 +53,11 @@ func (c *dnsCmd) Run() error {
 	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "signpost-bench-")
+	dir, err := openFolder()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
 	nodes, err := startNodes()
 	if err != nil {
 		return err
@@ -86,19 +81,11 @@ func (c *dnsCmd) Run() error {
 	if err := watch(parties); err != nil {
 		return err
 	}
-	report := dnsReport{Date: time.Now(), Machine: machine(), Rounds: map[string][]round{}}
-	for i := range c.Rounds + 1 {
-		for j := range parties {
-			p := parties[(i+j)%len(parties)]
-			r, err := c.ask(p, c.Queries)
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-			if i > 0 {
-				report.Rounds[p.name] = append(report.Rounds[p.name], r)
-			}
-		}
+	took, err := takeTurns(c.Rounds, parties, func(p *party) (round, error) { return c.ask(p, c.Queries) })
+	if err != nil {
+		return err
 	}
+	report := dnsReport{Date: time.Now(), Machine: machine(), Rounds: took}
 	c.print(parties, &report)
 	return writeJSON(c.JSON, report)
 }
@@ -125,8 +112,7 @@ func (c *dnsCmd) signpost(nodes int) string { return fmt.Sprintf("signpost, %d n
 
 func (c *dnsCmd) enter(dir, node string) (parties []*party, err error) {
 	add := func(name string, start func() (*party, error)) {
-		wanted := len(c.Only) == 0 || slices.ContainsFunc(c.Only, func(part string) bool { return strings.Contains(name, part) })
-		if err != nil || !wanted {
+		if err != nil || !wanted(c.Only, name) {
 			return
 		}
 		var p *party

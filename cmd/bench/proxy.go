@@ -11,13 +11,12 @@ import (
 
 // proxyCmd measures what it costs to carry a stream, and how smoothly the stream arrives.
 type proxyCmd struct {
-	Signpost string        `required:"" type:"existingfile" help:"The signpost program to measure."`
-	Loads    []string      `default:"2000x64,4900x64,2000x128" help:"Listeners at once, and the stream's kbit/s; the open-file limit bounds the former."`
-	Parties  []string      `default:"icecast,nginx,haproxy,httputil,signpost" help:"Who takes part; also signpost-own (a connection to the node for each listener) and signpost-tls."`
-	Settle   time.Duration `default:"10s" help:"From the last listener's arrival to the measurement."`
-	For      time.Duration `default:"20s" help:"How long is measured, in five parts."`
-	Rounds   int           `default:"1" help:"How often everybody takes a turn."`
-	JSON     string        `name:"json" help:"Write what was measured to this file, too."`
+	benchFlags
+	Loads   []string      `default:"2000x64,4900x64,2000x128" help:"Listeners at once, and the stream's kbit/s; the open-file limit bounds the former."`
+	Parties []string      `default:"icecast,nginx,haproxy,httputil,signpost" help:"Who takes part; also signpost-own (a connection to the node for each listener) and signpost-tls."`
+	Settle  time.Duration `default:"10s" help:"From the last listener's arrival to the measurement."`
+	For     time.Duration `default:"20s" help:"How long is measured, in five parts."`
+	Rounds  int           `default:"1" help:"How often everybody takes a turn."`
 }
 
 // parts is how many parts a measurement has, to show its spread.

@@ -10,7 +10,7 @@ import (
 
 // redirectCmd measures the cost of a redirect, beside other ways to answer the request.
 type redirectCmd struct {
-	Signpost string            `required:"" type:"existingfile" help:"The signpost program to measure."`
+	benchFlags
 	MMDB     string            `name:"mmdb" type:"existingfile" help:"A city database, for Signpost and for those who are compared with it. Without one, Signpost uses its embedded one, and peers that need one stay out."`
 	Nodes    []int             `default:"10,100,1000" help:"Sizes of the fleet to measure; a region's row names ten."`
 	Modes    []mode            `default:"close,hang up,open loop,keep-alive" help:"What clients do with their connections."`
@@ -20,7 +20,6 @@ type redirectCmd struct {
 	Rounds   int               `default:"7" help:"Rounds; parties take turns within each."`
 	Clients  int               `default:"16" help:"Connections at once."`
 	Rate     float64           `default:"5000" help:"Connections a second, of the open loop."`
-	JSON     string            `placeholder:"FILE" help:"Write all rounds there."`
 }
 
 // The names of parties that the bars refer to.
@@ -36,14 +35,11 @@ func (c *redirectCmd) Run() error {
 	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "signpost-bench-")
+	dir, err := openFolder()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers may be another user
-		return err
-	}
 	e := entrants{redirectCmd: c, dir: dir}
 	defer e.stop()
 	if err := e.enter(); err != nil {
@@ -101,17 +97,7 @@ func (e *entrants) stop() {
 	}
 }
 
-func (e *entrants) wants(name string) bool {
-	if len(e.Only) == 0 || name == bareEcho {
-		return true
-	}
-	for _, part := range e.Only {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return false
-}
+func (e *entrants) wants(name string) bool { return name == bareEcho || wanted(e.Only, name) }
 
 // add starts a party that takes part in all modes.
 func (e *entrants) add(name string, start func() (*party, error)) error {

@@ -67,12 +67,12 @@ func (c *explainCmd) Run(ctx context.Context, t *client.Terminal) error {
 	if c.DNS != "" {
 		return printDNS(t.Out, answer)
 	}
-	var e explanation
+	var e api.Explanation
 	if err := json.Unmarshal(answer, &e); err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
 	var b strings.Builder
-	e.print(&b)
+	printExplanation(&b, e)
 	_, err = io.WriteString(t.Out, client.Clean(b.String()))
 	return err
 }
@@ -188,39 +188,7 @@ func (c *explainCmd) askServer(ctx context.Context, t *client.Terminal) ([]byte,
 	return answer.Body, err
 }
 
-// An explanation is what is printed of a [web.Explanation]. Names are kept as text, so
-// that those of a newer director can be printed too.
-type explanation struct {
-	Client   web.ClientExplanation
-	Mount    string
-	Rule     *struct{ Name, Reason string }
-	Escalate string
-	Answer   string
-	Status   int
-	Why      string
-	Location string
-	Inline   *web.InlineExplanation
-	Decision struct {
-		Outcome    string
-		Region     string
-		MatchedBy  string `json:"matched_by"`
-		Ladder     []string
-		Node       string
-		Candidates []candidacy
-	}
-}
-
-type candidacy struct {
-	Node, Rung, Reason, Detail        string
-	Rank                              int
-	Weight, Room, Share, Expected, Km float64
-	WarmUp                            float64 `json:"warm_up"`
-	Estimated                         int     `json:"en_route_estimated"`
-	Used, Target, Limit               int
-	EnRoute                           int `json:"en_route"`
-}
-
-func (e explanation) print(w io.Writer) {
+func printExplanation(w io.Writer, e api.Explanation) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -255,7 +223,7 @@ func (e explanation) print(w io.Writer) {
 }
 
 // printCandidates prints every node with its numbers, and why it was passed over.
-func printCandidates(w io.Writer, all []candidacy) {
+func printCandidates(w io.Writer, all []api.Candidate) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "RANK\tNODE\tRUNG\tREASON\tPART\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
 	for _, c := range all {
@@ -274,7 +242,7 @@ func orDash(n int) string {
 }
 
 // used is the number of listeners, and how many of them are en route.
-func used(c candidacy) string {
+func used(c api.Candidate) string {
 	if c.EnRoute == 0 {
 		return strconv.Itoa(c.Used)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/dns"
 )
 
@@ -72,7 +73,7 @@ type dnsExplanation struct {
 		Region     string
 		MatchedBy  string `json:"matched_by"`
 		Ladder     []string
-		Candidates []candidacy
+		Candidates []api.Candidate
 	}
 }
 

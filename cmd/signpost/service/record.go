@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
 )
 
@@ -54,37 +55,27 @@ func appendTime(b []byte, t time.Time) []byte {
 
 // appendRecord appends r as a line of JSON, without its empty fields.
 func appendRecord(b []byte, r *web.Record) []byte {
-	text := func(key, value string) {
-		if value != "" {
-			b = append(b, key...)
-			b = appendJSONString(b, value)
-		}
-	}
 	b = append(b, `{"time":"`...)
 	b = appendTime(b, r.Time)
 	b = append(b, `","us":`...)
 	b = strconv.AppendInt(b, r.Duration.Microseconds(), 10)
 	b = append(b, `,"status":`...)
 	b = strconv.AppendInt(b, int64(r.Status), 10)
-	text(`,"method":`, r.Method)
-	text(`,"path":`, r.Path)
-	text(`,"answer":`, r.Answer.String())
+	b = appendText(b, `,"method":`, r.Method)
+	b = appendText(b, `,"path":`, r.Path)
+	b = appendText(b, `,"answer":`, r.Answer.String())
 	if r.Decided {
-		text(`,"outcome":`, r.Outcome.String())
+		b = appendText(b, `,"outcome":`, r.Outcome.String())
 	}
-	text(`,"fault":`, r.Fault)
+	b = appendText(b, `,"fault":`, r.Fault)
 	if r.Mount != r.Path {
-		text(`,"mount":`, r.Mount)
+		b = appendText(b, `,"mount":`, r.Mount)
 	}
-	text(`,"node":`, string(r.Node))
-	text(`,"region":`, string(r.Region))
-	text(`,"rule":`, r.Rule)
-	text(`,"step":`, r.Step)
-	if r.Country[0] != 0 {
-		b = append(b, `,"country":"`...)
-		b = append(b, r.Country[:]...)
-		b = append(b, '"')
-	}
+	b = appendText(b, `,"node":`, string(r.Node))
+	b = appendText(b, `,"region":`, string(r.Region))
+	b = appendText(b, `,"rule":`, r.Rule)
+	b = appendText(b, `,"step":`, r.Step)
+	b = appendCountry(b, r.Country)
 	if r.Client.IsValid() {
 		b = append(b, `,"client":"`...)
 		b = r.Client.AppendTo(b)
@@ -92,14 +83,14 @@ func appendRecord(b []byte, r *web.Record) []byte {
 		b = appendHex(b, r.Listener)
 		b = append(b, '"')
 	}
-	text(`,"user_agent":`, r.UserAgent)
+	b = appendText(b, `,"user_agent":`, r.UserAgent)
 	if r.HTTPS {
 		b = append(b, `,"https":true`...)
 	}
 	if r.End != "" {
 		b = append(b, `,"bytes":`...)
 		b = strconv.AppendInt(b, r.Bytes, 10)
-		text(`,"end":`, r.End)
+		b = appendText(b, `,"end":`, r.End)
 	}
 	return append(b, '}', '\n')
 }
@@ -115,6 +106,22 @@ func appendHex(b []byte, v uint64) []byte {
 
 // maxTextBytes bounds a header or path in a line.
 const maxTextBytes = 512
+
+// appendText appends a key and its value, if there is one. key has its punctuation.
+func appendText(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return appendJSONString(append(b, key...), value)
+}
+
+func appendCountry(b []byte, c director.Code) []byte {
+	if c == (director.Code{}) {
+		return b
+	}
+	b = append(b, `,"country":"`...)
+	return append(append(b, c[:]...), '"')
+}
 
 // appendJSONString appends s as a JSON string, cut to maxTextBytes. Bytes that are not
 // UTF-8 become U+FFFD.

@@ -14,19 +14,13 @@ func (l *recordLog) addDNS(r *dns.Record) {
 // appendDNSRecord appends r as a line of JSON, which tells itself from a request's by
 // its key dns. Fields that say nothing are left out.
 func appendDNSRecord(b []byte, r *dns.Record) []byte {
-	text := func(key, value string) {
-		if value != "" {
-			b = append(b, key...)
-			b = appendJSONString(b, value)
-		}
-	}
 	b = append(b, `{"time":"`...)
 	b = appendTime(b, r.Time)
 	b = append(b, `","dns":`...)
 	b = appendJSONString(b, r.Outcome)
-	text(`,"name":`, r.Name)
-	text(`,"type":`, r.Type)
-	text(`,"transport":`, r.Transport)
+	b = appendText(b, `,"name":`, r.Name)
+	b = appendText(b, `,"type":`, r.Type)
+	b = appendText(b, `,"transport":`, r.Transport)
 	if len(r.Nodes) > 0 {
 		b = append(b, `,"nodes":[`...)
 		for i, n := range r.Nodes {
@@ -37,12 +31,8 @@ func appendDNSRecord(b []byte, r *dns.Record) []byte {
 		}
 		b = append(b, ']')
 	}
-	text(`,"region":`, string(r.Region))
-	if r.Country[0] != 0 {
-		b = append(b, `,"country":"`...)
-		b = append(b, r.Country[:]...)
-		b = append(b, '"')
-	}
+	b = appendText(b, `,"region":`, string(r.Region))
+	b = appendCountry(b, r.Country)
 	b = append(b, `,"resolver":"`...)
 	b = r.Resolver.AppendTo(b)
 	b = append(b, '"')

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -19,31 +18,7 @@ type explainPage struct {
 	Answer                 *explanation
 }
 
-// explanation is the part of the answer of GET /api/v1/explain that is shown.
-type explanation struct {
-	Client struct {
-		Addr, Scheme, Place, Taken string
-	}
-	Mount    string
-	Rule     *struct{ Name, Reason string }
-	Escalate string
-	Answer   string
-	Status   int
-	Why      string
-	Location string
-	Inline   *struct {
-		Kbit int
-		Room bool
-	}
-	Decision struct {
-		Outcome    string
-		Region     string
-		MatchedBy  string `json:"matched_by"`
-		Ladder     []string
-		Node       string
-		Candidates []director.Candidacy
-	}
-}
+type explanation struct{ api.Explanation }
 
 func (d *dashboard) explain(r *http.Request) (any, error) {
 	q := r.URL.Query()
