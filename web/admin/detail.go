@@ -15,7 +15,7 @@ import (
 // NodeDetail returns all that is known of one node.
 func (a *API) NodeDetail(id director.NodeID) (api.NodeDetail, error) {
 	node, err := a.Node(id, a.cfg.SafeBelow())
-	out := api.NodeDetail{Node: node, Plays: []api.NodeMount{}, Sightings: []api.Sighting{}}
+	out := api.NodeDetail{Node: node, Verdicts: []api.NodeMount{}, Sightings: []api.Sighting{}}
 	if err != nil {
 		return out, err
 	}
@@ -39,7 +39,7 @@ func (a *API) NodeDetail(id director.NodeID) (api.NodeDetail, error) {
 	for m := range view.Mounts() {
 		for _, scheme := range []director.Scheme{director.HTTP, director.HTTPS} {
 			if base, path := view.URL(n, m, scheme); base != "" {
-				out.Plays = append(out.Plays, mountAt(view.Snapshot, &t, n, m, scheme, base+path))
+				out.Verdicts = append(out.Verdicts, mountAt(view.Snapshot, &t, n, m, scheme, base+path))
 			}
 		}
 	}

@@ -35,10 +35,10 @@ func TestNodeDetail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Plays) != 4 || d.MaxNewPerS != 50 || !d.Counted || d.Kbit != 0 || d.KbitReckoned != 7*128 || d.Place == nil || d.Place.Lat != 50.1 || d.Taken.IsZero() {
+	if len(d.Verdicts) != 4 || d.MaxNewPerS != 50 || !d.Counted || d.Kbit != 0 || d.KbitReckoned != 7*128 || d.Place == nil || d.Place.Lat != 50.1 || d.Taken.IsZero() {
 		t.Errorf("%+v", d)
 	}
-	live, news := d.Plays[0], d.Plays[2]
+	live, news := d.Verdicts[0], d.Verdicts[2]
 	if live.URL != "http://fra1.example:8000/live.mp3" || live.State != director.MountPlays || *live.Listeners != 7 || live.Playing != "A song" || live.Limit != 50 {
 		t.Errorf("%+v", live)
 	}

@@ -77,7 +77,7 @@ type NodeDetail struct {
 	Taken    time.Time `json:"taken,omitzero"`    // when it was probed last, or reported by its agent
 	Returned time.Time `json:"returned,omitzero"` // when it last came back from being down; absent: it was never down
 
-	Plays     []NodeMount `json:"plays"`     // every mount of the fleet
+	Verdicts  []NodeMount `json:"verdicts"`  // every mount of the fleet
 	Sightings []Sighting  `json:"sightings"` // how each director, or its agent, sees it
 }
 
