@@ -38,6 +38,7 @@ type agentCmd struct {
 	Target     int    `help:"How many listeners it should hold."`
 	Limit      int    `help:"How many listeners no director knowingly exceeds."`
 	MaxNewPerS int    `name:"max-new-per-s" help:"How many listeners it can be given in one second."`
+	Pace       string `enum:"prefer,hold" default:"prefer" help:"Whether --max-new-per-s is a preference, or a bound beyond which listeners are refused: prefer or hold."`
 
 	Interval     time.Duration `default:"1s" help:"From one report to the next."`
 	Sample       time.Duration `default:"1m" help:"How often the agent listens to each mount for four seconds, if the server does not tell whether audio comes in: with --credentials-file, Icecast does. 0: never."`
@@ -80,6 +81,9 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
 	out := agent.Config{
 		ID: c.ID, Status: c.Status, Kind: c.Kind, Interval: c.Interval, Sample: c.Sample, InstanceFile: c.InstanceFile, Log: log,
 		Spec: api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
+	}
+	if c.Pace == string(director.PaceHold) {
+		out.Spec.Pace = director.PaceHold // the other is not said: an older director does not know the key
 	}
 	if !slices.Contains(probe.Kinds(), c.Kind) {
 		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))

@@ -21,7 +21,7 @@ func registration(node director.NodeID, instance string, second int) store.Regis
 	return store.Registration{
 		Node: node, URLs: []string{"http://ü.example:8000", "https://ü.example"}, Site: "fra",
 		Place:  director.Place{Continent: director.Code{'E', 'U'}, Country: director.Code{'D', 'E'}, Point: director.CityPoint, Lat: 50.1, Lon: 8.7},
-		Target: 100, Limit: 150, MaxNewPerS: 50,
+		Target: 100, Limit: 150, MaxNewPerS: 50, Pace: director.PaceHold,
 		Instance: instance, Token: "agents", Since: day, Seen: at, By: "x", Drained: day.Add(time.Millisecond), Returned: day.Add(time.Microsecond),
 		Report: director.Report{
 			Node: node, By: "agent " + instance, Taken: at, Health: director.Up, Since: day, Listeners: second, Kbit: 1.5,

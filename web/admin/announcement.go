@@ -35,7 +35,7 @@ func registration(a *api.Announcement, id, token string, now time.Time) (store.R
 	c.measured(&a.Report)
 	r := store.Registration{
 		Node: director.NodeID(id), URLs: a.Node.URLs, InternalURL: a.Node.InternalURL, Site: a.Node.Site, Place: c.place(a.Node.Place),
-		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS,
+		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS, Pace: a.Node.Pace,
 		Instance: a.Instance, Token: token, Report: reportOf(&a.Report, now),
 	}
 	if a.Drained {
@@ -116,6 +116,11 @@ func (c *checker) spec(n *api.NodeSpec) {
 	c.count("node.target", n.Target, 0)
 	c.count("node.limit", n.Limit, 0)
 	c.count("node.max_new_per_s", n.MaxNewPerS, 0)
+	switch n.Pace {
+	case "", director.PacePrefer, director.PaceHold:
+	default:
+		c.fail("node.pace", "%.80q: use prefer or hold", n.Pace)
+	}
 }
 
 // url checks a URL, and writes its host name as DNS has it.

@@ -434,7 +434,7 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 		Detail: "gone", Full: true, Listeners: 7, Limit: 9, Kbit: 1.5, Server: "Icecast 2.4.4", AnyMount: true,
 		Mounts: []director.MountReport{{Path: "/ü.mp3", Listeners: 7, Peak: 8, Limit: 9, Type: "audio/mpeg", Name: "n", Title: "t", Started: day}},
 	}
-	spec := api.NodeSpec{URLs: []string{"http://e.example"}, Site: "fra", Place: &api.Place{Country: "de", Lat: 50, Lon: 8}, Target: 1, Limit: 2, MaxNewPerS: 3}
+	spec := api.NodeSpec{URLs: []string{"http://e.example"}, Site: "fra", Place: &api.Place{Country: "de", Lat: 50, Lon: 8}, Target: 1, Limit: 2, MaxNewPerS: 3, Pace: director.PaceHold}
 	b, err := json.Marshal(api.NewAnnouncement("i1", spec, r, theirs))
 	if err != nil {
 		t.Fatal(err)
@@ -451,7 +451,7 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 	r.Taken, r.Since, r.Returned = r.Taken.Add(d), r.Since.Add(d), r.Returned.Add(d)
 	want := store.Registration{
 		Node: "edge-1", URLs: spec.URLs, Site: "fra", Place: director.Place{Country: director.Code{'D', 'E'}, Point: director.CityPoint, Lat: 50, Lon: 8},
-		Target: 1, Limit: 2, MaxNewPerS: 3, Instance: "i1", Token: "agents", Report: r,
+		Target: 1, Limit: 2, MaxNewPerS: 3, Pace: director.PaceHold, Instance: "i1", Token: "agents", Report: r,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

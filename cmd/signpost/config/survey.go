@@ -259,12 +259,34 @@ func (s *Settings) mostKbit() int {
 	return cmp.Or(most, 128)
 }
 
-// LimitWarnings says which nodes are to hold more listeners than their servers take.
+// LimitWarnings says which nodes are to hold more listeners than their servers take, or
+// than all of their mounts take together.
 func (s *Settings) LimitWarnings(reports map[director.NodeID]director.Report) (all []string) {
 	for _, n := range s.Fleet.Nodes {
-		if limit := reports[n.ID].Limit; limit > 0 && max(n.Target, n.Limit) > limit {
-			all = append(all, fmt.Sprintf("node %s is to hold %d listeners (target or limit), and its server takes %d: raise its own limit (Icecast: <clients>), or lower these", n.ID, max(n.Target, n.Limit), limit))
+		wanted, r := max(n.Target, n.Limit), reports[n.ID]
+		if r.Limit > 0 && wanted > r.Limit {
+			all = append(all, fmt.Sprintf("node %s is to hold %d listeners (target or limit), and its server takes %d: raise its own limit (Icecast: <clients>), or lower these", n.ID, wanted, r.Limit))
+		}
+		if seats, bounded := s.seatsAt(n, r); bounded && wanted > seats {
+			all = append(all, fmt.Sprintf("node %s is to hold %d listeners (target or limit), and its mounts take %d: raise their own limits (Icecast: <max-listeners>), or lower these", n.ID, wanted, seats))
 		}
 	}
 	return all
+}
+
+// seatsAt adds up the own limits of the fleet's mounts at a node. bounded says that there are
+// such mounts, and that each of them has a limit.
+func (s *Settings) seatsAt(n director.Node, r director.Report) (seats int, bounded bool) {
+	for _, m := range r.Mounts {
+		name := n.MountAt(m.Path)
+		ours := slices.ContainsFunc(s.Fleet.Mounts, func(m director.Mount) bool { return m.Name == name })
+		if name == "" || len(s.Fleet.Mounts) > 0 && !ours {
+			continue
+		}
+		if m.Limit <= 0 {
+			return 0, false
+		}
+		seats, bounded = seats+m.Limit, true
+	}
+	return seats, bounded
 }

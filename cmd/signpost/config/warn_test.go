@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 // TestWarnings: each is given where it is due, and only there.
@@ -38,6 +40,10 @@ func TestWarnings(t *testing.T) {
 		{"everybody is a proxy", undrained + "listen: {trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]}\n", "listen.trusted_proxies has 0.0.0.0/0"},
 		{"everybody of IPv6 is one", undrained + "listen: {trusted_proxies: '::/0'}\n", "listen.trusted_proxies has ::/0"},
 		{"everybody may send a header", undrained + "listen: {proxy_protocol: 0.0.0.0/0}\n", "listen.proxy_protocol has 0.0.0.0/0"},
+		{"a target is more than the line takes", "mounts: [{name: /a, kbit: 64}, {name: /b, kbit: 320}]\nnodes: [{id: a, urls: http://a.example, target: 10000, mbit: 3000}]\n", "node a: a target of 10000 listeners at 320 kbit/s is 3200 Mbit/s, and its mbit says 3000"},
+		{"it is just that", "mounts: [{name: /a, kbit: 320}]\nnodes: [{id: a, urls: http://a.example, target: 10000, mbit: 3200}]\n", ""},
+		{"no bitrate is told", "nodes: [{id: a, urls: http://a.example, target: 10000, mbit: {target: 1000, limit: 1200}}]\n", "node a: a target of 10000 listeners at 128 kbit/s is 1280 Mbit/s, and its mbit says 1200"},
+
 		{"some are", undrained + "listen: {trusted_proxies: 10.0.0.0/8}\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -54,5 +60,35 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestLimitWarnings: what a node's server, or its mounts, take is less than the node is to
+// hold.
+func TestLimitWarnings(t *testing.T) {
+	t.Parallel()
+	const file = "mounts: [/a, /b]\nnodes: [{id: n, urls: http://n.example, target: 100, limit: 150, paths: {/b: /other}}]\n"
+	s, err := readConfig("radio.yaml", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mount := func(path string, limit int) director.MountReport { return director.MountReport{Path: path, Limit: limit} }
+	for _, c := range []struct {
+		name string
+		director.Report
+		want string
+	}{
+		{"nothing is known", director.Report{}, ""},
+		{"the server takes fewer", director.Report{Limit: 149}, "node n is to hold 150 listeners (target or limit), and its server takes 149: raise its own limit"},
+		{"the server takes as many", director.Report{Limit: 150}, ""},
+		{"its mounts take fewer together", director.Report{Mounts: []director.MountReport{mount("/a", 100), mount("/other", 49)}}, "node n is to hold 150 listeners (target or limit), and its mounts take 149: raise their own limits"},
+		{"they take as many", director.Report{Mounts: []director.MountReport{mount("/a", 100), mount("/other", 50)}}, ""},
+		{"one has no limit", director.Report{Mounts: []director.MountReport{mount("/a", 1), mount("/other", 0)}}, ""},
+		{"another station's is full soon", director.Report{Mounts: []director.MountReport{mount("/theirs", 1), mount("/b", 1)}}, ""},
+	} {
+		got := s.LimitWarnings(map[director.NodeID]director.Report{"n": c.Report})
+		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }

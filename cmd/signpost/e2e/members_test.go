@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +17,7 @@ import (
 // without one the node's challenge comes, and check says what it means for redirects.
 func TestMembersInline(t *testing.T) {
 	t.Parallel()
-	node := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", Member: "ann:secret"}}})
+	node := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", Member: "ann:secret", MaxListeners: 900}}})
 	s := direct(t, []*probetest.Node{node}, inline)
 	ask := func(header string) *http.Response {
 		t.Helper()
@@ -40,8 +42,23 @@ func TestMembersInline(t *testing.T) {
 	if told := s.explain(); !strings.Contains(told, `"outcome":"placed"`) || strings.Contains(told, `"failing"`) {
 		t.Errorf("the node is blamed: %s", told)
 	}
-	out, err := exec.Command(program(t), "check", "--probe", s.config).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "mount /live.mp3: node n1 answers 401 to a listener without a password.") {
-		t.Errorf("check: %v\n%s", err, out)
+	// Icecast tells the mounts' limits to its administrators only.
+	credentials, config := filepath.Join(t.TempDir(), "credentials"), filepath.Join(t.TempDir(), "signpost.yaml")
+	user, password := node.Credentials()
+	if err := os.WriteFile(credentials, []byte(user+":"+password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := strings.ReplaceAll(configuration([]*probetest.Node{node}, inline), "target: 1000", "target: 1000, credentials_file: "+credentials)
+	if err := os.WriteFile(config, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program(t), "check", "--probe", config).CombinedOutput()
+	for _, want := range []string{
+		"mount /live.mp3: node n1 answers 401 to a listener without a password.",
+		"node n1 is to hold 1000 listeners (target or limit), and its mounts take 900",
+	} {
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("check: %v, want %q in\n%s", err, want, out)
+		}
 	}
 }

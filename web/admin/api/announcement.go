@@ -27,6 +27,8 @@ type NodeSpec struct {
 	Target      int      `json:"target,omitempty"`
 	Limit       int      `json:"limit,omitempty"`
 	MaxNewPerS  int      `json:"max_new_per_s,omitempty"`
+
+	Pace director.Pace `json:"pace,omitempty"`
 }
 
 // Place is where a node is.
