@@ -238,6 +238,7 @@ func TestFleetStatusAsAnAnswer(t *testing.T) {
 	for host, want := range map[string]string{
 		"radio.example:8000": "http://radio.example:8000/live.mp3",
 		"[2001:db8::1]:8000": "http://[2001:db8::1]:8000/live.mp3",
+		"münchen.test:8000":  "http://xn--mnchen-3ya.test:8000/live.mp3",
 		`evil"><script>`:     "http://localhost/live.mp3",
 		" ":                  "http://localhost/live.mp3",
 	} {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/signpost-fm/signpost/director"
 )
 
@@ -187,6 +189,9 @@ func (q *request) directorBase() string {
 		return q.policy.PublicURL
 	}
 	host := q.host()
+	if ascii, err := httpguts.PunycodeHostPort(host); err == nil { // some players say what was typed
+		host = ascii
+	}
 	switch {
 	case !saneHost(host):
 		return ""

@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/wording"
@@ -120,7 +123,7 @@ func (t target) within(resp *http.Response) string {
 	}
 	to, err := resp.Location()
 	base, baseErr := url.Parse(t.base)
-	if err != nil || baseErr != nil || to.Scheme != base.Scheme || to.Host != base.Host {
+	if err != nil || baseErr != nil || to.Scheme != base.Scheme || server(to) != server(base) {
 		return ""
 	}
 	rest, below := strings.CutPrefix(to.RequestURI(), strings.TrimSuffix(base.EscapedPath(), "/"))
@@ -128,6 +131,15 @@ func (t target) within(resp *http.Response) string {
 		return ""
 	}
 	return rest
+}
+
+// server is the host and port of a URL, in the form in which those of one server are equal.
+func server(u *url.URL) string {
+	host, err := httpguts.PunycodeHostPort(strings.ToLower(u.Hostname()))
+	if err != nil {
+		host = u.Hostname()
+	}
+	return net.JoinHostPort(host, director.PortOf(u))
 }
 
 // notReached returns the result of a GET that got no response.

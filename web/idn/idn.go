@@ -6,6 +6,7 @@ package idn
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -22,6 +23,9 @@ var profile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(f
 func URL(raw string) (string, error) {
 	from, to := host(raw)
 	name := raw[from:to]
+	if plain, err := url.PathUnescape(name); err == nil && !strings.HasPrefix(name, "[") {
+		name = plain // as a browser's address line copies it: http://m%C3%BCnchen.test
+	}
 	if isASCII(name) {
 		return raw, nil
 	}

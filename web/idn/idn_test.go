@@ -10,6 +10,9 @@ func TestURL(t *testing.T) {
 	for raw, want := range map[string]string{
 		"http://münchen.test":               "http://xn--mnchen-3ya.test",
 		"https://MÜNCHEN.test:8443/radio/ü": "https://xn--mnchen-3ya.test:8443/radio/ü", // a path is another's business
+		"http://m%C3%BCnchen.test:8000":     "http://xn--mnchen-3ya.test:8000",
+		"http://a%20b.test":                 "http://a%20b.test", // refused by whoever checks URLs
+		"http://[fe80::1%25eth0]":           "http://[fe80::1%25eth0]",
 		"http://straße.test":                "http://xn--strae-oqa.test",
 		"http://радио.рф:8000":              "http://xn--80aimyg.xn--p1ai:8000",
 		"http://放送。jp/x":                    "http://xn--4bvv56g.jp/x", // an ideographic full stop

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/signpost-fm/signpost/director"
 )
 
@@ -137,11 +139,10 @@ func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
 	}
 	location := up.head.get("Location")
 	up.close()
-	next, err := first.Parse(location)
+	next, err := follow(first, location)
 	if err != nil || location == "" {
 		return nil, refuse(WhyRedirect, "redirects to %.100q, which is no URL", location)
 	}
-	next.Fragment = ""
 	node, ok := p.nodeAt(a, next)
 	switch {
 	case !ok:
@@ -158,6 +159,17 @@ func (p *Proxy) openOne(ctx context.Context, a ask) (*upstream, error) {
 		return nil, refuse(WhyRedirect, "redirects to %.100q, which redirects again", location)
 	}
 	return up.begin()
+}
+
+// follow returns where a Location leads, with its host as the fleet's URLs have it.
+func follow(from *url.URL, location string) (*url.URL, error) {
+	to, err := from.Parse(location)
+	if err != nil {
+		return nil, err
+	}
+	to.Fragment = ""
+	to.Host, err = httpguts.PunycodeHostPort(strings.ToLower(to.Host))
+	return to, err
 }
 
 func isRedirect(code int) bool {

@@ -129,6 +129,36 @@ func TestRedirectToAnyNode(t *testing.T) {
 	}
 }
 
+// TestFollow: a Location leads to the same node in whatever letters it has the host.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	const node = "http://xn--mnchen-3ya.test:8000"
+	from, err := url.Parse("http://xn--mnchen-3ya.test:8000/live.mp3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{}
+	p.cfg.Nodes = func() iter.Seq2[director.NodeID, string] {
+		return func(yield func(director.NodeID, string) bool) { _ = yield("n", node) }
+	}
+	for location, want := range map[string]string{
+		"http://münchen.test:8000/x":      node + "/x",
+		"http://M%C3%9Cnchen.test:8000/x": node + "/x",
+		"http://XN--MNCHEN-3YA.test:8000": node,
+		"//münchen.test:8000/x#now":       node + "/x",
+		"/x?y":                            node + "/x?y",
+	} {
+		to, err := follow(from, location)
+		if err != nil || to.String() != want {
+			t.Errorf("%s leads to %v, %v; want %s", location, to, err, want)
+			continue
+		}
+		if id, ok := p.nodeAt(ask{}, to); !ok || id != "n" {
+			t.Errorf("%s leads to no node", location)
+		}
+	}
+}
+
 // TestWhatAListenerAdds: a query that nodes refuse is no evidence against them, and is
 // told to nobody else.
 func TestWhatAListenerAdds(t *testing.T) {
