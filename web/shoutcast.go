@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +14,12 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// shoutcastPages are SHOUTcast's statistics pages. A mount of the same name takes
-// precedence.
+// shoutcastPages are SHOUTcast's statistics pages, which its documents "DNAS Server JSON /
+// JSON-P Responses" and "DNAS Server XML Responses" (of 8 September 2018, for 2.6) describe:
+// the keys and their order, and the seven fields of 7.html. The genres 2 to 5 and samplerate
+// are not in them, but in answers of sc_serv 2.4.7 and 2.6.1 that authors of readers
+// published; the two shapes of played.html are those that published readers split it at. A
+// mount of the same name takes precedence.
 var shoutcastPages = map[string]func(*exchange, dnasStream) (mediaType, body string){
 	"/7":           sevenPage,
 	"/7.html":      sevenPage,
@@ -27,13 +32,18 @@ var shoutcastPages = map[string]func(*exchange, dnasStream) (mediaType, body str
 // allStreamsPage is the page about all streams.
 const allStreamsPage = "/statistics"
 
-// dnasStream is one stream, summed over all nodes that carry it, with the keys of SHOUTcast
-// 2.6. Keys for which a fleet has no value are empty or 0, not missing: some tools insist on
-// them.
+// dnasStream is one stream, summed over all nodes that carry it. Keys for which a fleet has no
+// value are empty or 0, not missing: some tools insist on them. SHOUTcast itself leaves out
+// the uptime of a stream that is off the air, and what its sources did not tell (nexttitle,
+// dj, songurl, streamlistederror).
 type dnasStream struct {
 	ID int `json:"id,omitempty" xml:"-"` // only in the page about all streams
 	dnasCounts
 	Genre      string `json:"servergenre" xml:"SERVERGENRE"`
+	Genre2     string `json:"servergenre2" xml:"SERVERGENRE2"`
+	Genre3     string `json:"servergenre3" xml:"SERVERGENRE3"`
+	Genre4     string `json:"servergenre4" xml:"SERVERGENRE4"`
+	Genre5     string `json:"servergenre5" xml:"SERVERGENRE5"`
 	URL        string `json:"serverurl" xml:"SERVERURL"`
 	Title      string `json:"servertitle" xml:"SERVERTITLE"`
 	Song       string `json:"songtitle" xml:"SONGTITLE"`
@@ -42,8 +52,8 @@ type dnasStream struct {
 	Backup     int    `json:"backupstatus" xml:"BACKUPSTATUS"`
 	Listed     int    `json:"streamlisted" xml:"STREAMLISTED"`
 	Path       string `json:"streampath" xml:"STREAMPATH"`
-	Uptime     int    `json:"streamuptime" xml:"STREAMUPTIME"` // seconds
-	Bitrate    string `json:"bitrate" xml:"BITRATE"`           // kbit/s; "0": not configured
+	Uptime     int    `json:"streamuptime,omitempty" xml:"STREAMUPTIME,omitempty"` // seconds; 0: unknown
+	Bitrate    string `json:"bitrate" xml:"BITRATE"`                               // kbit/s; "0": not configured
 	SampleRate string `json:"samplerate" xml:"SAMPLERATE"`
 	Content    string `json:"content" xml:"CONTENT"`
 	Version    string `json:"version,omitempty" xml:"VERSION,omitempty"`
@@ -165,19 +175,23 @@ func playedPage(x *exchange, d dnasStream) (mediaType, body string) {
 	}
 	switch q := x.r.URL.Query(); {
 	case q.Get("type") == "json":
-		return jsonPage(append([]played{}, songs...))
+		return jsonPage(x, append([]played{}, songs...))
 	case q.Get("type") == "xml":
 		return xmlPage(struct {
 			XMLName xml.Name `xml:"SHOUTCASTSERVER"`
 			Songs   []played `xml:"SONGHISTORY>SONG"`
 		}{Songs: songs})
 	}
+	// Who gives a number knows SHOUTcast 2; others may split the page as that of SHOUTcast 1.
+	first, current := "Played @", "<td><b>Current Song</b></td></td>"
+	if x.r.URL.Query().Has("sid") {
+		first, current = "<b>Played @</b>", `</td><td style="padding: 0 10px;"><b>Current Song</b></td>`
+	}
 	var b strings.Builder
-	b.WriteString("<html><head><title>SHOUTcast Song History</title></head><body><table border=0 cellpadding=2 cellspacing=2>" +
-		"<tr><td>Played @</td><td><b>Song Title</b></td></tr>")
+	fmt.Fprintf(&b, "<html><head><title>SHOUTcast Song History</title></head><body><br><table border=0 cellpadding=2 cellspacing=2>"+
+		"<tr><td>%s</td><td><b>Song Title</b></td></tr>", first)
 	for _, song := range songs {
-		fmt.Fprintf(&b, "<tr><td>%s</td><td>%s<td><b>Current Song</b></td></td></tr>",
-			time.Unix(song.At, 0).UTC().Format(time.TimeOnly), html.EscapeString(song.Title))
+		fmt.Fprintf(&b, "<tr><td>%s</td><td>%s%s</tr>", time.Unix(song.At, 0).UTC().Format(time.TimeOnly), html.EscapeString(song.Title), current)
 	}
 	b.WriteString("</table></body></html>")
 	return "text/html;charset=utf-8", b.String()
@@ -186,7 +200,7 @@ func playedPage(x *exchange, d dnasStream) (mediaType, body string) {
 func statsPage(x *exchange, d dnasStream) (mediaType, body string) {
 	d.Version = serverID
 	if wantsJSON(x) {
-		return jsonPage(d)
+		return jsonPage(x, d)
 	}
 	return xmlPage(struct {
 		XMLName xml.Name `xml:"SHOUTCASTSERVER"`
@@ -208,7 +222,7 @@ func statisticsPage(x *exchange, streams []dnasStream) (mediaType, body string) 
 		f.Unique += d.Unique
 	}
 	if wantsJSON(x) {
-		return jsonPage(f)
+		return jsonPage(x, f)
 	}
 	type numbered struct {
 		ID int `xml:"id,attr"`
@@ -230,10 +244,19 @@ func statisticsPage(x *exchange, streams []dnasStream) (mediaType, body string) 
 
 func wantsJSON(x *exchange) bool { return x.r.URL.Query().Get("json") == "1" }
 
-func jsonPage(v any) (mediaType, body string) {
+// jsonPage is the page as JSON, or as a call of the function that a web page names, which
+// reads another host's statistics by a script element (JSON-P).
+func jsonPage(x *exchange, v any) (mediaType, body string) {
 	b, _ := json.Marshal(v) // cannot fail: numbers and text
+	if f := x.r.URL.Query().Get("callback"); callback.MatchString(f) {
+		return "application/javascript;charset=utf-8", f + "(" + string(b) + ")"
+	}
 	return "application/json;charset=utf-8", string(b)
 }
+
+// callback is a JavaScript function: names with dots between them, and nothing that could be
+// other code in the answer.
+var callback = regexp.MustCompile(`^[A-Za-z_$][\w$]{0,99}(\.[A-Za-z_$][\w$]{0,99}){0,9}$`)
 
 func xmlPage(v any) (mediaType, body string) {
 	b, _ := xml.Marshal(v) // cannot fail: numbers and text

@@ -28,9 +28,9 @@ func TestShoutcastPages(t *testing.T) {
 	t.Parallel()
 	w := onAir(t)
 	const stats = `<?xml version="1.0" encoding="UTF-8" standalone="yes" ?><SHOUTCASTSERVER><CURRENTLISTENERS>1</CURRENTLISTENERS><PEAKLISTENERS>1</PEAKLISTENERS>` +
-		`<MAXLISTENERS>0</MAXLISTENERS><UNIQUELISTENERS>1</UNIQUELISTENERS><AVERAGETIME>0</AVERAGETIME><SERVERGENRE></SERVERGENRE><SERVERURL>http://radio.example</SERVERURL>` +
+		`<MAXLISTENERS>0</MAXLISTENERS><UNIQUELISTENERS>1</UNIQUELISTENERS><AVERAGETIME>0</AVERAGETIME><SERVERGENRE></SERVERGENRE><SERVERGENRE2></SERVERGENRE2><SERVERGENRE3></SERVERGENRE3><SERVERGENRE4></SERVERGENRE4><SERVERGENRE5></SERVERGENRE5><SERVERURL>http://radio.example</SERVERURL>` +
 		`<SERVERTITLE></SERVERTITLE><SONGTITLE>Second</SONGTITLE><STREAMHITS>0</STREAMHITS><STREAMSTATUS>1</STREAMSTATUS><BACKUPSTATUS>0</BACKUPSTATUS>` +
-		`<STREAMLISTED>1</STREAMLISTED><STREAMPATH>/plain.mp3</STREAMPATH><STREAMUPTIME>0</STREAMUPTIME><BITRATE>0</BITRATE><SAMPLERATE>0</SAMPLERATE>` +
+		`<STREAMLISTED>1</STREAMLISTED><STREAMPATH>/plain.mp3</STREAMPATH><BITRATE>0</BITRATE><SAMPLERATE>0</SAMPLERATE>` +
 		`<CONTENT>audio/mpeg</CONTENT><VERSION>Signpost</VERSION></SHOUTCASTSERVER>`
 	for _, c := range []struct{ url, mediaType, body string }{
 		{"/7.html", "text/html;charset=utf-8", "<html><body>12,1,36,0,12,128,A, B &amp; &lt;C&gt;</body></html>"},
@@ -40,6 +40,10 @@ func TestShoutcastPages(t *testing.T) {
 		{"/currentsong?sid=2", "text/plain;charset=utf-8", "Second"},
 		{"/stats?sid=2", "text/xml;charset=utf-8", stats},
 		{"/played?sid=2&type=json", "application/json;charset=utf-8", `[{"playedat":1777896000,"title":"Second"}]`},
+		{"/played?sid=2&type=json&callback=a.b_1", "application/javascript;charset=utf-8", `a.b_1([{"playedat":1777896000,"title":"Second"}])`},
+		{"/played?sid=3&type=json&callback=alert(1)//", "application/json;charset=utf-8", `[]`},
+		{"/played.html?sid=2", "text/html;charset=utf-8", `<html><head><title>SHOUTcast Song History</title></head><body><br><table border=0 cellpadding=2 cellspacing=2>` +
+			`<tr><td><b>Played @</b></td><td><b>Song Title</b></td></tr><tr><td>12:00:00</td><td>Second</td><td style="padding: 0 10px;"><b>Current Song</b></td></tr></table></body></html>`},
 		{"/played?sid=3&type=json", "application/json;charset=utf-8", `[]`},
 		{"/played?sid=2&type=xml", "text/xml;charset=utf-8", `<?xml version="1.0" encoding="UTF-8" standalone="yes" ?><SHOUTCASTSERVER><SONGHISTORY><SONG><PLAYEDAT>1777896000</PLAYEDAT><TITLE>Second</TITLE></SONG></SONGHISTORY></SHOUTCASTSERVER>`},
 	} {
@@ -49,10 +53,11 @@ func TestShoutcastPages(t *testing.T) {
 		}
 	}
 	for url, part := range map[string]string{
-		"/stats?sid=1&json=1": `{"currentlisteners":12,"peaklisteners":36,"maxlisteners":0,"uniquelisteners":12,"averagetime":0,`,
-		"/statistics?json=1":  `{"totalstreams":5,"activestreams":2,"currentlisteners":13,"peaklisteners":37,"maxlisteners":0,"uniquelisteners":13,"averagetime":0,"version":"Signpost","streams":[{"id":1,"currentlisteners":12,`,
-		"/statistics":         `<SHOUTCASTSERVER><STREAMSTATS><TOTALSTREAMS>5</TOTALSTREAMS>`,
-		"/played.html":        `<td>A, B &amp; &lt;C&gt;<td><b>Current Song</b></td></td>`,
+		"/stats?sid=1&json=1":      `{"currentlisteners":12,"peaklisteners":36,"maxlisteners":0,"uniquelisteners":12,"averagetime":0,`,
+		"/statistics?json=1":       `{"totalstreams":5,"activestreams":2,"currentlisteners":13,"peaklisteners":37,"maxlisteners":0,"uniquelisteners":13,"averagetime":0,"version":"Signpost","streams":[{"id":1,"currentlisteners":12,`,
+		"/statistics":              `<SHOUTCASTSERVER><STREAMSTATS><TOTALSTREAMS>5</TOTALSTREAMS>`,
+		"/stats?json=1&callback=f": `f({"currentlisteners":12,`,
+		"/played.html":             `<tr><td>Played @</td><td><b>Song Title</b></td></tr><tr><td>12:00:00</td><td>A, B &amp; &lt;C&gt;<td><b>Current Song</b></td></td>`,
 	} {
 		if body := w.get(url).Body.String(); !strings.Contains(body, part) {
 			t.Errorf("%s lacks %s:\n%s", url, part, body)

@@ -72,7 +72,9 @@ func TestLimitWarnings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mount := func(path string, limit int) director.MountReport { return director.MountReport{Path: path, Limit: limit} }
+	mount := func(path string, limit int) director.MountReport {
+		return director.MountReport{Path: path, Limit: limit}
+	}
 	for _, c := range []struct {
 		name string
 		director.Report
