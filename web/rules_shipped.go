@@ -27,6 +27,7 @@ func ShippedRules() []Rule {
 		{Name: "streamripper", UserAgent: "Streamripper/*", HTTPOnly: true, Reason: literal},
 		{Name: "icecast relay", UserAgent: "Icecast *", HTTPOnly: true, Relay: true, Reason: literal},
 		{Name: "liquidsoap", UserAgent: "Liquidsoap/*", Relay: true, Reason: "a server that plays on what it hears, with input.http: it follows a 302 and comes back here after a drop: measured"},
+		{Name: "mpd", UserAgent: "Music Player Daemon *", Relay: true, Reason: "a server that plays on what it hears, where its output is httpd or shout: it follows a 302 and, told to repeat, comes back here after a drop: measured"},
 		{Name: "xine", UserAgent: "xine/*", SameScheme: true, Reason: sameScheme},
 		{Name: "exoplayer", UserAgent: "*ExoPlayerLib/*", SameScheme: true, Reason: sameScheme},
 		{Name: "media3", UserAgent: "*AndroidXMedia3/*", SameScheme: true, Reason: sameScheme},
