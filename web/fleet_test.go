@@ -268,17 +268,7 @@ func TestFleetStatusIsProbed(t *testing.T) {
 	w.reports(up("ams1",
 		director.MountReport{Path: "/live.mp3", Listeners: 3, Peak: 5, Title: "-", Started: epoch},
 		director.MountReport{Path: "/studio/größe.ogg", Listeners: 4, Peak: 4, Type: "application/ogg", Name: "Größe"}))
-	server := httptest.NewServer(w.Handler())
-	defer server.Close()
-	p := probe.New(probe.Config{})
-	p.SetNodes([]director.Node{{ID: "fleet", URLs: []string{server.URL}}}, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	<-p.First()
-	cancel()
-	<-done
-	r := p.Reports()[0]
+	r := w.probed(probe.Config{}, nil)
 	want := []director.MountReport{
 		{Path: "/live.mp3", Listeners: 3, Peak: 5, Type: "audio/mpeg", Name: `Tom & Jerry's <"Radio">`, Title: "-", Started: epoch},
 		{Path: "/studio/größe.ogg", Listeners: 4, Peak: 4, Type: "application/ogg", Name: "Größe"},
@@ -286,6 +276,21 @@ func TestFleetStatusIsProbed(t *testing.T) {
 	if diff := cmp.Diff(want, r.Mounts); diff != "" || r.Listeners != 7 || r.Server != "Signpost" {
 		t.Errorf("%+v (-want +got):\n%s", r, diff)
 	}
+}
+
+// probed returns the report of a prober that takes the director for a node with the mounts.
+func (w *world) probed(c probe.Config, mounts []director.Mount) director.Report {
+	server := httptest.NewServer(w.Handler())
+	defer server.Close()
+	p := probe.New(c)
+	p.SetNodes([]director.Node{{ID: "fleet", URLs: []string{server.URL}}}, mounts)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	<-p.First()
+	cancel()
+	<-done
+	return p.Reports()[0]
 }
 
 // The page is made once for a snapshot, and anew with the next.

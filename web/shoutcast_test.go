@@ -1,8 +1,6 @@
 package web
 
 import (
-	"context"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -87,17 +85,8 @@ func TestShoutcastPages(t *testing.T) {
 func TestShoutcastPagesAreProbed(t *testing.T) {
 	t.Parallel()
 	w := onAir(t)
-	server := httptest.NewServer(w.Handler())
-	defer server.Close()
-	p := probe.New(probe.Config{Kind: func(director.NodeID) string { return "shoutcast" }})
-	p.SetNodes([]director.Node{{ID: "fleet", URLs: []string{server.URL}}}, []director.Mount{{Name: "/stream"}, {Name: "/stream/2/"}})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	<-p.First()
-	cancel()
-	<-done
-	r := p.Reports()[0]
+	kind := func(director.NodeID) string { return "shoutcast" }
+	r := w.probed(probe.Config{Kind: kind}, []director.Mount{{Name: "/stream"}, {Name: "/stream/2/"}})
 	got := map[string]int{}
 	for _, m := range r.Mounts {
 		got[m.Path] = m.Listeners

@@ -27,29 +27,43 @@ func readConfig(name string, source []byte) (*Settings, error) {
 
 func TestGoodConfigurations(t *testing.T) {
 	t.Parallel()
-	files, _ := filepath.Glob("testdata/good/*.yaml")
-	if len(files) == 0 {
-		t.Fatal("no fixtures")
-	}
-	for _, name := range files {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			t.Parallel()
-			source, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := readConfig(name, source); err != nil {
-				t.Errorf("refused:\n%v", err)
-			}
-		})
-	}
+	eachFixture(t, "testdata/good/*.yaml", func(t *testing.T, name string, source []byte) {
+		if _, err := readConfig(name, source); err != nil {
+			t.Errorf("refused:\n%v", err)
+		}
+	})
 }
 
 // TestBadConfigurations compares what an operator reads with the golden file
 // beside each fixture.
 func TestBadConfigurations(t *testing.T) {
 	t.Parallel()
-	files, _ := filepath.Glob("testdata/bad/*.yaml")
+	eachFixture(t, "testdata/bad/*.yaml", func(t *testing.T, name string, source []byte) {
+		_, err := readConfig(filepath.Base(name), source)
+		if err == nil {
+			t.Fatal("accepted")
+		}
+		golden := strings.TrimSuffix(name, ".yaml") + ".txt"
+		got := err.Error() + "\n"
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("message (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// eachFixture tests each file in parallel.
+func eachFixture(t *testing.T, pattern string, test func(t *testing.T, name string, source []byte)) {
+	t.Helper()
+	files, _ := filepath.Glob(pattern)
 	if len(files) == 0 {
 		t.Fatal("no fixtures")
 	}
@@ -60,24 +74,7 @@ func TestBadConfigurations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = readConfig(filepath.Base(name), source)
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			golden := strings.TrimSuffix(name, ".yaml") + ".txt"
-			got := err.Error() + "\n"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("message (-want +got):\n%s", diff)
-			}
+			test(t, name, source)
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -230,16 +229,7 @@ func (s *signpost) probes() int {
 
 func (s *signpost) metrics() string {
 	s.t.Helper()
-	resp, err := client.Get(s.admin + "/metrics")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(b)
+	return s.adminBody("/metrics")
 }
 
 // The probing of a director that dies is taken over.

@@ -376,14 +376,5 @@ func (s *signpost) explain() string {
 
 func (s *signpost) explainAt(address string) string {
 	s.t.Helper()
-	resp, err := client.Get(s.admin + "/api/v1/explain?mount=/live.mp3&addr=" + address)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return strings.Join(strings.Fields(string(b)), "")
+	return strings.Join(strings.Fields(s.adminBody("/api/v1/explain?mount=/live.mp3&addr="+address)), "")
 }
