@@ -20,41 +20,41 @@ import (
 // The URL of a playlist is answered with that playlist whatever Answer is, except Deny. If
 // Answer is Proxy, its entries are the director's own URLs.
 type Rule struct {
-	ID   string // of a rule that was made at run time; not part of the JSON
-	Name string // for explain and records; empty: the ID, else the number
+	ID   string `json:"-"`              // of a rule that was made at run time
+	Name string `json:"name,omitempty"` // for explain and records; empty: the ID, else the number
 
 	// UserAgent is a glob for the whole header without regard to ASCII case: '*' is any
 	// run of bytes, '?' any byte, '\' takes the next byte literally. Empty: any user agent.
-	UserAgent string
+	UserAgent string `json:"user_agent,omitempty"`
 	// UserAgentRegexp is an RE2 expression, not anchored. Empty: any user agent.
-	UserAgentRegexp string
-	Headers         []HeaderMatch
-	HTTP            string // "1.0", "1.1" or "2"; empty: any
+	UserAgentRegexp string        `json:"user_agent_regexp,omitempty"`
+	Headers         []HeaderMatch `json:"headers,omitempty"`
+	HTTP            string        `json:"http,omitempty"` // "1.0", "1.1" or "2"; empty: any
 
-	Answer Answer
+	Answer Answer `json:"answer"`
 	// HTTPOnly sends the client to http:// URLs only, whatever scheme it used.
-	HTTPOnly bool
+	HTTPOnly bool `json:"http_only,omitempty"`
 	// SameScheme says that the client refuses a redirect to the other scheme: if no node is
 	// available in its own, it gets the stream itself, or 503.
-	SameScheme bool
+	SameScheme bool `json:"same_scheme,omitempty"`
 	// ICY begins a stream that is carried inline with "ICY 200 OK".
-	ICY bool
+	ICY bool `json:"icy,omitempty"`
+	// OrRedirect sends the client to a node if its stream cannot be carried inline, such as
+	// for want of room. Without it, the answer is then an error, such as 503.
+	OrRedirect bool `json:"or_redirect,omitempty"`
 	// Relay says that the client is a server that passes the stream on. It does not count
 	// as a listener, and if it is a node of the fleet, it is sent neither to itself nor to
 	// a node that it feeds.
-	Relay bool
-	// OrRedirect sends the client to a node if its stream cannot be carried inline, such as
-	// for want of room. Without it, the answer is then an error, such as 503.
-	OrRedirect bool
+	Relay bool `json:"relay,omitempty"`
 
-	Reason string // why the rule exists, for explain
+	Reason string `json:"reason,omitempty"` // why the rule exists, for explain
 }
 
 // A HeaderMatch is a condition on a request header.
 type HeaderMatch struct {
-	Name   string
-	Absent bool   // the header is missing or empty
-	Glob   string // for its value; empty: any value that is not empty
+	Name   string `json:"name"`
+	Absent bool   `json:"absent,omitempty"` // the header is missing or empty
+	Glob   string `json:"glob,omitempty"`   // for its value; empty: any value that is not empty
 }
 
 // compiledRule is a Rule that was checked and compiled.

@@ -109,6 +109,22 @@ func merged(counts []store.Count) []store.Count {
 	return out
 }
 
+// differences returns the values of now that before does not have, and the keys that only
+// before has.
+func differences[K comparable, V any](now, before map[K]V) (changed []V, gone []K) {
+	for id, v := range now {
+		if have, ok := before[id]; !ok || !reflect.DeepEqual(v, have) {
+			changed = append(changed, v)
+		}
+	}
+	for id := range before {
+		if _, ok := now[id]; !ok {
+			gone = append(gone, id)
+		}
+	}
+	return changed, gone
+}
+
 // since returns the change that turns before into o, and whether there is any
 // difference.
 func (o offered) since(before offered) (change, bool) {
@@ -134,26 +150,8 @@ func (o offered) since(before offered) (change, bool) {
 			c.Counts = append(c.Counts, bucket{At: at})
 		}
 	}
-	for id, r := range o.reports {
-		if have, ok := before.reports[id]; !ok || !reflect.DeepEqual(r, have) {
-			c.Reports = append(c.Reports, r)
-		}
-	}
-	for id := range before.reports {
-		if _, ok := o.reports[id]; !ok {
-			c.Gone = append(c.Gone, id)
-		}
-	}
-	for id, r := range o.registrations {
-		if have, ok := before.registrations[id]; !ok || !reflect.DeepEqual(r, have) {
-			c.Registrations = append(c.Registrations, r)
-		}
-	}
-	for id := range before.registrations {
-		if _, ok := o.registrations[id]; !ok {
-			c.Left = append(c.Left, id)
-		}
-	}
+	c.Reports, c.Gone = differences(o.reports, before.reports)
+	c.Registrations, c.Left = differences(o.registrations, before.registrations)
 	return c, len(c.Counts)+len(c.Reports)+len(c.Gone)+len(c.Registrations)+len(c.Left) > 0
 }
 
