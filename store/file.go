@@ -93,7 +93,7 @@ var errLocked = errors.New("another signpost process has it")
 
 // peek returns the overlay in a file that another process holds, as far as it can be read.
 func (f *File) peek() Overlay {
-	b, damage, err := readFile(f.path)
+	b, damage, err := readFile(f.path, maxFile)
 	if damage != nil || err != nil {
 		return Overlay{}
 	}
@@ -165,7 +165,7 @@ func (f *File) sweep() {
 func (f *File) temporary() string { return "." + filepath.Base(f.path) + ".tmp-*" }
 
 func (f *File) load() (Overlay, error) {
-	b, damage, err := readFile(f.path)
+	b, damage, err := readFile(f.path, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Overlay{}, nil
@@ -189,8 +189,8 @@ func (f *File) load() (Overlay, error) {
 }
 
 // readFile reads a regular file. It does not block on a FIFO, and does not read an
-// endless device. damage says why what it read cannot be an overlay.
-func readFile(path string) (b []byte, damage, err error) {
+// endless device. damage says that the file is larger than most, in bytes.
+func readFile(path string, most int64) (b []byte, damage, err error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
@@ -205,9 +205,9 @@ func readFile(path string) (b []byte, damage, err error) {
 	case !info.Mode().IsRegular():
 		return nil, nil, fmt.Errorf("it is no file, but of the kind %s", info.Mode().Type())
 	}
-	b, err = io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		damage = fmt.Errorf("it has more than %d MB", maxFile>>20)
+	b, err = io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(b)) > most {
+		damage = fmt.Errorf("it has more than %d KB", most>>10)
 	}
 	return b, damage, err
 }
@@ -237,26 +237,28 @@ func (f *File) Save(o Overlay) error {
 	if err != nil {
 		return fmt.Errorf("save overlay file %s: %w", f.path, err)
 	}
-	if err := f.write(append(b, '\n')); err != nil {
+	if err := replaceFile(f.path, f.temporary(), append(b, '\n')); err != nil {
 		return fmt.Errorf("save overlay file %s: %w; free space or make its directory writable", f.path, cause(err))
 	}
 	return nil
 }
 
-func (f *File) write(b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), f.temporary())
+// replaceFile replaces a file as a whole, and durably. temporary is the pattern of the
+// name of the file that is written first.
+func replaceFile(path, temporary string, b []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), temporary)
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(b)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), f.path)
+		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
-	return syncDir(filepath.Dir(f.path))
+	return syncDir(filepath.Dir(path))
 }
 
 // Close releases the lock. [File.Save] fails afterwards.

@@ -68,6 +68,11 @@ type keys struct {
 	// writes both, and they expire after trialLife.
 	trial, trialAside string
 
+	// files is a hash: the content of each of the [store.Files], by name. It does not
+	// expire. leases begins the names of the leases' keys: a string each, the holder,
+	// which expires with the lease.
+	files, leases string
+
 	// edits is not a key but a channel. Its messages are the revisions of new overlays.
 	edits string
 }
@@ -80,6 +85,8 @@ func keysUnder(prefix string) keys {
 		aside:     tag + "overlay-unreadable",
 		directors: tag + "directors",
 		changes:   tag + "changes",
+		files:     tag + "files",
+		leases:    tag + "lease:",
 		edits:     tag + "edits",
 
 		trial: tag + "trial", trialAside: tag + "trial-aside",
@@ -88,7 +95,7 @@ func keysUnder(prefix string) keys {
 
 // types returns what Redis's TYPE command must answer for each key that exists.
 func (k keys) types() map[string]string {
-	return map[string]string{k.schema: "string", k.overlay: "hash", k.aside: "hash", k.directors: "hash", k.changes: "hash"}
+	return map[string]string{k.schema: "string", k.overlay: "hash", k.aside: "hash", k.directors: "hash", k.changes: "hash", k.files: "hash"}
 }
 
 // life is how long any data of a director that no longer calls is kept.

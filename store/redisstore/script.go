@@ -20,6 +20,9 @@ var luaSync string
 //go:embed replace.lua
 var luaReplace string
 
+//go:embed claim.lua
+var luaClaim string
+
 // luaClock is the store's clock: Redis's own, so that the directors' clocks do not
 // matter.
 const luaClock = `
@@ -35,7 +38,7 @@ local SCHEMA, LIFE, MAX_CHANGES, MAX_DOCUMENT, ASIDE_LIFE = %d, %d, %d, %d, %d
 `, Schema, life.Microseconds(), maxChanges, maxDocument, asideLife.Milliseconds())
 
 // scripts are the scripts that run in Redis.
-type scripts struct{ sync, replace script }
+type scripts struct{ sync, replace, claim script }
 
 func scriptsWith(clock string) scripts {
 	make := func(body string) script {
@@ -43,7 +46,7 @@ func scriptsWith(clock string) scripts {
 		sum := sha1.Sum([]byte(text)) //nolint:gosec // no secret hangs on it
 		return script{text, hex.EncodeToString(sum[:])}
 	}
-	return scripts{make(luaSync), make(luaReplace)}
+	return scripts{make(luaSync), make(luaReplace), make(luaClaim)}
 }
 
 type script struct{ text, sha1 string }

@@ -113,3 +113,12 @@ func openAsShipped(t testing.TB, c redisstore.Config) *redisstore.Store {
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
+
+func TestFilesInRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	storetest.RunFiles(t, func(t *testing.T) [2]store.Files {
+		c := redisstore.Config{URL: server.URL(), Prefix: fmt.Sprint("files", prefixes.Add(1))}
+		return [2]store.Files{open(t, c), open(t, c)}
+	})
+}
