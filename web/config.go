@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,6 +39,10 @@ type Config struct {
 	Evidence func(node director.NodeID, mount string, network uint64)
 	// Ready adds to what /readyz says; nil: there is nothing to add.
 	Ready func() Readiness
+	// Challenge answers what a certificate authority asks below /.well-known/acme-challenge/
+	// of a GET that is no listener's; it may block for a moment. Nil: that is a mount like
+	// any other.
+	Challenge http.Handler
 	// Now returns the time, for rates and records; nil: time.Now.
 	Now func() time.Time
 	// Log is for changes of state and for faults; nil: slog.Default.

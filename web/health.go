@@ -1,10 +1,13 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/signpost-fm/signpost/web/quick"
 )
 
 // Readiness is the state of the rest of the program.
@@ -53,4 +56,25 @@ func (s *Server) readyz(c echo.Context) error {
 	h := c.Response().Header()
 	h["Cache-Control"] = noStore
 	return c.JSON(code, a)
+}
+
+// maxChallenges bounds the requests for challenges that are answered at one time: an
+// authority asks from a few places at once, and each may cost a look into the store.
+const maxChallenges = 16
+
+// challenge answers a certificate authority. Package quick hands the request on, for it may
+// take a moment.
+func (s *Server) challenge(c echo.Context) error {
+	if p, ok := c.Response().Writer.(quick.Passer); ok {
+		p.PassOn(nil)
+		return nil
+	}
+	defer s.challenges.Add(-1)
+	if s.challenges.Add(1) > maxChallenges {
+		return c.NoContent(http.StatusServiceUnavailable)
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), readHeaderTimeout)
+	defer cancel()
+	s.cfg.Challenge.ServeHTTP(c.Response(), c.Request().WithContext(ctx))
+	return nil
 }

@@ -33,9 +33,11 @@ type Server struct {
 	fleet   atomic.Pointer[fleetPage]
 	dnas    atomic.Pointer[dnasPage]
 
-	visits    *table[visit] // by Key
-	relays    relays
-	addresses *table[rate]
+	visits *table[visit] // by Key
+	relays relays
+	// challenges is how many requests for challenges are being answered.
+	challenges atomic.Int32
+	addresses  *table[rate]
 
 	echo      *echo.Echo
 	http      *http.Server
@@ -114,6 +116,9 @@ func (s *Server) routes() *echo.Echo {
 	} {
 		e.GET(path, h)
 		e.HEAD(path, h)
+	}
+	if s.cfg.Challenge != nil {
+		e.GET("/.well-known/acme-challenge/*", s.challenge)
 	}
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
 		_ = s.run(c, func(*exchange) error { return err }) // run answers the error

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -358,5 +360,44 @@ func TestSetPolicy(t *testing.T) {
 	}
 	if _, err := New(Config{}); err == nil {
 		t.Error("a server without a view was made")
+	}
+}
+
+// A certificate authority's question is answered wherever it arrives; it takes no mount, and
+// it cannot hold up others.
+func TestChallenge(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	asked := make(chan struct{}, 100)
+	w := newWorld(t, func(c *Config) {
+		c.Challenge = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- struct{}{}
+			<-release
+			fmt.Fprint(w, "answer to "+r.URL.Path)
+		})
+	})
+	addr := w.serve()
+	const question = "GET /.well-known/acme-challenge/abc HTTP/1.1\r\nHost: radio.example\r\nConnection: close\r\n\r\n"
+	var all sync.WaitGroup
+	for range maxChallenges {
+		all.Go(func() {
+			if got := raw(t, addr, question); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.HasSuffix(got, "answer to /.well-known/acme-challenge/abc") {
+				t.Errorf("answered %q", got)
+			}
+		})
+	}
+	for range maxChallenges {
+		<-asked
+	}
+	if got := raw(t, addr, question); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
+		t.Errorf("one too many at a time gets %q", got)
+	}
+	if got := raw(t, addr, "GET /live.mp3 HTTP/1.1\r\nHost: radio.example\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 302 ") {
+		t.Errorf("a listener meanwhile gets %q", got)
+	}
+	close(release)
+	all.Wait()
+	if got := raw(t, newWorld(t, nil).serve(), question); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+		t.Errorf("without certificates: %q", got)
 	}
 }

@@ -1,0 +1,280 @@
+package acme
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
+	"go.uber.org/zap"
+
+	"github.com/signpost-fm/signpost/director/wording"
+	"github.com/signpost-fm/signpost/store"
+)
+
+// awayPause is how soon a director without the store, or without a certificate that
+// another director may order, looks again.
+const awayPause = 2 * time.Second
+
+// pauses are between attempts that fail, of all directors together: Let's Encrypt lets
+// five fail an hour for a name. The last one repeats.
+var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
+
+// errPaused ends an attempt before it begins.
+var errPaused = errors.New("an attempt failed a moment ago, here or at another director; the next one is due later")
+
+// A Manager keeps the certificates. It is safe for concurrent use.
+type Manager struct {
+	c       Config
+	storage *storage
+	cache   *certmagic.Cache
+	magic   *certmagic.Config
+	issuer  *certmagic.ACMEIssuer
+
+	mu    sync.Mutex
+	tries map[string]*try // by name
+}
+
+// try is what is known of the attempts for a name.
+type try struct {
+	failed int       // in a row, by this director
+	next   time.Time // not before; zero: at any time
+	err    error     // of the last one; nil: it succeeded, or none was made
+	since  time.Time // of err
+}
+
+// State is the state of one name.
+type State struct {
+	Name    string
+	Expires time.Time // zero: there is no certificate
+	Issuer  string    // who signed it; empty: unknown
+	// Error says why there is no certificate, or no newer one, and what to do; empty:
+	// all is well.
+	Error string
+	Since time.Time // of Error
+	Next  time.Time // the next attempt is not before; zero: not known
+}
+
+// New returns a Manager, which does nothing before [Manager.Run].
+func New(c Config) (*Manager, error) {
+	shared, err := newStorage(c.Files, c.Secret)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{c: c, storage: shared, tries: map[string]*try{}}
+	for _, name := range c.Names {
+		m.tries[name] = &try{}
+	}
+	var roots *x509.CertPool
+	if len(c.Roots) > 0 {
+		roots = x509.NewCertPool()
+		roots.AppendCertsFromPEM(c.Roots)
+	}
+	log := zap.New(bridge{c.Log})
+	m.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return m.magic, nil },
+		RenewCheckInterval: c.checkEvery,
+		Logger:             log,
+	})
+	config := certmagic.Config{
+		Storage: shared, Logger: log,
+		DefaultServerName: c.Names[0], FallbackServerName: c.Names[0],
+		OnEvent:        m.event,
+		ShouldEmitFunc: func(event string) bool { return strings.HasPrefix(event, "cert_") },
+	}
+	if c.Copy != nil {
+		own, err := newStorage(c.Copy, c.Secret)
+		if err != nil {
+			return nil, err
+		}
+		config.LocalCache = own
+	}
+	m.magic = certmagic.New(m.cache, config)
+	m.issuer = certmagic.NewACMEIssuer(m.magic, certmagic.ACMEIssuer{
+		CA: c.Directory, TrustedRoots: roots, Email: c.Email, Agreed: true, Logger: log,
+		DisableHTTPChallenge: c.Challenge != HTTP01, DisableTLSALPNChallenge: c.Challenge != TLSALPN01,
+		// certmagic opens a port of its own for the challenge, unless it finds it in use:
+		// here, by this director.
+		AltHTTPPort: c.Port, AltTLSALPNPort: c.Port,
+	})
+	m.magic.Issuers = []certmagic.Issuer{m.issuer}
+	return m, nil
+}
+
+// Run gets certificates, and renews them, until ctx is done.
+func (m *Manager) Run(ctx context.Context) error {
+	defer m.cache.Stop()
+	var all sync.WaitGroup
+	for _, name := range m.c.Names {
+		all.Go(func() { m.get(ctx, name) })
+	}
+	all.Wait()
+	<-ctx.Done()
+	return nil
+}
+
+// get returns when there is a certificate for a name, which certmagic renews from then on.
+func (m *Manager) get(ctx context.Context, name string) {
+	for ctx.Err() == nil {
+		pause := awayPause
+		err := m.reach(ctx, name)
+		if err == nil {
+			err = m.magic.ManageSync(ctx, []string{name})
+		}
+		if len(m.cache.AllMatchingCertificates(name)) > 0 {
+			m.c.Log.Info("there is a certificate", "name", name, "expires", m.state(name).Expires)
+			return
+		}
+		m.mu.Lock()
+		t := m.tries[name]
+		switch {
+		case err == nil || ctx.Err() != nil || time.Now().Before(t.next): // what failed is noted
+		case errors.Is(err, errPaused):
+			t.wait()
+		default:
+			t.fail(err)
+		}
+		if until := time.Until(t.next); until > pause {
+			pause = until
+		}
+		m.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// reach returns nil if the store answers, or this director has its own copy of a
+// certificate.
+func (m *Manager) reach(ctx context.Context, name string) error {
+	if m.magic.LocalCache != nil && m.magic.LocalCache.Exists(ctx, certmagic.StorageKeys.SiteCert(m.issuer.IssuerKey(), name)) {
+		return nil
+	}
+	_, err := m.c.Files.ReadFile(ctx, "away")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// event is certmagic's call before and after an attempt. An error before it ends it.
+func (m *Manager) event(ctx context.Context, event string, data map[string]any) error {
+	name, _ := data["identifier"].(string)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.tries[name]
+	if t == nil {
+		return nil
+	}
+	switch event {
+	case "cert_obtaining":
+		if time.Now().Before(t.next) {
+			return errPaused
+		}
+		// certmagic's lock keeps others away during the attempt. This lease is held only
+		// after one that failed.
+		ok, err := m.c.Files.Claim(ctx, "attempt/"+name, m.storage.holder, time.Millisecond)
+		if err == nil && !ok {
+			err = errPaused
+		}
+		return err
+	case "cert_failed":
+		err, _ := data["error"].(error)
+		if errors.Is(err, context.Canceled) {
+			return nil // this director stops: nothing speaks against another's attempt
+		}
+		pause := t.fail(err)
+		_, _ = m.c.Files.Claim(ctx, "attempt/"+name, m.storage.holder, pause) // without it, others try earlier
+		m.c.Log.Error("a certificate cannot be obtained", "name", name, "err", t.err, "next", t.next)
+	case "cert_obtained":
+		*t = try{}
+		_, _ = m.c.Files.Claim(ctx, "attempt/"+name, m.storage.holder, 0) // it ends by itself
+		m.c.Log.Info("a certificate was obtained", "name", name)
+	}
+	return nil
+}
+
+// wait notes that others failed.
+func (t *try) wait() {
+	if t.err == nil {
+		t.err, t.since = errPaused, time.Now()
+	}
+}
+
+// fail notes a failure, and returns how long the next attempt must wait.
+func (t *try) fail(err error) time.Duration {
+	if t.err == nil {
+		t.since = time.Now()
+	}
+	t.err = remedy(err)
+	if errors.Is(err, store.ErrAway) {
+		return awayPause // it costs the authority nothing
+	}
+	pause := pauses[min(t.failed, len(pauses)-1)]
+	t.failed++
+	t.next = time.Now().Add(pause)
+	return pause
+}
+
+// GetCertificate returns the certificate for a connection: an expired one rather than
+// none. It is for [tls.Config.GetCertificate].
+func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if slices.Contains(hello.SupportedProtos, acmez.ACMETLS1Protocol) && !slices.Contains(m.c.Names, hello.ServerName) {
+		return nil, fmt.Errorf("%q is no name of ours", hello.ServerName) // who asks for it shall not cost a look into the store
+	}
+	return m.magic.GetCertificate(hello)
+}
+
+// Protocols are those that a TLS listener must offer for the challenge, besides its own.
+func (m *Manager) Protocols() []string {
+	if m.c.Challenge != TLSALPN01 {
+		return nil
+	}
+	return []string{acmez.ACMETLS1Protocol}
+}
+
+// ChallengePath begins the paths that the authority asks for.
+const ChallengePath = "/.well-known/acme-challenge/"
+
+// ServeHTTP answers the authority's request for a challenge, whichever director began it.
+// It looks into the store if the name is ours, and it is not for any other request.
+func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host, _, _ := strings.Cut(r.Host, ":")
+	if !slices.Contains(m.c.Names, strings.ToLower(host)) || !m.issuer.HandleHTTPChallenge(w, r) {
+		http.Error(w, "no challenge is pending for this name", http.StatusNotFound)
+	}
+}
+
+// States returns the state of each name, in the order of [Config.Names].
+func (m *Manager) States() []State {
+	all := make([]State, 0, len(m.c.Names))
+	for _, name := range m.c.Names {
+		all = append(all, m.state(name))
+	}
+	return all
+}
+
+func (m *Manager) state(name string) State {
+	s := State{Name: name}
+	for _, c := range m.cache.AllMatchingCertificates(name) {
+		if c.Leaf != nil && c.Leaf.NotAfter.After(s.Expires) {
+			s.Expires, s.Issuer = c.Leaf.NotAfter, c.Leaf.Issuer.CommonName
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.tries[name]; t.err != nil {
+		s.Error, s.Since, s.Next = wording.Text(t.err), t.since, t.next
+	}
+	return s
+}
