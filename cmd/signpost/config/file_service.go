@@ -9,12 +9,14 @@ import (
 type listenSection struct {
 	// Addresses for plain HTTP, `host:port`.
 	HTTP []string `yaml:"http" default:":8000"`
-	// Addresses for HTTPS. They need `cert_file` and `key_file`.
+	// Addresses for HTTPS. They need `cert_file` and `key_file`, or `acme`.
 	HTTPS []string `yaml:"https"`
 	// The certificate chain in PEM. It is loaded again when the file changes.
 	CertFile string `yaml:"cert_file"`
 	// Its private key in PEM.
 	KeyFile string `yaml:"key_file"`
+	// Certificates from an authority such as Let's Encrypt, in place of `cert_file`.
+	ACME acmeSection `yaml:"acme"`
 	// The directors' URLs as listeners see them, such as `https://radio.example`. The first one is used in playlists that lead to the director. A node URL that points at any of them is refused.
 	PublicURLs []string `yaml:"public_urls"`
 	// The mount that `/`, and SHOUTcast's `/;` and `/stream`, stand for. Without it, the latter are stream 1.
@@ -45,6 +47,23 @@ type listenSection struct {
 	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s" least:"0"`
 	// How long requests may take to end at shutdown.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" least:"0"`
+}
+
+// Certificates are ordered and renewed by themselves, once for all directors, which share
+// them through the store. The authority must reach any one of the directors at each name.
+type acmeSection struct {
+	// The host names by which listeners reach the directors. Each gets a certificate of its own; the first one's is also for players that name no host.
+	Names []string `yaml:"names"`
+	// Where the authority writes about the account, such as `engineer@radio.example`.
+	Email string `yaml:"email"`
+	// The authority: `letsencrypt`, `letsencrypt-staging`, or the URL of its directory.
+	Directory string `yaml:"directory" default:"letsencrypt"`
+	// Certificate authorities in PEM that vouch for `directory`, instead of the system's: for an authority of one's own.
+	CAFile string `yaml:"ca_file"`
+	// How to prove that a name is ours: `http-01`, for which the name's port 80 must lead to an address of `http`, or `tls-alpn-01`, for which its port 443 must lead to one of `https`. If absent, `http-01` where there is an address under `http`.
+	Challenge string `yaml:"challenge"`
+	// A file with a secret that encrypts keys and certificates in the store and in `state_dir`: the same at all directors. It is needed with Redis.
+	SecretFile string `yaml:"secret_file"`
 }
 
 type rulesSection struct {

@@ -2,12 +2,19 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/signpost-fm/signpost/director/wording"
+	"github.com/signpost-fm/signpost/web/acme"
+	"github.com/signpost-fm/signpost/web/idn"
 )
 
 // listeners converts and checks the addresses of both sides, with their certificates.
@@ -35,13 +42,78 @@ func (c *converter) listeners() (Listen, Admin) {
 		MaxConnections: c.Listen.MaxConnections, ShutdownDelay: c.Listen.ShutdownDelay, ShutdownTimeout: c.Listen.ShutdownTimeout,
 	}
 	operators := Admin{Listen: c.Admin.Listen, Tokens: c.tokens(), SafeBelow: c.Admin.SafeBelow}
-	if len(c.Listen.HTTPS) > 0 && (c.Listen.CertFile == "" || c.Listen.KeyFile == "") {
-		c.fail("https needs cert_file and key_file beside it", "listen", "https")
+	public.ACME = c.acme()
+	if len(c.Listen.HTTPS) > 0 && public.ACME == nil && (c.Listen.CertFile == "" || c.Listen.KeyFile == "") {
+		c.fail("https needs cert_file and key_file beside it, or acme", "listen", "https")
 	} else {
 		public.Certificate = c.certificate("listen", c.Listen.CertFile, c.Listen.KeyFile)
 		operators.Certificate = c.certificate("admin", c.Admin.CertFile, c.Admin.KeyFile)
 	}
 	return public, operators
+}
+
+// acme converts and checks the section listen.acme; nil: it is not there.
+func (c *converter) acme() *acme.Config {
+	in := c.Listen.ACME
+	if reflect.DeepEqual(in, acmeSection{Directory: in.Directory}) {
+		return nil
+	}
+	fail := func(msg string, path ...any) { c.fail(msg, append([]any{"listen", "acme"}, path...)...) }
+	out := &acme.Config{Names: slices.Clone(in.Names), Email: in.Email, Challenge: acme.HTTP01}
+	for i, name := range out.Names {
+		ascii, err := idn.URL("https://" + strings.ToLower(name))
+		if ascii = strings.TrimPrefix(ascii, "https://"); err == nil {
+			err = acme.CheckName(ascii)
+		}
+		if err != nil {
+			fail(err.Error(), "names", i)
+		}
+		if out.Names[i] = ascii; slices.Contains(out.Names[:i], ascii) {
+			fail(ascii+" stands here twice", "names", i)
+		}
+	}
+	if len(out.Names) == 0 {
+		fail("needs names: the host names by which listeners reach the directors")
+	}
+	if _, err := mail.ParseAddress(in.Email); err != nil {
+		fail("needs email: where the authority writes about the account, such as engineer@radio.example", "email")
+	}
+	var err error
+	if out.Directory, err = acme.ParseDirectory(in.Directory); err != nil {
+		fail(err.Error(), "directory")
+	}
+	if len(c.Listen.HTTP) == 0 {
+		out.Challenge = acme.TLSALPN01
+	}
+	if in.Challenge != "" {
+		if out.Challenge, err = acme.ParseChallenge(in.Challenge); err != nil {
+			fail(err.Error(), "challenge")
+		}
+	}
+	if in.CAFile != "" {
+		text, err := readSecret(c.path(in.CAFile))
+		out.Roots = []byte(text)
+		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(out.Roots) {
+			err = fmt.Errorf("%s has no certificate in PEM", c.path(in.CAFile))
+		}
+		if err != nil {
+			fail(wording.Text(err), "ca_file")
+		}
+	}
+	out.Secret = c.secret(in.SecretFile, "listen", "acme", "secret_file")
+	switch redis := c.Store.Redis.URL != "" || len(c.Store.Redis.Addrs) > 0; {
+	case len(c.Listen.HTTPS) == 0:
+		fail("certificates are for listen.https, which has no address; give it one, such as \":443\"")
+	case c.Listen.CertFile != "" || c.Listen.KeyFile != "":
+		fail("stands beside listen.cert_file; take one of them out")
+	case out.Challenge == acme.HTTP01 && len(c.Listen.HTTP) == 0:
+		fail("needs an address under listen.http, for the authority asks by plain HTTP; or take tls-alpn-01", "challenge")
+	case redis && in.SecretFile == "":
+		fail("needs secret_file, for private keys in Redis must be encrypted; `openssl rand -hex 32` makes a good secret, the same for all directors", "secret_file")
+	case !redis && c.StateDir == "":
+		fail("needs state_dir or store.redis, where certificates are kept: an authority soon refuses who orders a new one at each start")
+	}
+	return out
 }
 
 // certificate converts and checks a section's certificate and key.

@@ -19,6 +19,7 @@ type Meaning struct {
 	Nodes    []nodeMeaning    `json:"nodes,omitempty"`
 	Mounts   []mountMeaning   `json:"mounts,omitempty"`
 	Regions  []regionMeaning  `json:"regions,omitempty"`
+	HTTPS    string           `json:"https,omitempty"` // where its certificates come from
 	Warnings []string         `json:"warnings,omitempty"`
 }
 
@@ -71,7 +72,7 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 	if err != nil {
 		return Meaning{}, err
 	}
-	m := Meaning{File: s.Name, Good: true, Warnings: s.warnings(v)}
+	m := Meaning{File: s.Name, Good: true, Warnings: s.warnings(v), HTTPS: s.httpsText()}
 	for _, n := range s.Fleet.Nodes {
 		one := nodeMeaning{ID: n.ID, URLs: n.URLs, Place: placeText(n.Place), Target: n.Target, Limit: n.Limit}
 		if r, ok := reports[n.ID]; ok {
@@ -106,6 +107,18 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 		m.Regions = append(m.Regions, one)
 	}
 	return m, nil
+}
+
+// httpsText says where the certificates for listeners come from; empty: there is no https.
+func (s *Settings) httpsText() string {
+	switch a := s.Listen.ACME; {
+	case len(s.Listen.HTTPS) == 0:
+		return ""
+	case a == nil:
+		return "certificate from " + s.Listen.Certificate.CertFile
+	default:
+		return fmt.Sprintf("certificates for %s from %s, by %s", strings.Join(a.Names, ", "), a.Directory, a.Challenge)
+	}
 }
 
 // placeText describes a node's place. An unknown country is left out.
@@ -155,6 +168,9 @@ func (m Meaning) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %s\n", strings.Join(slices.Concat([]string{mt.Name}, mt.Aliases, nonEmpty(mt.Type, fmt.Sprintf("%d kbit/s", mt.Kbit))), "  "))
 	}
 	m.printRegions(w)
+	if m.HTTPS != "" {
+		fmt.Fprintf(w, "\nHTTPS\n  %s\n", m.HTTPS)
+	}
 	if len(m.Warnings) > 0 {
 		fmt.Fprintln(w, "\nWarnings")
 	}

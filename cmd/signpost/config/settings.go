@@ -22,6 +22,7 @@ import (
 	"github.com/signpost-fm/signpost/geo/fetch"
 	"github.com/signpost-fm/signpost/store/redisstore"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/acme"
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
@@ -54,6 +55,7 @@ type Settings struct {
 type Listen struct {
 	HTTP, HTTPS    []string       // host:port
 	Certificate    Certificate    // of HTTPS
+	ACME           *acme.Config   // gets those of HTTPS instead, by Names, Email, Directory, Roots, Challenge and Secret; nil: files have them
 	PublicURLs     []string       // of the directors, as listeners see them
 	ProxyProtocol  []netip.Prefix // load balancers that send a PROXY protocol header
 	MaxConnections int
@@ -125,7 +127,7 @@ func (d *Document) Settings() (*Settings, error) {
 		s.Geo.Awaited = append(s.Geo.Awaited, u.File)
 	}
 	s.credentials, s.asking = c.access()
-	s.Secret = c.secret()
+	s.Secret = c.secret(c.Privacy.SecretFile, "privacy", "secret_file")
 	s.Listen, s.Admin = c.listeners()
 	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
 	s.DNS = c.dns(s.Fleet)
@@ -293,16 +295,17 @@ func (c *converter) asking(i int, n nodeEntry) asking {
 	return out
 }
 
-func (c *converter) secret() []byte {
-	if c.Privacy.SecretFile == "" {
+// secret reads the secret in a file whose name is at path.
+func (c *converter) secret(name string, path ...any) []byte {
+	if name == "" {
 		return nil
 	}
-	text, err := readSecret(c.path(c.Privacy.SecretFile))
+	text, err := readSecret(c.path(name))
 	switch {
 	case err != nil:
-		c.fail(wording.Text(err), "privacy", "secret_file")
+		c.fail(wording.Text(err), path...)
 	case len(text) < minSecret:
-		c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good secret", c.path(c.Privacy.SecretFile), minSecret), "privacy", "secret_file")
+		c.fail(fmt.Sprintf("%s holds fewer than %d characters; `openssl rand -hex 32` makes a good secret", c.path(name), minSecret), path...)
 	}
 	return []byte(text)
 }

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/acme"
 )
 
 // Warnings returns what the configuration allows, but its operator may not have meant.
@@ -57,7 +59,7 @@ func (s *Settings) warnings(v survey) []string {
 			}
 		}
 	}
-	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings())
+	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.acmeWarnings())
 }
 
 // refusedWarnings finds regions whose listeners are all refused although every node is
@@ -89,6 +91,31 @@ func (s *Settings) awaited(r regionSurvey) bool {
 	return len(rows) == 0 || slices.ContainsFunc(rows, func(w director.Weight) bool {
 		return !slices.ContainsFunc(s.Fleet.Nodes, func(n director.Node) bool { return n.ID == w.Node })
 	})
+}
+
+// acmeWarnings finds what may keep the certificate authority from this director, and
+// others from its secret.
+func (s *Settings) acmeWarnings() []string {
+	a := s.Listen.ACME
+	if a == nil {
+		return nil
+	}
+	port, at, key := "80", s.Listen.HTTP, "listen.http"
+	if a.Challenge == acme.TLSALPN01 {
+		port, at, key = "443", s.Listen.HTTPS, "listen.https"
+	}
+	var all []string
+	if !slices.ContainsFunc(at, func(addr string) bool { return strings.HasSuffix(addr, ":"+port) }) {
+		all = append(all, fmt.Sprintf("the certificate authority asks at port %s of each name, and no address under %s has that port; there are no certificates unless something leads from there to one of them", port, key))
+	}
+	secret := s.document.Listen.ACME.SecretFile
+	if secret == "" {
+		return all
+	}
+	if info, err := os.Stat(s.document.path(secret)); err == nil && info.Mode().Perm()&0o007 != 0 {
+		all = append(all, fmt.Sprintf("every user of this machine may read %s, which keeps the private keys secret; chmod o= it", s.document.path(secret)))
+	}
+	return all
 }
 
 // sameURLWarnings finds nodes that are the same server.

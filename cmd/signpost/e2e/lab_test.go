@@ -115,6 +115,7 @@ func nodes(t *testing.T) []*probetest.Node {
 type signpost struct {
 	t      *testing.T
 	url    string // of the public listener
+	secure string // host:port of the one for https; empty: there is none
 	admin  string
 	dns    string // host:port; empty: it answers no DNS
 	config string // the file
@@ -172,6 +173,8 @@ func directLimited(t *testing.T, files int, config string) *signpost {
 				s.admin = "http://" + l[1]
 			case "dns":
 				s.dns = l[1]
+			case "https":
+				s.secure = l[1]
 			default:
 				s.url = "http://" + l[1]
 			}

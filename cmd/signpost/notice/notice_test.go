@@ -59,6 +59,7 @@ var embedded = map[string][]struct{ name, licence, file string }{
 	"store/redisstore/prelude.lua":    nil,
 	"store/redisstore/sync.lua":       nil,
 	"store/redisstore/replace.lua":    nil,
+	"store/redisstore/claim.lua":      nil,
 	"cmd/signpost/client/shell":       nil,
 	"cmd/signpost/demo.yaml":          nil,
 	"cmd/signpost/demonode/harp.mp3":  nil,

@@ -37,7 +37,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	c := admin.Config{
 		Tokens:     d.tokens,
 		Syncer:     d.syncer,
-		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, configMetrics{&d.status}, outputMetrics{d}},
+		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, configMetrics{&d.status}, outputMetrics{d}, certificateMetrics{d}},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, Query: q.Query, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},

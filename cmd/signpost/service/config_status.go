@@ -62,6 +62,7 @@ func (d *Service) troubles(full bool) []string {
 	if w := d.files.warning(d.started); w != "" {
 		all = append(all, w)
 	}
+	all = append(all, d.certificateTroubles()...)
 	all = append(all, d.plots.troubles()...)
 	return append(all, d.outputTroubles()...)
 }

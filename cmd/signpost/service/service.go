@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/acme"
 	"github.com/signpost-fm/signpost/web/lazy"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
@@ -56,7 +58,8 @@ type Service struct {
 	reload   sync.Mutex // held while settings or operators' rules are applied
 
 	geo   geography
-	certs certificates // of the public listeners
+	certs certificates                 // of the public listeners, from files
+	acme  atomic.Pointer[acme.Manager] // or from an authority; nil: not
 	store store.Store
 	// copyDir is where the syncer keeps a copy of the shared overlay; empty: it keeps none.
 	copyDir string
@@ -220,6 +223,9 @@ func (d *Service) openWeb(s *config.Settings) error {
 	if d.proxy != nil {
 		c.Carrier = NewCarrier(d.proxy)
 	}
+	if s.Listen.ACME != nil {
+		c.Challenge = http.HandlerFunc(d.challenge)
+	}
 	var err error
 	if d.web, err = web.New(c); err != nil {
 		return err
@@ -267,11 +273,6 @@ func (d *Service) openPublic(s *config.Settings) error {
 		defer cancel()
 		return d.web.Shutdown(ctx)
 	})
-	if len(s.Listen.HTTPS) > 0 {
-		if err := d.openCertificates(&d.certs, "listen", func(s *config.Settings) config.Certificate { return s.Listen.Certificate }); err != nil {
-			return err
-		}
-	}
 	for _, addr := range s.Listen.HTTP {
 		l, when, err := d.open("http", addr, listenLazily)
 		if err != nil {
@@ -279,14 +280,40 @@ func (d *Service) openPublic(s *config.Settings) error {
 		}
 		d.serve("http", d.web.Listener(l, s.Listen.ProxyProtocol), when, d.web.Serve)
 	}
+	var speaks *tls.Config
 	for _, addr := range s.Listen.HTTPS {
 		l, when, err := d.open("https", addr, net.Listen)
 		if err != nil {
 			return err
 		}
-		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), d.certs.config("http/1.1")), when, d.web.Serve)
+		if speaks == nil {
+			if speaks, err = d.openTLS(s); err != nil {
+				return err
+			}
+		}
+		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), speaks), when, d.web.Serve)
 	}
 	return nil
+}
+
+// openTLS returns how the public https listeners, of which the first is open, speak TLS.
+func (d *Service) openTLS(s *config.Settings) (*tls.Config, error) {
+	const http1 = "http/1.1"
+	if s.Listen.ACME == nil {
+		err := d.openCertificates(&d.certs, "listen", func(s *config.Settings) config.Certificate { return s.Listen.Certificate })
+		return d.certs.config(http1), err
+	}
+	asked := d.addrs[0]
+	if s.Listen.ACME.Challenge == acme.TLSALPN01 {
+		asked = d.addrs[len(s.Listen.HTTP)]
+	}
+	if err := d.openACME(s, asked); err != nil {
+		return nil, err
+	}
+	m := d.acme.Load()
+	c := d.certs.config(append([]string{http1}, m.Protocols()...)...)
+	c.GetCertificate = m.GetCertificate
+	return c, nil
 }
 
 // listenLazily takes fewer system calls for a connection that ends with a redirect.

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/store/redisstore/redistest"
+	"github.com/signpost-fm/signpost/web/acme/acmetest"
+)
+
+// A doorman passes connections on to the directors in turn, as a name with several
+// addresses does.
+type doorman struct {
+	port  int
+	ready func()        // closes open
+	open  chan struct{} // once it leads anywhere: before that, who comes waits
+
+	mu   sync.Mutex
+	to   []string
+	next int
+}
+
+func newDoorman(t *testing.T) *doorman {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	d := &doorman{port: l.Addr().(*net.TCPAddr).Port, open: make(chan struct{})}
+	d.ready = sync.OnceFunc(func() { close(d.open) })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go d.pass(c)
+		}
+	}()
+	return d
+}
+
+// lead makes the doorman lead to these directors.
+func (d *doorman) lead(all ...*signpost) {
+	defer d.ready()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.to = nil
+	for _, s := range all {
+		d.to = append(d.to, strings.TrimPrefix(s.url, "http://"))
+	}
+}
+
+func (d *doorman) pass(from net.Conn) {
+	defer from.Close()
+	<-d.open
+	d.mu.Lock()
+	addr := d.to[d.next%len(d.to)]
+	d.next++
+	d.mu.Unlock()
+	to, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	go func() { _, _ = io.Copy(to, from) }()
+	_, _ = io.Copy(from, to)
+}
+
+// certified is a configuration with certificates from ca for radio.example. It needs no
+// nodes.
+func certified(t *testing.T, ca *acmetest.Authority, redis *redistest.Server, prefix string) string {
+	t.Helper()
+	dir := t.TempDir()
+	roots, secret := filepath.Join(dir, "roots.pem"), filepath.Join(dir, "secret")
+	if err := os.WriteFile(roots, ca.Roots, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(secret, []byte("a secret of all directors"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`listen:
+  http: ['127.0.0.1:0']
+  https: ['127.0.0.1:0']
+  acme: {names: [radio.example], email: engineer@radio.example, directory: '%s', ca_file: '%s', secret_file: '%s'}
+admin: {listen: '127.0.0.1:0'}
+nodes: [{id: n1, urls: ['http://127.0.0.1:9']}]
+store: {redis: {url: '%s', prefix: '%s'}}
+state_dir: '%s'
+`, ca.Directory, roots, secret, redis.URL(), prefix, filepath.Join(dir, "state"))
+}
+
+// shake returns what a client says of the director's certificate for radio.example.
+func (s *signpost) shake(ca *acmetest.Authority) error {
+	c, err := tls.Dial("tcp", s.secure, &tls.Config{ServerName: "radio.example", RootCAs: ca.Issuers()})
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// Five directors that start at once order one certificate, whichever of them the
+// authority asks, and have it without the store, too.
+func TestCertificateOfAFleet(t *testing.T) {
+	t.Parallel()
+	door := newDoorman(t)
+	ca := acmetest.Start(t, acmetest.Options{Port: door.port})
+	redis := redistest.Start(t, redistest.Options{})
+	open := make(chan struct{})
+	ca.Watch(func(string) { <-open }) // until the authority can reach all of them
+	var all []*signpost
+	for range 5 {
+		all = append(all, directFile(t, certified(t, ca, redis, "fleet")))
+	}
+	door.lead(all...)
+	close(open)
+	for _, s := range all {
+		s.eventually(10*time.Second, "a certificate of radio.example", func() bool { return s.shake(ca) == nil })
+	}
+	if n := ca.Orders("radio.example"); n != 1 {
+		t.Errorf("%d orders for one certificate", n)
+	}
+	redis.Kill()
+	all[0].stop()
+	again := directFile(t, mustRead(t, all[0].config))
+	again.eventually(10*time.Second, "the certificate without Redis", func() bool { return again.shake(ca) == nil })
+	if n := ca.Orders("radio.example"); n != 1 {
+		t.Errorf("%d orders after a start without Redis", n)
+	}
+}
+
+// A director that dies in any step of an order is followed by another, with one order
+// more at most.
+func TestDeathWhileOrdering(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	steps := []string{"/order-plz", "/chalZ/", "/certZ/"}
+	if soak {
+		steps = []string{"/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/my-order/", "/finalize-order/", "/certZ/"}
+	}
+	for i, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			door := newDoorman(t)
+			ca := acmetest.Start(t, acmetest.Options{Port: door.port})
+			ready := make(chan *signpost, 1)
+			died := make(chan struct{})
+			var once sync.Once
+			ca.Watch(func(path string) {
+				if strings.HasPrefix(path, step) {
+					once.Do(func() {
+						(<-ready).kill()
+						close(died)
+					})
+				}
+			})
+			config := certified(t, ca, redis, fmt.Sprint("death", i))
+			first := directFile(t, config)
+			door.lead(first)
+			ready <- first
+			after(t, "the director's death at "+step, died)
+			second := directFile(t, config)
+			door.lead(second)
+			second.eventually(30*time.Second, "a certificate from another director", func() bool { return second.shake(ca) == nil })
+			if n := ca.Orders("radio.example"); n > 2 {
+				t.Errorf("%d orders for one certificate and one death", n)
+			}
+		})
+	}
+}
+
+func mustRead(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

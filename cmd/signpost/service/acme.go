@@ -1,0 +1,96 @@
+package service
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/acme"
+)
+
+// openACME starts to get certificates, if the settings say so. port is where this director
+// answers the authority.
+func (d *Service) openACME(s *config.Settings, port net.Addr) error {
+	c := *s.Listen.ACME
+	c.Port = port.(*net.TCPAddr).Port
+	c.Log = d.log.With("part", "certificates")
+	if s.StateDir != "" {
+		c.Copy = store.OpenDir(filepath.Join(s.StateDir, "certificates"))
+	}
+	if shared, ok := d.store.(store.Files); ok {
+		c.Files = shared
+	} else { // this director has what it would share
+		c.Files, c.Copy = c.Copy, nil
+	}
+	m, err := acme.New(c)
+	if err != nil {
+		return err
+	}
+	d.acme.Store(m)
+	d.closing.run("certificates from "+c.Directory, m.Run)
+	return nil
+}
+
+// challenge answers the certificate authority.
+func (d *Service) challenge(w http.ResponseWriter, r *http.Request) {
+	if m := d.acme.Load(); m != nil {
+		m.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r) // it is not open yet
+}
+
+// certificateStates returns those of the names that certificates are obtained for.
+func (d *Service) certificateStates() []acme.State {
+	if m := d.acme.Load(); m != nil {
+		return m.States()
+	}
+	return nil
+}
+
+// certificateTroubles says for which names there is no certificate, or no new one.
+func (d *Service) certificateTroubles() []string {
+	var all []string
+	for _, s := range d.certificateStates() {
+		switch {
+		case s.Error == "":
+		case s.Expires.IsZero():
+			all = append(all, fmt.Sprintf("https does not work for %s, for there is no certificate: %s", s.Name, s.Error))
+		default:
+			all = append(all, fmt.Sprintf("the certificate of %s, which ends at %s, cannot be renewed: %s", s.Name, s.Expires.UTC().Format("2006-01-02 15:04 MST"), s.Error))
+		}
+	}
+	return all
+}
+
+// certificateMetrics are about the certificates that are obtained. It implements
+// [prometheus.Collector].
+type certificateMetrics struct{ *Service }
+
+var (
+	descCertificateEnd    = fleetDesc("certificate_end_time_seconds", "When the certificate of one of the directors' names ends; 0: there is none.", "name")
+	descCertificateFailed = fleetDesc("certificate_failed", "1 while the certificate of one of the directors' names cannot be obtained or renewed.", "name")
+)
+
+// Describe implements [prometheus.Collector].
+func (m certificateMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descCertificateEnd
+	ch <- descCertificateFailed
+}
+
+// Collect implements [prometheus.Collector].
+func (m certificateMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range m.certificateStates() {
+		end := 0.0
+		if !s.Expires.IsZero() {
+			end = float64(s.Expires.Unix())
+		}
+		ch <- prometheus.MustNewConstMetric(descCertificateEnd, prometheus.GaugeValue, end, s.Name)
+		ch <- prometheus.MustNewConstMetric(descCertificateFailed, prometheus.GaugeValue, oneIf(s.Error != ""), s.Name)
+	}
+}
