@@ -373,10 +373,13 @@ func TestNames(t *testing.T) {
 		"my_radio.example": "has an underscore", "*.radio.example": "stands for many names", "radio": "not a whole host name", "radio.example.": "not a whole host name",
 		"-a.example": "begins or ends with a hyphen", "a..example": "1 to 63 characters", "a b.example": `the character ' '`, "": "not a whole host name",
 	} {
-		err := acme.CheckName(name)
+		err := acme.CheckName(name, acme.HTTP01)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %q", name, err, want)
 		}
+	}
+	if err := acme.CheckName("*.radio.example", acme.DNS01); err != nil {
+		t.Error(err)
 	}
 	for _, bad := range []string{"", "letsencrypted", "http://ca.example/dir", "https://", "https://user@ca.example/"} {
 		if _, err := acme.ParseDirectory(bad); err == nil {

@@ -15,10 +15,12 @@ import (
 // A Challenge is a way to prove to the authority that a name is ours.
 type Challenge string
 
-// The challenges. The authority asks at port 80 and 443 of what the name resolves to.
+// The challenges. The authority asks at port 80, and 443, of what the name resolves to, or
+// at the name servers of its zone.
 const (
 	HTTP01    Challenge = "http-01"     // RFC 8555, 8.3: a file by plain HTTP
 	TLSALPN01 Challenge = "tls-alpn-01" // RFC 8737: a certificate for a protocol of its own
+	DNS01     Challenge = "dns-01"      // RFC 8555, 8.4: a TXT record, in a zone that directors serve
 )
 
 // directories are the authorities that have a name of their own.
@@ -38,8 +40,11 @@ type Config struct {
 	Roots     []byte // in PEM, that vouch for the directory; empty: the system's
 	Challenge Challenge
 	// Port is where this director answers the challenge; the authority's connections to
-	// port 80 or 443 must end there.
+	// port 80 or 443 must end there. 0 with DNS01.
 	Port int
+	// Publish makes this director answer in DNS with these TXT records, and no others, of
+	// names such as "_acme-challenge.live.radio.example". It is needed with DNS01.
+	Publish func(map[string][]string)
 
 	Files store.Files // what the directors share
 	// Copy is this director's own copy, for a start while Files is away; nil: none.
@@ -67,26 +72,31 @@ func ParseDirectory(s string) (string, error) {
 // ParseChallenge returns a challenge by its name in RFC 8555.
 func ParseChallenge(s string) (Challenge, error) {
 	switch c := Challenge(s); c {
-	case HTTP01, TLSALPN01:
+	case HTTP01, TLSALPN01, DNS01:
 		return c, nil
 	}
-	return "", fmt.Errorf("%q: use %s or %s", s, HTTP01, TLSALPN01)
+	return "", fmt.Errorf("%q: use %s, %s or %s", s, HTTP01, TLSALPN01, DNS01)
 }
 
-// CheckName returns why no authority issues a certificate for a name that is in ASCII.
-func CheckName(name string) error {
+// CheckName returns why no authority issues a certificate for a name that is in ASCII, if
+// it is proved in this way. A name such as "*.radio.example" needs DNS01.
+func CheckName(name string, by Challenge) error {
 	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 		return fmt.Errorf("%s is an address, and certificates are for names; write a host name", name)
 	}
-	if strings.HasPrefix(name, "*.") {
-		return fmt.Errorf("%s stands for many names, which neither %s nor %s can prove; list the names", name, HTTP01, TLSALPN01)
+	whole := name
+	if rest, many := strings.CutPrefix(name, "*."); many {
+		if by != DNS01 {
+			return fmt.Errorf("%s stands for many names, which only %s can prove; list the names", name, DNS01)
+		}
+		name = rest
 	}
 	if !strings.Contains(name, ".") || strings.HasSuffix(name, ".") || len(name) > 253 {
 		return fmt.Errorf("%q is not a whole host name; write one such as radio.example", name)
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		if err := checkLabel(label); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", whole, err)
 		}
 	}
 	return nil

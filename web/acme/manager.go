@@ -99,13 +99,17 @@ func New(c Config) (*Manager, error) {
 		config.LocalCache = own
 	}
 	m.magic = certmagic.New(m.cache, config)
-	m.issuer = certmagic.NewACMEIssuer(m.magic, certmagic.ACMEIssuer{
+	template := certmagic.ACMEIssuer{
 		CA: c.Directory, TrustedRoots: roots, Email: c.Email, Agreed: true, Logger: log,
 		DisableHTTPChallenge: c.Challenge != HTTP01, DisableTLSALPNChallenge: c.Challenge != TLSALPN01,
 		// certmagic opens a port of its own for the challenge, unless it finds it in use:
 		// here, by this director.
 		AltHTTPPort: c.Port, AltTLSALPNPort: c.Port,
-	})
+	}
+	if c.Challenge == DNS01 {
+		template.DNS01Solver = records{m}
+	}
+	m.issuer = certmagic.NewACMEIssuer(m.magic, template)
 	m.magic.Issuers = []certmagic.Issuer{m.issuer}
 	return m, nil
 }
@@ -114,6 +118,9 @@ func New(c Config) (*Manager, error) {
 func (m *Manager) Run(ctx context.Context) error {
 	defer m.cache.Stop()
 	var all sync.WaitGroup
+	if m.c.Challenge == DNS01 {
+		all.Go(func() { records{m}.follow(ctx) })
+	}
 	for _, name := range m.c.Names {
 		all.Go(func() { m.get(ctx, name) })
 	}
@@ -141,7 +148,7 @@ func (m *Manager) get(ctx context.Context, name string) {
 		case errors.Is(err, errPaused):
 			t.wait()
 		default:
-			t.fail(err)
+			m.fail(name, t, err)
 		}
 		if until := time.Until(t.next); until > pause {
 			pause = until
@@ -183,7 +190,7 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 		}
 		// certmagic's lock keeps others away during the attempt. This lease is held only
 		// after one that failed.
-		ok, err := m.c.Files.Claim(ctx, "attempt/"+name, m.storage.holder, time.Millisecond)
+		ok, err := m.c.Files.Claim(ctx, attempt(name), m.storage.holder, time.Millisecond)
 		if err == nil && !ok {
 			err = errPaused
 		}
@@ -193,16 +200,18 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 		if errors.Is(err, context.Canceled) {
 			return nil // this director stops: nothing speaks against another's attempt
 		}
-		pause := t.fail(err)
-		_, _ = m.c.Files.Claim(ctx, "attempt/"+name, m.storage.holder, pause) // without it, others try earlier
-		m.c.Log.Error("a certificate cannot be obtained", "name", name, "err", t.err, "next", t.next)
+		pause := m.fail(name, t, err)
+		_, _ = m.c.Files.Claim(ctx, attempt(name), m.storage.holder, pause) // without it, others try earlier
 	case "cert_obtained":
 		*t = try{}
-		_, _ = m.c.Files.Claim(ctx, "attempt/"+name, m.storage.holder, 0) // it ends by itself
+		_, _ = m.c.Files.Claim(ctx, attempt(name), m.storage.holder, 0) // it ends by itself
 		m.c.Log.Info("a certificate was obtained", "name", name)
 	}
 	return nil
 }
+
+// attempt is the lease that is held after an attempt for a name that failed.
+func attempt(name string) string { return "attempt/" + certmagic.StorageKeys.Safe(name) }
 
 // wait notes that others failed.
 func (t *try) wait() {
@@ -211,25 +220,30 @@ func (t *try) wait() {
 	}
 }
 
-// fail notes a failure, and returns how long the next attempt must wait.
-func (t *try) fail(err error) time.Duration {
+// fail notes a failure, logs a new one, and returns how long the next attempt must wait.
+// m.mu is held.
+func (m *Manager) fail(name string, t *try, err error) time.Duration {
+	err = remedy(err)
 	if t.err == nil {
 		t.since = time.Now()
 	}
-	t.err = remedy(err)
-	if errors.Is(err, store.ErrAway) {
-		return awayPause // it costs the authority nothing
+	pause := awayPause // it costs the authority nothing
+	if !errors.Is(err, store.ErrAway) {
+		pause = pauses[min(t.failed, len(pauses)-1)]
+		t.failed++
+		t.next = time.Now().Add(pause)
 	}
-	pause := pauses[min(t.failed, len(pauses)-1)]
-	t.failed++
-	t.next = time.Now().Add(pause)
+	if t.err == nil || t.err.Error() != err.Error() {
+		m.c.Log.Error("a certificate cannot be obtained", "name", name, "err", err, "again_in", pause)
+	}
+	t.err = err
 	return pause
 }
 
 // GetCertificate returns the certificate for a connection: an expired one rather than
 // none. It is for [tls.Config.GetCertificate].
 func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if slices.Contains(hello.SupportedProtos, acmez.ACMETLS1Protocol) && !slices.Contains(m.c.Names, hello.ServerName) {
+	if slices.Contains(hello.SupportedProtos, acmez.ACMETLS1Protocol) && (m.c.Challenge != TLSALPN01 || !slices.Contains(m.c.Names, hello.ServerName)) {
 		return nil, fmt.Errorf("%q is no name of ours", hello.ServerName) // who asks for it shall not cost a look into the store
 	}
 	return m.magic.GetCertificate(hello)

@@ -60,7 +60,7 @@ type acmeSection struct {
 	Directory string `yaml:"directory" default:"letsencrypt"`
 	// Certificate authorities in PEM that vouch for `directory`, instead of the system's: for an authority of one's own.
 	CAFile string `yaml:"ca_file"`
-	// How to prove that a name is ours: `http-01`, for which the name's port 80 must lead to an address of `http`, or `tls-alpn-01`, for which its port 443 must lead to one of `https`. If absent, `http-01` where there is an address under `http`.
+	// How to prove that a name is ours: `http-01`, for which the name's port 80 must lead to an address of `http`, `tls-alpn-01`, for which its port 443 must lead to one of `https`, or `dns-01`, for names in `dns.zone`, which alone can prove one such as `*.live.radio.example`. If absent, `http-01` where there is an address under `http`.
 	Challenge string `yaml:"challenge"`
 	// A file with a secret that encrypts keys and certificates in the store and in `state_dir`: the same at all directors. It is needed with Redis.
 	SecretFile string `yaml:"secret_file"`

@@ -60,18 +60,6 @@ func (c *converter) acme() *acme.Config {
 	}
 	fail := func(msg string, path ...any) { c.fail(msg, append([]any{"listen", "acme"}, path...)...) }
 	out := &acme.Config{Names: slices.Clone(in.Names), Email: in.Email, Challenge: acme.HTTP01}
-	for i, name := range out.Names {
-		ascii, err := idn.URL("https://" + strings.ToLower(name))
-		if ascii = strings.TrimPrefix(ascii, "https://"); err == nil {
-			err = acme.CheckName(ascii)
-		}
-		if err != nil {
-			fail(err.Error(), "names", i)
-		}
-		if out.Names[i] = ascii; slices.Contains(out.Names[:i], ascii) {
-			fail(ascii+" stands here twice", "names", i)
-		}
-	}
 	if len(out.Names) == 0 {
 		fail("needs names: the host names by which listeners reach the directors")
 	}
@@ -90,6 +78,21 @@ func (c *converter) acme() *acme.Config {
 			fail(err.Error(), "challenge")
 		}
 	}
+	for i, name := range out.Names {
+		ascii, err := idn.URL("https://" + strings.ToLower(name))
+		if ascii = strings.TrimPrefix(ascii, "https://"); err == nil {
+			err = acme.CheckName(ascii, out.Challenge)
+		}
+		if err == nil && out.Challenge == acme.DNS01 && !inZone(strings.TrimPrefix(ascii, "*."), c.DNS.Zone) {
+			err = fmt.Errorf("%s is not in dns.zone, where alone the directors can prove a name by dns-01", ascii)
+		}
+		if err != nil {
+			fail(err.Error(), "names", i)
+		}
+		if out.Names[i] = ascii; slices.Contains(out.Names[:i], ascii) {
+			fail(ascii+" stands here twice", "names", i)
+		}
+	}
 	if in.CAFile != "" {
 		text, err := readSecret(c.path(in.CAFile))
 		out.Roots = []byte(text)
@@ -106,6 +109,8 @@ func (c *converter) acme() *acme.Config {
 		fail("certificates are for listen.https, which has no address; give it one, such as \":443\"")
 	case c.Listen.CertFile != "" || c.Listen.KeyFile != "":
 		fail("stands beside listen.cert_file; take one of them out")
+	case out.Challenge == acme.DNS01 && (len(c.DNS.Listen) == 0 || c.DNS.Zone == ""):
+		fail("needs a zone that the directors serve; give dns.listen and dns.zone", "challenge")
 	case out.Challenge == acme.HTTP01 && len(c.Listen.HTTP) == 0:
 		fail("needs an address under listen.http, for the authority asks by plain HTTP; or take tls-alpn-01", "challenge")
 	case redis && in.SecretFile == "":

@@ -105,7 +105,7 @@ func (s *Settings) acmeWarnings() []string {
 		port, at, key = "443", s.Listen.HTTPS, "listen.https"
 	}
 	var all []string
-	if !slices.ContainsFunc(at, func(addr string) bool { return strings.HasSuffix(addr, ":"+port) }) {
+	if a.Challenge != acme.DNS01 && !slices.ContainsFunc(at, func(addr string) bool { return strings.HasSuffix(addr, ":"+port) }) {
 		all = append(all, fmt.Sprintf("the certificate authority asks at port %s of each name, and no address under %s has that port; there are no certificates unless something leads from there to one of them", port, key))
 	}
 	secret := s.document.Listen.ACME.SecretFile

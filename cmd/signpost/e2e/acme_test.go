@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,8 +101,10 @@ state_dir: '%s'
 }
 
 // shake returns what a client says of the director's certificate for radio.example.
-func (s *signpost) shake(ca *acmetest.Authority) error {
-	c, err := tls.Dial("tcp", s.secure, &tls.Config{ServerName: "radio.example", RootCAs: ca.Issuers()})
+func (s *signpost) shake(ca *acmetest.Authority) error { return s.shakeFor(ca, "radio.example") }
+
+func (s *signpost) shakeFor(ca *acmetest.Authority, host string) error {
+	c, err := tls.Dial("tcp", s.secure, &tls.Config{ServerName: host, RootCAs: ca.Issuers()})
 	if err != nil {
 		return err
 	}
@@ -175,6 +178,37 @@ func TestDeathWhileOrdering(t *testing.T) {
 				t.Errorf("%d orders for one certificate and one death", n)
 			}
 		})
+	}
+}
+
+// A wildcard is proved by DNS, at whichever director the authority asks: here, one that
+// has not ordered it.
+func TestCertificateByDNS(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Pointer[signpost]
+	ready := make(chan struct{})
+	ca := acmetest.Start(t, acmetest.Options{NameServer: func() string {
+		<-ready
+		return asked.Load().dns
+	}})
+	redis := redistest.Start(t, redistest.Options{})
+	config := func() string {
+		c := certified(t, ca, redis, "dns")
+		c = strings.Replace(c, "names: [radio.example]", "challenge: dns-01, names: ['*.live.radio.example']", 1)
+		return c + "dns: {listen: ['127.0.0.1:0'], zone: live.radio.example, ns: [ns1.radio.example, ns2.radio.example]}\n"
+	}
+	first := directFile(t, config())
+	second := directFile(t, config())
+	asked.Store(second)
+	close(ready)
+	for _, s := range []*signpost{first, second} {
+		s.eventually(30*time.Second, "a certificate of *.live.radio.example", func() bool { return s.shakeFor(ca, "a.live.radio.example") == nil })
+	}
+	if n := ca.Orders("*.live.radio.example"); n != 1 {
+		t.Errorf("%d orders for one certificate", n)
+	}
+	if strings.Contains(second.log.String(), "a certificate was obtained") {
+		t.Error("the director that was asked is the one that ordered: nothing was shown")
 	}
 }
 

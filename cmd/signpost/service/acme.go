@@ -18,6 +18,7 @@ import (
 func (d *Service) openACME(s *config.Settings, port net.Addr) error {
 	c := *s.Listen.ACME
 	c.Port = port.(*net.TCPAddr).Port
+	c.Publish = d.publish
 	c.Log = d.log.With("part", "certificates")
 	if s.StateDir != "" {
 		c.Copy = store.OpenDir(filepath.Join(s.StateDir, "certificates"))

@@ -3,8 +3,10 @@ package service
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +26,9 @@ type names struct {
 	addrs     []netip.AddrPort // where it answers
 	sockets   []*dns.Sockets
 	leaving   atomic.Bool // listeners are no more to be led to this director
+	// challenges are the TXT records that a certificate authority asks for; guarded by
+	// Service.reload.
+	challenges map[string][]string
 }
 
 // openDNS answers DNS. Until the first snapshot, names of nodes get SERVFAIL.
@@ -35,13 +40,12 @@ func (d *Service) openDNS(s *config.Settings) error {
 	c := dns.Config{
 		View: d.syncer.View, Unmap: d.geo.unmap, Locate: d.geo.locate, Widest: d.geo.widest, Edition: d.geo.edition,
 		Directors: func() []dns.Director { return *d.names.directors.Load() },
-		Secret:    s.Secret, Policy: s.DNS.Policy, Log: d.log.With("part", "dns"),
+		Secret:    s.Secret, Log: d.log.With("part", "dns"),
 	}
 	if d.records != nil && s.DNS.LogQueries {
 		c.Record = d.records.addDNS
 	}
-	var err error
-	if d.names.server, err = dns.New(c); err != nil {
+	if err := d.newDNS(s, c); err != nil {
 		return err
 	}
 	d.closing.run("names of directors", d.followDirectors)
@@ -68,6 +72,38 @@ func (d *Service) openDNS(s *config.Settings) error {
 		d.closing.markFront(front)
 	}
 	return nil
+}
+
+// newDNS makes the server, while nobody publishes records in it.
+func (d *Service) newDNS(s *config.Settings, c dns.Config) (err error) {
+	d.reload.Lock()
+	defer d.reload.Unlock()
+	c.Policy = d.dnsPolicy(s)
+	d.names.server, err = dns.New(c)
+	return err
+}
+
+// dnsPolicy is the settings' policy, with the records that a certificate authority asks for.
+func (d *Service) dnsPolicy(s *config.Settings) dns.Policy {
+	p := s.DNS.Policy
+	p.Zone.Records = slices.Clone(p.Zone.Records)
+	for _, name := range slices.Sorted(maps.Keys(d.names.challenges)) {
+		p.Zone.Records = append(p.Zone.Records, dns.Fixed{Name: name, TTL: 0, TXT: d.names.challenges[name]})
+	}
+	return p
+}
+
+// publish answers with other records for a certificate authority.
+func (d *Service) publish(challenges map[string][]string) {
+	d.reload.Lock()
+	defer d.reload.Unlock()
+	d.names.challenges = challenges
+	if d.names.server == nil {
+		return // it will have them when it opens
+	}
+	if err := d.names.server.SetPolicy(d.dnsPolicy(d.settings.Load())); err != nil {
+		d.log.Error("the certificate authority is not answered in DNS", "part", "certificates", "err", err)
+	}
 }
 
 // listenDNS opens the sockets of an address, or takes those that were handed over for it.

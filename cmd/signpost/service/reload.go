@@ -42,7 +42,7 @@ func (d *Service) apply(s *config.Settings) error {
 		return errors.Join(err, d.syncer.SetConfig(old.Fleet))
 	}
 	if d.names.server != nil && len(s.DNS.Listen) > 0 {
-		if err := d.names.server.SetPolicy(s.DNS.Policy); err != nil {
+		if err := d.names.server.SetPolicy(d.dnsPolicy(s)); err != nil {
 			d.settings.Store(old)
 			return errors.Join(err, d.syncer.SetConfig(old.Fleet), d.web.SetPolicy(d.policy(old)))
 		}

@@ -29,6 +29,8 @@ import (
 type Options struct {
 	Port     int    // where it asks for challenges, of both kinds
 	Validity uint64 // of certificates, in seconds; 0: 90 days
+	// NameServer returns where TXT records are asked for, host:port; nil: there are none.
+	NameServer func() string
 }
 
 // An Authority is a running one.
@@ -56,7 +58,7 @@ func Start(t testing.TB, o Options) *Authority {
 	logger := log.New(io.Discard, "", 0)
 	data := db.NewMemoryStore()
 	issuer := ca.New(logger, data, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: o.Validity}})
-	validator := va.New(logger, o.Port, o.Port, false, resolver(t), data)
+	validator := va.New(logger, o.Port, o.Port, false, resolver(t, o.NameServer), data)
 	front := wfe.New(logger, data, validator, issuer, []string{"ca.example"}, false, false, 0, 0)
 	server := httptest.NewUnstartedServer(a.watch(front.Handler()))
 	server.Config.ErrorLog = logger
@@ -156,10 +158,16 @@ func Problem(w http.ResponseWriter, code int, kind, detail string) {
 }
 
 // resolver starts a DNS server for which every name is 127.0.0.1, and returns its address.
-func resolver(t testing.TB) string {
+// It passes on questions for TXT records.
+func resolver(t testing.TB, nameServer func() string) string {
 	t.Helper()
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
+		if q.Question[0].Qtype == dns.TypeTXT && nameServer != nil {
+			if answer, err := dns.Exchange(q, nameServer()); err == nil {
+				m = answer
+			}
+		}
 		if q.Question[0].Qtype == dns.TypeA {
 			m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)}}
 		}
