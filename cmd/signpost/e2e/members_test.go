@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // A mount with listener authentication: the password opens it inline as at the node,
@@ -42,6 +43,32 @@ func TestMembersInline(t *testing.T) {
 	if told := s.explain(); !strings.Contains(told, `"outcome":"placed"`) || strings.Contains(told, `"failing"`) {
 		t.Errorf("the node is blamed: %s", told)
 	}
+	// Real players show the password to the director. Sent elsewhere, they do not show it there.
+	url := strings.Replace(s.url, "://", "://ann:secret@", 1) + "/live.mp3"
+	for _, p := range players {
+		if p.name == "cmus" || p.name == "vlc" {
+			continue // the one needs a terminal for it, the other forgets it at Icecast itself
+		}
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			if got := heard(t, play(t, p, url, 2), []int{440}); got != 440 {
+				t.Errorf("heard %d Hz inline", got)
+			}
+		})
+	}
+	t.Run("redirect", func(t *testing.T) {
+		t.Parallel()
+		proctest.Need(t, "curl")
+		redirecting := direct(t, []*probetest.Node{node}, "")
+		url := strings.Replace(redirecting.url, "://", "://ann:secret@", 1) + "/live.mp3"
+		for option, want := range map[string]string{"-L": "401", "--location-trusted": "200"} {
+			said, _ := exec.Command("curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", option, url).Output() // it plays until it is stopped
+			if string(said) != want {
+				t.Errorf("curl %s: %s, want %s", option, said, want)
+			}
+		}
+	})
+
 	// Icecast tells the mounts' limits to its administrators only.
 	credentials, config := filepath.Join(t.TempDir(), "credentials"), filepath.Join(t.TempDir(), "signpost.yaml")
 	user, password := node.Credentials()
