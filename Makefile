@@ -21,14 +21,18 @@ RELEASE_GO = go1.26.8
 # Servers are in the system's directories, which not every user has in the path.
 export PATH := $(PATH):/usr/sbin:/sbin
 
+# Where `make install` puts things; DESTDIR goes before it, for who makes packages.
+PREFIX   ?= /usr/local
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench bench-proxy soak run build release image install-test-programs fuzz generate bin/tests
+.PHONY: help demo test quick check bench bench-proxy soak run build install release image install-test-programs fuzz generate bin/tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## three small nodes and a director on this machine: listen to it
-	$(GO) run ./cmd/signpost demo
+	@echo "building Signpost; the first time this takes a minute or two, and what it prints comes after"
+	@$(GO) run ./cmd/signpost demo
 
 test: ## all tests, with real servers and players and the race detector; installs what they need
 	@echo "make test usually takes six minutes on two processors, and some more where it has to install or to build (make quick: a minute and a half)"
@@ -69,6 +73,22 @@ run: ## serve with signpost.yaml from this directory
 
 build: ## build bin/signpost
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/signpost ./cmd/signpost
+
+install: ## install bin/signpost, its completions, systemd units and docs under PREFIX (/usr/local), or DESTDIR/PREFIX
+	@[ -x bin/signpost ] || $(MAKE) --no-print-directory build
+	@echo "installing $$(bin/signpost version | head -1) under $(DESTDIR)$(PREFIX)"
+	install -D -m 755 bin/signpost $(DESTDIR)$(PREFIX)/bin/signpost
+	@set -eu; share=$(DESTDIR)$(PREFIX)/share lib=$(DESTDIR)$(PREFIX)/lib; umask 022; \
+	mkdir -p $$share/bash-completion/completions $$share/zsh/site-functions $$share/fish/vendor_completions.d $$share/doc/signpost $$lib/systemd/system $$lib/sysusers.d; \
+	bin/signpost completion bash >$$share/bash-completion/completions/signpost; \
+	bin/signpost completion zsh >$$share/zsh/site-functions/_signpost; \
+	bin/signpost completion fish >$$share/fish/vendor_completions.d/signpost.fish; \
+	for unit in signpost.service signpost-agent.service signpost.socket; do \
+		sed 's,/usr/local/bin/,$(PREFIX)/bin/,' deploy/systemd/$$unit >$$lib/systemd/system/$$unit; \
+	done; \
+	install -m 644 deploy/systemd/signpost.sysusers $$lib/sysusers.d/signpost.conf; \
+	cp -R README.md CHANGELOG.md LICENSE NOTICE SECURITY.md docs deploy $$share/doc/signpost/; \
+	echo "docs and an example are in $$share/doc/signpost; systemd units in $$lib/systemd/system"
 
 release: export GOTOOLCHAIN = $(RELEASE_GO)
 release: ## build dist/: an archive for each platform, and their checksums
