@@ -162,6 +162,28 @@ func (p *Prober) Tallies() []Tally {
 	return out
 }
 
+// A Warning is what is wrong with a node's answers though they do not take it down: a
+// password that the server refuses, or statistics that are none.
+type Warning struct {
+	Node  director.NodeID
+	Text  string
+	Since time.Time
+}
+
+// Warnings returns those of the nodes that this Prober probes, as their newest answers
+// are, in order of node.
+func (p *Prober) Warnings() (all []Warning) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.states {
+		if s.warning != "" && s.report.Health == director.Up {
+			all = append(all, Warning{s.report.Node, s.warning, s.warned})
+		}
+	}
+	slices.SortFunc(all, func(a, b Warning) int { return cmp.Compare(a.Node, b.Node) })
+	return all
+}
+
 // First returns a channel that is closed when every node of SetNodes has been probed
 // once, whatever the result.
 func (p *Prober) First() <-chan struct{} { return p.first }

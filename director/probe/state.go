@@ -46,6 +46,7 @@ type state struct {
 	lookupDue         time.Time     // when to look up its hosts' addresses next
 	mountDue          time.Time     // when to open a mount next, for kind Reach
 	warning           string        // the last answer's warning, kept so that it is logged once
+	warned            time.Time     // since when there is one, by the machine's clock
 
 	asked   time.Time // when the newest probe began, on the monotonic clock
 	nudged  bool      // the feed has announced a change since then
@@ -221,6 +222,9 @@ func (s *state) events(was director.Report, h heard) []event {
 		add(slog.LevelInfo, "node has room again")
 	}
 	if h.err == nil && !h.answer.full && h.answer.warning != s.warning {
+		if s.warning == "" {
+			s.warned = is.Taken
+		}
 		s.warning = h.answer.warning
 		if s.warning != "" {
 			add(slog.LevelWarn, "node answers in part", slog.String("warning", s.warning))

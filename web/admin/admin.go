@@ -51,6 +51,9 @@ type Config struct {
 	Rules func() []RuleUse
 	// CheckRule says what is wrong with a client rule; nil: any JSON object is taken.
 	CheckRule func(rule json.RawMessage) error
+	// NoteRules sets Effect or Note of rules that are never reached, and of those of one
+	// name. They are all that there are, in order of precedence. nil: it does nothing.
+	NoteRules func([]api.Rule)
 	// Clients returns the clients for which there is no rule; nil: none.
 	Clients func() []api.Client
 	// Traffic returns what this director has done since it started; nil: nothing.
@@ -79,8 +82,10 @@ type Config struct {
 	Databases    func() []api.Database
 	// Plots is sampled as long as [API.Run] runs; nil: one that begins empty.
 	Plots *ring.Ring
-	// Troubles returns this director's problems besides those of its Syncer; nil: none.
-	Troubles func() []string
+	// Forgets says that operators' changes end with this process.
+	Forgets bool
+	// Warnings returns what stands until it is mended; nil: what the Syncer tells.
+	Warnings func() []api.Warning
 	Version  string // of the program
 	Store    string // the kind of store: memory or redis
 
@@ -155,9 +160,14 @@ func (c *Config) setDefaults() {
 	orNothing(&c.Rules)
 	orNothing(&c.Clients)
 	orNothing(&c.Traffic)
-	orNothing(&c.Troubles)
 	orNothing(&c.Certificates)
 	orNothing(&c.Databases)
+	if c.NoteRules == nil {
+		c.NoteRules = func([]api.Rule) {}
+	}
+	if c.Warnings == nil {
+		c.Warnings = func() []api.Warning { return StoreWarnings(c.Syncer.Status()) }
+	}
 }
 
 // orNothing sets a nil function to one that returns the zero value.

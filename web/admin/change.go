@@ -24,6 +24,8 @@ const (
 	// revisionHeader is the revision that an edit made, for undo. It is missing if
 	// nothing changed, or if the change was too large for the history.
 	revisionHeader = "Signpost-Revision"
+	// forgetsHeader is there if the change is forgotten when the director stops.
+	forgetsHeader = "Signpost-Forgets"
 )
 
 // A stale error says that an entry has changed since the editor read it.
@@ -59,6 +61,9 @@ func (a *API) commit(ctx echo.Context, make func(context.Context) (store.Change,
 	kept := slices.ContainsFunc(a.cfg.Syncer.Overlay().History, func(h store.Change) bool { return h.Revision == c.Revision })
 	if kept && len(c.Entries) > 0 { // without entries, the revision is another change's
 		ctx.Response().Header().Set(revisionHeader, strconv.FormatUint(uint64(c.Revision), 10))
+		if a.cfg.Forgets {
+			ctx.Response().Header().Set(forgetsHeader, "when the director stops")
+		}
 	}
 	a.waitApplied(ctx.Request().Context(), c.Revision)
 	return nil

@@ -135,7 +135,7 @@ func describeAPI(t *testing.T) object {
 		"openapi": "3.0.3",
 		"info": object{
 			"title": "Signpost", "version": "1",
-			"description": "The operators' side of a director. Times are by the store's clock, in UTC. Edits say which version was seen, with If-Match; a stale one is answered 412, with what stands there now. Every edit answers with the header " + revisionHeader + ", the revision that it made and that undo takes, unless nothing was changed, or too much for the history. x-roles are the roles that may.",
+			"description": "The operators' side of a director. Times are by the store's clock, in UTC. Edits say which version was seen, with If-Match; a stale one is answered 412, with what stands there now. Every edit answers with the header " + revisionHeader + ", the revision that it made and that undo takes, unless nothing was changed, or too much for the history, and with " + forgetsHeader + ", if the director forgets the edit when it stops. x-roles are the roles that may.",
 		},
 		"servers": []any{object{"url": "/api/v1"}},
 		"paths":   paths,

@@ -55,6 +55,7 @@ func (a *API) Rules() (api.RulesAnswer, error) {
 			out.Rules = append(out.Rules, api.Rule{Rule: u.Rule, Origin: u.Origin, Hits: u.Hits})
 		}
 	}
+	a.cfg.NoteRules(out.Rules)
 	return out, nil
 }
 

@@ -16,8 +16,8 @@ func (a *API) Status() (api.StatusAnswer, error) {
 	st := a.cfg.Syncer.Status()
 	out := api.StatusAnswer{
 		Director: st.Director.ID, Site: st.Director.Site, Version: a.cfg.Version, UptimeS: int64(a.cfg.Now().Sub(a.started).Seconds()),
-		Degraded: st.Degraded || st.Suspect != "", SnapshotAgeMS: st.SnapshotAge.Milliseconds(), PictureAgeMS: st.PictureAge.Milliseconds(),
-		Revision: st.Revision, Directors: []api.Director{}, Effects: append([]store.Effect{}, st.Effects...), Problems: []string{}, Store: a.cfg.Store,
+		SnapshotAgeMS: st.SnapshotAge.Milliseconds(), PictureAgeMS: st.PictureAge.Milliseconds(),
+		Revision: st.Revision, Directors: []api.Director{}, Effects: append([]store.Effect{}, st.Effects...), Problems: []string{}, Warnings: append([]api.Warning{}, a.cfg.Warnings()...), Store: a.cfg.Store,
 	}
 	out.Certificates, out.Databases = a.cfg.Certificates(), a.cfg.Databases()
 	trouble := func(is bool, format string, args ...any) {
@@ -26,13 +26,10 @@ func (a *API) Status() (api.StatusAnswer, error) {
 		}
 	}
 	trouble(!st.Ready, starting)
-	trouble(st.Degraded, "edits are refused: %s", st.Error)
-	trouble(st.Suspect != "", "this director suspects its own network: %s", st.Suspect)
-	trouble(st.CopyFail != "", "the copy of the overlay cannot be written: %s", st.CopyFail)
-	out.Problems = append(out.Problems, st.Lost...)
-	troubles := a.cfg.Troubles()
-	out.Degraded = out.Degraded || len(troubles) > 0 || st.CopyFail != "" || len(st.Lost) > 0
-	out.Problems = append(out.Problems, troubles...)
+	for _, w := range out.Warnings {
+		out.Degraded = out.Degraded || w.Degraded
+		out.Problems = append(out.Problems, w.String(a.cfg.Now()))
+	}
 	out.Reason = strings.Join(out.Problems, "; ")
 	for _, d := range st.Directors {
 		same := d.Config == st.Director.Config
@@ -53,6 +50,23 @@ func (a *API) Status() (api.StatusAnswer, error) {
 		trouble(e.Kind == store.Skipped, "%s is left out: %s", e.Entry, e.Detail)
 	}
 	return out, nil
+}
+
+// StoreWarnings says what is wrong between this director and the store.
+func StoreWarnings(st store.Status) (all []api.Warning) {
+	if st.Degraded {
+		all = append(all, api.Warning{Key: "store", Text: "edits are refused: " + st.Error, Since: st.Since, Degraded: true, Remedy: "listeners are served as before; start the store again, or mend the way to it"})
+	}
+	if st.Suspect != "" {
+		all = append(all, api.Warning{Key: "suspect", Text: "this director suspects its own network: " + st.Suspect, Degraded: true, Remedy: "see that it reaches the nodes; meanwhile it goes by what others see"})
+	}
+	if st.CopyFail != "" {
+		all = append(all, api.Warning{Key: "state_dir", Text: "the copy of operators' changes cannot be written: " + st.CopyFail, Degraded: true, Remedy: "let this user write to state_dir, and make room there"})
+	}
+	for i, lost := range st.Lost {
+		all = append(all, api.Warning{Key: fmt.Sprint("lost/", i), Text: lost, Degraded: true})
+	}
+	return all
 }
 
 func (a *API) getStatus(ctx echo.Context) error {

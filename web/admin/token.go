@@ -39,11 +39,11 @@ const maxTokens = 1000
 // ParseTokens reads a file of tokens, one a line: a name, a role, and the SHA-256
 // of the token in hexadecimal. Behind an agent's token may stand what it registers, as
 // ids=edge-fra-*,edge-ams-1 and nodes=20. Empty lines and those that begin with # are
-// skipped. The error joins one for each bad line, with its number.
+// skipped. Two lines of one name are one token that is being replaced: both hold. The error joins one for each bad line, with its number.
 func ParseTokens(file string) ([]Token, error) {
 	var all []Token
 	var errs []error
-	names, hashes := map[string]int{}, map[[sha256.Size]byte]int{}
+	roles, hashes := map[string]api.Role{}, map[[sha256.Size]byte]int{}
 	for i, line := range strings.Split(file, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
@@ -52,8 +52,8 @@ func ParseTokens(file string) ([]Token, error) {
 		t, err := parseToken(fields)
 		switch {
 		case err != nil:
-		case names[t.Name] > 0:
-			err = fmt.Errorf("%s is already the name on line %d; give each token its own", t.Name, names[t.Name])
+		case roles[t.Name] != "" && roles[t.Name] != t.Role:
+			err = fmt.Errorf("%s has the role %s on a line before; two lines of one name are the old token and the new one: give both one role", t.Name, roles[t.Name])
 		case hashes[t.Hash] > 0:
 			err = fmt.Errorf("it is the token of line %d; make one for each", hashes[t.Hash])
 		case len(all) == maxTokens:
@@ -66,7 +66,7 @@ func ParseTokens(file string) ([]Token, error) {
 			}
 			continue
 		}
-		names[t.Name], hashes[t.Hash] = i+1, i+1
+		roles[t.Name], hashes[t.Hash] = t.Role, i+1
 		all = append(all, t)
 	}
 	if len(errs) > 0 {

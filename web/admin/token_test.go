@@ -71,6 +71,9 @@ func TestParseTokens(t *testing.T) {
 	if err != nil || len(tokens) != 3 || !cmp.Equal(tokens[:2], []Token{NewToken("edge", api.RoleAgent, "a"), NewToken("anna", api.RoleView, "b")}) || tokens[2].Role != api.RoleOperate {
 		t.Errorf("%+v, %v", tokens, err)
 	}
+	if two, err := ParseTokens("anna operate " + a + "\nanna operate " + b); len(two) != 2 || err != nil {
+		t.Errorf("a rotation: %+v, %v", two, err)
+	}
 	limited, err := ParseTokens("edge agent " + a + " nodes=20 ids=edge-fra-*,edge-ams-1,*")
 	want := NewToken("edge", api.RoleAgent, "a")
 	want.IDs, want.Nodes = []string{"edge-fra-*", "edge-ams-1", "*"}, 20
@@ -94,7 +97,7 @@ func TestParseTokens(t *testing.T) {
 		"\nedge admin " + a:                     "line 2: the second word is no role",
 		"edge agent secret":                     "line 1: the third word",
 		"edge agent " + a[1:]:                   "line 1: the third word",
-		"edge agent " + a + "\nedge view " + b:  "line 2: edge is already",
+		"edge agent " + a + "\nedge view " + b:  "line 2: edge has the role agent on a line before",
 		"edge agent " + a + "\nother view " + a: "line 2: it is the token of line 1",
 		strings.Repeat("x", 65) + " agent " + a: "line 1: the name",
 		"x agent y\nx agent y\nedge agent " + a: "line 2: ",

@@ -46,6 +46,7 @@ type Answer struct {
 	Body json.RawMessage
 	// Revision is the overlay's with the change; empty: nothing changed.
 	Revision string
+	Forgets  bool // the change is forgotten when the director stops
 }
 
 // maxAnswerBytes bounds an answer: the explanation with 1,000 nodes is some 500 KB,
@@ -130,7 +131,7 @@ func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
 	case len(body) > most:
 		return Answer{}, fmt.Errorf("the answer is larger than the %d MB that are read of one", most>>20)
 	case resp.StatusCode < http.StatusMultipleChoices:
-		return Answer{body, resp.Header.Get("Signpost-Revision")}, nil
+		return Answer{body, resp.Header.Get("Signpost-Revision"), resp.Header.Get("Signpost-Forgets") != ""}, nil
 	}
 	refusal := newRefusal(resp, body)
 	if refusal.Status < http.StatusBadRequest || refusal.Status >= http.StatusInternalServerError {

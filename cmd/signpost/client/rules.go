@@ -126,8 +126,8 @@ func printRules(t *Terminal, rules []api.Rule, all bool) {
 		if err := json.Unmarshal(r.Rule, &rule); err != nil {
 			rule.Name = "cannot be read: " + wording.Text(err)
 		}
-		detail := cell{r.Effect, yellow}
-		if r.Effect == "" && r.By != "" {
+		detail := cell{cmp.Or(r.Effect, r.Note), yellow}
+		if detail.text == "" && r.By != "" {
 			detail = cell{byWhom(t, &api.Override{By: r.By, Why: r.Why, Until: r.Until}), plain}
 		}
 		if rule.Name == r.ID {
@@ -197,6 +197,9 @@ func (c *rulesAddCmd) Run(ctx context.Context, t *Terminal) error {
 	t.say("%s gives %s: %s", c.ID, rule.clients(), rule.answers())
 	if r.Effect != "" {
 		t.say("but %s", r.Effect)
+	}
+	if r.Note != "" {
+		t.say("note: %s", r.Note)
 	}
 	t.changed(answer)
 	return nil

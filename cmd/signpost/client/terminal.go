@@ -47,10 +47,16 @@ func (t *Terminal) JSON(answer []byte) error {
 	return err
 }
 
-// changed prints how to take a change back.
+// forgetful is what operators should know of a director without state_dir and Redis.
+const forgetful = "this director forgets operators' changes when it stops: it has neither state_dir nor Redis"
+
+// changed prints how to take a change back, and whether it outlives the director.
 func (t *Terminal) changed(a Answer) {
 	if a.Revision != "" {
 		t.say("`signpost undo %s` takes it back", a.Revision)
+	}
+	if a.Forgets {
+		t.say("%s", forgetful)
 	}
 }
 

@@ -149,9 +149,9 @@ type nodeProbeEntry struct {
 }
 
 type notifyEntry struct {
-	// The URL that takes a POST for each event, with `event`, `at`, `director`, `node`, `mount` and `text`.
+	// The URL that takes a POST for each event, with `event`, `at`, `director`, `node`, `mount`, `text`, `since` and `remedy`.
 	URL string `yaml:"url"`
-	// Which events: `off_air` and `on_air` (a mount that no node plays), `mount_lost` and `mount_back` (at one node), `node_down` and `node_up`, `certificate_ends`. All, if absent.
+	// Which events: `off_air` and `on_air` (a mount that no node plays), `mount_lost` and `mount_back` (at one node), `node_down` and `node_up`, `node_full` and `node_has_room`, `certificate_ends` (a node's), `warning` and `warning_over` (what else stands in `signpost status`: the store, certificates, passwords, tokens, a refused file). All, if absent.
 	Events []string `yaml:"events"`
 }
 

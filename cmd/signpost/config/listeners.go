@@ -41,7 +41,8 @@ func (c *converter) listeners() (Listen, Admin) {
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, PublicURLs: c.Listen.PublicURLs, ProxyProtocol: prefixes(c.Listen.ProxyProtocol),
 		MaxConnections: c.Listen.MaxConnections, ShutdownDelay: c.Listen.ShutdownDelay, ShutdownTimeout: c.Listen.ShutdownTimeout,
 	}
-	operators := Admin{Listen: c.Admin.Listen, Tokens: c.tokens(), SafeBelow: c.Admin.SafeBelow}
+	operators := Admin{Listen: c.Admin.Listen, SafeBelow: c.Admin.SafeBelow}
+	operators.TokenFiles, operators.Tokens = c.tokens()
 	public.ACME = c.acme()
 	if len(c.Listen.HTTPS) > 0 && public.ACME == nil && (c.Listen.CertFile == "" || c.Listen.KeyFile == "") {
 		c.fail("https needs cert_file and key_file beside it, or acme", "listen", "https")

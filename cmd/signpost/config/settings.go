@@ -68,7 +68,8 @@ type Listen struct {
 type Admin struct {
 	Listen      string // host:port; empty: there is none
 	Certificate Certificate
-	Tokens      []admin.Token // none: everybody may operate
+	TokenFiles  TokenFiles
+	Tokens      []admin.Token // as TokenFiles were; none: everybody may operate
 	SafeBelow   int           // listeners that a drained node may have left and be safe to terminate
 }
 

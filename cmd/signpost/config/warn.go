@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web"
@@ -59,8 +61,37 @@ func (s *Settings) warnings(v survey) []string {
 			}
 		}
 	}
-	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.acmeWarnings())
+	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.acmeWarnings(), s.certificateWarnings(time.Now()), s.tokenWarnings(), s.ruleWarnings(), s.keepWarnings())
 }
+
+// keepWarnings says that operators' changes end with the process.
+func (s *Settings) keepWarnings() []string {
+	if s.StateDir != "" || s.Store.Redis != nil {
+		return nil
+	}
+	return []string{"neither state_dir nor store.redis is set: what operators change while it runs (weights, drains, rules) is forgotten when the director stops; give it a state_dir, or serve --state-dir"}
+}
+
+// ruleWarnings finds client rules that no player reaches, and names that stand twice.
+func (s *Settings) ruleWarnings() (all []string) {
+	names := map[string]int{}
+	for i, r := range s.Policy.Rules {
+		if first := names[r.Name]; first > 0 && r.Name != "" {
+			all = append(all, fmt.Sprintf("rules %d and %d are both called %s; give each its own name, which explain and the log show", first, i+1, r.Name))
+		} else {
+			names[r.Name] = i + 1
+		}
+		for j, before := range s.Policy.Rules[:i] {
+			if web.Shadows(before, r) {
+				all = append(all, fmt.Sprintf("rule %s is never reached: rule %s before it holds for all of its players; put it before, or remove one", ruleName(r, i), ruleName(before, j)))
+				break
+			}
+		}
+	}
+	return all
+}
+
+func ruleName(r web.Rule, i int) string { return cmp.Or(r.Name, fmt.Sprint("number ", i+1)) }
 
 // refusedWarnings finds regions whose listeners are all refused although every node is
 // up, except those that deny everything.

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
 )
@@ -43,12 +45,16 @@ func TestWarnings(t *testing.T) {
 		{"a target is more than the line takes", "mounts: [{name: /a, kbit: 64}, {name: /b, kbit: 320}]\nnodes: [{id: a, urls: http://a.example, target: 10000, mbit: 3000}]\n", "node a: a target of 10000 listeners at 320 kbit/s is 3200 Mbit/s, and its mbit says 3000"},
 		{"it is just that", "mounts: [{name: /a, kbit: 320}]\nnodes: [{id: a, urls: http://a.example, target: 10000, mbit: 3200}]\n", ""},
 		{"no bitrate is told", "nodes: [{id: a, urls: http://a.example, target: 10000, mbit: {target: 1000, limit: 1200}}]\n", "node a: a target of 10000 listeners at 128 kbit/s is 1280 Mbit/s, and its mbit says 1200"},
+		{"two rules of one name", undrained + "rules: [{name: a, user_agent: 'x*', answer: m3u}, {name: a, user_agent: 'y*', answer: pls}]\n", "rules 1 and 2 are both called a"},
+		{"a rule behind one that holds for all its players", undrained + "rules: [{user_agent: 'x*', answer: m3u}, {name: b, user_agent: 'xy*', answer: pls}]\n", "rule b is never reached: rule number 1 before it"},
+		{"a rule behind one that holds for some", undrained + "rules: [{user_agent: 'xy*', answer: m3u}, {name: b, user_agent: 'x*', answer: pls}]\n", ""},
 
 		{"some are", undrained + "listen: {trusted_proxies: 10.0.0.0/8}\n", ""},
 	} {
+		const kept = "state_dir: state\n"
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := readConfig("radio.yaml", []byte(c.file))
+			s, err := readConfig("radio.yaml", []byte(c.file+kept))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,6 +97,55 @@ func TestLimitWarnings(t *testing.T) {
 		got := s.LimitWarnings(map[director.NodeID]director.Report{"n": c.Report})
 		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestKeepWarning: who changes something while it runs should know before that it is
+// forgotten.
+func TestKeepWarning(t *testing.T) {
+	t.Parallel()
+	const nodes = "nodes: [{id: a, urls: http://a.example}]\n"
+	for more, warned := range map[string]bool{"": true, "state_dir: state": false, "store: {redis: {url: 'redis://127.0.0.1'}}": false} {
+		s, err := readConfig("radio.yaml", []byte(nodes+more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Warnings()
+		if err != nil || strings.Contains(strings.Join(got, "\n"), "is forgotten when the director stops") != warned {
+			t.Errorf("%q: %q, %v", more, got, err)
+		}
+	}
+}
+
+// TestCertificateTrouble: certificates that players refuse, or will soon.
+func TestCertificateTrouble(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	cert := func(from, to time.Duration) *x509.Certificate {
+		return &x509.Certificate{DNSNames: []string{"radio.example", "*.radio.example"}, NotBefore: now.Add(from), NotAfter: now.Add(to)}
+	}
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		name string
+		cert *x509.Certificate
+		host string
+		want string
+	}{
+		{"good", cert(-day, 60*day), "live.radio.example", ""},
+		{"nobody comes by a name that is known", cert(-day, 60*day), "", ""},
+		{"expired", cert(-60*day, -day), "radio.example", "the certificate of listen has expired: it ended at 2026-11-29T12:00:00Z"},
+		{"ends", cert(-60*day, 13*day), "radio.example", "the certificate of listen ends at 2026-12-13T12:00:00Z"},
+		{"not yet", cert(day, 60*day), "radio.example", "the certificate of listen holds only from 2026-12-01T12:00:00Z"},
+		{"another name", cert(-day, 60*day), "other.example", "the certificate of listen is not for other.example, where listeners come to: it is for radio.example, *.radio.example"},
+	} {
+		var hosts []string
+		if c.host != "" {
+			hosts = []string{c.host}
+		}
+		text, remedy := CertificateTrouble(c.cert, "listen", hosts, now)
+		if c.want == "" && text != "" || c.want != "" && (!strings.HasPrefix(text, c.want) || remedy == "") {
+			t.Errorf("%s: %q, %q; want %q", c.name, text, remedy, c.want)
 		}
 	}
 }

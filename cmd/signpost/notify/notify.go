@@ -28,12 +28,21 @@ const (
 	MountBack       Kind = "mount_back"       // it plays the mount again, or the scheme works again
 	NodeDown        Kind = "node_down"        // a node does not serve
 	NodeUp          Kind = "node_up"          // it serves again
+	NodeFull        Kind = "node_full"        // a node is at its limit, or its server refuses listeners
+	NodeHasRoom     Kind = "node_has_room"    // it takes listeners again
 	CertificateEnds Kind = "certificate_ends" // a node's certificate ends within two weeks; once a day
+	Warning         Kind = "warning"          // something else is wrong: the store, a certificate or a password of this director
+	WarningOver     Kind = "warning_over"     // it is mended
 )
+
+// over returns the kind of the event when what began with k ends.
+func (k Kind) over() Kind {
+	return map[Kind]Kind{OffAir: OnAir, MountLost: MountBack, NodeDown: NodeUp, NodeFull: NodeHasRoom, Warning: WarningOver}[k]
+}
 
 // Kinds returns all kinds.
 func Kinds() []Kind {
-	return []Kind{OffAir, OnAir, MountLost, MountBack, NodeDown, NodeUp, CertificateEnds}
+	return []Kind{OffAir, OnAir, MountLost, MountBack, NodeDown, NodeUp, NodeFull, NodeHasRoom, CertificateEnds, Warning, WarningOver}
 }
 
 // An Event is what is posted.
@@ -43,7 +52,9 @@ type Event struct {
 	Director string    `json:"director"` // the director that posts it: each director posts its own
 	Node     string    `json:"node,omitempty"`
 	Mount    string    `json:"mount,omitempty"`
-	Text     string    `json:"text"` // the text that operators read elsewhere, too
+	Text     string    `json:"text"`             // the text that operators read elsewhere, too
+	Since    time.Time `json:"since,omitzero"`   // when what it tells of began
+	Remedy   string    `json:"remedy,omitempty"` // what to do about it; empty: nothing
 }
 
 // A Hook is a URL that events are posted to.

@@ -105,7 +105,7 @@ func TestTellDoesNotWait(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	f, err := director.Compile(director.Config{
-		Nodes:  []director.Node{{ID: "a", URLs: []string{"http://a.example"}}, {ID: "b", URLs: []string{"http://b.example"}}},
+		Nodes:  []director.Node{{ID: "a", URLs: []string{"http://a.example"}, Target: 50, Limit: 100}, {ID: "b", URLs: []string{"http://b.example"}}},
 		Mounts: []director.Mount{{Name: "/live.mp3"}},
 	})
 	if err != nil {
@@ -123,26 +123,41 @@ func TestWatch(t *testing.T) {
 	}
 	ends := up("a")
 	ends.CertificateEnds = now.Add(100 * time.Hour)
+	full, nearly := up("a"), up("a")
+	full.Listeners, nearly.Listeners = 100, 96
+	redis := Condition{Kind: Warning, Key: "store", Text: "the store is away", Over: "the store answers again"}
 	w := NewWatch("d1")
 	for i, step := range []struct {
-		a, b director.Report
-		want string
+		a, b   director.Report
+		others []Condition
+		want   string
 	}{
-		{up("a"), up("b"), ""},
-		{gone("a"), up("b"), "mount_lost: node a lacks /live.mp3 since 20:04: source gone"},
-		{gone("a"), up("b"), ""},
-		{gone("a"), down("b"), "node_down: node b is down: refused|off_air: /live.mp3 is off the air"},
-		{gone("a"), up("b"), "node_up: node b is up|on_air: /live.mp3 is on the air again"},
-		{up("a"), up("b"), "mount_back: node a no longer lacks /live.mp3 since 20:04: source gone"},
-		{ends, up("b"), "certificate_ends: the certificate of node a ends at 2026-12-05T00:04:00Z"},
-		{ends, up("b"), ""},
+		{up("a"), up("b"), nil, ""},
+		{gone("a"), up("b"), nil, "mount_lost: node a lacks /live.mp3: source gone"},
+		{gone("a"), up("b"), nil, ""},
+		{gone("a"), down("b"), nil, "node_down: node b is down: refused|off_air: /live.mp3 is off the air"},
+		{gone("a"), up("b"), nil, "on_air: /live.mp3 is on the air again|node_up: node b is up"},
+		{up("a"), up("b"), nil, "mount_back: node a no longer lacks /live.mp3 since 20:04: source gone"},
+		{ends, up("b"), nil, "certificate_ends: the certificate of node a ends at 2026-12-05T00:04:00Z"},
+		{ends, up("b"), nil, ""},
+		{full, up("b"), []Condition{redis}, "warning: the store is away|node_full: node a is full: its limit is 100 listeners"},
+		{nearly, up("b"), []Condition{redis}, ""},
+		{up("a"), up("b"), nil, "node_has_room: node a has room again|warning_over: the store answers again"},
 	} {
 		var got []string
-		for _, e := range w.See(f.Build(nil, director.Input{Now: now, Reports: map[director.NodeID]director.Report{"a": step.a, "b": step.b}})) {
+		for _, e := range w.See(now, f.Build(nil, director.Input{Now: now, Reports: map[director.NodeID]director.Report{"a": step.a, "b": step.b}}), step.others) {
 			got = append(got, string(e.Kind)+": "+e.Text)
+			if !e.Since.Equal(now) || e.Remedy == "" && e.Kind.over() != "" && e.Kind != Warning {
+				t.Errorf("step %d: %+v, want its time and the remedy", i, e)
+			}
 		}
 		if g := strings.Join(got, "|"); g != step.want {
 			t.Errorf("step %d: %s, want %s", i, g, step.want)
+		}
+		for _, c := range w.Standing(now.Add(time.Hour), nil, step.others) {
+			if !c.Since.Equal(now) {
+				t.Errorf("step %d: %s since %v, want when it was first seen", i, c.Key, c.Since)
+			}
 		}
 	}
 }

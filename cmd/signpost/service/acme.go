@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/acme"
 )
@@ -55,15 +56,20 @@ func (d *Service) certificateStates() []acme.State {
 }
 
 // certificateTroubles says for which names there is no certificate, or no new one.
-func (d *Service) certificateTroubles() []string {
-	var all []string
+func (d *Service) certificateTroubles() (all []notify.Condition) {
 	for _, s := range d.certificateStates() {
 		switch {
 		case s.Error == "":
 		case s.Expires.IsZero():
-			all = append(all, fmt.Sprintf("https does not work for %s, for there is no certificate: %s", s.Name, s.Error))
+			all = append(all, notify.Condition{
+				Key: "acme/" + s.Name, Text: fmt.Sprintf("https does not work for %s, for there is no certificate: %s", s.Name, s.Error), Degraded: true,
+				Over: "there is a certificate for " + s.Name,
+			})
 		default:
-			all = append(all, fmt.Sprintf("the certificate of %s, which ends at %s, cannot be renewed: %s", s.Name, s.Expires.UTC().Format("2006-01-02 15:04 MST"), s.Error))
+			all = append(all, notify.Condition{
+				Key: "acme/" + s.Name, Text: fmt.Sprintf("the certificate of %s, which ends at %s, cannot be renewed: %s", s.Name, s.Expires.UTC().Format("2006-01-02 15:04 MST"), s.Error), Degraded: true,
+				Over: "the certificate of " + s.Name + " is renewed",
+			})
 		}
 	}
 	return all

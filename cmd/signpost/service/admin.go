@@ -35,25 +35,25 @@ func (d *Service) openAdmin(s *config.Settings) error {
 	d.plots = openPlots(s.StateDir, log)
 	d.closing.run("plots", d.plots.run)
 	c := admin.Config{
-		Tokens:     d.tokens,
+		Tokens:     d.operatorTokens,
 		Syncer:     d.syncer,
-		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, configMetrics{&d.status}, outputMetrics{d}, certificateMetrics{d}},
+		Collectors: []prometheus.Collector{d.web.Collector(), fleetMetrics{d.syncer, d.prober, d.store}, configMetrics{&d.status}, warningMetrics{d}, outputMetrics{d}, certificateMetrics{d}},
 		Explain: func(q admin.Question) any {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, Query: q.Query, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
 		ExplainDNS: d.explainDNS,
 		Dashboard:  dashboard.New,
-		Rules:      d.ruleUses, CheckRule: checkRule, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
+		Rules:      d.ruleUses, CheckRule: checkRule, NoteRules: noteRules, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		Plots:     d.plots.ring,
 		Databases: d.databases, Certificates: d.shownCertificates,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		Complete:  geo.Complete,
 		Unmap:     d.geo.unmap,
 		PublicURL: d.publicURL,
-		Troubles:  func() []string { return d.troubles(true) },
-		Version:   version.Current().Version,
-		Store:     "memory",
-		Log:       log,
+		Warnings:  d.warnings, Forgets: d.forgets(),
+		Version: version.Current().Version,
+		Store:   "memory",
+		Log:     log,
 	}
 	if s.Store.Redis != nil {
 		c.Store = "redis"
@@ -94,6 +94,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		ReadHeaderTimeout: adminHeaderTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: adminIdleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	d.closing.run("tokens", d.followTokens)
 	d.closing.add("admin", server.Shutdown)
 	d.closing.run("events for operators", h.Run)
 	claimed := func(ctx context.Context) bool {
@@ -126,10 +127,10 @@ func (d *Service) publicURL() string {
 	return ""
 }
 
-// tokens returns those of the settings in force. A reload may remove all of them, and
-// cannot move the listener: if that can be reached from other machines, nobody is let in.
-func (d *Service) tokens() []admin.Token {
-	tokens := d.settings.Load().Admin.Tokens
+// operatorTokens returns those in force. A reload may remove all of them, and cannot move
+// the listener: if that can be reached from other machines, nobody is let in.
+func (d *Service) operatorTokens() []admin.Token {
+	tokens := d.tokens.list()
 	if a, ok := d.admin.(*net.TCPAddr); len(tokens) == 0 && ok && !a.IP.IsLoopback() {
 		return []admin.Token{{Name: "nobody"}} // no token has this hash
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/director/wording"
 )
 
@@ -24,6 +25,7 @@ const certEvery = 2 * time.Second
 type certificates struct {
 	section string
 	files   func() config.Certificate // of the settings in force
+	hosts   func() []string           // the names that it must be for, by those settings
 	current atomic.Pointer[tls.Certificate]
 
 	mu        sync.Mutex
@@ -105,9 +107,31 @@ func expiry(c *tls.Certificate) time.Time {
 	return c.Leaf.NotAfter
 }
 
+// conditions returns what is wrong with the certificate: its files cannot be used, or the
+// one in force ends, or is for another name.
+func (c *certificates) conditions(now time.Time) (all []notify.Condition) {
+	if c.files == nil {
+		return nil
+	}
+	if text := c.problem(); text != "" {
+		all = append(all, notify.Condition{
+			Key: "certificate_refused/" + c.section, Text: fmt.Sprintf("the certificate of %s cannot be used, and the one before stays in force: %s", c.section, text),
+			Remedy: "put a certificate and its key in place that belong together; they are read again by themselves", Degraded: true,
+			Public: "a new certificate of " + c.section + " cannot be used, and the one before stays in force", Over: "the certificate of " + c.section + " is in force",
+		})
+	}
+	if pair := c.current.Load(); pair != nil && pair.Leaf != nil {
+		if text, remedy := config.CertificateTrouble(pair.Leaf, c.section, c.hosts(), now); text != "" {
+			all = append(all, notify.Condition{Key: "certificate/" + c.section, Text: text, Remedy: remedy, Degraded: true, Over: "the certificate of " + c.section + " is good again"})
+		}
+	}
+	return all
+}
+
 // openCertificates loads the certificate of a section, and follows its files.
 func (d *Service) openCertificates(c *certificates, section string, files func(*config.Settings) config.Certificate) error {
 	c.section, c.files = section, func() config.Certificate { return files(d.settings.Load()) }
+	c.hosts = func() []string { return d.settings.Load().CertificateHosts(section) }
 	if _, err := c.load(); err != nil {
 		return err
 	}

@@ -57,20 +57,27 @@ func TestConfigStatus(t *testing.T) {
 func TestTroubles(t *testing.T) {
 	t.Parallel()
 	d := startService(t, t.TempDir(), "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes: [{id: one, urls: '%s', kind: http}]\n", Options{})
-	eventually(t, "a director without troubles", func() bool { return len(d.troubles(true)) == 0 })
+	eventually(t, "a director without troubles", func() bool { return len(d.readyz().Reason) == 0 })
 	_, err := readConfig(t, "radio.yaml", []byte("a: 1\nb: 2\nc: 3\nd: 4\nnodes: [{id: one, limit: hunter2}]\n"))
 	d.refuse(err)
 	const text = "the configuration file is refused: the one before stays in force, and a restart would fail"
-	if got := d.troubles(false); len(got) != 1 || got[0] != text {
-		t.Errorf("to the public: %q", got)
-	}
-	got := d.troubles(true)
-	if len(got) != 1 || !strings.HasPrefix(got[0], text+": radio.yaml:1:1: unknown key") || !strings.HasSuffix(got[0], "; and 2 more, see the log") {
+	got := texts(d)
+	if len(got) != 2 || !strings.HasPrefix(got[0], text+": radio.yaml:1:1: unknown key") || !strings.HasSuffix(got[0], "; and 2 more, see the log") {
 		t.Errorf("to operators: %q", got)
+	}
+	if got[1] != forgetful {
+		t.Errorf("without a state_dir: %q", got)
 	}
 	if r := d.readyz(); !r.Degraded || r.Reason != text {
 		t.Errorf("ready: %+v", r)
 	}
+}
+
+func texts(d *Service) (all []string) {
+	for _, w := range d.warnings() {
+		all = append(all, w.Text)
+	}
+	return all
 }
 
 // TestDarkFleetIsDegraded: a fleet in which no node is fit is told, until one is.
@@ -78,7 +85,7 @@ func TestDarkFleetIsDegraded(t *testing.T) {
 	t.Parallel()
 	const format = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes:\n  - {id: one, urls: '%s', kind: http, drained: true}\n  - {id: dead, urls: 'http://127.0.0.1:1', kind: http}\n"
 	d := startService(t, t.TempDir(), format, Options{})
-	const dark = "no node is fit: each is down, drained or not yet probed"
+	const dark = "no node is in service: each is down, drained or not yet probed"
 	if got := d.readyz(); !got.Degraded || got.Reason != dark {
 		t.Errorf("%+v", got)
 	}

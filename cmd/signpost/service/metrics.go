@@ -2,6 +2,7 @@ package service
 
 import (
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -111,6 +112,27 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(descProbeSeconds, t.Took.Seconds(), string(t.Node))
 		count(descProbes, float64(t.Answers), string(t.Node), "answered")
 		count(descProbes, float64(t.Failures), string(t.Node), "failed")
+	}
+}
+
+// warningMetrics count what stands for operators to mend, by its kind: the part of a
+// warning's key before the slash. It implements [prometheus.Collector].
+type warningMetrics struct{ *Service }
+
+var descWarnings = fleetDesc("warnings", "Warnings that stand until they are mended, as in status, by kind.", "kind")
+
+// Describe implements [prometheus.Collector].
+func (m warningMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- descWarnings }
+
+// Collect implements [prometheus.Collector].
+func (m warningMetrics) Collect(ch chan<- prometheus.Metric) {
+	kinds := map[string]float64{}
+	for _, w := range m.shown() {
+		kind, _, _ := strings.Cut(w.Key, "/")
+		kinds[kind]++
+	}
+	for kind, n := range kinds {
+		ch <- prometheus.MustNewConstMetric(descWarnings, prometheus.GaugeValue, n, kind)
 	}
 }
 

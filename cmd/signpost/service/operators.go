@@ -1,7 +1,9 @@
 package service
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
@@ -16,6 +18,31 @@ func (d *Service) ruleUses() []admin.RuleUse {
 		out[i] = admin.RuleUse{ID: u.ID, Rule: d.ruleText(u.Rule), Origin: string(u.Origin), Hits: u.Hits}
 	}
 	return out
+}
+
+// noteRules says of operators' and the file's rules which are never reached, and which
+// have the name of another.
+func noteRules(all []api.Rule) {
+	var before []web.Rule
+	for i := range all {
+		r, err := web.ParseRule(all[i].Rule)
+		if err != nil || all[i].Effect != "" || all[i].Origin == api.OriginShipped {
+			continue
+		}
+		r.Name = cmp.Or(r.Name, all[i].ID)
+		for _, b := range before {
+			switch {
+			case web.Shadows(b, r):
+				all[i].Effect = fmt.Sprintf("it is never reached: rule %s before it holds for all of its players", cmp.Or(b.Name, "without a name"))
+			case r.Name != "" && b.Name == r.Name:
+				all[i].Note = "another rule before it is called " + r.Name + ", too"
+			default:
+				continue
+			}
+			break
+		}
+		before = append(before, r)
+	}
 }
 
 // clientUses returns the clients without a rule, for operators.

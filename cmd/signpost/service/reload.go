@@ -48,6 +48,7 @@ func (d *Service) apply(s *config.Settings) error {
 		}
 	}
 	d.operatorRules = p.Overlay
+	d.tokens.use(s)
 	if locator != nil {
 		d.useGeo(locator, s)
 	}

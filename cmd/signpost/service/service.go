@@ -12,13 +12,13 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
 	"github.com/signpost-fm/signpost/director"
@@ -72,6 +72,8 @@ type Service struct {
 	files   descriptors
 	mix     *mix
 	plots   *plotFile // nil: nobody can look at them
+	tokens  tokens
+	watch   *notify.Watch
 	seed    maphash.Seed
 	// operatorRules are the overlay's rules in force; guarded by reload.
 	operatorRules []web.Rule
@@ -87,7 +89,9 @@ type Service struct {
 // Start opens everything. After an error, what was opened is closed again.
 func Start(s *config.Settings, o Options) (*Service, error) {
 	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s), claimed: make(chan struct{})}
+	d.watch = notify.NewWatch(d.id)
 	d.settings.Store(s)
+	d.tokens.use(s)
 	d.status.Store(new(configStatus))
 	var err error
 	if d.handed, err = sortHanded(o.Handed); err != nil {
@@ -235,35 +239,6 @@ func (d *Service) openWeb(s *config.Settings) error {
 	d.mix = newMix(d.web.Sent, time.Now)
 	d.closing.run("mix of listeners", d.mix.run)
 	return nil
-}
-
-// readyz is what /readyz answers.
-func (d *Service) readyz() web.Readiness { return readiness(d.syncer.Status(), d.troubles(false)) }
-
-func readiness(st store.Status, troubles []string) web.Readiness {
-	var reasons []string
-	if st.Degraded {
-		reasons = append(reasons, st.Error)
-	}
-	if st.Suspect != "" {
-		reasons = append(reasons, "this director suspects its own network: "+st.Suspect)
-	}
-	reasons = append(reasons, stateTroubles(st)...)
-	reasons = append(reasons, troubles...)
-	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; "), SnapshotAge: st.SnapshotAge}
-}
-
-// stateTroubles says that what operators changed is lost, or may be, without saying of
-// which path or person.
-func stateTroubles(st store.Status) []string {
-	var all []string
-	if st.CopyFail != "" {
-		all = append(all, "the copy of operators' changes in state_dir cannot be written")
-	}
-	if len(st.Lost) > 0 {
-		all = append(all, "operators' changes in state_dir cannot be used, or were lost")
-	}
-	return all
 }
 
 // openPublic opens the public listeners. They answer 503 until the first snapshot.

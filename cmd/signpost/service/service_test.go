@@ -26,7 +26,6 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/geo/geotest"
-	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 )
 
@@ -251,25 +250,6 @@ nodes: [{id: one, urls: "%s", kind: http}]
 	}
 }
 
-func TestReadiness(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		status   store.Status
-		troubles []string
-		want     web.Readiness
-	}{
-		{store.Status{Error: "old"}, nil, web.Readiness{}},
-		{store.Status{Degraded: true, Error: "refused"}, nil, web.Readiness{Degraded: true, Reason: "refused"}},
-		{store.Status{Suspect: "all fail"}, nil, web.Readiness{Degraded: true, Reason: "this director suspects its own network: all fail"}},
-		{store.Status{}, []string{"one", "two"}, web.Readiness{Degraded: true, Reason: "one; two"}},
-		{store.Status{Degraded: true, Error: "refused", Suspect: "all fail"}, []string{"dark"}, web.Readiness{Degraded: true, Reason: "refused; this director suspects its own network: all fail; dark"}},
-	} {
-		if diff := cmp.Diff(c.want, readiness(c.status, c.troubles)); diff != "" {
-			t.Errorf("%+v (-want +got):\n%s", c.status, diff)
-		}
-	}
-}
-
 func TestClosersCloseInReverse(t *testing.T) {
 	t.Parallel()
 	var c closers
@@ -338,11 +318,11 @@ func TestTokensFollowTheFile(t *testing.T) {
 	apply("")
 	was := d.admin
 	d.admin = &net.TCPAddr{IP: net.IPv4zero, Port: was.(*net.TCPAddr).Port}
-	if tokens := d.tokens(); len(tokens) != 1 || tokens[0].Role != "" {
+	if tokens := d.operatorTokens(); len(tokens) != 1 || tokens[0].Role != "" {
 		t.Errorf("no tokens any more, and everybody can reach it: %+v", tokens)
 	}
 	d.admin = was
-	if tokens := d.tokens(); len(tokens) != 0 {
+	if tokens := d.operatorTokens(); len(tokens) != 0 {
 		t.Errorf("no tokens any more, at loopback: %+v", tokens)
 	}
 }

@@ -26,6 +26,7 @@ type Rule struct {
 	Why    string    `json:"why,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
 	Effect string    `json:"effect,omitempty"` // why it has none; empty: it is in force
+	Note   string    `json:"note,omitempty"`   // what its operator may not have meant, such as a name that another rule has
 }
 
 // Where a rule comes from.

@@ -25,7 +25,8 @@ type StatusAnswer struct {
 	Directors []Director        `json:"directors"` // live ones, with this one
 	Missing   []MissingDirector `json:"missing,omitempty"`
 	Effects   []store.Effect    `json:"effects"`  // of the overlay's entries
-	Problems  []string          `json:"problems"` // for an operator to look at
+	Problems  []string          `json:"problems"` // for an operator to look at, each in a sentence: the warnings, and what else there is
+	Warnings  []Warning         `json:"warnings"` // what stands until it is mended
 	Store     string            `json:"store"`    // memory or redis
 
 	Certificates []Certificate `json:"certificates,omitempty"` // that this director shows
