@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/signpost-fm/signpost/web/quick"
 )
 
 // halfClose is the time after a request within which a client's FIN only closes its sending
@@ -17,13 +19,19 @@ const halfClose = time.Second
 
 // patientListener makes its connections patientConns. It is not for TLS, where the end of
 // the client's data is not told by a FIN.
-type patientListener struct{ net.Listener }
+type patientListener struct {
+	net.Listener
+	mends bool // crude requests: nobody has done that yet
+}
 
 // Accept implements [net.Listener].
 func (l patientListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
+	}
+	if l.mends {
+		c = quick.Mending(c)
 	}
 	return &patientConn{Conn: c}, nil
 }

@@ -44,12 +44,16 @@ type proxyHeaderKey struct{}
 // connContext puts the connection into the context, so that the first request can read its
 // PROXY header. Reading it here would hold up all other connections.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	if patient, ok := c.(*patientConn); ok {
-		if p, ok := patient.Conn.(*proxyproto.Conn); ok {
-			return context.WithValue(ctx, proxyHeaderKey{}, p)
+	for inner := c; ; {
+		switch w := inner.(type) {
+		case *proxyproto.Conn:
+			return context.WithValue(ctx, proxyHeaderKey{}, w)
+		case interface{ NetConn() net.Conn }:
+			inner = w.NetConn()
+		default:
+			return quick.ConnContext(ctx, c)
 		}
 	}
-	return quick.ConnContext(ctx, c)
 }
 
 // tlsByProxy says whether the PROXY header of a request's connection tells that the client

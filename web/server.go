@@ -173,7 +173,7 @@ func (s *Server) Serve(l net.Listener) error {
 	case *limitedListener: // no PROXY header before the requests
 		front := s.quick.Listen(plain)
 		served := make(chan error, 1)
-		go func() { served <- s.serve(patientListener{front}) }()
+		go func() { served <- s.serve(patientListener{front, false}) }()
 		select {
 		case <-front.Quiet(): // net/http goes on with what is handed on by connections that stay open
 			return nil
@@ -181,7 +181,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		}
 	case *proxyproto.Listener:
-		l = patientListener{plain}
+		l = patientListener{plain, true}
 	}
 	return s.serve(l)
 }

@@ -157,6 +157,19 @@ func TestPROXYProtocol(t *testing.T) {
 			t.Errorf("%s: client %s, want %s", name, got, c.client)
 		}
 	}
+	// A crude request is mended here as elsewhere, also that of who comes by no proxy.
+	crude := "GET /live.mp3 HTTP/1.1 \r\nUltravox transport type: TCP\r\nIcy-MetaData : 1\r\n\r\n"
+	near := w.serve(netip.MustParsePrefix("192.0.2.0/24"))
+	for name, got := range map[string]string{
+		"by a proxy": raw(t, trusting, "PROXY TCP4 203.0.113.9 127.0.0.1 4096 8000\r\n"+crude), "a proxy's own": raw(t, trusting, crude), "by none": raw(t, near, crude),
+	} {
+		if !strings.HasPrefix(got, "HTTP/1.1 302") {
+			t.Errorf("crude, %s: %q", name, got)
+		}
+	}
+	if got := raw(t, trusting, "PROXY TCP4 203.0.113.9 127.0.0.1 4096 8000\r\n"+strings.Replace(crude, "Icy-MetaData : 1", "Transfer-Encoding : chunked", 1)); !strings.Contains(got, " 400 ") {
+		t.Errorf("a body in doubt: %q", got)
+	}
 	// HAProxy's send-proxy-v2-ssl tells that the client speaks TLS, or that it does not.
 	tlv := func(client string) string { return "\x20\x00\x05" + client + "\x00\x00\x00\x00" }
 	for name, c := range map[string]struct{ tlv, location string }{

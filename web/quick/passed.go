@@ -27,6 +27,36 @@ func (c *passed) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
+// Mending returns a connection whose first request is mended if it is crude and comes with
+// one Read, as those of a [Listener] are. It is for connections that do not go through one.
+// Later requests are left alone: where they begin is known only to who reads them.
+func Mending(c net.Conn) net.Conn { return &mending{passed: passed{Conn: c}} }
+
+type mending struct {
+	passed
+	begun bool
+}
+
+// Read implements [net.Conn].
+func (c *mending) Read(b []byte) (int, error) {
+	if c.begun {
+		return c.passed.Read(b)
+	}
+	n, err := c.Conn.Read(b)
+	if n == 0 {
+		return n, err
+	}
+	c.begun = true
+	size, mended := mend(b[:n])
+	if mended == nil {
+		return n, err
+	}
+	whole := append(mended, b[size:n]...)
+	n = copy(b, whole)
+	c.read = whole[n:]
+	return n, err
+}
+
 // NetConn returns the wrapped connection, for callers that set socket options.
 func (c *passed) NetConn() net.Conn { return c.Conn }
 
