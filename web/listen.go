@@ -12,9 +12,10 @@ import (
 	"github.com/signpost-fm/signpost/web/quick"
 )
 
-// Listener prepares a listening socket for [Server.Serve]. It closes connections beyond
-// [Config.MaxConnections] at once: a player that is refused tries elsewhere, and one that
-// waits in a queue does not. Connections from the networks in proxies may begin with a PROXY
+// Listener prepares a listening socket for [Server.Serve]. A connection beyond
+// [Config.MaxConnections] takes the place of one that waits for a request; where none does,
+// it is closed at once: a player that is refused tries elsewhere, and one that waits in a
+// queue does not. Connections from the networks in proxies may begin with a PROXY
 // header, version 1 or 2, that tells the client's address, and in version 2 whether the
 // client uses TLS to the proxy. From other addresses such a header is not recognised. TLS is
 // added on top of this listener.
@@ -104,7 +105,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		st := l.s.stats
-		if st.open.Add(1) > l.s.connLimit {
+		if st.open.Add(1) > l.s.connLimit && !l.s.makeRoom() {
 			st.open.Add(-1)
 			st.excess.Add(1)
 			c.Close()
@@ -112,6 +113,15 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		return &countedConn{Conn: c, s: l.s}, nil
 	}
+}
+
+// makeRoom closes a connection that waits for a request; false: none does.
+func (s *Server) makeRoom() bool {
+	if !s.idle.shed() {
+		return false
+	}
+	s.stats.shed.Add(1)
+	return true
 }
 
 type countedConn struct {

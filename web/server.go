@@ -43,6 +43,7 @@ type Server struct {
 	http      *http.Server
 	quick     *quick.Server // in front of http, for requests that need no waiting
 	connLimit int64
+	idle      idlers
 
 	base     context.Context // the parent of all requests' contexts
 	cut      context.CancelFunc
@@ -91,15 +92,16 @@ func New(c Config) (*Server, error) {
 	}
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.echo = s.routes()
+	s.idle.least = minIdle
 	s.http = &http.Server{
 		Handler:        http.HandlerFunc(s.answer),
 		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		// No WriteTimeout: it would cut streams that are carried inline.
 		BaseContext: func(net.Listener) context.Context { return s.base },
-		ConnContext: connContext,
-		ErrorLog:    log.New(serverLog{c.Log}, "", 0),
+		ConnContext: connContext, ConnState: s.idle.state,
+		ErrorLog: log.New(serverLog{c.Log}, "", 0),
 	}
-	s.quick = &quick.Server{Handler: s.echo, Context: s.base, IdleTimeout: idleTimeout, ErrorLog: s.http.ErrorLog}
+	s.quick = &quick.Server{Handler: s.echo, Context: s.base, IdleTimeout: idleTimeout, Waits: s.idle.set, ErrorLog: s.http.ErrorLog}
 	return s, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,6 +199,7 @@ func TestPROXYProtocol(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.MaxConnections = 3 })
+	w.idle.least = time.Hour
 	addr := w.serve()
 	var held []net.Conn
 	for range 3 {
@@ -221,6 +223,58 @@ func TestConnectionLimit(t *testing.T) {
 	}
 	if w.stats.excess.Load() == 0 {
 		t.Error("the refusal was not counted")
+	}
+}
+
+// Connections that wait for a request make room for listeners, the one that has waited
+// longest first: silent ones, those with half a request, and those that are kept open.
+func TestIdleMakeRoom(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ request, answer string }{
+		"half a request": {"GET /live.mp3 HTTP/1.1\r\n", ""},
+		"kept open":      {"GET /live.mp3 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 302"},
+		"kept, slow":     {"GET /status-json.xsl HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const most = 3
+			w := newWorld(t, func(c *Config) {
+				c.MaxConnections, c.Policy.KeepAlive, c.Policy.PerKey, c.Policy.PerAddress = most, true, -1, -1
+			})
+			w.idle.least = 0
+			addr := w.serve()
+			waiting := func() int {
+				w.idle.mu.Lock()
+				defer w.idle.mu.Unlock()
+				return w.idle.order.Len()
+			}
+			var held []net.Conn
+			for i := range most {
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(patience))
+				_, _ = io.WriteString(conn, c.request)
+				if c.answer != "" {
+					if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || !strings.HasPrefix(c.answer, "HTTP/1.1 "+resp.Status[:3]) {
+						t.Fatalf("%v, %v; want %s", resp, err, c.answer)
+					}
+				}
+				held = append(held, conn)
+				eventually(t, "it to wait", func() bool { return waiting() == i+1 })
+			}
+			if got := raw(t, addr, "GET /live.mp3 HTTP/1.0\r\n\r\n"); !strings.Contains(got, "302") {
+				t.Errorf("a listener was answered %q", got)
+			}
+			if n, err := io.Copy(io.Discard, held[0]); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the first to wait: %d bytes, %v; want its end", n, err)
+			}
+			if shed, refused := w.stats.shed.Load(), w.stats.excess.Load(); shed != 1 || refused != 0 || waiting() != most-1 {
+				t.Errorf("%d made room, %d were refused, %d wait", shed, refused, waiting())
+			}
+		})
 	}
 }
 

@@ -29,6 +29,7 @@ type stats struct {
 	panics     atomic.Uint64
 	open       atomic.Int64 // connections
 	excess     atomic.Uint64
+	shed       atomic.Uint64
 }
 
 // decided counts a decision's outcome and answer, and the reasons for which it passed over
@@ -162,6 +163,7 @@ var (
 	descNotCarried  = prometheus.NewDesc("signpost_inline_refused_total", "Streams that were to be carried inline and were not.", []string{"reason"}, nil)
 	descPanics      = prometheus.NewDesc("signpost_panics_total", "Requests that ended in a panic: faults to report.", nil, nil)
 	descConnections = prometheus.NewDesc("signpost_connections", "Open connections.", nil, nil)
+	descShed        = prometheus.NewDesc("signpost_connections_shed_total", "Connections that had waited for a request for the longest, and were closed to make room for others.", nil, nil)
 	descExcess      = prometheus.NewDesc("signpost_connections_refused_total", "Connections closed at once because there were too many.", nil, nil)
 )
 
@@ -169,7 +171,7 @@ var (
 func (s *stats) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descRequests, descPassed, descResponses, descSeconds, descSent, descClients, descLimited, descCarried,
-		descBytes, descNotCarried, descPanics, descConnections, descExcess,
+		descBytes, descNotCarried, descPanics, descConnections, descExcess, descShed,
 	} {
 		ch <- d
 	}
@@ -212,6 +214,7 @@ func (s *stats) Collect(ch chan<- prometheus.Metric) {
 	count(descNotCarried, s.noUpstream.Load(), "no_upstream")
 	count(descPanics, s.panics.Load())
 	count(descExcess, s.excess.Load())
+	count(descShed, s.shed.Load())
 	ch <- prometheus.MustNewConstMetric(descConnections, prometheus.GaugeValue, float64(s.open.Load()))
 }
 

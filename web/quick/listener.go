@@ -24,7 +24,10 @@ type Server struct {
 	// IdleTimeout bounds the wait for the next request on a connection that stays open,
 	// and the wait for a client that does not read its answer.
 	IdleTimeout time.Duration
-	ErrorLog    *log.Logger // nil: the standard one
+	// Waits, if set, is called when a connection begins to wait for its next request, and
+	// when it no longer does. The connection may be closed meanwhile.
+	Waits    func(c net.Conn, waits bool)
+	ErrorLog *log.Logger // nil: the standard one
 
 	ending  atomic.Bool
 	leaving atomic.Bool

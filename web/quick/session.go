@@ -93,7 +93,7 @@ func (x *session) stay() {
 			_ = x.conn.SetReadDeadline(time.Now().Add(s.IdleTimeout))
 			if s.ending.Load() { // otherwise Shutdown will find the connection and set its own deadline
 				x.next = end
-			} else if n, err := x.conn.Read(x.buf[:]); err != nil {
+			} else if n, err := x.read(); err != nil {
 				x.next = end
 			} else {
 				x.n = n
@@ -105,6 +105,15 @@ func (x *session) stay() {
 		x.finish()
 		return
 	}
+}
+
+// read waits for the next request.
+func (x *session) read() (int, error) {
+	if waits := x.p.s.Waits; waits != nil {
+		waits(x.conn, true)
+		defer waits(x.conn, false)
+	}
+	return x.conn.Read(x.buf[:])
 }
 
 func (x *session) finish() {
