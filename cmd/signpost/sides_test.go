@@ -150,7 +150,11 @@ func TestOutputsInTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := beside(t, "", func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = c.open(t), c.open(t) })
-			s.serves(5)
+			requests := 5
+			if os.Getenv("SIGNPOST_SOAK") != "" {
+				requests = 5000
+			}
+			s.serves(requests)
 			if c.lost {
 				s.await("lost records to be counted", func() bool { return s.metric("signpost_records_dropped_total") >= "5" })
 				s.await("lost log lines to be counted", func() bool { return s.metric("signpost_log_lines_dropped_total") > "0" })
@@ -159,7 +163,8 @@ func TestOutputsInTrouble(t *testing.T) {
 					return strings.HasPrefix(p, "true ") && strings.Contains(p, "request records cannot be written") && strings.Contains(p, "log lines cannot be written")
 				})
 			}
-			s.serves(5)
+			s.serves(requests)
+			t.Logf("%s: all of %d requests answered; %s records and %s log lines dropped, and counted", name, 2*requests+2, s.metric("signpost_records_dropped_total"), s.metric("signpost_log_lines_dropped_total"))
 			s.stops()
 		})
 	}

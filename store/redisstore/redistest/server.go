@@ -34,6 +34,7 @@ type Options struct {
 	Password string        // of the default user; empty: none
 	TLS      *Certificates // nil: plain
 	Args     []string      // further ones of redis-server: "--maxmemory", "3mb"
+	Env      []string      // of the process, further than the test's
 }
 
 // A Server is one redis-server process. Its methods end the test if they fail.
@@ -46,6 +47,7 @@ type Server struct {
 	t     testing.TB
 	dir   string
 	args  []string
+	env   []string
 	admin *redis.Client
 
 	mu   sync.Mutex // guards what follows
@@ -69,14 +71,14 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	// Nothing is saved unless a test asks for it, and DEBUG may be used.
 	args = append(args, "--save", "", "--enable-debug-command", "yes", "--unixsocketperm", "700")
-	return start(t, o.Password, func(n int, _ string) []string {
+	return start(t, o.Password, o.Env, func(n int, _ string) []string {
 		return append(append([]string{port, strconv.Itoa(n)}, args...), o.Args...)
 	})
 }
 
 // start starts redis-server with the arguments for a port and a directory of its
 // own, trying other ports if that one is taken.
-func start(t testing.TB, password string, args func(port int, dir string) []string) *Server {
+func start(t testing.TB, password string, env []string, args func(port int, dir string) []string) *Server {
 	t.Helper()
 	proctest.Need(t, "redis-server")
 	dir, err := os.MkdirTemp("", "redistest") // that of the test may be too long a path for a socket
@@ -85,7 +87,7 @@ func start(t testing.TB, password string, args func(port int, dir string) []stri
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	logging.Disable() // go-redis would report each try to reach a server that only starts
-	s := &Server{t: t, dir: dir, Socket: filepath.Join(dir, "socket")}
+	s := &Server{t: t, dir: dir, env: env, Socket: filepath.Join(dir, "socket")}
 	s.admin = redis.NewClient(&redis.Options{Network: "unix", Addr: s.Socket, Password: password, Protocol: 2,
 		MaxRetries: -1, DialerRetries: 1, ReadTimeout: patience, PoolSize: 1000})
 	t.Cleanup(func() { _ = s.admin.Close() })
@@ -126,6 +128,7 @@ func (s *Server) launch() {
 	cmd := exec.CommandContext(context.Background(), "redis-server", append(args, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.Socket)...) //nolint:gosec // the test says which arguments
 	log, done := &lockedBuffer{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.SysProcAttr = proctest.DieWithTest()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start redis-server: %v", err)

@@ -29,7 +29,7 @@ func StartSentinels(t testing.TB, password, sentinelPassword string) *Sentinels 
 	host, port, _ := net.SplitHostPort(s.Master.Addr)
 	s.Replica = Start(t, Options{Password: password, Args: append(auth, "--replicaof", host+" "+port)})
 	for range 3 {
-		one := start(t, sentinelPassword, func(n int, dir string) []string {
+		one := start(t, sentinelPassword, nil, func(n int, dir string) []string {
 			conf := filepath.Join(dir, "sentinel.conf") // they write into it
 			text := fmt.Sprintf("port %d\nrequirepass %s\nsentinel sentinel-pass %[2]s\n"+
 				"sentinel monitor %[3]s %s %s 2\nsentinel auth-pass %[3]s %[6]s\n"+
@@ -65,7 +65,7 @@ func StartCluster(t testing.TB) *Cluster {
 	const slots = 16384
 	c := &Cluster{}
 	for i := range 3 {
-		node := start(t, "", func(n int, _ string) []string {
+		node := start(t, "", nil, func(n int, _ string) []string {
 			return []string{"--port", fmt.Sprint(n), "--cluster-enabled", "yes", "--cluster-port", fmt.Sprint(freePort(t)),
 				"--cluster-node-timeout", "1000", "--save", "", "--enable-debug-command", "yes"}
 		})
