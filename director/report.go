@@ -41,6 +41,10 @@ func (h *Health) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// CertificateWarning is how long before the end of a certificate operators are warned: a
+// node's, or a director's own.
+const CertificateWarning = 14 * 24 * time.Hour
+
 // Report is what a probe or an agent measured at one node. It is immutable once it has
 // been passed on.
 type Report struct {

@@ -154,7 +154,7 @@ func readNumber(c mmdbdata.Cursor, into *float64) (mmdbdata.Cursor, error) {
 	case mmdbdata.KindUint16, mmdbdata.KindUint32, mmdbdata.KindUint64, mmdbdata.KindInt32:
 		n, signed, next, err := c.ReadInteger()
 		if *into = float64(n); signed {
-			*into = float64(int64(n)) //nolint:gosec // the bit pattern of an int64, as ReadInteger says
+			*into = float64(int64(n)) // the bit pattern of an int64, as ReadInteger says
 		}
 		return next, err
 	}

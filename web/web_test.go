@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -115,7 +114,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		View:       func() director.View { return *w.view.Load() },
 		Locate:     func(netip.Addr) director.Place { return director.Place{Country: director.Code{'D', 'E'}} },
 		Now:        func() time.Time { return epoch.Add(time.Duration(w.clock.Load())) },
-		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:        slog.New(slog.DiscardHandler),
 		HashSecret: []byte("test"),
 		Record: func(r *Record) {
 			w.mu.Lock()

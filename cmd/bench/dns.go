@@ -190,7 +190,7 @@ zone:
     module: mod-geoip/geo
 `, dir, host, port, mmdb, dnsZone)
 	for name, text := range map[string]string{"knot.conf": conf, "geo.conf": geo.String(), "zone": zoneFile()} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // the server may be somebody else
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err
 		}
 	}
@@ -233,7 +233,7 @@ local-port=%[3]s
 socket-dir=%[1]s
 `, dir, host, port, mmdb)
 	for name, text := range map[string]string{"pdns.conf": conf, "zones.yaml": zones.String()} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // the server may be somebody else
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err
 		}
 	}

@@ -17,8 +17,6 @@ const (
 	// is tried again.
 	wayEvery = 30 * time.Second
 	wayAgain = 10 * time.Second
-	// certificateWarning is how long before a certificate expires operators are warned.
-	certificateWarning = 14 * 24 * time.Hour
 )
 
 // way is one of a node's URLs, and what players get there.

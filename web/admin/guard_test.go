@@ -280,7 +280,7 @@ func TestThrottleIsBounded(t *testing.T) {
 	if len(th.known) != maxAddresses {
 		t.Errorf("%d addresses", len(th.known))
 	}
-	behind := &API{cfg: Config{Unmap: func(a netip.Addr) (netip.Addr, int) { return netip.MustParseAddr("203.0.113.7"), 96 }}}
+	behind := &API{cfg: Config{Unmap: func(netip.Addr) (netip.Addr, int) { return netip.MustParseAddr("203.0.113.7"), 96 }}}
 	if got := behind.addressOf("[64:ff9b::203.0.113.7]:1"); got.String() != "203.0.113.7/32" {
 		t.Errorf("behind a translator: %s", got)
 	}

@@ -188,7 +188,7 @@ func TestAgreesWithHTTP(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	regions := map[director.RegionID]int{}
 	for range 10_000 {
-		qtype, bits := uint16(miekg.TypeA), 24
+		qtype, bits := miekg.TypeA, 24
 		a := netip.AddrFrom4([4]byte{byte(1 + r.IntN(223)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())})
 		if r.IntN(4) == 0 {
 			qtype, bits = miekg.TypeAAAA, 56

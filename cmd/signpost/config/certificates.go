@@ -7,10 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
-)
 
-// certificateWarning is how long before its end a certificate is warned of.
-const certificateWarning = 14 * 24 * time.Hour
+	"github.com/signpost-fm/signpost/director"
+)
 
 // CertificateTrouble says what is wrong with the certificate of a section, and the remedy;
 // empty: nothing. hosts are the names that it must be for.
@@ -22,7 +21,7 @@ func CertificateTrouble(c *x509.Certificate, section string, hosts []string, now
 		return fmt.Sprintf("%s has expired: it ended at %s, and players refuse it", name, c.NotAfter.UTC().Format(time.RFC3339)), renew
 	case now.Before(c.NotBefore):
 		return fmt.Sprintf("%s holds only from %s, and players refuse it until then", name, c.NotBefore.UTC().Format(time.RFC3339)), "put one in place that holds now, or set this machine's clock"
-	case left < certificateWarning:
+	case left < director.CertificateWarning:
 		return fmt.Sprintf("%s ends at %s", name, c.NotAfter.UTC().Format(time.RFC3339)), renew
 	}
 	for _, host := range hosts {

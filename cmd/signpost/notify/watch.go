@@ -10,12 +10,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// certificateWarning is how long before the end of a certificate operators are told, and
-// certificateAgain is how often.
-const (
-	certificateWarning = 14 * 24 * time.Hour
-	certificateAgain   = 24 * time.Hour
-)
+// certificateAgain is how often operators are warned that a certificate ends.
+const certificateAgain = 24 * time.Hour
 
 // hasRoom is the part of its limit below which a node that was full has room again: at
 // the limit itself each listener who leaves would be an event.
@@ -78,7 +74,7 @@ func conditions(s *director.Snapshot, wasFull func(director.NodeID) bool) (all [
 				Remedy: remedies[l.Cause], Since: since, Meant: st.State == director.Drained,
 			})
 		}
-		if ends := st.Report.CertificateEnds; !ends.IsZero() && ends.Sub(now) < certificateWarning {
+		if ends := st.Report.CertificateEnds; !ends.IsZero() && ends.Sub(now) < director.CertificateWarning {
 			all = append(all, Condition{
 				Kind: CertificateEnds, Key: "certificate/" + id, Node: id, Text: fmt.Sprintf("the certificate of node %s ends at %s", id, ends.UTC().Format(time.RFC3339)),
 				Remedy: "renew it before: players refuse one that has ended",

@@ -79,7 +79,7 @@ func (w *Writer) Dropped() uint64 {
 
 // Err returns the error of the last write that ended; nil: it succeeded, or none has ended.
 // blocked reports that the buffer is full, since the write under way does not end.
-func (w *Writer) Err() (err error, blocked bool) { //nolint:revive // the error is not Err's own
+func (w *Writer) Err() (err error, blocked bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err, len(w.buf) >= bound
