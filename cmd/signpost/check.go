@@ -15,7 +15,8 @@ import (
 type checkCmd struct {
 	configFile
 	JSON  bool `help:"Print the meaning as JSON."`
-	Probe bool `help:"Ask each node once, and say what it carries; let Redis do once all that directors ask of it, and say what it refuses."`
+	Quiet bool `short:"q" help:"Print mistakes only, for scripts and for systemctl reload."`
+	Probe bool `help:"Ask each node once, at every URL, and say what it plays; let Redis do once all that directors ask of it. Fails if a node is down, a mount is missing or Redis refuses."`
 }
 
 // Run checks the file and prints what it means.
@@ -45,15 +46,16 @@ func (c *checkCmd) Run(out *console) error {
 	if c.Probe {
 		m.Warnings = append(m.Warnings, s.LimitWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
-		if err := s.TryStore(); err != nil {
-			m.Warnings = append(m.Warnings, wording.Text(err))
-		}
+		m.Warnings = append(m.Warnings, s.MountWarnings(reports)...)
+		err = errors.Join(append(s.Faults(reports), s.TryStore())...)
 	}
 	if c.JSON {
-		return errors.Join(printJSON(out.out, m), errors.Join(s.Mute(reports)...))
+		return errors.Join(printJSON(out.out, m), err)
 	}
-	m.Print(out.out)
-	return errors.Join(s.Mute(reports)...)
+	if !c.Quiet {
+		m.Print(out.out)
+	}
+	return err
 }
 
 // refused prints the mistakes as JSON if that was asked for. Otherwise they are printed

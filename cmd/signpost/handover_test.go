@@ -400,3 +400,36 @@ func TestHandOverOfSockets(t *testing.T) {
 	listeners.more()
 	listeners.ends(fmt.Sprintf("%d restarts with sockets of a service manager", restarts))
 }
+
+// The service manager is told of a reload, and whether the file is refused: by which
+// mistake, and that the one before stays in force.
+func TestReloadIsTold(t *testing.T) {
+	t.Parallel()
+	m := manage(t)
+	var file string
+	s := beside(t, "", func(cmd *exec.Cmd) {
+		file = cmd.Args[len(cmd.Args)-1]
+		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.path)
+	})
+	m.hears(t, "READY")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ text, want string }{
+		{"nodes: []\n", "the configuration file is refused, the one before stays in force: " + file + ":"},
+		{string(good) + "# again\n", "the configuration file is in force"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, clock, ok := strings.Cut(m.hears(t, "RELOADING"), "\nMONOTONIC_USEC=")
+		if usec, err := strconv.Atoi(clock); !ok || err != nil || usec <= 0 {
+			t.Errorf("reloading at %q", clock)
+		}
+		if _, status, _ := strings.Cut(m.hears(t, "READY"), "\nSTATUS="); !strings.HasPrefix(status, c.want) {
+			t.Errorf("status %q, want %q", status, c.want)
+		}
+	}
+	s.stops()
+}

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
@@ -121,8 +123,9 @@ func (c *serveCmd) Run(out *console) error {
 		return s.err
 	}
 	s.d.TuneMemory()
-	s.d.Follow(s.r, again)
 	r := serving{d: s.d, log: log, program: program, unknown: unknown, replace: replace}
+	s.r.Before, s.r.After = r.reloading, r.reloaded
+	s.d.Follow(s.r, again)
 	go r.tell(ctx, in.Before)
 	gone, err := r.untilSignal(ctx)
 	switch {
@@ -167,6 +170,29 @@ func (r *serving) tell(ctx context.Context, before *upgrade.Before) {
 	}
 	r.notify("READY=1")
 	r.log.Info("ready")
+}
+
+// reloading and reloaded tell the service manager of the configuration file: `systemctl
+// status` shows why one is refused.
+func (r *serving) reloading() {
+	if err := upgrade.Reloading(); err != nil {
+		r.log.Warn("the service manager cannot be told", "err", err)
+	}
+}
+
+func (r *serving) reloaded(err error) {
+	status := "the configuration file is in force"
+	if err != nil {
+		mistakes := config.Mistakes(err)
+		if mistakes == nil {
+			mistakes = []string{wording.Text(err)}
+		}
+		status = fmt.Sprintf("the configuration file is refused, the one before stays in force: %s", strings.ReplaceAll(mistakes[0], "\n", "; "))
+		if more := len(mistakes) - 1; more > 0 {
+			status += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	r.notify("READY=1\nSTATUS=" + status)
 }
 
 func (r *serving) notify(state string) {

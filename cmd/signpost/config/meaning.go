@@ -9,6 +9,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/wording"
+	"github.com/signpost-fm/signpost/web"
 )
 
 // A Meaning is what `signpost check` tells about a configuration.
@@ -19,6 +20,7 @@ type Meaning struct {
 	Nodes    []nodeMeaning    `json:"nodes,omitempty"`
 	Mounts   []mountMeaning   `json:"mounts,omitempty"`
 	Regions  []regionMeaning  `json:"regions,omitempty"`
+	Rules    []ruleMeaning    `json:"rules,omitempty"`
 	HTTPS    string           `json:"https,omitempty"` // where its certificates come from
 	Warnings []string         `json:"warnings,omitempty"`
 }
@@ -28,6 +30,13 @@ type MistakeMeaning struct {
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
+}
+
+type ruleMeaning struct {
+	Name   string `json:"name"`
+	Holds  string `json:"holds"`
+	Answer string `json:"answer"`
+	Reason string `json:"reason,omitempty"`
 }
 
 type nodeMeaning struct {
@@ -83,6 +92,9 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 	for _, mt := range s.Fleet.Mounts {
 		m.Mounts = append(m.Mounts, mountMeaning{mt.Name, mt.Aliases, mt.Type, mt.Kbit})
 	}
+	for i, r := range s.Policy.Rules {
+		m.Rules = append(m.Rules, ruleMeaning{ruleName(r, i), holdsFor(r), r.Answer.String(), r.Reason})
+	}
 	declared := map[director.NodeID]bool{}
 	for _, n := range s.Fleet.Nodes {
 		declared[n.ID] = true
@@ -107,6 +119,31 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 		m.Regions = append(m.Regions, one)
 	}
 	return m, nil
+}
+
+// holdsFor writes for whom a rule holds.
+func holdsFor(r web.Rule) string {
+	all := nonEmpty(r.UserAgent)
+	if r.UserAgentRegexp != "" {
+		all = append(all, "/"+r.UserAgentRegexp+"/")
+	}
+	for _, h := range r.Headers {
+		switch {
+		case h.Absent:
+			all = append(all, "no "+h.Name)
+		case h.Glob == "":
+			all = append(all, "with "+h.Name)
+		default:
+			all = append(all, h.Name+": "+h.Glob)
+		}
+	}
+	if r.HTTP != "" {
+		all = append(all, "HTTP/"+r.HTTP)
+	}
+	if len(all) == 0 {
+		return "all players"
+	}
+	return "players with " + strings.Join(all, ", ")
 }
 
 // httpsText says where the certificates for listeners come from; empty: there is no https.
@@ -168,6 +205,12 @@ func (m Meaning) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %s\n", strings.Join(slices.Concat([]string{mt.Name}, mt.Aliases, nonEmpty(mt.Type, fmt.Sprintf("%d kbit/s", mt.Kbit))), "  "))
 	}
 	m.printRegions(w)
+	if len(m.Rules) > 0 {
+		fmt.Fprintln(w, "\nRules, in the order in which they are tried; those that come with Signpost follow")
+	}
+	for _, r := range m.Rules {
+		fmt.Fprintf(w, "  %s: %s get %s\n", r.Name, r.Holds, r.Answer)
+	}
 	if m.HTTPS != "" {
 		fmt.Fprintf(w, "\nHTTPS\n  %s\n", m.HTTPS)
 	}

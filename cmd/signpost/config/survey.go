@@ -151,25 +151,74 @@ func shares(x director.Explanation, rung string) map[director.NodeID]float64 {
 // settleTime is how long mounts in doubt may take that are asked for as a listener would.
 const settleTime = 6 * time.Second
 
-// Mute returns an error for each node that is up and plays none of the mounts.
-func (s *Settings) Mute(reports map[director.NodeID]director.Report) (errs []error) {
+// Faults returns an error for each node that is down, each that plays none of the mounts,
+// each scheme of a node that fails, and each declared mount that no node plays. What is
+// drained is left out. Nodes that register are not known here.
+func (s *Settings) Faults(reports map[director.NodeID]director.Report) (errs []error) {
 	f, err := director.Compile(s.Fleet)
 	if err != nil {
 		return []error{err}
 	}
 	snap := f.Build(nil, director.Input{Now: time.Now(), Reports: reports})
 	for n := range snap.Nodes() {
-		r := snap.Node(n).Report
-		plays := r.Health != director.Up || r.AnyMount && len(snap.Mounts()) == 0
+		st := snap.Node(n)
+		r := st.Report
+		switch {
+		case st.State == director.Drained:
+			continue
+		case r.Health == director.Failed:
+			errs = append(errs, fmt.Errorf("node %s is down: %s", st.ID, r.Detail))
+			continue
+		case r.Health != director.Up:
+			errs = append(errs, fmt.Errorf("node %s was not probed in time: %s", st.ID, r.Detail))
+			continue
+		}
+		plays := r.AnyMount && len(snap.Mounts()) == 0
 		for m := range snap.Mounts() {
 			state := snap.MountState(n, m)
 			plays = plays || state == director.MountPlays || state == director.MountFull
 		}
 		if !plays {
-			errs = append(errs, fmt.Errorf("node %s is up, and plays none of the mounts: %s", snap.NodeID(n), r.Detail))
+			errs = append(errs, fmt.Errorf("node %s is up, and plays none of the mounts: %s", st.ID, r.Detail))
+			continue
+		}
+		for _, l := range snap.Lacks(n) {
+			if l.Mount == "" || l.Scheme != 0 && l.State == director.MountSilent {
+				errs = append(errs, fmt.Errorf("node %s: %s%s", st.ID, l.String(time.Now()), detailOf(l)))
+			}
+		}
+	}
+	for _, off := range snap.OffAir() {
+		if len(s.Fleet.MayRegister) == 0 {
+			errs = append(errs, fmt.Errorf("no node plays %s", off.Mount))
 		}
 	}
 	return errs
+}
+
+// MountWarnings returns what single nodes do not play though others do.
+func (s *Settings) MountWarnings(reports map[director.NodeID]director.Report) (all []string) {
+	f, err := director.Compile(s.Fleet)
+	if err != nil {
+		return nil // it was compiled before
+	}
+	snap := f.Build(nil, director.Input{Now: time.Now(), Reports: reports})
+	for n := range snap.Nodes() {
+		for _, l := range snap.Lacks(n) {
+			if l.Mount != "" && l.Scheme == 0 {
+				l.Since = time.Time{} // of this one look
+				all = append(all, fmt.Sprintf("node %s %s%s", snap.NodeID(n), l.String(time.Now()), detailOf(l)))
+			}
+		}
+	}
+	return all
+}
+
+func detailOf(l director.Lack) string {
+	if l.Detail == "" {
+		return ""
+	}
+	return " (" + l.Detail + ")"
 }
 
 // ProbeOnce probes every node once, as a director does.
@@ -178,6 +227,7 @@ func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	defer cancel()
 	c := s.Probe
 	c.Kind, c.Credentials, c.Path, c.Expect = s.Kind, s.Credentials, s.ProbePath, s.ProbeExpect
+	c.Fall = 1 // there is no second look
 	p := probe.New(c)
 	p.SetNodes(s.Fleet.Nodes, s.Fleet.Mounts)
 	ended := make(chan struct{})

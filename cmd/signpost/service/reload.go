@@ -109,6 +109,11 @@ type Reloader struct {
 	name    string
 	read    func() (*config.Settings, error)
 	seen    []byte // the last content, good or bad
+
+	// Before is called before the file is read again, and After with why it is refused, or
+	// nil. Either may be nil.
+	Before func()
+	After  func(error)
 }
 
 // NewReloader returns a Reloader that ignores the content that the file has now. read
@@ -128,24 +133,35 @@ func (d *Service) Follow(r *Reloader, again <-chan os.Signal) {
 
 // reload applies the file, or logs its mistakes.
 func (r *Reloader) reload() {
+	if r.Before != nil {
+		r.Before()
+	}
+	err := r.try()
+	if r.After != nil {
+		r.After(err)
+	}
+}
+
+func (r *Reloader) try() error {
 	s, err := r.read()
 	if err == nil {
 		err = r.service.apply(s)
 	}
 	if err == nil {
-		return
+		return nil
 	}
 	r.service.refuse(err)
 	log := r.service.log
 	mistakes := config.Mistakes(err)
 	if mistakes == nil {
 		log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "err", err)
-		return
+		return err
 	}
 	log.Error("the new configuration is refused, the old one stays in force", "file", r.name, "mistakes", len(mistakes))
 	for _, line := range mistakes {
 		log.Error("mistake in the configuration", "at", line)
 	}
+	return err
 }
 
 // changed reports whether the file's content has changed since it was last read.

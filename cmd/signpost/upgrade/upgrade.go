@@ -233,6 +233,10 @@ func (n *Next) End() {
 	<-n.ended
 }
 
+// Reloading tells the service manager that the program reads its configuration again.
+// "READY=1" says that it is done.
+func Reloading() error { return Notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic())) }
+
 // Notify tells the service manager the program's state, such as "READY=1" (sd_notify(3)).
 // Without a manager that wants to know it does nothing.
 func Notify(state string) error {
