@@ -133,7 +133,10 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	effects = append(effects, l.ruleEffects(o.InForce(now).Rules)...)
 	slices.SortStableFunc(effects, func(a, b Effect) int { return cmp.Compare(a.Entry, b.Entry) })
 	l.fleet = fleet
-	l.update(func(st *Status) { l.base, l.applied, st.Revision, st.Effects = joined, applied, o.Revision, effects })
+	l.update(func(st *Status) {
+		l.base, l.applied, l.source = joined, applied, Source{d.config, o, now}
+		st.Revision, st.Effects = o.Revision, effects
+	})
 	for _, e := range effects {
 		if e.Kind == Skipped {
 			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)

@@ -110,6 +110,7 @@ type Syncer struct {
 	declared declared
 	base     director.Config // as declared, with the nodes that registered
 	applied  director.Config // base with the overlay, which the fleet is compiled from
+	source   Source          // what applied was made from
 	overlay  Overlay
 	doubts   []Doubt                       // this director's own
 	left     map[director.NodeID]departure // registered nodes that have recently deregistered here
@@ -228,6 +229,22 @@ func (s *Syncer) Config() (declared, inForce director.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.declared.config, s.applied
+}
+
+// A Source is what the fleet is compiled from. It may be older than what Config and Overlay
+// return, and its parts belong together.
+type Source struct {
+	Declared director.Config // without the overlay and the registered nodes
+	Overlay  Overlay
+	At       time.Time // by the store's clock: entries that had ended then have no effect
+}
+
+// InForce returns the configuration that the fleet is compiled from, with the overlay and
+// the registered nodes, and what it was made from. The caller must change neither.
+func (s *Syncer) InForce() (director.Config, Source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.applied, s.source
 }
 
 // hashConfig returns a short hash of what c means to listeners. It leaves out Self,

@@ -662,3 +662,47 @@ func TestSafeByWhoIsLost(t *testing.T) {
 	l.suspects.Store(true)
 	r.eventually("it is not, while the director suspects itself", func() bool { return !safe() })
 }
+
+// Who has seen a version has seen the row that it is of, also while a change comes into
+// force: else the next change of a row would take the one before back.
+func TestVersionsAreOfTheirRows(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	ended := make(chan struct{})
+	var reading sync.WaitGroup
+	for range 2 {
+		reading.Go(func() {
+			seen := map[string]string{} // row, by version
+			for {
+				all, err := r.h.Regions()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				de := all.Regions[0]
+				row := fmt.Sprint(de.Row)
+				if before, known := seen[de.Version]; known && before != row {
+					t.Errorf("one version has the rows %s and %s", before, row)
+					return
+				}
+				seen[de.Version] = row
+				select {
+				case <-ended:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		_, err := r.h.cfg.Syncer.Change(t.Context(), store.Author{By: "anna"}, func(o *store.Overlay) error {
+			o.Rows = map[director.RegionID]store.Row{"de": {Weights: map[director.NodeID]float64{"fra1": float64(i + 1)}}}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(ended)
+	reading.Wait()
+}

@@ -13,16 +13,16 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
-// Regions returns all regions.
+// Regions returns all regions. The row and the version of each are of one moment: who
+// sends back the version has seen the row.
 func (a *API) Regions() (api.RegionsAnswer, error) {
 	view, err := a.view()
 	if err != nil {
 		return api.RegionsAnswer{}, err
 	}
-	declared, inForce := a.cfg.Syncer.Config()
-	overlay := a.cfg.Syncer.Overlay()
-	out := api.RegionsAnswer{Revision: overlay.Revision, Regions: make([]api.Region, 0, len(declared.Regions))}
-	overlay = overlay.InForce(view.Built())
+	inForce, from := a.cfg.Syncer.InForce()
+	declared, overlay := from.Declared, from.Overlay.InForce(from.At)
+	out := api.RegionsAnswer{Revision: from.Overlay.Revision, Regions: make([]api.Region, 0, len(declared.Regions))}
 	shares, demand := map[director.RegionID][]director.NodeShare{}, view.Demand(a.cfg.Mix).Regions()
 	for _, f := range view.Forecast(nil).Regions {
 		shares[f.Region] = f.Shares
@@ -32,7 +32,7 @@ func (a *API) Regions() (api.RegionsAnswer, error) {
 		if i < len(inForce.Regions) && inForce.Regions[i].ID == r.ID {
 			row = inForce.Regions[i].Row
 		}
-		one := describeRegion(r, row, overlay, view.Built())
+		one := describeRegion(r, row, overlay, from.At)
 		one.SentPerS, one.Listeners, one.Centre = a.meter.from(r.ID), demand[r.ID], a.centre(&r.Match)
 		if s := shares[r.ID]; s != nil {
 			one.Shares = s
