@@ -43,13 +43,11 @@ func hasten(t *testing.T, rate int, ask func(n int64) (connected bool, err error
 	r.all.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
 		defer tick.Stop()
-		var n int64
-		for {
+		for n := int64(1); ; n++ {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				n++
 				r.all.Go(func() { r.one(n, ask) })
 			}
 		}
