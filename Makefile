@@ -6,6 +6,8 @@ PROGRAMS  = icecast2 haproxy nginx ffmpeg mpv mpg123 mplayer cmus cvlc curl ss r
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # New inputs for each fuzz target.
 INPUTS   ?= 3000
+# Which faults of .ci/breaks.txt `make breaks` tries: a regular expression for their names.
+NAMES    ?= .
 
 # Where a program comes from is linked into it, and nothing else that differs between
 # machines: the same commit and the same Go make the same bytes, wherever they are.
@@ -25,7 +27,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 PREFIX   ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench bench-proxy soak run build install release image install-test-programs fuzz generate bin/tests
+.PHONY: help demo test quick check bench bench-proxy soak breaks run build install release image install-test-programs fuzz generate bin/tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,19 +37,22 @@ demo: ## three small nodes and a director on this machine: listen to it
 	@$(GO) run ./cmd/signpost demo
 
 test: ## all tests, with real servers and players and the race detector; installs what they need
-	@echo "make test usually takes six minutes on two processors, and some more where it has to install or to build (make quick: a minute and a half)"
+	@echo "make test usually takes six minutes on two processors, and some more where it has to install or to build (make quick: half a minute)"
 	@$(MAKE) --no-print-directory install-test-programs bin/tests
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w: $$unformatted"; exit 1; }
 	$(GO) vet ./... ./.ci/tests
 	SIGNPOST_TEST_PROGRAMS=required bin/tests run -race -vet=off -timeout 60m ./...
 	@bin/tests fuzz $(INPUTS)
 
-quick: bin/tests ## the tests that need no other programs, without the race detector: a minute and a half
+quick: bin/tests ## the tests that need no other programs, without the race detector: half a minute, once all is built
 	@bin/tests run -short -timeout 10m ./...
 
 soak: install-test-programs bin/tests ## the same tests at their full size, one after another; it takes an hour or two, and wants a quiet machine
 	SIGNPOST_E2E_RACE=1 SIGNPOST_TEST_PROGRAMS=required bin/tests run -count 1 -timeout 60m ./cmd/signpost/e2e
 	SIGNPOST_SOAK=1 SIGNPOST_TEST_PROGRAMS=required bin/tests run -count 1 -race -p 1 -parallel 1 -timeout 120m ./...
+
+breaks: install-test-programs bin/tests ## put each fault of .ci/breaks.txt into the code, and see that a test finds it: a quarter of an hour
+	@bin/tests breaks .ci/breaks.txt '$(NAMES)'
 
 fuzz: bin/tests
 	@bin/tests fuzz $(INPUTS)

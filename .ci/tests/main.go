@@ -2,6 +2,8 @@
 //
 //	tests run FLAGS PACKAGES  "go test" with these, and a line for each package as it ends
 //	tests fuzz N              N inputs for each fuzz target, several targets side by side
+//	tests breaks LIST NAMES   put each fault of a list into the code, if NAMES, a regular
+//	                          expression, matches its name, and see that a test fails
 //
 // Nothing outlives it, however it ends: whatever it starts is one group of
 // processes with one directory for temporary files. It needs a Unix system.
@@ -27,13 +29,16 @@ func run(args []string) int {
 	case len(args) > 1 && args[0] == "run":
 		go endWithGuard()
 		return test(args[1:])
+	case len(args) == 3 && args[0] == "breaks":
+		go endWithGuard()
+		return breaks(args[1], args[2])
 	case len(args) == 2 && args[0] == "fuzz":
 		go endWithGuard()
 		if n, err := strconv.Atoi(args[1]); err == nil && n > 0 {
 			return fuzz(n)
 		}
 	}
-	fmt.Fprintln(os.Stderr, "usage: tests run FLAGS PACKAGES | tests fuzz N")
+	fmt.Fprintln(os.Stderr, "usage: tests run FLAGS PACKAGES | tests fuzz N | tests breaks LIST NAMES")
 	return 2
 }
 
