@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -73,6 +74,37 @@ func TestPlayersCertificates(t *testing.T) {
 				t.Errorf("ends at %v, want %v", ends, soon)
 			}
 		})
+	}
+}
+
+// TestChainEnds: a player refuses a chain as soon as one of its certificates has expired;
+// of the root it has its own copy.
+func TestChainEnds(t *testing.T) {
+	t.Parallel()
+	day := func(n int) time.Time { return time.Date(2026, 5, n, 0, 0, 0, 0, time.UTC) }
+	for name, c := range map[string]struct{ chain, want []int }{
+		"the leaf first":          {[]int{1, 2, 3}, []int{1}},
+		"the intermediate first":  {[]int{2, 1, 3}, []int{1}},
+		"the root first":          {[]int{3, 2, 1}, []int{2}},
+		"a leaf and its root":     {[]int{2, 1}, []int{2}},
+		"it is trusted by itself": {[]int{1}, []int{1}},
+		"none was verified":       {nil, nil},
+	} {
+		var state tls.ConnectionState
+		var chain []*x509.Certificate
+		for _, n := range c.chain {
+			chain = append(chain, &x509.Certificate{NotAfter: day(n)})
+		}
+		if chain != nil {
+			state.VerifiedChains = [][]*x509.Certificate{chain}
+		}
+		var want time.Time
+		for _, n := range c.want {
+			want = day(n)
+		}
+		if got := chainEnds(&state); !got.Equal(want) {
+			t.Errorf("%s: it ends at %v, want %v", name, got, want)
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -298,4 +300,37 @@ func TestClose(t *testing.T) {
 func goroutines() []string {
 	buf := make([]byte, 4<<20)
 	return strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+}
+
+// TestNotSentAgain: a Cluster's client sends again what it has no answer to, which may have
+// taken effect. An edit would then conflict with itself.
+func TestNotSentAgain(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Args: []string{"--cluster-enabled", "yes"}})
+	server.Do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+	line := redistest.NewLine(t, server.Addr)
+	_, port, _ := strings.Cut(line.Addr, ":")
+	server.Do("CONFIG", "SET", "cluster-announce-port", port)
+	redistest.Await(t, "the cluster to be whole", func() bool { return strings.Contains(fmt.Sprint(server.Do("CLUSTER", "INFO")), "cluster_state:ok") })
+	s := open(t, redisstore.Config{URL: "redis://" + line.Addr, Cluster: true})
+	sync(t, s, offer("a"))
+	before := scriptsRun(t, server)
+	line.LoseAnswer()
+	if _, err := s.Sync(t.Context(), offer("a")); !errors.Is(err, store.ErrAway) {
+		t.Errorf("Sync: %v, want ErrAway", err)
+	}
+	if more := scriptsRun(t, server) - before; more != 1 {
+		t.Errorf("%d scripts came, want one", more)
+	}
+}
+
+// scriptsRun returns how many scripts a server was asked for by their hash.
+func scriptsRun(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	calls, _, _ := strings.Cut(server.Info("cmdstat_evalsha"), ",")
+	n, err := strconv.Atoi(strings.TrimPrefix(calls, "calls="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -267,6 +267,28 @@ func TestAgentWhoseNodeWasTakenOut(t *testing.T) {
 	}
 }
 
+// A node has left the fleet as soon as one director knows it, which tells the others: one
+// that does not answer is no failure. It is one if no director does.
+func TestDeregisteredByOneDirector(t *testing.T) {
+	t.Parallel()
+	gone := refuses(api.Problem{Status: http.StatusNotFound})
+	for name, c := range map[string]struct {
+		directors []string
+		fails     bool
+	}{
+		"all answer":      {[]string{newFakeDirector(t, sees(api.Node{})).URL, newFakeDirector(t, sees(api.Node{})).URL}, false},
+		"one is away":     {[]string{nowhere(t), newFakeDirector(t, sees(api.Node{})).URL}, false},
+		"it is not known": {[]string{nowhere(t), newFakeDirector(t, gone).URL}, false},
+		"all are away":    {[]string{nowhere(t), nowhere(t)}, true},
+	} {
+		var log bytes.Buffer
+		a := newAgent(&log, c.directors...)
+		if err := a.registrar.deregister(t.Context()); (err != nil) != c.fails {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Whoever never registered, or whose id another agent has taken, takes nobody out.
 func TestAgentThatHoldsNothingLeavesAtOnce(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -272,6 +273,30 @@ func TestClosersCloseInReverse(t *testing.T) {
 	if n := strings.Count(said.String(), "it would not"); n != 3 {
 		t.Errorf("%d failures were said, want 3:\n%s", n, said.String())
 	}
+}
+
+// What hangs at the end holds up neither the end nor what is closed after it.
+func TestClosersLeaveBehindWhatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c closers
+		closed := false
+		c.add("store", func(context.Context) error { closed = true; return nil })
+		disk := make(chan struct{})
+		c.add("state", func(context.Context) error { <-disk; return nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		var said strings.Builder
+		c.close(ctx, slog.New(slog.NewTextHandler(&said, nil)))
+		if took := time.Since(began); took != time.Second+closeGrace {
+			t.Errorf("it took %v", took)
+		}
+		if !closed || !strings.Contains(said.String(), "what=state err=\"it hangs") {
+			t.Errorf("the store is closed: %t; log:\n%s", closed, said.String())
+		}
+		close(disk)
+	})
 }
 
 // Tokens are those of the file in force. When a reload takes all of them away from

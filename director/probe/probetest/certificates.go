@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"net"
 	"testing"
@@ -26,10 +27,15 @@ type Authority struct {
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{Pool: x509.NewCertPool(), t: t}
-	pair := a.issue("Signpost test root", time.Now().Add(time.Hour), nil)
+	pair := a.issue("Signpost test root", time.Now().Add(48*time.Hour), nil)
 	a.cert, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
 	a.Pool.AddCert(a.cert)
 	return a
+}
+
+// PEM returns the root certificate in PEM form.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
 // Issue makes a certificate for a host name or address, which expires at ends. It is

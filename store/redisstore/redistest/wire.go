@@ -25,6 +25,7 @@ type Line struct {
 	Addr string // where it listens, 127.0.0.1 and a port
 
 	delay atomic.Int64 // ns
+	loses atomic.Bool  // the next answer
 	mu    sync.Mutex
 	cut   bool
 	cuts  chan struct{} // closed when it is cut next
@@ -49,6 +50,10 @@ func NewLine(t testing.TB, addr string) *Line {
 
 // Delay makes everything that comes back do so after d, from now on.
 func (l *Line) Delay(d time.Duration) { l.delay.Store(int64(d)) }
+
+// LoseAnswer makes the line break instead of passing on the next answer. The server has
+// done then what it was asked.
+func (l *Line) LoseAnswer() { l.loses.Store(true) }
 
 // Cut makes the line swallow everything. Connections stay open and can be made.
 func (l *Line) Cut() {
@@ -95,7 +100,7 @@ func (l *Line) pass(ctx context.Context, client net.Conn, addr string, cut <-cha
 			if d := time.Duration(l.delay.Load()); d > 0 {
 				<-time.After(d)
 			}
-			if hung() {
+			if hung() || l.loses.CompareAndSwap(true, false) {
 				return
 			}
 			if _, werr := client.Write(buf[:n]); err != nil || werr != nil {

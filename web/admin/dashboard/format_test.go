@@ -25,6 +25,15 @@ func NumbersAsWritten() []string {
 	return out
 }
 
+func TestPercent(t *testing.T) {
+	t.Parallel()
+	for part, want := range map[float64]string{0: "0", .0001: "<1", .0099: "<1", .01: "1", .126: "13", .996: "100", 1: "100"} {
+		if got := percent(part); got != want {
+			t.Errorf("%g: %q, want %q", part, got, want)
+		}
+	}
+}
+
 func TestSketch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ entry, value, want string }{
