@@ -298,53 +298,115 @@ func TestQueryShapes(t *testing.T) {
 	}
 }
 
-// The same shapes, as dig asks and reads them: it must find nothing to object to.
-func TestQueryShapesByDig(t *testing.T) {
+// A reader is a program that asks for a shape and reads the answer by itself.
+type reader struct {
+	program string
+	base    []string
+	other   map[string]string // its words for dig's; empty: it needs none
+	cannot  string            // beginning of dig's words for what it cannot ask
+	status  string            // how it shows a response code
+	objects []string          // how it begins what it objects to
+}
+
+var readers = []reader{
+	{
+		program: "dig", base: []string{"+norec", "+noedns", "+nocookie", "+tries=3", "+time=10", "+qr"},
+		cannot: "none", status: "status: %s,", objects: []string{"WARNING", "malformed", "mismatch", "bad packet", "parse error"},
+	},
+	{
+		program: "kdig", base: []string{"+norec", "+noedns", "+retry=2", "+timeout=10", "+qr"},
+		other:  map[string]string{"+noednsnegotiation": "", "+subnet=0": "+subnet=0.0.0.0/0"},
+		cannot: "+opcode", status: ": %s", objects: []string{";; WARNING", ";; ERROR", "malformed"},
+	},
+}
+
+// The same shapes, as other programs ask and read them: they must find nothing to object to.
+func TestQueryShapesByOthers(t *testing.T) {
 	t.Parallel()
-	dig := program(t, "dig")
 	l := newLab(t)
 	// All clients come from a loopback address, which is in no region but the default.
 	l.ready()
 	at := l.serve()
-	var slots = make(chan struct{}, 4)
-	var all sync.WaitGroup
-	for _, c := range shapes {
-		if c.dig == nil {
-			continue
-		}
-		all.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			class := "IN"
-			if c.class != 0 {
-				class = miekg.ClassToString[c.class]
-			}
-			kind := miekg.TypeToString[c.qtype]
-			if kind == "" {
-				kind = fmt.Sprintf("TYPE%d", c.qtype)
-			}
-			args := []string{"@" + at.Addr().String(), "-p", fmt.Sprint(at.Port()), "+norec", "+noedns", "+nocookie", "+tries=3", "+time=10", "+qr"}
-			args = append(args, c.dig...)
-			out, err := exec.Command(dig, append(args, c.qname, class, kind)...).CombinedOutput()
-			text := string(out)
-			if err != nil {
-				t.Errorf("%s: %v: %s", c.name, err, text)
-				return
-			}
-			status, _, _ := strings.Cut(c.want, " ")
-			answer := text[strings.Index(text, ";; Got answer"):]
-			if !strings.Contains(answer, "status: "+status+",") {
-				t.Errorf("%s: no status %s in: %s", c.name, status, answer)
-			}
-			answer = strings.ReplaceAll(answer, "WARNING: recursion requested but not available", "") // which is so
-			for _, bad := range []string{"WARNING", "malformed", "mismatch", "bad packet", "parse error"} {
-				if strings.Contains(answer, bad) {
-					t.Errorf("%s: dig says %s: %s", c.name, bad, answer)
+	for _, r := range readers {
+		t.Run(r.program, func(t *testing.T) {
+			t.Parallel()
+			path := program(t, r.program)
+			slots := make(chan struct{}, 4)
+			var all sync.WaitGroup
+			for _, c := range shapes {
+				if c.dig == nil || slices.ContainsFunc(c.dig, func(a string) bool { return strings.HasPrefix(a, r.cannot) }) {
+					continue
 				}
+				all.Go(func() {
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					r.ask(t, path, at, &c)
+				})
 			}
+			all.Wait()
 		})
 	}
-	all.Wait()
+}
+
+// answers are the records of want's answer section as programs print them, unless it leaves
+// a choice.
+func (s *shape) answers() (records []string) {
+	parts := strings.Split(s.want, "|")
+	if len(parts) < 2 || strings.Contains(parts[1], "{") {
+		return nil
+	}
+	for record := range strings.SplitSeq(strings.TrimSpace(parts[1]), ", ") {
+		if f := strings.SplitN(record, " ", 3); len(f) == 3 {
+			records = append(records, fmt.Sprintf("%s %s IN %s", f[0], f[1], f[2]))
+		}
+	}
+	return records
+}
+
+func (r *reader) ask(t *testing.T, path string, at netip.AddrPort, c *shape) {
+	class := "IN"
+	if c.class != 0 {
+		class = miekg.ClassToString[c.class]
+	}
+	kind := miekg.TypeToString[c.qtype]
+	if kind == "" {
+		kind = fmt.Sprintf("TYPE%d", c.qtype)
+	}
+	args := append([]string{"@" + at.Addr().String(), "-p", fmt.Sprint(at.Port())}, r.base...)
+	for _, a := range c.dig {
+		if other, ok := r.other[a]; ok {
+			a = other
+		}
+		if a != "" {
+			args = append(args, a)
+		}
+	}
+	out, err := exec.Command(path, append(args, "-q", c.qname, "-c", class, "-t", kind)...).CombinedOutput()
+	text := string(out)
+	if err != nil {
+		t.Errorf("%s: %v: %s", c.name, err, text)
+		return
+	}
+	answer := text
+	if at := strings.LastIndex(text, "->>HEADER<<-"); at >= 0 { // the first is the query's
+		answer = text[at:]
+	}
+	status, _, _ := strings.Cut(c.want, " ")
+	if status = fmt.Sprintf(r.status, status); !strings.Contains(answer, status) {
+		t.Errorf("%s: no %q in: %s", c.name, status, answer)
+	}
+	flat := strings.ToLower(strings.Join(strings.Fields(answer), " ")) // kdig writes names so
+	for _, record := range c.answers() {
+		if !strings.Contains(flat, strings.ToLower(record)) {
+			t.Errorf("%s: no %s in: %s", c.name, record, answer)
+		}
+	}
+	text = strings.ReplaceAll(text, "WARNING: recursion requested but not available", "") // which is so
+	for _, bad := range r.objects {
+		if strings.Contains(text, bad) {
+			t.Errorf("%s: %s says %s: %s", c.name, r.program, bad, text)
+		}
+	}
 }
 
 // program finds a test's program, or skips the test.
