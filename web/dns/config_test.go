@@ -35,7 +35,7 @@ func TestMistakes(t *testing.T) {
 		{"a name twice", func(p *dns.Policy) { p.Zone.Names[1].Name = "A." + zone + "." }, "names.A.live.radio.test.: twice"},
 		{"no port", func(p *dns.Policy) { p.Zone.Names[0].Port = 0 }, "names.a.live.radio.test.port: tells players no port"},
 		{"too many addresses", func(p *dns.Policy) { p.Zone.Names[0].Count = 9 }, "names.a.live.radio.test.count: 1 to 8"},
-		{"a TTL below 0", func(p *dns.Policy) { p.Zone.TTL = -time.Second }, "names.a.live.radio.test.ttl: 0 or more"},
+		{"a TTL below 0", func(p *dns.Policy) { p.Zone.TTL = -time.Second }, "ttl: write 0s or more"},
 		{"half a second", func(p *dns.Policy) { p.Zone.Names[0].TTL = 1500 * time.Millisecond }, "names.a.live.radio.test.ttl: whole seconds"},
 		{"a mount without its slash", func(p *dns.Policy) { p.Zone.Names[0].Mount = "live.mp3" }, `names.a.live.radio.test.mount: write "/live.mp3"`},
 		{"HTTPS for http", func(p *dns.Policy) { p.Zone.Names[0].HTTPS = true }, "names.a.live.radio.test.https_record: not for https"},

@@ -160,7 +160,7 @@ func noFamily(err error) bool {
 // explained adds the remedy to an error of opening sockets.
 func explained(addr string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("listen for DNS at %s: %w; ports below 1024 need the capability CAP_NET_BIND_SERVICE: "+
+		return fmt.Errorf("listen for DNS at %s (dns.listen): %w; ports below 1024 need the capability CAP_NET_BIND_SERVICE: "+
 			"systemd gives it with AmbientCapabilities (the unit in deploy/ has it), a container with cap_add, and setcap cap_net_bind_service=+ep to the program", addr, err)
 	}
 	return fmt.Errorf("listen for DNS at %s: %w; is another DNS server there, such as systemd-resolved? Choose another address under dns.listen", addr, err)

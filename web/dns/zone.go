@@ -100,6 +100,8 @@ type compiler struct {
 	zone *zone
 	p    *Zone
 	errs []error
+
+	ttl, recordTTL uint32 // the zone's, in seconds
 }
 
 func (c *compiler) fail(msg string, path ...any) {
@@ -122,6 +124,7 @@ func (c *compiler) compile() {
 	apex.under(apex)
 	c.zone.apex = apex
 	c.entry(apex)
+	c.ttl, c.recordTTL = c.seconds(c.p.TTL, "ttl"), c.seconds(c.p.RecordTTL, "record_ttl")
 	c.nameServers()
 	c.timers()
 	for i := range c.p.Names {
@@ -201,7 +204,6 @@ func (c *compiler) nameServers() {
 	if len(c.p.NS) == 0 {
 		c.fail("no name server; list those that the zone is delegated to, such as ns1."+c.zone.apex.text, "ns")
 	}
-	ttl := c.seconds(c.p.RecordTTL, "record_ttl")
 	seen := map[string]bool{}
 	for i, ns := range c.p.NS {
 		d := c.target(ns.Name, "ns", i, "name")
@@ -216,14 +218,14 @@ func (c *compiler) nameServers() {
 			c.fail(fmt.Sprintf("%q is not in the zone %s, so that its addresses are another zone's to tell; take them out", ns.Name, c.zone.apex.text), "ns", i, "addresses")
 			continue
 		}
-		c.entry(c.zone.apex).add(typeNS, ttl, rdata{name: d})
+		c.entry(c.zone.apex).add(typeNS, c.recordTTL, rdata{name: d})
 		for j, a := range ns.Addrs {
 			if msg := badAddr(a); msg != "" {
 				c.fail(msg, "ns", i, "addresses", j)
 				continue
 			}
 			kind, data := addrData(a)
-			c.entry(d).add(kind, ttl, data)
+			c.entry(d).add(kind, c.recordTTL, data)
 		}
 	}
 }
@@ -251,7 +253,7 @@ func addrData(a netip.Addr) (uint16, rdata) {
 func (c *compiler) seconds(d time.Duration, path ...any) uint32 {
 	switch {
 	case d < 0:
-		c.fail("must be 0 or more", path...)
+		c.fail(fmt.Sprintf("%v is below 0; write 0s or more", d), path...)
 		return 0
 	case d/time.Second > math.MaxInt32:
 		c.fail("must be at most 68 years", path...)
@@ -271,7 +273,7 @@ func (c *compiler) timers() {
 		s.primary = sets.data[0].name
 	}
 	s.contact = c.contact()
-	s.ttl = c.seconds(c.p.RecordTTL, "record_ttl")
+	s.ttl = c.recordTTL
 	c.zone.negative = c.seconds(c.p.SOA.Negative, "soa", "negative")
 	numbers := []uint32{
 		c.serial(), c.seconds(c.p.SOA.Refresh, "soa", "refresh"), c.seconds(c.p.SOA.Retry, "soa", "retry"),
@@ -327,18 +329,16 @@ func (c *compiler) choice(n *Name) {
 	}
 	e := c.entry(d)
 	if e.choice != nil {
-		c.fail(fmt.Sprintf("%s stands here twice; a name has one meaning", d.text), path...)
+		c.fail(fmt.Sprintf("%s stands here twice; a name has one meaning: take one out", d.text), path...)
 		return
 	}
 	if e.set(typeA) != nil || e.set(typeAAAA) != nil {
 		c.fail(fmt.Sprintf("%s is a name server with addresses of its own; use another name", d.text), path...)
 	}
 	e.choice = &choice{directors: n.Directors, mount: n.Mount, scheme: n.Scheme, port: n.Port, count: n.Count}
-	ttl := n.TTL
-	if ttl < 0 {
-		ttl = c.p.TTL
+	if e.choice.ttl = c.ttl; n.TTL >= 0 {
+		e.choice.ttl = c.seconds(n.TTL, append(path, "ttl")...)
 	}
-	e.choice.ttl = c.seconds(ttl, append(path, "ttl")...)
 	if n.Directors {
 		e.choice.count = maxCount
 		return
@@ -385,17 +385,16 @@ func (c *compiler) record(r *Fixed) {
 	}
 	at := func(key ...any) []any { return append(slices.Clone(path), key...) }
 	e := c.entry(d)
-	ttl := r.TTL
-	if ttl < 0 {
-		ttl = c.p.RecordTTL
+	seconds := c.recordTTL
+	if r.TTL >= 0 {
+		seconds = c.seconds(r.TTL, at("ttl")...)
 	}
-	seconds := c.seconds(ttl, at("ttl")...)
 	if r.CNAME != "" {
 		c.cname(r, e, seconds, at)
 		return
 	}
 	if (e.choice != nil || e.set(typeA) != nil || e.set(typeAAAA) != nil) && len(r.A)+len(r.AAAA) > 0 {
-		c.fail(fmt.Sprintf("%s has addresses elsewhere (under names or ns); a name has one meaning", d.text), path...)
+		c.fail(fmt.Sprintf("%s has addresses elsewhere (under names or ns); a name has one meaning: take one out", d.text), path...)
 		return
 	}
 	if e.cname != nil {
@@ -435,7 +434,7 @@ func (c *compiler) cname(r *Fixed, e *entry, seconds uint32, at func(...any) []a
 		c.fail(fmt.Sprintf("%s has other records or a meaning beside the CNAME, which allows none (RFC 1034, 3.6.2); take one out", e.domain.text), at("cname")...)
 		return
 	case e.cname != nil:
-		c.fail(fmt.Sprintf("%s stands here twice", e.domain.text), at("cname")...)
+		c.fail(fmt.Sprintf("%s stands here twice; take one out", e.domain.text), at("cname")...)
 		return
 	}
 	if e.cname = c.target(r.CNAME, at("cname")...); e.cname != nil {

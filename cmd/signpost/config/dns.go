@@ -100,7 +100,7 @@ func (c *converter) dns(fleet director.Config) DNS {
 		z.Names = append(z.Names, c.dnsName(name, d.Names[name], fleet))
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Records)) {
-		z.Records = append(z.Records, fixedRecords(name, d.Records[name]))
+		z.Records = append(z.Records, c.fixedRecords(name, d.Records[name]))
 	}
 	err := dns.CheckPolicy(out.Policy)
 	if err == nil {
@@ -119,10 +119,7 @@ func (c *converter) dns(fleet director.Config) DNS {
 func (c *converter) dnsName(name string, n nameEntry, fleet director.Config) dns.Name {
 	out := dns.Name{Name: name, Directors: n.directors, Mount: n.Mount, Count: n.Count, Port: uint16(n.Port), TTL: -1, HTTPS: n.HTTPSRecord}
 	if n.ownTTL {
-		out.TTL = n.TTL
-		if n.TTL < 0 {
-			c.fail("must be 0 or more", "dns", "names", name, "ttl")
-		}
+		out.TTL = c.ownTTL(n.TTL, "dns", "names", name, "ttl")
 	}
 	if n.directors {
 		if len(c.ownAddrs()) == 0 {
@@ -186,10 +183,18 @@ func (c *converter) commonPort(name, scheme string, fleet director.Config) uint1
 	return uint16(port)
 }
 
-func fixedRecords(name string, r recordEntry) dns.Fixed {
+// ownTTL refuses what to package dns means that there is none.
+func (c *converter) ownTTL(ttl time.Duration, path ...any) time.Duration {
+	if ttl < 0 {
+		c.fail(fmt.Sprintf("%v is below 0; write 0s or more", ttl), path...)
+	}
+	return max(ttl, 0)
+}
+
+func (c *converter) fixedRecords(name string, r recordEntry) dns.Fixed {
 	out := dns.Fixed{Name: name, TTL: -1, A: addrs(r.A), AAAA: addrs(r.AAAA), CNAME: r.CNAME, TXT: r.TXT}
 	if r.ownTTL {
-		out.TTL = max(r.TTL, 0)
+		out.TTL = c.ownTTL(r.TTL, "dns", "records", name, "ttl")
 	}
 	for _, m := range r.MX {
 		out.MX = append(out.MX, dns.MX{Preference: m.preference, Host: m.host})
@@ -239,6 +244,9 @@ func (s *Settings) dnsWarnings() []string {
 	if len(z.NS) == 1 {
 		warn("dns.ns has one name server: while that cannot be reached, none of the zone's names can; run a second director, and name it")
 	}
+	if at := oneAddress(z.NS); len(z.NS) > 1 && at.IsValid() {
+		warn("dns.ns: all name servers are at %v: while that cannot be reached, none of the zone's names can; run a second director, and give its address", at)
+	}
 	for _, ns := range z.NS {
 		if len(ns.Addrs) == 0 && inZone(ns.Name, z.Name) && !slices.ContainsFunc(z.Records, func(r dns.Fixed) bool { return sameName(r.Name, ns.Name) }) {
 			warn("dns.ns: %s lies in the zone and has no addresses, so that nobody finds it; give them here, and as glue in the zone above", ns.Name)
@@ -259,6 +267,23 @@ func (s *Settings) dnsWarnings() []string {
 		}
 	}
 	return all
+}
+
+// oneAddress is the only address that all name servers have; not valid: there are more, or
+// those of one are not known.
+func oneAddress(all []dns.NameServer) (at netip.Addr) {
+	for _, ns := range all {
+		for _, a := range ns.Addrs {
+			if at.IsValid() && at != a {
+				return netip.Addr{}
+			}
+			at = a
+		}
+		if len(ns.Addrs) == 0 {
+			return netip.Addr{}
+		}
+	}
+	return at
 }
 
 // dnsNameWarnings finds the nodes that no answer for a name can lead to.
