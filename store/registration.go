@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -30,6 +31,7 @@ type Registration struct {
 	Limit       int             `json:"limit,omitempty"`
 	MaxNewPerS  int             `json:"max_new_per_s,omitempty"`
 	Pace        director.Pace   `json:"pace,omitempty"`
+	Addrs       []netip.Addr    `json:"addrs,omitempty"`
 
 	Instance string `json:"instance"`        // who holds the id: an agent, and its later runs that go on with it
 	Token    string `json:"token,omitempty"` // the name of the token that it came with
@@ -117,7 +119,7 @@ func sameAgent(a, b *Registration) bool {
 func (r *Registration) node() director.Node {
 	return director.Node{
 		ID: r.Node, URLs: r.URLs, InternalURL: r.InternalURL, Site: r.Site, Place: r.Place,
-		Target: r.Target, Limit: r.Limit, MaxNewPerS: r.MaxNewPerS, Pace: r.Pace, Drained: !r.Drained.IsZero(),
+		Target: r.Target, Limit: r.Limit, MaxNewPerS: r.MaxNewPerS, Pace: r.Pace, Addrs: r.Addrs, Drained: !r.Drained.IsZero(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -26,6 +27,8 @@ type agentCmd struct {
 	TokenFile string   `env:"SIGNPOST_TOKEN_FILE" placeholder:"FILE" help:"A file with the token to register with."`
 	ID        string   `required:"" env:"SIGNPOST_NODE_ID" help:"The node's id, one of those in the directors' store.registered.ids."`
 	URL       []string `required:"" env:"SIGNPOST_NODE_URL" help:"Base URL that listeners are sent to, at most one a scheme: http://edge1.example:8000."`
+
+	Address []netip.Addr `env:"SIGNPOST_NODE_ADDRESS" help:"Addresses at which listeners reach it, for the directors' DNS: IPv4, IPv6. Without any, those of its URLs count, which directors look up."`
 
 	InternalURL string `env:"SIGNPOST_NODE_INTERNAL_URL" placeholder:"URL" help:"Base URL at which directors reach the server, if it differs from the listeners': http://10.0.0.7:8000."`
 
@@ -80,7 +83,7 @@ func (c *agentCmd) Run(out *console) error {
 func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
 	out := agent.Config{
 		ID: c.ID, Status: c.Status, Kind: c.Kind, Interval: c.Interval, Sample: c.Sample, InstanceFile: c.InstanceFile, Log: log,
-		Spec: api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS},
+		Spec: api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS, Addresses: c.Address},
 	}
 	if c.Pace == string(director.PaceHold) {
 		out.Spec.Pace = director.PaceHold // the other is not said: an older director does not know the key

@@ -18,6 +18,7 @@ import (
 const (
 	maxName      = 64         // bytes
 	maxURLs      = 2          // one a scheme
+	maxNodeAddrs = 16         // of one node
 	maxMounts    = 2000       // of one node
 	maxListeners = 10_000_000 // at one node; wrapped counters are far above
 	maxKbit      = 1e10       // 10 Tbit/s
@@ -35,7 +36,7 @@ func registration(a *api.Announcement, id, token string, now time.Time) (store.R
 	c.measured(&a.Report)
 	r := store.Registration{
 		Node: director.NodeID(id), URLs: a.Node.URLs, InternalURL: a.Node.InternalURL, Site: a.Node.Site, Place: c.place(a.Node.Place),
-		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS, Pace: a.Node.Pace,
+		Target: a.Node.Target, Limit: a.Node.Limit, MaxNewPerS: a.Node.MaxNewPerS, Pace: a.Node.Pace, Addrs: a.Node.Addresses,
 		Instance: a.Instance, Token: token, Report: reportOf(&a.Report, now),
 	}
 	if a.Drained {
@@ -120,6 +121,9 @@ func (c *checker) spec(n *api.NodeSpec) {
 	case "", director.PacePrefer, director.PaceHold:
 	default:
 		c.fail("node.pace", "%.80q: use prefer or hold", n.Pace)
+	}
+	if len(n.Addresses) > maxNodeAddrs {
+		c.fail("node.addresses", "give at most %d, not %d", maxNodeAddrs, len(n.Addresses))
 	}
 }
 

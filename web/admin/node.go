@@ -105,7 +105,7 @@ func (d *describer) summary(n int) api.Node {
 	out := api.Node{
 		ID: st.ID, URLs: st.URLs, Site: st.Site,
 		State: st.State, Plays: st.Plays && r.Health == director.Up, Health: r.Health, Detail: r.Detail, By: r.By, Server: r.Server, Since: r.Since, Full: r.Full,
-		Used: d.Live.Used(n), EnRoute: st.EnRoute, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
+		Used: d.Live.Used(n), EnRoute: st.EnRoute, Estimated: st.Estimated, Target: st.EffectiveTarget, Limit: st.EffectiveLimit,
 		Kbit: r.Kbit, MbitTarget: st.Mbit.Target, MbitLimit: st.Mbit.Limit, SentPerS: float64(st.Recent),
 		Room: st.Room, WarmUp: st.WarmUp, CertificateEnds: r.CertificateEnds, Version: version(nil),
 	}

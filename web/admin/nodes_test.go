@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -367,6 +368,9 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "the director itself", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://radio.example"} }, status: 422, want: "points back at a director"},
 		{name: "a password in the URL", change: func(a *api.Announcement) { a.Node.URLs = []string{"http://u:p@edge.example"} }, status: 422, want: "shown to every listener"},
 		{name: "an internal URL without a scheme", change: func(a *api.Announcement) { a.Node.InternalURL = "10.0.0.7:8000" }, status: 422, want: "internal_url: "},
+		{name: "an address that is none", body: strings.Replace(agent("i1", nil), `"urls"`, `"addresses":["edge.example"],"urls"`, 1), status: 400, want: "not the JSON"},
+		{name: "an address that nobody can come to", change: func(a *api.Announcement) { a.Node.Addresses = []netip.Addr{netip.MustParseAddr("224.0.0.1")} }, status: 422, want: "addresses[0]: "},
+		{name: "many addresses", change: func(a *api.Announcement) { a.Node.Addresses = make([]netip.Addr, maxNodeAddrs+1) }, status: 422, want: "node.addresses: "},
 		{name: "script for a site", change: func(a *api.Announcement) { a.Node.Site = "<b>" }, status: 422, want: "node.site: "},
 		{name: "a negative target", change: func(a *api.Announcement) { a.Node.Target = -1 }, status: 422, want: "node.target: -1"},
 		{name: "an absurd limit", change: func(a *api.Announcement) { a.Node.Limit = maxListeners + 1 }, status: 422, want: "node.limit: "},
@@ -412,6 +416,7 @@ func TestAnnouncementIsCompleted(t *testing.T) {
 	rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", agent("i1", func(a *api.Announcement) {
 		a.Node.URLs, a.Node.InternalURL = []string{"http://münchen.test:8000"}, "http://innen.münchen.test"
 		a.Node.Place = &api.Place{Lat: 48.1, Lon: 11.6}
+		a.Node.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
 	}))
 	if rec.Code != 200 {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
@@ -423,6 +428,11 @@ func TestAnnouncementIsCompleted(t *testing.T) {
 	if got.URLs[0] != "http://xn--mnchen-3ya.test:8000" || got.InternalURL != "http://innen.xn--mnchen-3ya.test" || got.Place.Country.String() != "DE" {
 		t.Errorf("registered: %+v", got)
 	}
+	r.eventually("the snapshot has its addresses, for DNS", func() bool {
+		view := r.View()
+		i, ok := view.FindNode("edge-1")
+		return ok && len(view.Node(i).Addrs) == 2
+	})
 }
 
 // What an agent measured arrives as it was, whatever its clock says.

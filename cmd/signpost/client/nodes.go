@@ -147,7 +147,11 @@ func printNode(t *Terminal, n api.Node) {
 		line("", byWhom(t, n.Override))
 	}
 	line("health", n.Health.String()+wrapped(": ", n.Detail)+wrapped(", says ", n.By))
-	line("listeners", fmt.Sprintf("%d, %d of them en route; target %s, limit %s", n.Used, n.EnRoute, orDash(n.Target), orDash(n.Limit)))
+	estimate := ""
+	if n.Estimated > 0 {
+		estimate = fmt.Sprintf(" (%d an estimate, for DNS)", n.Estimated)
+	}
+	line("listeners", fmt.Sprintf("%d, %d of them en route%s; target %s, limit %s", n.Used, n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
 	if n.Drain != nil {
 		line("drain", fmt.Sprintf("%s%s; %s%s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
 			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate], wrapped(", ", waitingText(n.Drain))))

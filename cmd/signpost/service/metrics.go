@@ -44,12 +44,13 @@ var (
 	descRevision    = fleetDesc("overlay_revision", "Revision of the overlay in force.")
 	descSuspects    = fleetDesc("suspects_itself", "1 while this director does not trust its own probes, because most nodes failed for it at once.")
 
-	descNodeUp      = fleetDesc("node_up", "1 if the node is up by the directors that probe it, 0 if it is down or not known yet.", "node")
-	descNodeDrained = fleetDesc("node_drained", "1 if the node takes no new listeners, because operators, its agent or the file drain or disable it, else 0.", "node")
-	descNodeUsed    = fleetDesc("node_used", "Listeners at the node, including those en route.", "node")
-	descNodeEnRoute = fleetDesc("node_en_route", "Listeners en route to the node.", "node")
-	descNodeTarget  = fleetDesc("node_target", "Listeners that the node should hold; 0: not known.", "node")
-	descNodeLimit   = fleetDesc("node_limit", "Listeners that the node can hold; 0: not known.", "node")
+	descNodeUp       = fleetDesc("node_up", "1 if the node is up by the directors that probe it, 0 if it is down or not known yet.", "node")
+	descNodeDrained  = fleetDesc("node_drained", "1 if the node takes no new listeners, because operators, its agent or the file drain or disable it, else 0.", "node")
+	descNodeUsed     = fleetDesc("node_used", "Listeners at the node, including those en route.", "node")
+	descNodeEnRoute  = fleetDesc("node_en_route", "Listeners en route to the node.", "node")
+	descNodeEstimate = fleetDesc("node_en_route_estimated", "How many of the listeners en route to the node are an estimate: those whom DNS answers bring.", "node")
+	descNodeTarget   = fleetDesc("node_target", "Listeners that the node should hold; 0: not known.", "node")
+	descNodeLimit    = fleetDesc("node_limit", "Listeners that the node can hold; 0: not known.", "node")
 
 	descProbeSeconds = fleetDesc("probe_duration_seconds", "How long this director's newest probe of the node took.", "node")
 	descProbes       = fleetDesc("probes_total", "This director's probes of the nodes that it probes now.", "node", "result")
@@ -61,7 +62,7 @@ func (m fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
 		descBuild, descSnapshotAge, descBuildTime, descPictureAge, descStoreUp, descSyncs, descSyncErrors, descSyncSeconds, descRoundTrips,
 		descPeerAge, descEditLag, descClockAhead, descProblems,
 		descDirectors, descRevision, descSuspects,
-		descNodeUp, descNodeDrained, descNodeUsed, descNodeEnRoute, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
+		descNodeUp, descNodeDrained, descNodeUsed, descNodeEnRoute, descNodeEstimate, descNodeTarget, descNodeLimit, descProbeSeconds, descProbes,
 	} {
 		ch <- d
 	}
@@ -104,6 +105,7 @@ func (m fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 			gauge(descNodeDrained, oneIf(n.State == director.Drained), id)
 			gauge(descNodeUsed, float64(view.Live.Used(i)), id)
 			gauge(descNodeEnRoute, float64(n.EnRoute), id)
+			gauge(descNodeEstimate, float64(n.Estimated), id)
 			gauge(descNodeTarget, float64(n.EffectiveTarget), id)
 			gauge(descNodeLimit, float64(n.EffectiveLimit), id)
 		}

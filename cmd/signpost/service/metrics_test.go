@@ -61,6 +61,7 @@ nodes: [{id: one, urls: "%s", kind: http, target: 70, limit: 100}, {id: dead, ur
 		`signpost_node_drained{node="dead"}`:                   `1`,
 		`signpost_node_used{node="one"}`:                       `3`,
 		`signpost_node_en_route{node="one"}`:                   `3`,
+		`signpost_node_en_route_estimated{node="one"}`:         `0`,
 		`signpost_node_target{node="one"}`:                     `70`,
 		`signpost_node_limit{node="one"}`:                      `100`,
 		`signpost_probe_duration_seconds{node="one"}`:          `[\d.e-]+`,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type NodeSpec struct {
 	MaxNewPerS  int      `json:"max_new_per_s,omitempty"`
 
 	Pace director.Pace `json:"pace,omitempty"`
+	// Addresses are where listeners reach it, for DNS; empty: those of its URLs.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // Place is where a node is.

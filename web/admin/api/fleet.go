@@ -35,6 +35,8 @@ type Node struct {
 
 	Used    int `json:"used"`     // listeners, with those on the way
 	EnRoute int `json:"en_route"` // listeners on the way
+	// Estimated is how many of EnRoute are an estimate: listeners whom DNS answers bring.
+	Estimated int `json:"en_route_estimated,omitempty"`
 	// Counted says that somebody knows how many listen. Otherwise used is only those on
 	// the way, and what the server told last.
 	Counted bool `json:"counted"`

@@ -18,6 +18,7 @@ type fleetPage struct {
 	Nodes                 []api.Node
 	Director              string
 	Used, EnRoute, Target int
+	Estimated             int // of EnRoute
 	Kbit                  float64
 	Fit, Trouble          int
 	Unfit                 string // "1 down, 2 drained"
@@ -50,6 +51,7 @@ func (d *dashboard) fleet(*http.Request) (any, error) {
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		p.Used, p.EnRoute, p.Kbit = p.Used+n.Used, p.EnRoute+n.EnRoute, p.Kbit+n.Kbit
+		p.Estimated += n.Estimated
 		if needsAttention(n) {
 			p.Trouble++
 		}

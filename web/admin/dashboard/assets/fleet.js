@@ -64,6 +64,7 @@ export function fleet() {
     text($('.fig span', row.load), count(n.used));
     text($('.fig small', row.load), w.room);
     text(row.route, count(n.en_route));
+    attr(row.route, 'title', estimated(n.en_route_estimated));
     text(row.kbit, mbit(n.kbit || 0));
     text(row.sent, rate(n.sent_per_s || 0));
     drawTrend(row.trend, trends[n.id]);
@@ -94,18 +95,25 @@ export function fleet() {
     attr($('path', cell), 'd', trend.map((v, i) => (v === null ? '' : to(v, i))).join(''));
   }
 
+  // What DNS answers bring can only be estimated.
+  function estimated(n) {
+    return n ? `${count(n)} of them an estimate, for DNS` : '';
+  }
+
   function sum() {
-    let used = 0, target = 0, route = 0, kbit = 0, fit = 0, trouble = 0, limit = 0;
+    let used = 0, target = 0, route = 0, guessed = 0, kbit = 0, fit = 0, trouble = 0, limit = 0;
     const unfit = {};
     for (const n of nodes.values()) {
       used += n.used;
       route += n.en_route;
+      guessed += n.en_route_estimated || 0;
       kbit += n.kbit || 0;
       if (needsAttention(n)) trouble++;
       if (n.state === 'fit' && n.plays) { fit++; target += n.target || 0; limit += n.limit || 0; } else unfit[wording(n).word] = (unfit[wording(n).word] || 0) + 1;
     }
     const set = (name, value) => $$(`[data-f="${name}"]`).forEach((el) => text(el, value));
     set('used', count(used)); set('target', count(target)); set('en_route', count(route)); set('mbit', mbit(kbit));
+    set('estimated', guessed ? `; ${estimated(guessed)}` : '');
     set('fit', fit); set('nodes', nodes.size); set('trouble', trouble);
     set('unfit', Object.entries(unfit).map(([word, n]) => `${n} ${word}`).join(', ') || 'all of them');
     drawBar($('#sum .bar'), { used, en_route: route, target, limit });
