@@ -46,6 +46,10 @@ type agentCmd struct {
 	Interval     time.Duration `default:"1s" help:"From one report to the next."`
 	Sample       time.Duration `default:"1m" help:"How often the agent listens to each mount for four seconds, if the server does not tell whether audio comes in: with --credentials-file, Icecast does. 0: never."`
 	InstanceFile string        `env:"SIGNPOST_INSTANCE_FILE" placeholder:"FILE" help:"A file that hands the registration of an agent that ends on SIGUSR1, or dies, to the next agent."`
+	Certificate  string        `placeholder:"NAME" help:"A host name of the directors' listen.acme.names: its certificate is fetched from a director, kept up to date in --out, and the token must name it."`
+	Out          string        `placeholder:"FILE" help:"Where private key and certificate chain are written, in the form that Icecast takes."`
+	Reload       string        `placeholder:"COMMAND" help:"A shell command that makes the server read --out again; it is run once after each change."`
+
 	DrainTimeout time.Duration `default:"5m" help:"How long listeners may take to leave after SIGTERM; then the node is deregistered anyway."`
 	logFlags
 }
@@ -64,6 +68,13 @@ func (c *agentCmd) Run(out *console) error {
 	defer stop()
 	here, stopHere := signal.NotifyContext(ctx, syscall.SIGUSR1)
 	defer stopHere()
+	if c.Certificate != "" {
+		cert := agent.Certificate{Name: c.Certificate, File: c.Out, Reload: c.Reload, Log: log}
+		if cert.Directors, cert.Token, err = c.directors(); err != nil {
+			return err
+		}
+		go cert.Follow(ctx)
+	}
 	defer a.Probe()()
 	log.Info("starting", "version", version.Current().Version, "node", c.ID, "directors", c.Director, "instance", a.Instance())
 	if err := a.Stay(here); err != nil {
@@ -94,18 +105,12 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
 	if c.Interval <= 0 || c.Sample < 0 || c.DrainTimeout < 0 {
 		return nil, errors.New("--interval must be above 0, and --sample and --drain-timeout 0 or more")
 	}
-	var err error
-	if c.TokenFile != "" {
-		if out.Token, err = client.ReadToken(c.TokenFile); err != nil {
-			return nil, fmt.Errorf("--token-file: %w", err)
-		}
+	if (c.Certificate == "") != (c.Out == "") {
+		return nil, errors.New("--certificate and --out belong together; give both or neither")
 	}
-	for _, d := range c.Director {
-		u, err := client.ParseServer(d)
-		if err != nil {
-			return nil, fmt.Errorf("--director %w", err)
-		}
-		out.Directors = append(out.Directors, u)
+	var err error
+	if out.Directors, out.Token, err = c.directors(); err != nil {
+		return nil, err
 	}
 	if out.Spec.Place, err = c.place(); err != nil {
 		return nil, fmt.Errorf("--place: %w", err)
@@ -122,6 +127,23 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
 		return nil, fmt.Errorf("--instance-file: %w", err)
 	}
 	return a, nil
+}
+
+// directors returns the directors' URLs, and the token for them.
+func (c *agentCmd) directors() (urls []string, token string, err error) {
+	if c.TokenFile != "" {
+		if token, err = client.ReadToken(c.TokenFile); err != nil {
+			return nil, "", fmt.Errorf("--token-file: %w", err)
+		}
+	}
+	for _, d := range c.Director {
+		u, err := client.ParseServer(d)
+		if err != nil {
+			return nil, "", fmt.Errorf("--director %w", err)
+		}
+		urls = append(urls, u)
+	}
+	return urls, token, nil
 }
 
 func (c *agentCmd) place() (*api.Place, error) {

@@ -249,6 +249,30 @@ func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, 
 	return m.magic.GetCertificate(hello)
 }
 
+// Bundle returns the private key of a name's certificate, and its chain, as PEM, and when it
+// ends. It may ask the store.
+func (m *Manager) Bundle(ctx context.Context, name string) (pem []byte, ends time.Time, err error) {
+	if !slices.Contains(m.c.Names, name) {
+		return nil, ends, fmt.Errorf("%q is none of listen.acme.names: %s", name, strings.Join(m.c.Names, ", "))
+	}
+	issuer := m.issuer.IssuerKey()
+	for _, file := range []string{certmagic.StorageKeys.SitePrivateKey(issuer, name), certmagic.StorageKeys.SiteCert(issuer, name)} {
+		b, err := m.storage.Load(ctx, file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, ends, fmt.Errorf("there is no certificate of %s yet", name)
+		}
+		if err != nil {
+			return nil, ends, err
+		}
+		pem = append(pem, b...)
+	}
+	pair, err := tls.X509KeyPair(pem, pem)
+	if err != nil {
+		return nil, ends, fmt.Errorf("the certificate of %s is being replaced: ask again", name) // one of its two files was
+	}
+	return pem, pair.Leaf.NotAfter, nil
+}
+
 // Protocols are those that a TLS listener must offer for the challenge, besides its own.
 func (m *Manager) Protocols() []string {
 	if m.c.Challenge != TLSALPN01 {

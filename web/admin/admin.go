@@ -7,6 +7,7 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,6 +81,9 @@ type Config struct {
 	// which it knows places; nil: none.
 	Certificates func() []api.Certificate
 	Databases    func() []api.Database
+	// Bundle returns the certificate of a name with its private key, as PEM, and when it
+	// ends; nil: this director gets no certificates.
+	Bundle func(ctx context.Context, name string) (pem []byte, ends time.Time, err error)
 	// Plots is sampled as long as [API.Run] runs; nil: one that begins empty.
 	Plots *ring.Ring
 	// Forgets says that operators' changes end with this process.
@@ -196,6 +200,7 @@ func (a *API) routes(e *echo.Echo, metrics http.Handler) {
 	if a.cfg.Streams != nil {
 		v1.GET("/streams", func(ctx echo.Context) error { return answer(ctx, a.cfg.Streams(), nil) }, view)
 	}
+	v1.GET("/certificates/:name", a.getCertificate, a.allow(api.RoleAgent))
 	if a.cfg.Syncer != nil {
 		a.fleetRoutes(v1)
 	}

@@ -59,6 +59,7 @@ var operations = []operation{
 	{path: "GET /explain", summary: "Where a listener would be sent, and why, with every node's numbers.", roles: "view", query: explainParams, answer: map[string]any{}, codes: []int{200, 400}},
 	{path: "GET /explain/dns", summary: "What a resolver would be answered for a name, and why, with every node's numbers.", roles: "view", query: dnsParams, answer: map[string]any{}, codes: []int{200, 400}},
 	{path: "GET /streams", summary: "The streams that this director carries inline.", roles: "view", answer: map[string]any{}, codes: []int{200}},
+	{path: "GET /certificates/{name}", summary: "A certificate of the directors with its private key, for a node that answers at that name. By https or on the same machine; the token names it.", roles: "agent", answer: api.Bundle{}, codes: []int{200, 400, 403, 404, 426}},
 	{path: "GET /status", summary: "How this director is doing.", roles: "view", answer: api.StatusAnswer{}, codes: []int{200}},
 	{path: "GET /reserve", summary: "How many listeners would find no seat if a node or a site died now.", roles: "view", answer: api.ReserveAnswer{}, codes: []int{200, 503}},
 	{path: "GET /mounts", summary: "All mounts, with what plays.", roles: "view", answer: api.MountsAnswer{}, codes: []int{200, 503}},

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -99,6 +100,9 @@ func everything(t *testing.T) *running {
 		Explain:    func(Question) any { return map[string]any{"answer": "redirect"} },
 		ExplainDNS: func(DNSQuestion) (any, error) { return map[string]any{"outcome": "placed"}, nil },
 		Streams:    func() any { return map[string]any{"streams": []any{}} },
+		Bundle: func(context.Context, string) ([]byte, time.Time, error) {
+			return []byte("key and chain"), time.Unix(1e9, 0), nil
+		},
 		Rules: func() []RuleUse {
 			return []RuleUse{{Rule: []byte(`{"answer":"proxy"}`), Origin: api.OriginShipped, Hits: 1}}
 		},
@@ -173,6 +177,8 @@ func TestOpenAPIExchanges(t *testing.T) {
 		{"v", "GET", "/explain/dns?name=a.live.radio.test&resolver=192.0.2.53&subnet=203.0.113.0/24", "", nil, 200, false},
 		{"v", "GET", "/explain/dns?name=a.live.radio.test", "", nil, 400, false},
 		{"v", "GET", "/streams", "", nil, 200, false},
+		{"o", "GET", "/certificates/go.radio.example", "", nil, 200, false},
+		{"a", "GET", "/certificates/go.radio.example", "", nil, 403, false},
 		{"v", "GET", "/status", "", nil, 200, false},
 		{"v", "GET", "/reserve", "", nil, 200, false},
 		{"v", "GET", "/mounts", "", nil, 200, false},
@@ -240,7 +246,7 @@ func TestOpenAPIExchanges(t *testing.T) {
 			rule = one.Version
 		}
 		req := httptest.NewRequest(c.method, "/api/v1"+c.path, strings.NewReader(c.body))
-		req.Host = "127.0.0.1"
+		req.Host, req.RemoteAddr = "127.0.0.1", "127.0.0.1:4711"
 		if c.body != "" {
 			req.Header.Set("Content-Type", "application/json")
 		} else {

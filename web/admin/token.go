@@ -26,6 +26,9 @@ type Token struct {
 	// many of them may report at a time; 0: any number.
 	IDs   []string
 	Nodes int
+	// Certificates are the names whose certificates, with their private keys, an agent may
+	// fetch with it; none: it may fetch none.
+	Certificates []string
 }
 
 // NewToken hashes a token.
@@ -38,8 +41,10 @@ const maxTokens = 1000
 
 // ParseTokens reads a file of tokens, one a line: a name, a role, and the SHA-256
 // of the token in hexadecimal. Behind an agent's token may stand what it registers, as
-// ids=edge-fra-*,edge-ams-1 and nodes=20. Empty lines and those that begin with # are
-// skipped. Two lines of one name are one token that is being replaced: both hold. The error joins one for each bad line, with its number.
+// ids=edge-fra-*,edge-ams-1 and nodes=20, and what it may fetch, as
+// certificates=go.radio.example. Empty lines and those that begin with # are skipped. Two
+// lines of one name are one token that is being replaced: both hold. The error joins one for
+// each bad line, with its number.
 func ParseTokens(file string) ([]Token, error) {
 	var all []Token
 	var errs []error
@@ -94,7 +99,7 @@ func parseToken(fields []string) (Token, error) {
 	return t, t.limit(fields[3:])
 }
 
-// limit reads what an agent's token may register.
+// limit reads what an agent's token may register, and fetch.
 func (t *Token) limit(fields []string) error {
 	for _, field := range fields {
 		key, value, _ := strings.Cut(field, "=")
@@ -115,8 +120,10 @@ func (t *Token) limit(fields []string) error {
 				return fmt.Errorf("nodes: %.40q is no number from 1 to %d", value, store.MaxRegistered)
 			}
 			t.Nodes = n
+		case key == "certificates" && t.Certificates == nil && value != "":
+			t.Certificates = strings.Split(value, ",")
 		default:
-			return errors.New("behind an agent's token stand ids= and nodes=, each once, without spaces")
+			return errors.New("behind an agent's token stand ids=, nodes= and certificates=, each once, without spaces")
 		}
 	}
 	return nil

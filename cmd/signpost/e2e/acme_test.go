@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/store/redisstore/redistest"
 	"github.com/signpost-fm/signpost/web/acme/acmetest"
 )
@@ -210,6 +212,22 @@ func TestCertificateByDNS(t *testing.T) {
 	if strings.Contains(second.log.String(), "a certificate was obtained") {
 		t.Error("the director that was asked is the one that ordered: nothing was shown")
 	}
+
+	// A node answers at such a name by the same certificate.
+	dir := t.TempDir()
+	file, ran := filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "ran")
+	agent := exec.Command(program(t), "agent", "--director", second.admin, "--id", "edge", "--url", "http://127.0.0.1:9", "--status", "http://127.0.0.1:9",
+		"--certificate", "*.live.radio.example", "--out", file, "--reload", "cp '"+file+"' '"+ran+"'")
+	agent.SysProcAttr = proctest.DieWithTest()
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	second.eventually(10*time.Second, "the agent has the certificate, and its command ran", func() bool {
+		_, err := tls.LoadX509KeyPair(ran, ran)
+		return err == nil
+	})
+	_ = agent.Process.Kill()
+	_ = agent.Wait() // it was killed
 }
 
 func mustRead(t *testing.T, name string) string {

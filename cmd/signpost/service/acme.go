@@ -1,10 +1,13 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,6 +48,14 @@ func (d *Service) challenge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.NotFound(w, r) // it is not open yet
+}
+
+// bundle returns a certificate with its private key, for operators and agents.
+func (d *Service) bundle(ctx context.Context, name string) ([]byte, time.Time, error) {
+	if m := d.acme.Load(); m != nil {
+		return m.Bundle(ctx, name)
+	}
+	return nil, time.Time{}, errors.New("this director gets no certificates; see listen.acme")
 }
 
 // certificateStates returns those of the names that certificates are obtained for.

@@ -45,7 +45,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		Dashboard:  dashboard.New,
 		Rules:      d.ruleUses, CheckRule: checkRule, NoteRules: noteRules, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		Plots:     d.plots.ring,
-		Databases: d.databases, Certificates: d.shownCertificates,
+		Databases: d.databases, Certificates: d.shownCertificates, Bundle: d.bundle,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		Complete:  geo.Complete,
 		Unmap:     d.geo.unmap,

@@ -34,6 +34,9 @@ func (d *Service) shownCertificates() (all []api.Certificate) {
 		}
 		all = append(all, out)
 	}
+	for _, state := range d.certificateStates() {
+		all = append(all, api.Certificate{For: "listen", Names: []string{state.Name}, Ends: state.Expires.UTC(), Problem: state.Error})
+	}
 	return all
 }
 

@@ -50,8 +50,18 @@ type Director struct {
 type Certificate struct {
 	For     string    `json:"for"` // listen or admin: the section of the file
 	Names   []string  `json:"names"`
-	Ends    time.Time `json:"ends"`
-	Problem string    `json:"problem,omitempty"` // why its files cannot be used now
+	Ends    time.Time `json:"ends,omitzero"`     // absent: there is none yet
+	Problem string    `json:"problem,omitempty"` // why its files cannot be used now, or why there is no new one
+}
+
+// Bundle is a certificate with its private key, for a node that answers at a name that the
+// directors have a certificate of.
+type Bundle struct {
+	Name string `json:"name"`
+	// PEM has the private key, and the chain of certificates that begins with the name's:
+	// Icecast takes both in one file.
+	PEM  string    `json:"pem"`
+	Ends time.Time `json:"ends"`
 }
 
 // Database is a source of places.
