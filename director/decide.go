@@ -2,81 +2,8 @@ package director
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 	"time"
-)
-
-// Listener is what a decision needs to know of one request for a mount.
-type Listener struct {
-	Addr   netip.Addr // for CIDR matches and the address family only; may be invalid
-	Place  Place
-	Key    uint64 // the listener's placement hash: the same Key gets the same node
-	Mount  string // decoded path: "/live.mp3"; empty: any, where all nodes play the same mounts
-	Scheme Scheme // the schemes that the node's URL may have
-	// Avoid lists the nodes that it has just come back from, in any order; empty: none.
-	Avoid  [2]NodeID
-	Never  []NodeID // nodes that it must never get, even if no other is left: itself, and those it feeds
-	Family Family   // the family in which it will reach the node; AddrFamily: that of Addr
-	// Port is for a listener who is told only a host name and not a URL, as with DNS. It
-	// connects to this port and asks for the mount's public path; nodes that serve the
-	// mount elsewhere are passed over. 0: it gets a URL.
-	Port uint16
-	// Joins lists nodes from which the mount is carried here already. A listener who
-	// joins such a connection takes no seat at the node, so it may have none left.
-	Joins []NodeID
-	// Origin is that of Addr and Place in a snapshot of the same fleet, for callers that know
-	// it already and need not give a Place. Explain does not use it.
-	Origin Origin
-}
-
-// Scheme is a set of URL schemes.
-type Scheme uint8
-
-// The schemes of nodes and listeners.
-const (
-	HTTP Scheme = 1 << iota
-	HTTPS
-	AnyScheme = HTTP | HTTPS
-	noScheme  = Scheme(1 << 7) // a value of another version: it matches no scheme
-)
-
-// String returns "http", "https", both with a comma between them, or "".
-func (s Scheme) String() string {
-	switch s & AnyScheme {
-	case HTTP:
-		return "http"
-	case HTTPS:
-		return "https"
-	case AnyScheme:
-		return "http,https"
-	}
-	return ""
-}
-
-// MarshalText makes a Scheme its String in JSON and logs.
-func (s Scheme) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText reads what MarshalText wrote. Anything else becomes a value that matches
-// no scheme, so that what another version says about it applies to no known scheme.
-func (s *Scheme) UnmarshalText(b []byte) error {
-	*s = noScheme
-	for _, known := range [...]Scheme{0, HTTP, HTTPS, AnyScheme} {
-		if known.String() == string(b) {
-			*s = known
-		}
-	}
-	return nil
-}
-
-// Family is an address family.
-type Family uint8
-
-// The address families of a Listener.
-const (
-	AddrFamily Family = iota // that of its Addr; any, if there is none
-	IPv4
-	IPv6
 )
 
 // A Decision is the result for a Listener. The caller owns it and reuses it. Decide
@@ -226,27 +153,23 @@ func (q *search) run(ladder []*rung) bool {
 	since := q.lastGood(ladder)
 	lost := math.Inf(1) // the best draw among nodes of the first rung that had no room
 	for i, r := range ladder {
-		waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
+		j := judged{rung: r, waived: q.s.warming && q.s.warmUpWaived(r, q.d.Mount)}
 		q.d.shares = q.d.shares[:0]
 		for _, e := range r.entries {
 			c := Candidate{Node: e.node, Rung: i}
-			reason := q.judge(e)
-			share := q.s.share(r, e, waived)
-			if (reason == Fit || reason == Unconfirmed) && share <= 0 {
-				reason = AtTarget
-			}
-			q.seen |= 1 << reason
-			drawn, ok := q.accept(&c, r, e, reason, share, since)
+			q.take(&j, e)
+			q.seen |= 1 << j.reason
+			drawn, ok := q.accept(&c, &j, since)
 			if ok {
 				q.rank(c, drawn)
-			} else if drawn = 0; i == 0 && lacksRoom(reason) {
+			} else if drawn = 0; i == 0 && lacksRoom(j.reason) {
 				lost = min(lost, q.draw(e.node, nominal(q.s, r, e)))
 			}
 			if q.d.Spread {
 				q.d.shares = append(q.d.shares, drawn)
 			}
 			if q.trace != nil {
-				q.trace.add(*q, r, e, c, reason, share, waived)
+				q.trace.add(*q, c, j)
 			}
 		}
 		if q.stage == byShare && len(q.d.Ranked) >= q.want && q.trace == nil {
@@ -263,6 +186,23 @@ func (q *search) run(ladder []*rung) bool {
 
 func (q *search) draw(node int, share float64) float64 {
 	return exponential(uniform(q.l.Key, q.s.fleet.nodes[node].hash)) / share
+}
+
+// judged is a node of a rung, with its share and the reason to pass it over, or Fit.
+type judged struct {
+	entry
+	rung   *rung
+	reason Reason
+	share  float64
+	waived bool // its warm-up
+}
+
+// take makes j the entry, judged.
+func (q *search) take(j *judged, e entry) {
+	j.entry, j.reason, j.share = e, q.judge(e), q.s.share(j.rung, e, j.waived)
+	if (j.reason == Fit || j.reason == Unconfirmed) && j.share <= 0 {
+		j.reason = AtTarget
+	}
 }
 
 // judge returns the reason to pass a node over, the weightiest if several apply, or Fit.
@@ -386,28 +326,29 @@ func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 
 // accept says whether the stage accepts the candidate, and sets its tier. It also
 // returns the share that divides the candidate's draw.
-func (q *search) accept(c *Candidate, r *rung, e entry, reason Reason, share float64, since time.Time) (float64, bool) {
-	st := &q.s.nodes[e.node]
+func (q *search) accept(c *Candidate, j *judged, since time.Time) (float64, bool) {
+	st := &q.s.nodes[j.node]
 	switch q.stage {
 	case byShare:
 		c.tier = c.Rung
-		return share, reason == Fit
+		return j.share, j.reason == Fit
 	case unconfirmed:
 		c.tier = c.Rung
-		return share, reason == Unconfirmed
+		return j.share, j.reason == Unconfirmed
 	case leastUsed:
 		// In twentieths, and by draw among equals, so that not every listener gets the same node.
-		c.tier = q.used(e.node) * 20 / max(st.limit, st.target, 1)
-		return nominal(q.s, r, e), reason == AtTarget
+		c.tier = q.used(j.node) * 20 / max(st.limit, st.target, 1)
+		return nominal(q.s, j.rung, j.entry), j.reason == AtTarget
 	case leastPushed:
-		c.tier = q.recent(e.node) * 10 / max(st.maxNew, 1)
-		return nominal(q.s, r, e), reason == Paced && !st.hold
+		c.tier = q.recent(j.node) * 10 / max(st.maxNew, 1)
+		return nominal(q.s, j.rung, j.entry), j.reason == Paced && !st.hold
 	case joined:
 		c.tier = c.Rung
-		return nominal(q.s, r, e), (reason == AtLimit || reason == NodeFull) && slices.Contains(q.l.Joins, q.s.fleet.nodes[e.node].ID)
+		full := j.reason == AtLimit || j.reason == NodeFull
+		return nominal(q.s, j.rung, j.entry), full && slices.Contains(q.l.Joins, q.s.fleet.nodes[j.node].ID)
 	default:
 		c.tier = c.Rung
-		return nominal(q.s, r, e), q.mayStillServe(e, since)
+		return nominal(q.s, j.rung, j.entry), q.mayStillServe(j.entry, since)
 	}
 }
 

@@ -64,17 +64,17 @@ func (s *Snapshot) Explain(l Listener, live Live) Explanation {
 	return x
 }
 
-func (x *Explanation) add(q search, r *rung, e entry, c Candidate, reason Reason, share float64, waived bool) {
-	line := q.s.candidacy(e.node, q.d.Mount, &q.l)
-	line.Rung, line.rung, line.Reason = r.name, c.Rung, reason
-	line.Weight, line.Share = e.weight, share
-	if waived {
+func (x *Explanation) add(q search, c Candidate, j judged) {
+	line := q.s.candidacy(j.node, q.d.Mount, &q.l)
+	line.Rung, line.rung, line.Reason = j.rung.name, c.Rung, j.reason
+	line.Weight, line.Share = j.weight, j.share
+	if j.waived {
 		line.WarmUp = 1
 	}
 	if q.live != nil {
-		line.Used = q.live.Used(e.node)
+		line.Used = q.live.Used(j.node)
 	}
-	if reason != Fit && !lacksRoom(reason) {
+	if j.reason != Fit && !lacksRoom(j.reason) {
 		line.Share = 0
 	}
 	x.Candidates = append(x.Candidates, line)

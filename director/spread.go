@@ -67,16 +67,12 @@ func (q *search) line(ladder []*rung) []float64 {
 		return q.d.shares // one tier, and no rung was walked after it
 	}
 	r, since := ladder[first.Rung], q.lastGood(ladder)
-	waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
+	j := judged{rung: r, waived: q.s.warming && q.s.warmUpWaived(r, q.d.Mount)}
 	q.d.shares = q.d.shares[:0]
 	for _, e := range r.entries {
 		c := Candidate{Node: e.node, Rung: first.Rung}
-		share := q.s.share(r, e, waived)
-		reason := q.judge(e)
-		if (reason == Fit || reason == Unconfirmed) && share <= 0 {
-			reason = AtTarget
-		}
-		drawn, ok := q.accept(&c, r, e, reason, share, since)
+		q.take(&j, e)
+		drawn, ok := q.accept(&c, &j, since)
 		if !ok || c.tier != first.tier {
 			drawn = 0
 		}

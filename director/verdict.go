@@ -76,15 +76,6 @@ func (s *MountState) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// MountStates lists every state, for metrics that name them all.
-func MountStates() []MountState {
-	all := make([]MountState, numMountStates)
-	for i := range all {
-		all[i] = MountState(i)
-	}
-	return all
-}
-
 // A Cause is why a mount is in its state, in an operator's words. The words are the same
 // in explain, API, log and pages.
 type Cause string

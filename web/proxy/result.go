@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -33,10 +32,8 @@ const (
 	EndDrained         End = "drained"          // this director was shut down; of a Failover: the node was left
 )
 
+// ends lists every End, for counters that name them all from the start.
 var ends = [...]End{EndListenerLeft, EndListenerStalled, EndListenerSlow, EndUpstreamEnded, EndUpstreamSilent, EndUpstreamFailed, EndDrained}
-
-// Ends lists every End, for metrics that name them all from the start.
-func Ends() []End { return slices.Clone(ends[:]) }
 
 // upstream reports whether the node ended the stream.
 func (e End) upstream() bool {
