@@ -45,7 +45,8 @@ const (
 	explainParams  = "addr: The listener's address.\nmount: What it asks for, such as /live.mp3, or the whole URL with its query.\n" +
 		"ua: Its User-Agent.\ntls: Whether it comes by https.\nheader: A further header as Name: value; may be repeated."
 	plotParams = "by: Of what: total, node, region, mount or answer; total, if absent.\nspan: hour, day or week; hour, if absent.\n" +
-		"name: Only the series of this name; may be repeated.\nmost: How many series are told one by one; the others are summed up. 6, if absent."
+		"name: Only the series of this name; may be repeated.\nmost: How many series are told one by one; the others are summed up. 6, if absent.\n" +
+		"points: How many values of each series are enough: means over longer steps."
 	dnsParams = "name: The name that it asks for, such as a.live.radio.example.\ntype: A or AAAA; A, if absent.\n" +
 		"resolver: The resolver's address.\nsubnet: The network for which it says to ask, such as 203.0.113.0/24."
 )

@@ -106,7 +106,12 @@ func (a *API) Plots(query url.Values) (api.PlotsAnswer, error) {
 	if err != nil {
 		return out, problem(http.StatusBadRequest, err.Error())
 	}
+	points, err := atMost(cmp.Or(query.Get("points"), strconv.Itoa(allSeries)))
+	if err != nil {
+		return out, problem(http.StatusBadRequest, "points: give how many values are enough, 1 to "+strconv.Itoa(allSeries))
+	}
 	p := a.cfg.Plots.Plot(kind, span, a.cfg.Now())
+	p.Thin(points)
 	out.Start, out.StepS, out.Reckoned = p.Start, int(p.Step/time.Second), kind == ring.Region
 	names := query["name"]
 	lines := slices.DeleteFunc(p.Series, func(s ring.Series) bool { return len(names) > 0 && !slices.Contains(names, s.Name) })

@@ -210,7 +210,7 @@ func (o *office) drain() {
 	o.anna.ClickOn(nodeCell(`[data-do="resume"]`))
 	o.anna.Await("it is asked", `document.querySelector('#ask').open`)
 	o.anna.Press(kb.Enter)
-	o.anna.Await("it is back", fmt.Sprintf(`%s.textContent === 'fit'`, nodeCell(".state")))
+	o.anna.Await("it is back", fmt.Sprintf(`%s.textContent === 'in service'`, nodeCell(".state")))
 }
 
 // A rule is made of a suggestion by one click, and holds at the other director.

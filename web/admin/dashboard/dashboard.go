@@ -5,6 +5,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"html/template"
 	"log/slog"
@@ -25,12 +26,13 @@ type dashboard struct {
 type pageLink struct{ Page, Path, Name string }
 
 var navigation = []pageLink{
-	{"fleet", "/", "Fleet"},
+	{"overview", "/", "On air"},
+	{"mounts", "/mounts", "Mounts"},
 	{"weights", "/weights", "Weights"},
 	{"clients", "/clients", "Clients"},
-	{"mounts", "/mounts", "Mounts"},
-	{"history", "/history", "History"},
 	{"explain", "/explain", "Explain"},
+	{"history", "/history", "History"},
+	{"directors", "/directors", "Directors"},
 }
 
 // New returns the dashboard of a, to be served behind a's sessions.
@@ -40,7 +42,10 @@ func New(a *admin.API) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/{hash}/{name}", d.assets)
 	mux.HandleFunc("GET /login", d.page("login", "Log in", func(*http.Request) (any, error) { return nil, nil }))
-	mux.HandleFunc("GET /{$}", d.page("fleet", "Fleet", d.fleet))
+	mux.HandleFunc("GET /{$}", d.page("overview", "On air", d.overview))
+	mux.HandleFunc("GET /nodes/{id}", d.page("node", "Node", d.node))
+	mux.HandleFunc("GET /mounts/{name...}", d.page("mount", "Mount", d.mount))
+	mux.HandleFunc("GET /directors", d.page("directors", "Directors", d.directors))
 	mux.HandleFunc("GET /weights", d.page("weights", "Weights", d.weights))
 	mux.HandleFunc("GET /clients", d.page("clients", "Clients", d.clients))
 	mux.HandleFunc("GET /mounts", d.page("mounts", "Mounts", d.mounts))
@@ -55,6 +60,7 @@ func New(a *admin.API) http.Handler {
 // A view is the data of every page's template.
 type view struct {
 	Page, Title string
+	Section     string // the page of the navigation that it belongs to
 	Pages       []pageLink
 	Who         string
 	Role        api.Role
@@ -62,6 +68,7 @@ type view struct {
 	Operate     bool   // the user may change things
 	Theme       string // light or dark; empty: the system's
 	Bands       []band
+	Version     string
 	Data        any
 }
 
@@ -72,6 +79,9 @@ type band struct{ Level, Text string }
 func (d *dashboard) page(name, title string, data func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := view{Title: title}
+		if id := cmp.Or(r.PathValue("id"), r.PathValue("name")); id != "" {
+			v.Title = id
+		}
 		var err error
 		if v.Data, err = data(r); err != nil {
 			status, said := http.StatusInternalServerError, "This page cannot be shown; the log has more."
@@ -89,13 +99,13 @@ func (d *dashboard) page(name, title string, data func(*http.Request) (any, erro
 }
 
 func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
-	v.Page, v.Pages = name, navigation
+	v.Page, v.Pages, v.Section = name, navigation, cmp.Or(map[string]string{"node": "overview", "mount": "mounts"}[name], name)
 	if c, err := r.Cookie("signpost_theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
 		v.Theme = c.Value
 	}
 	if who, ok := admin.IdentityOf(r); ok {
 		v.Who, v.Role, v.Session, v.Operate = who.Name, who.Role, who.Session, who.Role.May(api.RoleOperate)
-		v.Bands = d.bands()
+		v.Bands, v.Version = d.bands()
 	}
 	var out bytes.Buffer
 	if err := d.pages[name].ExecuteTemplate(&out, "layout", v); err != nil {
@@ -103,21 +113,28 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 		http.Error(w, "This page cannot be shown; the log has more.", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Vary", "Accept-Encoding")
+	body := out.Bytes()
+	if takesZipped(r) {
+		h.Set("Content-Encoding", "gzip")
+		body = zip(body)
+	}
+	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = out.WriteTo(w) // the client may be gone
+	_, _ = w.Write(body) // the client may be gone
 }
 
-// bands returns the problems of this director.
-func (d *dashboard) bands() []band {
+// bands returns the problems of this director, and its version.
+func (d *dashboard) bands() ([]band, string) {
 	st, err := d.api.Status()
 	if err != nil {
-		return []band{{"bad", err.Error()}}
+		return []band{{"bad", err.Error()}}, ""
 	}
 	var out []band
 	for _, p := range st.Problems {
 		out = append(out, band{"warn", p})
 	}
-	return out
+	return out, st.Version
 }

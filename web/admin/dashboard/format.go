@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -16,10 +17,13 @@ import (
 
 var functions = template.FuncMap{
 	"count": count[int], "hits": count[uint64], "mbit": mbit, "ago": func(t time.Time) string { return ago(t, time.Now()) },
-	"rfc": rfc, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"rfc": rfc, "clock": clock, "join": joined[director.NodeID], "urlpath": url.PathEscape,
 	"inc": func(i int) int { return i + 1 }, "title": title, "wording": wording, "bar": newBar, "nodebar": nodeBar,
-	"rate": rate, "join": joined[director.NodeID], "percent": percent, "number": number,
+	"listeners": listeners, "sends": sends,
+	"rate": rate, "percent": percent, "number": number,
 }
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // count formats 1234567 as 1,234,567.
 func count[N int | uint64](n N) string {

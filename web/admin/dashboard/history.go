@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -19,8 +20,8 @@ type change struct {
 	Lines []difference
 }
 
-// A difference is an entry before and after a change.
-type difference struct{ Entry, Before, After string }
+// A difference is what a change is of, and how that was before and after it.
+type difference struct{ What, Before, After string }
 
 func (d *dashboard) history(*http.Request) (any, error) {
 	h, err := d.api.History()
@@ -29,13 +30,32 @@ func (d *dashboard) history(*http.Request) (any, error) {
 	}
 	var p historyPage
 	for _, c := range h.Changes {
-		out := change{Change: c}
-		for _, e := range c.Entries {
-			out.Lines = append(out.Lines, difference{e.Entry, sketch(e.Entry, e.Before), sketch(e.Entry, e.After)})
-		}
-		p.Changes = append(p.Changes, out)
+		p.Changes = append(p.Changes, describeChange(c))
 	}
 	return p, nil
+}
+
+func describeChange(c api.Change) change {
+	out := change{Change: c}
+	for _, e := range c.Entries {
+		kind, id, _ := strings.Cut(e.Entry, "/")
+		what, none := e.Entry, "nothing"
+		switch kind {
+		case "rows":
+			what, none = "Weights of "+id, "as in the file"
+		case "nodes":
+			what, none = "Node "+id, "as in the file"
+		case "rules":
+			what, none = "Rule "+id, "no rule"
+			if id == "" {
+				what = "Order of the rules"
+			}
+		case "notes":
+			what, none = "Note "+id, "no note"
+		}
+		out.Lines = append(out.Lines, difference{what, cmp.Or(sketch(e.Entry, e.Before), none), cmp.Or(sketch(e.Entry, e.After), none)})
+	}
+	return out
 }
 
 // sketch formats an entry of the overlay on one line, "" if there is none.

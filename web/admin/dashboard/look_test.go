@@ -13,22 +13,6 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/dashboard/browsertest"
 )
 
-// remember gives the page a past that a test has no time to wait for.
-const remember = `(() => {
-	const past = Array.from({length: 290}, (_, i) => {
-		const wave = (at, by, period) => at + by * Math.sin((i + by) / period) + by * .2 * Math.sin(i * 1.7) * Math.sin(i * .37 + at);
-		return {
-			answers: {redirect: wave(62, 9, 40), m3u: wave(9, 2, 17), pls: wave(3, 1, 23), proxy: wave(6, 2, 31), json: wave(4, 1, 11)},
-			nodes: {fra1: wave(28, 6, 40), ams1: wave(20, 4, 35), ams2: wave(12, 3, 30), nyc1: wave(14, 4, 50), waw1: wave(6, 2, 27), sao1: wave(4, 1, 20), sgp1: wave(1, 0, 9)},
-			regions: {de: wave(38, 6, 40), nl: wave(20, 4, 35), europe: wave(9, 3, 30), americas: wave(14, 4, 50), telekom: wave(3, 1, 20)},
-		};
-	});
-	const trends = Object.fromEntries(['fra1', 'fra2', 'ams1', 'ams2', 'waw1', 'nyc1', 'nyc2', 'sao1', 'sgp1'].map((id, n) =>
-		[id, Array.from({length: 120}, (_, i) => Math.round(id === 'nyc2' ? Math.max(0, (70 - i) * 40) : id === 'fra2' ? 8000 - i * 15 : 4000 + 600 * Math.sin(i / (14 + 2 * n)) + i * (n - 3) * 2))]));
-	sessionStorage.setItem('traffic', JSON.stringify({at: Date.now(), value: past}));
-	sessionStorage.setItem('trends', JSON.stringify({at: Date.now(), value: trends}));
-})()`
-
 const live = `document.body.dataset.live === 'live'`
 
 // Every page, as every look has it. Somebody should look at the pictures.
@@ -36,7 +20,7 @@ func TestLooks(t *testing.T) {
 	t.Parallel()
 	r := operated(t)
 	for page, path := range map[string]string{
-		"fleet": "/", "clients": "/clients", "mounts": "/mounts", "history": "/history", "weights": "/weights",
+		"overview": "/", "node": "/nodes/nyc2", "mount": "/mounts/jazz.ogg", "directors": "/directors", "clients": "/clients", "mounts": "/mounts", "history": "/history", "weights": "/weights",
 		"explain": "/explain?addr=91.0.0.1&mount=/live.mp3&ua=VLC/3.0.18",
 	} {
 		t.Run(page, func(t *testing.T) {
@@ -45,22 +29,25 @@ func TestLooks(t *testing.T) {
 			for _, name := range slices.Sorted(maps.Keys(browsertest.Looks)) {
 				b.As(browsertest.Looks[name])
 				b.Go(r.URL + "/login")
-				if page == "fleet" {
+				if page == "overview" {
 					b.Screenshot("login-" + name)
 				}
-				browsertest.Eval[chromedp.Void](b, remember)
 				b.Go(r.URL + path)
 				b.Await(page+" is live", live)
 				if page == "weights" {
 					typeWeights(b)
 				}
 				b.Screenshot(page + "-" + name)
+				holdBars(t, b, page+"-"+name)
+				if name == "1440-light" || name == "390-light" {
+					holdAxe(t, b, page+"-"+name)
+				}
 				if page == "weights" {
 					browsertest.Eval[chromedp.Void](b, `document.querySelector('[data-discard]').click()`)
 					b.Await("nothing is left to save", `!document.querySelector('#save')`)
 				}
 			}
-			if page == "fleet" {
+			if page == "overview" {
 				b.ClickOn(`document.querySelector('#nodes tr[data-id=ams1] [data-do=drain]')`)
 				b.Await("what would happen", `document.querySelector('#ask [data-preview] .say')`)
 				b.Screenshot("ask-390-light")
@@ -85,7 +72,7 @@ func TestBothHalvesSayTheSame(t *testing.T) {
 	t.Parallel()
 	r := operated(t)
 	b := browsertest.Start(t)
-	b.As(browsertest.Look{Width: 1440, Height: 1600}) // rows out of sight are left as they are
+	b.As(browsertest.Look{Width: 1440, Height: 2200}) // rows out of sight are left as they are
 	b.Go(r.URL + "/")
 	b.Await("it is live", live)
 	b.Await("rows are brought up to date", `document.querySelectorAll('#nodes .spark path[d]').length === 9`)
@@ -126,10 +113,10 @@ func TestByKeyboard(t *testing.T) {
 	b.Await("the order can be changed", `document.activeElement.dataset.sort === 'state'`)
 	b.Press(kb.Enter)
 	b.Await("it is", `document.activeElement.closest('th').ariaSort === 'ascending'`)
-	b.Click(`[data-by="answers"]`)
-	b.Press(kb.ArrowRight)
-	b.Await("the plot is by node", `document.activeElement.dataset.by === 'nodes' && document.activeElement.ariaSelected === 'true'`)
-	b.Await("and shows them", `/fra1/.test(document.querySelector('.legend').textContent)`)
+	b.Click(`[data-by="total"]`)
+	b.Press(kb.Tab + kb.Enter)
+	b.Await("the plot is by node", `document.activeElement.dataset.by === 'node' && document.activeElement.ariaPressed === 'true'`)
+	b.Await("and shows them", `/sgp1/.test(document.querySelector('.legend').textContent)`)
 	browsertest.Eval[chromedp.Void](b, `document.querySelector('#theme').focus()`)
 	b.Press("d") // dark
 	b.Await("it is dark", `getComputedStyle(document.body).colorScheme === 'dark'`)

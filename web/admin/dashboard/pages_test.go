@@ -11,7 +11,7 @@ func TestLargePagesAreSmall(t *testing.T) {
 	t.Parallel()
 	config, reports := large(200, 30)
 	r := play(t, config, reports)
-	for _, path := range []string{"/", "/weights", "/clients", "/mounts", "/history", "/explain"} {
+	for _, path := range []string{"/", "/weights", "/clients", "/mounts", "/history", "/explain", "/directors", "/nodes/edge007", "/mounts/live.mp3"} {
 		resp, err := http.Get(r.URL + path)
 		if err != nil {
 			t.Fatal(err)

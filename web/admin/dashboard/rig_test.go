@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/store/memstore"
 	"github.com/signpost-fm/signpost/web"
@@ -20,6 +21,7 @@ import (
 	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
 	"github.com/signpost-fm/signpost/web/admin/dashboard/browsertest"
+	"github.com/signpost-fm/signpost/web/admin/ring"
 )
 
 func TestMain(m *testing.M) { os.Exit(browsertest.Run(m)) }
@@ -66,6 +68,16 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 		Explain: func(q admin.Question) any { return explained(syncer.View(), q) },
 		Rules:   rules, Clients: clients, Traffic: traffic(time.Now()),
 		Dashboard: dashboard.New,
+		Plots:     past(config), Complete: geo.Complete,
+		Certificates: func() []api.Certificate {
+			return []api.Certificate{{For: "listen", Names: []string{"radio.example", "a-rather-long-name-for-a-host.listen.radio.example"}, Ends: time.Now().Add(9 * 24 * time.Hour)}}
+		},
+		Databases: func() []api.Database {
+			return []api.Database{
+				{Type: "GeoLite2-City", Path: "/var/lib/GeoIP/a/rather/deep/directory/of/databases/GeoLite2-City.mmdb", Built: time.Now().Add(-12 * 24 * time.Hour)},
+				{Type: "countries of DB-IP, and of the registries where they know smaller networks", Built: time.Now().Add(-40 * 24 * time.Hour), Embedded: true},
+			}
+		},
 	}
 	handler, err := admin.New(c)
 	if err != nil {
@@ -81,6 +93,38 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 		<-served
 	})
 	return &rig{s, syncer}
+}
+
+// past is a week of listeners, with a gap twenty minutes ago.
+func past(c director.Config) *ring.Ring {
+	r, now := ring.New(), time.Now()
+	sample := func(at time.Time) {
+		day := 2 * math.Pi * at.Sub(now).Hours() / 24
+		values, total := map[ring.Key]float64{}, 0.0
+		for i, n := range c.Nodes {
+			v := math.Round((3000 + 700*float64(i%5)) * (1.2 + math.Sin(day+float64(i%3)/3)) / 2 * (1 + .01*math.Sin(at.Sub(now).Minutes()+float64(i))))
+			values[ring.Key{Kind: ring.Node, Name: string(n.ID)}] = v
+			total += v
+		}
+		values[ring.Key{Kind: ring.Total}] = total
+		for i, g := range c.Regions {
+			values[ring.Key{Kind: ring.Region, Name: string(g.ID)}] = math.Round(total / float64(i+2))
+		}
+		for i, m := range c.Mounts {
+			values[ring.Key{Kind: ring.Mount, Name: m.Name}] = math.Round(total / float64(i+2))
+		}
+		values[ring.Key{Kind: ring.Answer, Name: "redirect"}] = total / 500
+		r.Sample(at, values)
+	}
+	for at := now.Add(-7 * 24 * time.Hour); at.Before(now.Add(-time.Hour)); at = at.Add(10 * time.Minute) {
+		sample(at)
+	}
+	for at := now.Add(-time.Hour); !at.After(now); at = at.Add(ring.Interval) {
+		if ago := now.Sub(at); ago < 20*time.Minute || ago > 25*time.Minute {
+			sample(at)
+		}
+	}
+	return r
 }
 
 // large is a fleet with ten nodes at each site, and regions with eight nodes each.
@@ -140,6 +184,9 @@ func station() (director.Config, func(time.Time) []director.Report) {
 	node("nyc2", "New York", 8000, 12000)
 	node("sao1", "Sao Paulo", 3000, 4500)
 	node("sgp1", "Singapore", 3000, 4500)
+	for i, at := range [][2]float32{{50.1, 8.7}, {50.1, 8.7}, {52.4, 4.9}, {52.4, 4.9}, {52.2, 21}, {40.7, -74}, {40.7, -74}, {-23.5, -46.6}, {1.35, 103.8}} {
+		c.Nodes[i].Place = director.Place{Point: director.CityPoint, Lat: at[0], Lon: at[1]}
+	}
 	row := func(id string, weights map[string]float64, overflow ...director.RegionID) *director.Region {
 		r := director.Region{ID: director.RegionID(id), Overflow: overflow}
 		for _, n := range c.Nodes {

@@ -187,6 +187,40 @@ type Plot struct {
 	Series []Series // by name
 }
 
+// Thin makes the steps so much longer that there are at most so many values: each is the
+// mean of those that are known.
+func (p *Plot) Thin(most int) {
+	for len(p.Series) > 0 && len(p.Series[0].Values) > most {
+		n := len(p.Series[0].Values)
+		k := (n + most - 1) / most
+		first := n % k
+		for i := range p.Series {
+			p.Series[i].Values = means(p.Series[i].Values[first:], k)
+		}
+		p.Start = p.Start.Add(time.Duration(first) * p.Step)
+		p.Step *= time.Duration(k)
+	}
+}
+
+// means returns the mean of each k values.
+func means(values []float32, k int) []float32 {
+	out := make([]float32, 0, len(values)/k)
+	for group := range slices.Chunk(values, k) {
+		sum, known := float32(0), 0
+		for _, v := range group {
+			if !math.IsNaN(float64(v)) {
+				sum, known = sum+v, known+1
+			}
+		}
+		mean := gap
+		if known > 0 {
+			mean = sum / float32(known)
+		}
+		out = append(out, mean)
+	}
+	return out
+}
+
 // A Series is one line of a plot.
 type Series struct {
 	Name   string

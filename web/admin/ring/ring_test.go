@@ -92,6 +92,23 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// Fewer points are means of what is known, up to the newest.
+func TestThin(t *testing.T) {
+	t.Parallel()
+	r := ring.New()
+	end := fill(r, begin, 10, total)
+	r.Sample(end.Add(ring.Interval), map[ring.Key]float64{total: 30})
+	p := r.Plot(ring.Total, ring.Hour, end.Add(ring.Interval))
+	whole := p.Start.Add(360 * p.Step)
+	p.Thin(100)
+	if diff := cmp.Diff([]string{"-", "-", "1.5", "5.5", "15.666667"}, last(t, p, 5)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := p.Start.Add(time.Duration(len(p.Series[0].Values)) * p.Step); !got.Equal(whole) || len(p.Series[0].Values) != 90 {
+		t.Errorf("%d values up to %v, want 90 up to %v", len(p.Series[0].Values), got, whole)
+	}
+}
+
 // A clock that is set back takes back what it had sampled too early, and a clock that
 // leaps leaves a gap.
 func TestClocks(t *testing.T) {

@@ -3,8 +3,11 @@
 
 import { api, ask, attempt, done, Problem, undo } from './api.js';
 import { $, $$, attr, make, page, text } from './dom.js';
-import { fleet } from './fleet.js';
 import { handlers, refresh, refreshers, refreshSoon, replace, watch } from './live.js';
+import { changes } from './nodes.js';
+import { overview } from './overview.js';
+import { plots } from './plot.js';
+import { trends } from './trends.js';
 import { weights } from './weights.js';
 
 // Clients and their rules
@@ -83,8 +86,12 @@ function mounts() {
   for (const [event, words] of [['playing', 'playing, as a listener who comes now hears it'], ['waiting', 'waiting for data'], ['error', 'it cannot be played here'], ['pause', 'stopped']]) {
     audio.addEventListener(event, () => { if (playing) say(words); press(); });
   }
+  const trend = trends('mount');
+  const draw = () => $$('[data-trend="mount"]').forEach((cell) => trend(cell.closest('tr').dataset.mount, cell));
   handlers.mounts = () => refreshSoon();
-  refreshers.mounts = (old, fresh) => { replace(old, fresh); press(); };
+  refreshers.mounts = (old, fresh) => { replace(old, fresh); press(); draw(); };
+  setInterval(draw, 60_000);
+  draw();
 }
 
 function history() {
@@ -136,7 +143,8 @@ addEventListener('keydown', (e) => {
   find.focus();
 });
 
-({ fleet, weights, clients, mounts, history, login })[page]?.();
+const node = () => { plots(); changes(); history(); };
+({ overview: () => { overview(); mounts(); }, weights, clients, mounts, mount: plots, node, history, login })[page]?.();
 if (page !== 'login') {
   watch();
 }

@@ -44,7 +44,9 @@ export function ago(then, now = Date.now()) {
 
 /** day formats a date and a time in the browser's zone: 2026-03-01 12:00. */
 export const day = (t) => t.toLocaleString('sv', { dateStyle: 'short', timeStyle: 'short' });
-export const clock = (t) => t.toLocaleTimeString('sv');
+/** utc formats it in UTC, as the server does, and clock a time of day. */
+export const utc = (t) => `${t.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+export const clock = (t) => `${t.toISOString().slice(11, 19)} UTC`;
 
 export const svg = (tag, attrs) => {
   const el = document.createElementNS('http://www.w3.org/2000/svg', tag);

@@ -2,7 +2,7 @@
 // old, and the page says so.
 
 import { api, patience } from './api.js';
-import { $, $$, ago, attr, clock, day, make, text } from './dom.js';
+import { $, $$, ago, attr, clock, day, make, text, utc } from './dom.js';
 
 export const handlers = {}; // by the event's name
 export const refreshers = {}; // of elements that update themselves and are not replaced, by id
@@ -100,8 +100,8 @@ function tellTimes() {
   for (const t of $$('time[datetime]')) {
     const at = new Date(t.dateTime);
     if (Number.isNaN(+at)) continue;
-    t.title ||= day(at);
-    text(t, 'abs' in t.dataset ? day(at) : ago(at, Date.now() + skew));
+    t.title ||= `${utc(at)}, ${day(at)} here`;
+    text(t, 'abs' in t.dataset ? utc(at) : ago(at, Date.now() + skew));
   }
 }
 
@@ -150,26 +150,4 @@ export function replace(old, fresh) {
 function refreshRegularly() {
   const every = Math.min(...$$('[data-fresh]').map((el) => Number(el.dataset.fresh) || Infinity));
   if (every < Infinity) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
-}
-
-// What the page remembers while its tab is open
-
-/** missed returns a null for each sample not taken since last, one per `each` ms and at most `most`: the page was hidden, or no event came. One or two do not count. */
-export function missed(last, each, most) {
-  const n = Math.round((performance.now() - last) / each) - 1;
-  return n > 2 ? Array(Math.min(n, most)).fill(null) : [];
-}
-
-export function remembered(name, otherwise) {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(name));
-    return kept && Date.now() - kept.at < 60_000 ? kept.value : otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-export function remember(name, value) {
-  try {
-    sessionStorage.setItem(name, JSON.stringify({ at: Date.now(), value }));
-  } catch { /* full, or not allowed: then it is not remembered */ }
 }

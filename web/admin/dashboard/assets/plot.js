@@ -1,145 +1,121 @@
-// The moving plot: stacked areas of the last five minutes.
+// Plots of what the director keeps over time, drawn by uPlot.
 
+import uPlot from './uplot.js';
+import { api } from './api.js';
 import { $, $$, attr, count, make, rate, text } from './dom.js';
-import { handlers, missed, remember, remembered } from './live.js';
 
-export function plot() {
-  const length = 300; // seconds
-  const largest = 6; // series with a colour of their own; the rest is one series
-  const canvas = $('#plot canvas');
-  const ctx = canvas.getContext('2d');
-  const past = remembered('traffic', []); // null: no sample
-  let last = performance.now(); // when the newest sample came
-  const places = new Map(); // by series: its colour's number
-  let by = 'answers';
+const kinds = { total: 'all', node: 'by node', region: 'by region', mount: 'by mount', answer: 'answers/s' };
+const often = { hour: 10_000, day: 60_000, week: 300_000 }; // ms between two requests
+const pad = (n) => String(n).padStart(2, '0');
+const at = (s) => new Date(s * 1000);
+const minute = (s) => `${pad(at(s).getUTCHours())}:${pad(at(s).getUTCMinutes())}`;
+const date = (s) => `${at(s).getUTCDate()} ${['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'][at(s).getUTCMonth()]}`;
 
-  function series() {
-    const totals = new Map();
-    for (const p of past) for (const [name, v] of Object.entries(p?.[by] || {})) totals.set(name, (totals.get(name) || 0) + v);
-    const names = [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, largest).map(([name]) => name);
-    for (const name of places.keys()) if (!names.includes(name)) places.delete(name);
-    for (const name of names) {
-      if (!places.has(name)) places.set(name, [0, 1, 2, 3, 4, 5].find((i) => ![...places.values()].includes(i)));
-    }
-    names.sort((a, b) => places.get(a) - places.get(b));
-    const all = names.map((name) => ({ name, colour: places.get(name), values: past.map((p) => p?.[by]?.[name] || 0) }));
-    if (totals.size > largest) {
-      const rest = past.map((p) => Object.entries(p?.[by] || {}).reduce((sum, [name, v]) => sum + (names.includes(name) ? 0 : v), 0));
-      all.push({ name: `${totals.size - largest} others`, colour: 6, values: rest });
-    }
-    return all;
+/** plots draws every plot of the page. data-plot has the kinds to choose from, or kind=name. */
+export function plots() {
+  for (const card of $$('[data-plot]')) plot(card);
+}
+
+function plot(card) {
+  const figure = $('figure', card);
+  const body = $('tbody', card);
+  const [only, name] = card.dataset.plot.includes('=') ? card.dataset.plot.split(/=(.*)/s) : [];
+  let by = only ?? 'total';
+  let span = 'hour';
+  let shown; // the newest answer
+  let chart;
+  let timer;
+  let asking = 0;
+
+  async function load() {
+    clearTimeout(timer);
+    timer = setTimeout(load, often[span]);
+    if (document.hidden) return;
+    const turn = ++asking;
+    try {
+      const got = await api('GET', `/plots?by=${by}&span=${span}${name === undefined ? '' : `&name=${encodeURIComponent(name)}`}`);
+      if (turn === asking) { shown = got; draw(); }
+    } catch { /* the stream tells when the director is away */ }
   }
 
-  function legend(all) {
-    const body = $('.legend tbody');
-    const seen = past.filter(Boolean).length;
-    while (body.rows.length < all.length) body.append(make('tr', make('th.name', make('span.key'), make('span')), make('td.num'), make('td.num')));
-    while (body.rows.length > all.length) body.lastChild.remove();
-    all.forEach((s, i) => {
-      const [name, now, mean] = body.rows[i].cells;
-      attr(name.firstChild, 'class', `key k${s.colour}`);
-      text(name.lastChild, s.name);
-      attr(name, 'title', s.name);
-      text(now, rate(s.values.at(-1) || 0));
-      text(mean, rate(s.values.reduce((a, b) => a + b, 0) / Math.max(1, seen)));
+  const nameOf = (s) => s.name || (shown.others ? `${shown.others} others` : 'all listeners');
+  const format = (v) => (v === null || v === undefined ? '–' : by === 'answer' ? rate(v) : (shown.reckoned ? '≈ ' : '') + count(v));
+
+  /** legend writes the values at a step; by default at the newest that is known. */
+  function legend(step) {
+    while (body.rows.length < shown.series.length) body.append(make('tr', make('th.name', make('span.key'), make('span')), make('td.num'), make('td.num')));
+    while (body.rows.length > shown.series.length) body.lastChild.remove();
+    shown.series.forEach((s, i) => {
+      const [label, now, peak] = body.rows[i].cells;
+      attr(label.firstChild, 'class', `key k${s.name || !shown.others ? i % 6 : 6}`);
+      text(label.lastChild, nameOf(s));
+      text(now, format(step === undefined ? s.values.findLast((v, j) => v !== null && j >= s.values.length - 2) : s.values[step]));
+      text(peak, format(s.values.reduce((most, v) => (v !== null && (most === null || v > most) ? v : most), null)));
     });
+    text($('[data-at]', card), step === undefined ? 'now' : (span === 'week' ? `${date(chart.data[0][step])} ` : '') + minute(chart.data[0][step]));
   }
 
   function draw() {
-    const all = series();
-    legend(all);
-    const scale = devicePixelRatio || 1;
-    const width = canvas.clientWidth, height = canvas.clientHeight;
-    if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
-      canvas.width = Math.round(width * scale);
-      canvas.height = Math.round(height * scale);
-    }
-    ctx.setTransform(scale, 0, 0, scale, 0, 0);
-    ctx.clearRect(0, 0, width, height);
-    const sums = past.map((_, i) => all.reduce((sum, s) => sum + s.values[i], 0));
-    const top = nice(Math.max(1, ...sums));
-    const box = { left: 38, right: width - 8, top: 8, bottom: height - 20 };
-    const x = (i) => box.right - (past.length - 1 - i) * ((box.right - box.left) / (length - 1));
-    const y = (v) => box.bottom - (v / top) * (box.bottom - box.top);
-    const style = getComputedStyle(canvas);
-    ctx.font = `11px ${style.fontFamily}`;
-    ctx.fillStyle = getComputedStyle($('.legend thead th')).color;
-    ctx.strokeStyle = style.borderTopColor; // the colour of a border that has no width
-    ctx.lineWidth = 1;
-    ctx.textAlign = 'right';
-    ctx.textBaseline = 'middle';
-    for (const v of [0, top / 2, top]) {
-      ctx.fillText(v % 1 ? v.toFixed(1) : count(v), box.left - 8, y(v));
-      ctx.beginPath();
-      ctx.moveTo(box.left, Math.round(y(v)) + 0.5);
-      ctx.lineTo(box.right, Math.round(y(v)) + 0.5);
-      ctx.stroke();
-    }
-    ctx.textBaseline = 'alphabetic';
-    for (let m = 0; m <= 5; m++) {
-      ctx.textAlign = m === 0 ? 'right' : m === 5 ? 'left' : 'center';
-      ctx.fillText(m === 0 ? 'now' : width < 500 ? `${m} min` : `${m} min ago`, box.right - (m * 60 * (box.right - box.left)) / (length - 1), height - 4);
-    }
-    const surface = getComputedStyle($('#plot').parentElement).backgroundColor;
-    const below = past.map(() => 0);
-    const runs = []; // runs of samples without a gap
-    past.forEach((p, i) => { if (p) past[i - 1] ? runs.at(-1).push(i) : runs.push([i]); });
-    all.forEach((s, k) => {
-      ctx.fillStyle = getComputedStyle($('.legend tbody').rows[k].querySelector('.key')).backgroundColor;
-      for (const run of runs) {
-        ctx.beginPath();
-        for (const i of run) ctx.lineTo(x(i), y(below[i] + s.values[i]));
-        for (const i of run.toReversed()) ctx.lineTo(x(i), y(below[i]));
-        ctx.closePath();
-        ctx.fill();
-      }
-      s.values.forEach((v, i) => { below[i] += v; });
-      ctx.strokeStyle = surface;
-      ctx.lineWidth = 1.2;
-      ctx.beginPath(); // a seam separates neighbours, whatever their colours
-      for (const run of runs) run.forEach((i, at) => ctx[at ? 'lineTo' : 'moveTo'](x(i), y(below[i])));
-      ctx.stroke();
-    });
-    const now = sums.at(-1) || 0;
-    $$('[data-f="rate"]').forEach((el) => text(el, rate(now)));
-    attr(canvas, 'aria-label', `Decisions per second, stacked: ${rate(now)} now. ` + all.map((s) => `${s.name} ${rate(s.values.at(-1) || 0)}`).join(', '));
+    legend();
+    const start = Date.parse(shown.start) / 1000;
+    const length = shown.series[0]?.values.length ?? 0;
+    const times = Array.from({ length }, (_, i) => start + i * shown.step_s);
+    const data = [times, ...shown.series.map((s) => s.values)];
+    const same = chart?.names === JSON.stringify([by, span, shown.series.map((s) => s.name)]);
+    const note = $('[data-note]', card);
+    const first = shown.series.length ? Math.min(...shown.series.map((s) => s.values.findIndex((v) => v !== null)).filter((i) => i >= 0)) : -1;
+    note.hidden = !(shown.reckoned || first > length / 10 || !length);
+    text(note, !length ? 'Nothing is known of this span yet.' : shown.reckoned ? 'Reckoned from whom this director has sent to each node.' : `This director's record begins ${first > 0 && times[first] ? `${date(times[first])} ${minute(times[first])}` : 'later'}; gaps are what nobody knew.`);
+    attr(figure, 'aria-label', `Listeners over the last ${span}: ${shown.series.map((s, i) => `${nameOf(s)} ${body.rows[i].cells[1].textContent} now, ${body.rows[i].cells[2].textContent} at most`).join('; ') || 'nothing is known'}`);
+    if (same) { chart.setData(data); return; }
+    chart?.destroy();
+    chart = undefined;
+    if (!length) return;
+    const colour = (el, property) => getComputedStyle(el)[property];
+    const ink = colour($('thead th', card), 'color');
+    const line = colour(card, 'borderTopColor');
+    const font = `11px ${colour(card, 'fontFamily')}`;
+    const strokes = shown.series.map((_, i) => colour($('.key', body.rows[i]), 'backgroundColor'));
+    const axis = { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+    chart = new uPlot({
+      ...size(),
+      tzDate: (s) => uPlot.tzDate(at(s), 'Etc/UTC'),
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+      scales: { y: { range: (u, low, high) => [0, (high || 1) * 1.08] } },
+      axes: [
+        { ...axis, size: 26, space: 56, values: (u, splits, a, space, step) => splits.map((s) => (step >= 86400 || s % 86400 === 0 ? date(s) : minute(s))) },
+        { ...axis, size: 48, space: 34, values: (u, splits) => splits.map((v) => (v % 1 ? v.toFixed(1) : count(v))) },
+      ],
+      series: [{}, ...shown.series.map((s, i) => ({
+        stroke: strokes[i], width: 1.6, spanGaps: false, points: { show: false },
+        ...(shown.series.length === 1 ? { fill: `color-mix(in srgb, ${strokes[i]} 16%, transparent)` } : s.name ? {} : { dash: [4, 3] }),
+      }))],
+      hooks: { setCursor: [(u) => legend(u.cursor.idx ?? undefined)] },
+    }, data, figure);
+    chart.names = JSON.stringify([by, span, shown.series.map((s) => s.name)]);
   }
 
-  /** nice returns the smallest round number that is not below v and whose half is round, too. */
-  function nice(v) {
-    const size = 10 ** Math.floor(Math.log10(v));
-    return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].find((m) => m * size >= v) * size;
-  }
+  const size = () => ({ width: Math.max(200, figure.clientWidth), height: figure.clientHeight });
+  const again = () => { chart?.destroy(); chart = undefined; if (shown) draw(); };
 
-  handlers.traffic = (t) => {
-    past.push(...missed(last, 1000, length), { answers: t.answers, nodes: t.nodes, regions: t.regions });
-    past.splice(0, past.length - length);
-    last = performance.now();
-    if (!document.hidden) requestAnimationFrame(draw);
-  };
-  const tabs = $$('[data-by]');
-  const choose = (tab) => {
-    by = tab.dataset.by;
-    places.clear();
-    for (const t of tabs) {
-      attr(t, 'aria-selected', t === tab);
-      t.tabIndex = t === tab ? 0 : -1;
-    }
-    draw();
-  };
-  tabs.forEach((tab, i) => {
-    tab.onclick = () => choose(tab);
-    tab.onkeydown = (e) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
-      if (!step) return;
-      const next = tabs[(i + step + tabs.length) % tabs.length];
-      next.focus();
-      choose(next);
-    };
+  const group = $('[data-kinds]', card);
+  const choices = only ? [] : card.dataset.plot.split(' ');
+  for (const kind of choices) {
+    const b = make('button', kinds[kind]);
+    b.dataset.by = kind;
+    attr(b, 'aria-pressed', kind === by);
+    group.append(b);
+  }
+  const press = (b, others) => others.forEach((other) => attr(other, 'aria-pressed', other === b));
+  card.addEventListener('click', (e) => {
+    const b = e.target.closest('button');
+    if (b?.dataset.by) { by = b.dataset.by; press(b, $$('[data-by]', card)); load(); }
+    if (b?.dataset.span) { span = b.dataset.span; press(b, $$('[data-span]', card)); load(); }
   });
-  addEventListener('pagehide', () => remember('traffic', past));
-  addEventListener('resize', () => requestAnimationFrame(draw));
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
-  document.addEventListener('themed', draw);
-  draw();
+  new ResizeObserver(() => { if (chart && Math.abs(chart.width - size().width) > 1) chart.setSize(size()); }).observe(figure);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', again);
+  document.addEventListener('themed', again);
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) load(); });
+  load();
 }

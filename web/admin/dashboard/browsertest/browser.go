@@ -280,6 +280,8 @@ type Look struct {
 var Looks = map[string]Look{
 	"1440-light": {Width: 1440, Height: 900},
 	"1440-dark":  {Width: 1440, Height: 900, Dark: true},
+	"768-light":  {Width: 768, Height: 1024, Phone: true},
+	"768-dark":   {Width: 768, Height: 1024, Dark: true, Phone: true},
 	"390-light":  {Width: 390, Height: 844, Phone: true},
 	"390-dark":   {Width: 390, Height: 844, Dark: true, Phone: true},
 }

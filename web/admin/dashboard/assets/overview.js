@@ -1,19 +1,16 @@
-// The overview of the fleet.
+// The first page.
 
-import { api, ask, attempt, done } from './api.js';
-import { $, $$, ago, attr, count, drawBar, make, mbit, operate, percent, rate, svg, text } from './dom.js';
-import { handlers, missed, refreshSoon, refreshers, remember, remembered, replace, skew } from './live.js';
-import { needsAttention, verdict, wording } from './nodes.js';
-import { plot } from './plot.js';
+import { $, $$, ago, attr, count, drawBar, make, mbit, operate, rate, text } from './dom.js';
+import { handlers, refreshSoon, refreshers, replace, skew } from './live.js';
+import { changes, listeners, needsAttention, sends, urgency, wording } from './nodes.js';
+import { plots } from './plot.js';
+import { trends } from './trends.js';
 
-const trendLength = 121; // samples of five seconds: ten minutes
-
-export function fleet() {
+export function overview() {
   const nodes = new Map(); // by id, as last received
   const rows = new Map(); // by id: the row, and whether it is in view
   const changed = new Set(); // ids whose rows are to be drawn again
-  const trends = remembered('trends', {}); // by id: listeners, every five seconds; null: no sample
-  let sampled = performance.now(); // when the newest samples were taken
+  const trend = trends('node');
   const inSight = new IntersectionObserver((seen) => {
     for (const s of seen) {
       const row = rows.get(s.target.dataset.id);
@@ -59,15 +56,15 @@ export function fleet() {
     if (w.since && time.dateTime !== w.since) time.dateTime = w.since;
     text(time, w.since ? ago(new Date(w.since), Date.now() + skew) : '');
     text(detail, w.detail);
-    attr(detail, 'title', w.detail); // the text is cut off if there is no room
+    attr(row.tr, 'class', w.urgent);
     drawBar($('.bar', row.load), n);
-    text($('.fig span', row.load), count(n.used));
+    text($('.fig span', row.load), listeners(n));
     text($('.fig small', row.load), w.room);
     text(row.route, count(n.en_route));
     attr(row.route, 'title', estimated(n.en_route_estimated));
-    text(row.kbit, mbit(n.kbit || 0));
+    text(row.kbit, sends(n));
     text(row.sent, rate(n.sent_per_s || 0));
-    drawTrend(row.trend, trends[n.id]);
+    trend(n.id, row.trend);
     if (operate && $$('button', row.act).map((b) => b.dataset.do).join() !== w.actions.join()) {
       row.act.replaceChildren(...w.actions.flatMap((a) => [button(a), ' ']));
     }
@@ -79,40 +76,26 @@ export function fleet() {
     return b;
   }
 
-  function drawTrend(cell, trend = []) {
-    if (!cell.firstChild) {
-      const chart = svg('svg', { class: 'spark', viewBox: '0 0 100 22', preserveAspectRatio: 'none', 'aria-hidden': 'true' });
-      chart.append(svg('path', {}));
-      cell.append(chart);
-    }
-    const seen = trend.filter((v) => v !== null);
-    const top = Math.max(1, ...seen);
-    const low = Math.min(...seen);
-    const flat = top - low < top * 0.02 ? top * 0.02 : top - low; // small fluctuations are no trend
-    const step = 100 / (trendLength - 1);
-    const x0 = 100 - (trend.length - 1) * step;
-    const to = (v, i) => `${(trend[i - 1] ?? null) === null ? 'M' : 'L'}${(x0 + i * step).toFixed(1)},${(20 - ((v - low) / flat) * 18).toFixed(1)}`;
-    attr($('path', cell), 'd', trend.map((v, i) => (v === null ? '' : to(v, i))).join(''));
-  }
-
   // What DNS answers bring can only be estimated.
   function estimated(n) {
     return n ? `${count(n)} of them an estimate, for DNS` : '';
   }
 
   function sum() {
+    let reckoned = false;
     let used = 0, target = 0, route = 0, guessed = 0, kbit = 0, fit = 0, trouble = 0, limit = 0;
     const unfit = {};
     for (const n of nodes.values()) {
       used += n.used;
       route += n.en_route;
       guessed += n.en_route_estimated || 0;
-      kbit += n.kbit || 0;
+      kbit += (n.kbit || 0) + (n.kbit_reckoned || 0);
+      reckoned ||= n.kbit_reckoned > 0;
       if (needsAttention(n)) trouble++;
       if (n.state === 'fit' && n.plays) { fit++; target += n.target || 0; limit += n.limit || 0; } else unfit[wording(n).word] = (unfit[wording(n).word] || 0) + 1;
     }
     const set = (name, value) => $$(`[data-f="${name}"]`).forEach((el) => text(el, value));
-    set('used', count(used)); set('target', count(target)); set('en_route', count(route)); set('mbit', mbit(kbit));
+    set('used', count(used)); set('target', count(target)); set('en_route', count(route)); set('mbit', (reckoned ? '≈ ' : '') + mbit(kbit));
     set('estimated', guessed ? `; ${estimated(guessed)}` : '');
     set('fit', fit); set('nodes', nodes.size); set('trouble', trouble);
     set('unfit', Object.entries(unfit).map(([word, n]) => `${n} ${word}`).join(', ') || 'all of them');
@@ -139,9 +122,9 @@ export function fleet() {
 
   const orders = {
     id: (n) => n.id,
-    state: (n) => (needsAttention(n) ? 0 : 1) + wording(n).word,
+    state: (n) => urgency(n) + wording(n).word,
     load: (n) => -n.used / (n.target || n.limit || Infinity),
-    kbit: (n) => -(n.kbit || 0),
+    kbit: (n) => -(n.kbit || n.kbit_reckoned || 0),
   };
   document.addEventListener('click', (e) => {
     const b = e.target.closest('button[data-sort]');
@@ -174,47 +157,13 @@ export function fleet() {
     replace(old, fresh);
     index();
   };
-  setInterval(() => {
-    if (document.body.dataset.live !== 'live') return;
-    const gap = missed(sampled, 5000, trendLength);
-    sampled = performance.now();
-    for (const [id, n] of nodes) {
-      const trend = trends[id] ||= [];
-      trend.push(...gap, n.used);
-      trend.splice(0, trend.length - trendLength);
-      changed.add(id);
-    }
-    drawSoon(true);
-  }, 5000);
-  addEventListener('pagehide', () => remember('trends', trends));
+  setInterval(() => { for (const id of nodes.keys()) changed.add(id); drawSoon(); }, 60_000); // trends, and how long ago
 
-  document.addEventListener('click', async (e) => {
-    const b = e.target.closest('#nodes [data-do]');
-    if (!b) return;
-    const { id } = b.closest('tr').dataset;
-    const n = nodes.get(id) ?? await attempt(() => api('GET', `/nodes/${encodeURIComponent(id)}`));
-    if (n) await changeNode(n, b.dataset.do);
-  });
+  handlers.traffic = (t) => {
+    const all = Object.values(t.answers).reduce((sum, v) => sum + v, 0);
+    $$('[data-f="rate"]').forEach((el) => text(el, rate(all)));
+  };
   index();
-  plot();
-}
-
-async function changeNode(n, action) {
-  const state = { drain: 'drained', disable: 'disabled', resume: '' }[action];
-  const said = await ask({
-    title: `${action[0].toUpperCase() + action.slice(1)} ${n.id}?`,
-    detail: {
-      drain: 'It takes no new listener from now on, at every director. Those who listen stay until they leave.',
-      disable: 'It takes no new listener from now on, and is not asked how it is either.',
-      resume: 'It takes new listeners again as soon as it is found fit.',
-    }[action],
-    action: action[0].toUpperCase() + action.slice(1),
-    lasting: action !== 'resume',
-    preview: async () => verdict(await api('POST', '/whatif', { nodes: { [n.id]: state } })),
-  });
-  if (!said) return;
-  await attempt(async () => {
-    const got = await api('POST', `/nodes/${encodeURIComponent(n.id)}/${action}`, said, { version: n.version });
-    done(`${n.id}: ${{ drain: 'drained', disable: 'disabled', resume: 'resumed' }[action]}`, got.revision);
-  });
+  plots();
+  changes((id) => nodes.get(id));
 }
