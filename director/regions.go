@@ -96,7 +96,7 @@ func (k *compiler) ladder(r Region, i int, rows []*rung, index map[RegionID]int)
 		case id == r.ID:
 			k.fail("a region cannot overflow into itself", "regions", i, "overflow", j)
 		case seen[id]:
-			k.fail(fmt.Sprintf("region %q stands here twice", id), "regions", i, "overflow", j)
+			k.fail(fmt.Sprintf("region %q is listed twice", id), "regions", i, "overflow", j)
 		case len(k.cfg.Regions[o].Row) == 0:
 			k.fail(fmt.Sprintf("region %q has no weights, so nothing can overflow into it", id), "regions", i, "overflow", j)
 		default:

@@ -65,7 +65,7 @@ func unmapNAT64(prefixes []netip.Prefix, addr netip.Addr) (a address, before int
 // CheckNAT64 returns an error if p cannot be one of Config.NAT64.
 func CheckNAT64(p netip.Prefix) error {
 	if _, ok := nat64Shift[p.Bits()]; !ok || !p.Addr().Is6() {
-		return fmt.Errorf("%s is no NAT64 prefix; write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
+		return fmt.Errorf("%s is not a NAT64 prefix; write a /32, /40, /48, /56, /64 or /96 of IPv6 (RFC 6052)", p)
 	}
 	return nil
 }

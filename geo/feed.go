@@ -35,7 +35,7 @@ type entry struct {
 // nobody knows what else is wrong in it.
 func parseFeed(data []byte) ([]entry, error) {
 	if !utf8.Valid(data) {
-		return nil, errors.New("it is no text in UTF-8: a geofeed is CSV, network,country,region,city (RFC 8805)")
+		return nil, errors.New("it is not UTF-8 text: a geofeed is CSV, network,country,region,city (RFC 8805)")
 	}
 	var entries []entry
 	line, known := 0, 0
@@ -79,7 +79,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return p, fmt.Errorf("%.60q is no network; write one such as 192.0.2.0/24", s)
+		return p, fmt.Errorf("%.60q is not a network; write one such as 192.0.2.0/24", s)
 	case p != p.Masked():
 		return p, fmt.Errorf("%s begins within its network; write %s", p, p.Masked())
 	}
@@ -102,7 +102,7 @@ func compileCorrections(all []Correction) (*index, error) {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
 		if !p.IsValid() || p != p.Masked() {
-			return nil, fmt.Errorf("%s is no network", c.Network)
+			return nil, fmt.Errorf("%s is not a network", c.Network)
 		}
 		entries = append(entries, entry{network: p, place: Complete(c.Place), line: i + 1})
 	}

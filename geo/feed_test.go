@@ -112,7 +112,7 @@ func TestFeedRefused(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
 		"":                                   "no line has a network and a country",
-		"<html>":                             `line 1: "<html>" is no network; write one such as 192.0.2.0/24`,
+		"<html>":                             `line 1: "<html>" is not a network; write one such as 192.0.2.0/24`,
 		"192.0.2.0/24,DE\n\n192.0.2.0/33,DE": `line 3: "192.0.2.0/33" is no network`,
 		"192.0.2.1/24,DE":                    "line 1: 192.0.2.1/24 begins within its network; write 192.0.2.0/24",
 		"192.0.2.0/24,DE\n192.0.2.0/24,FR":   "line 1 has 192.0.2.0/24 in DE",

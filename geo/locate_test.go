@@ -247,7 +247,7 @@ func TestNAT64(t *testing.T) {
 	}
 	for _, bad := range []string{"2001:db8::/33", "2001:db8::/128", "10.0.0.0/8"} {
 		_, err := geo.Open(geo.Config{Databases: []string{path}, NAT64: []netip.Prefix{netip.MustParsePrefix(bad)}})
-		if err == nil || !strings.Contains(err.Error(), bad+" is no NAT64 prefix; write a /32") {
+		if err == nil || !strings.Contains(err.Error(), bad+" is not a NAT64 prefix; write a /32") {
 			t.Errorf("%s: error %v", bad, err)
 		}
 	}

@@ -260,7 +260,7 @@ func (r *record) subdivisions(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
 // count as the listener's. For the middle of a country MaxMind gives 200 and more.
 const goodAccuracy = 100
 
-var errCoordinates = errors.New("its coordinates are none: the file is damaged, download it again")
+var errCoordinates = errors.New("its coordinates are not valid: the file is damaged, download it again")
 
 // place reduces a record to what a decision needs.
 func (r *record) place() (director.Place, error) {

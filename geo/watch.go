@@ -24,7 +24,7 @@ func (l *Locator) Run(ctx context.Context) error {
 	)
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		l.log.Warn("geo databases are looked at every minute only: no notice of changes", "err", err)
+		l.log.Warn("geo databases are checked only once a minute: the system reports no changes of files", "err", err)
 	} else {
 		defer watcher.Close()
 		events, faults = watcher.Events, watcher.Errors
@@ -42,7 +42,7 @@ func (l *Locator) Run(ctx context.Context) error {
 				quiet.Reset(l.settle)
 			}
 		case err := <-faults:
-			l.log.Warn("some notices of changed files were lost: all geo databases are looked at", "err", err)
+			l.log.Warn("some notices of changed files were lost: all geo databases are checked", "err", err)
 			quiet.Reset(l.settle)
 		case <-quiet.C:
 			l.watch(watcher)
@@ -98,7 +98,7 @@ func (l *Locator) reload() (complete bool) {
 	}
 	if loaded {
 		if err := l.publish(); err != nil {
-			l.log.Error("geo databases cannot be put in use", "err", err)
+			l.log.Error("geo databases cannot be used", "err", err)
 		}
 	}
 	return complete

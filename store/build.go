@@ -139,7 +139,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	})
 	for _, e := range effects {
 		if e.Kind == Skipped {
-			l.cfg.Log.Warn("an entry of the overlay is left out, for the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
+			l.cfg.Log.Warn("an entry of the overlay is skipped, because the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
 		}
 	}
 	l.probing.want(probed(applied, o, now), applied.Mounts)

@@ -56,7 +56,7 @@ func (s *Syncer) Undo(ctx context.Context, a Author, r Revision) (Change, error)
 // after each conflict, until it succeeds or ctx is done.
 func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, c *Change) (Overlay, error)) (Change, error) {
 	if a.By == "" {
-		return Change{}, errors.New("the edit is refused: it does not say who makes it")
+		return Change{}, errors.New("the edit is refused: it does not name its author")
 	}
 	for {
 		exchanged := s.exchanged.wait()
@@ -81,7 +81,7 @@ func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, 
 		select { // the next exchange brings the current overlay
 		case <-exchanged:
 		case <-ctx.Done():
-			return Change{}, fmt.Errorf("%w: others edit without a pause, or the store does not answer: %w", ErrAway, ctx.Err())
+			return Change{}, fmt.Errorf("%w: others keep editing, or the store does not answer: %w", ErrAway, ctx.Err())
 		}
 	}
 }

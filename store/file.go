@@ -61,9 +61,9 @@ func OpenFile(path string, log *slog.Logger) (*File, Overlay) {
 	switch {
 	case errors.Is(err, errLocked):
 		o = f.peek()
-		log.Warn("the overlay file is another process's: what it holds is obeyed, and edits are refused until it can be locked", "err", err, "revision", o.Revision)
+		log.Warn("another process has the overlay file: its content applies, and edits are refused until it can be locked", "err", err, "revision", o.Revision)
 	case err != nil:
-		log.Error("the overlay file cannot be used; it is tried again, and operators' changes in it have no effect until then", "err", err)
+		log.Error("the overlay file cannot be used; it is tried again, and until then operators' changes in it have no effect", "err", err)
 	}
 	return f, o
 }
@@ -203,7 +203,7 @@ func readFile(path string, most int64) (b []byte, damage, err error) {
 	case info.IsDir():
 		return nil, nil, syscall.EISDIR
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("it is no file, but of the kind %s", info.Mode().Type())
+		return nil, nil, fmt.Errorf("it is not a file but of the kind %s", info.Mode().Type())
 	}
 	b, err = io.ReadAll(io.LimitReader(file, most+1))
 	if err == nil && int64(len(b)) > most {

@@ -17,7 +17,7 @@ import (
 // and the store's first answer: two attempts at a node that does not answer.
 const firstWait = 5 * time.Second
 
-var errNoAnswer = errors.New("no answer, and it does not give up either")
+var errNoAnswer = errors.New("no answer, and the call does not return")
 
 // Run exchanges with the store and builds snapshots until ctx is done. It returns
 // nil, or the error of closing the copy in StateDir.
@@ -183,7 +183,7 @@ func (l *loop) depart() {
 	o := l.offer()
 	o.Director.Left, o.Director.Addrs, o.Director.Doubts = true, nil, nil
 	if _, err := l.cfg.Store.Sync(ctx, o); err != nil {
-		l.cfg.Log.Warn("the other directors could not be told that this one stops; they notice by its silence", "err", err)
+		l.cfg.Log.Warn("the other directors could not be told that this one stops; they will notice its silence", "err", err)
 	}
 }
 

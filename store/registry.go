@@ -47,7 +47,7 @@ func newRegistry(c SyncerConfig) *registry {
 // admit says whether a node may be part of the declared fleet.
 func (g *registry) admit(d declared, r *Registration) error {
 	if slices.ContainsFunc(d.config.Nodes, func(n director.Node) bool { return n.ID == r.Node }) {
-		return fmt.Errorf("%w: %s stands in the directors' configuration; give the agent another --id, or take the node out there", ErrDeclared, r.Node)
+		return fmt.Errorf("%w: %s is in the directors' configuration; give the agent another --id, or take the node out there", ErrDeclared, r.Node)
 	}
 	if !d.config.Admits(r.Node) {
 		return fmt.Errorf("%w: %q is not among the ids in the directors' store.registered.ids (%s)", ErrNotAdmitted, r.Node,

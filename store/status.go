@@ -170,7 +170,7 @@ func (s *Syncer) suspect(why string) {
 	s.update(func(st *Status) { was, st.Suspect = st.Suspect, why })
 	switch {
 	case was == "" && why != "":
-		s.cfg.Log.Warn("this director suspects itself and not the nodes; other directors do without its bad reports until its probes succeed again", "why", why)
+		s.cfg.Log.Warn("this director suspects itself and not the nodes; other directors ignore its bad reports until its probes succeed again", "why", why)
 	case was != "" && why == "":
 		s.cfg.Log.Info("this director trusts its own probes again")
 	}

@@ -332,7 +332,7 @@ func (s *Syncer) adopt(o Overlay) {
 		s.cfg.Log.Info("the overlay was edited", "revision", o.Revision, "before", held.Revision)
 	case o.Revision == held.Revision && !reflect.DeepEqual(o, held):
 		s.changed.ring()
-		s.cfg.Log.Warn("the store has another overlay under the same revision, and the store's stands", "revision", o.Revision)
+		s.cfg.Log.Warn("the store has another overlay with the same revision, and the store's applies", "revision", o.Revision)
 	}
 }
 

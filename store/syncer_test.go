@@ -340,7 +340,7 @@ func TestOffendingEntryIsSkipped(t *testing.T) {
 		if len(effects) != 2 || effects[1].Entry != "rows/world" || effects[1].Kind != store.Skipped {
 			t.Errorf("effects: %v", effects)
 		}
-		if got := d.log.count("left out"); got != 1 {
+		if got := d.log.count("is skipped"); got != 1 {
 			t.Errorf("it is logged %d times, want once", got)
 		}
 	})

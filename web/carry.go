@@ -30,7 +30,7 @@ var (
 	// ErrNoRoom means that the inline budget is used up.
 	ErrNoRoom = errors.New("no room to carry a stream inline")
 	// ErrNoUpstream means that none of the nodes gave the stream.
-	ErrNoUpstream = errors.New("no node gave the stream")
+	ErrNoUpstream = errors.New("no node played the stream")
 )
 
 // RefusedError means that nodes refused this particular listener: its password or token

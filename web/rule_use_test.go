@@ -41,7 +41,7 @@ func TestParseRule(t *testing.T) {
 		`[]`:                              "JSON object",
 		`{"agent":"x"}`:                   `unknown field "agent"`,
 		`{"User_Agent":"x"}`:              "User_Agent: write it user_agent",
-		`{"answer":"m3u","answer":"pls"}`: "answer stands there twice",
+		`{"answer":"m3u","answer":"pls"}`: "answer occurs twice",
 		`{"answer":"teapot"}`:             "is not an answer",
 		`{"answer":"json"}`:               "answer: use redirect",
 		`{"user_agent":"a\\"}`:            "user_agent: pattern ends",

@@ -220,10 +220,10 @@ func TestStateInTrouble(t *testing.T) {
 		"a file": {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "not a directory"},
 		"a FIFO": {func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o700), syscall.Mkfifo(dir+"/overlay.json", 0o600))
-		}, "it is no file"},
+		}, "it is not a file"},
 		"no end": {func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o700), os.Symlink("/dev/zero", dir+"/overlay.json"))
-		}, "it is no file"},
+		}, "it is not a file"},
 		"spoiled": {func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(dir+"/overlay.json", []byte("{"), 0o600))
 		}, "was set aside as"},

@@ -107,7 +107,7 @@ func ParseStatuses(text string) (Statuses, error) {
 		n, err := strconv.Atoi(strings.TrimSuffix(f, "xx"))
 		whole := strings.HasSuffix(f, "xx")
 		if err != nil || whole && (n < 1 || n > 5) || !whole && (n < 100 || n > 599) {
-			return nil, fmt.Errorf("%q is no HTTP status; write one such as 200, or 2xx for 200 to 299, several with commas between them", f)
+			return nil, fmt.Errorf("%q is not an HTTP status; write one such as 200, or 2xx for 200 to 299, several with commas between them", f)
 		}
 		out = append(out, f)
 	}

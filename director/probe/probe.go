@@ -262,7 +262,7 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	var news []event
 	if ctx.Err() == nil && !s.removed {
 		if outOfFiles(h.err) {
-			p.cfg.Log.Warn("a node was not asked: this director has no file descriptor left", "node", s.report.Node, "err", h.err)
+			p.cfg.Log.Warn("a node was not probed: this director has no file descriptor left", "node", s.report.Node, "err", h.err)
 		} else {
 			was := s.report.Health
 			news = s.hear(h, p.cfg)

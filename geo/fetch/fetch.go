@@ -105,7 +105,7 @@ func (u *Updater) Run(ctx context.Context) {
 				return
 			case r.Err != nil:
 				again = min(again, retryAfter)
-				u.cfg.Log.Error("geo file not updated, what was there stays", "file", s.File, "err", r.Err, "again_in", again)
+				u.cfg.Log.Error("geo file not updated; the old one stays in use", "file", s.File, "err", r.Err, "again_in", again)
 			case r.Changed:
 				u.cfg.Log.Info("geo file updated", "file", s.File)
 			}
@@ -219,7 +219,7 @@ func install(s Source, fetched string) error {
 			return err
 		}
 		if err := geo.Check(f.Name(), s.Feed); err != nil {
-			return fmt.Errorf("what was fetched is of no use: %w", err)
+			return fmt.Errorf("the fetched file cannot be used: %w", err)
 		}
 		_ = os.Remove(s.File + ".old")
 		if err := os.Link(s.File, s.File+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -185,8 +185,8 @@ func TestUnusableFile(t *testing.T) {
 		{"file", "not a directory", func() error {
 			return errors.Join(os.Remove(filepath.Join(dir, "file")), os.Mkdir(filepath.Join(dir, "file"), 0o700))
 		}},
-		{"fifo", "it is no file", func() error { return os.Remove(in("fifo")) }},
-		{"device", "it is no file", func() error { return os.Remove(in("device")) }},
+		{"fifo", "it is not a file", func() error { return os.Remove(in("fifo")) }},
+		{"device", "it is not a file", func() error { return os.Remove(in("device")) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

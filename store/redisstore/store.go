@@ -141,12 +141,12 @@ const (
 func (s *Store) send(ctx context.Context, o store.Offer, mine offered) (now time.Time, outcome string, err error) {
 	body, follows, err := s.sent.next(o.Director.ID, mine)
 	if err != nil {
-		return now, "", fmt.Errorf("%w: JSON has no form for what is offered: %w", errMistake, err)
+		return now, "", fmt.Errorf("%w: the offer cannot be written as JSON: %w", errMistake, err)
 	}
 	o.Director.Seen = time.Time{}
 	about, err := json.Marshal(o.Director)
 	if err != nil {
-		return now, "", fmt.Errorf("%w: JSON has no form for the director: %w", errMistake, err)
+		return now, "", fmt.Errorf("%w: the director cannot be written as JSON: %w", errMistake, err)
 	}
 	before := s.overlay.Load()
 	args := append([]any{o.Director.ID, about, follows, body, before.tag}, s.others.held()...)

@@ -112,7 +112,7 @@ func TestRubbish(t *testing.T) {
 			if p := s.Problems(); len(p) != 0 {
 				t.Errorf("mended, and problems are still %+v", p)
 			}
-			if !strings.Contains(log.String(), "in order again") {
+			if !strings.Contains(log.String(), "as expected again") {
 				t.Errorf("that it is mended is not logged:\n%s", log)
 			}
 		})

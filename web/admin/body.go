@@ -34,7 +34,7 @@ func readEdit(ctx echo.Context, v any) error { return readJSON(ctx, v, maxEdit, 
 func readRows(ctx echo.Context, v any) error { return readJSON(ctx, v, maxBody, true) }
 
 // readJSON reads a body as strictly as the configuration file is read: a key that
-// stands there twice is as little taken as one in another case.
+// occurs twice is as little taken as one in another case.
 func readJSON(ctx echo.Context, v any, most int64, known bool) error {
 	b, err := io.ReadAll(http.MaxBytesReader(ctx.Response(), ctx.Request().Body, most))
 	if err == nil && len(bytes.TrimSpace(b)) == 0 {

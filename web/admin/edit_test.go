@@ -503,10 +503,10 @@ func TestEditsThatAreRefused(t *testing.T) {
 	}{
 		{"no JSON", "PUT", "/api/v1/regions/de/weights", "hello", 400, "not the JSON"},
 		{"a field that nobody knows", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1},"wy":"x"}`, 400, "wy"},
-		{"a key twice", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1,"ams1":1,"fra1":2}}`, 400, "weights.fra1 stands there twice"},
+		{"a key twice", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1,"ams1":1,"fra1":2}}`, 400, "weights.fra1 occurs twice"},
 		{"a key in another case", "POST", "/api/v1/nodes/fra1/drain", `{"Why":"x"}`, 400, "Why: write it why"},
 		{"no UTF-8", "POST", "/api/v1/nodes/fra1/drain", "{\"why\":\"x\xfe\"}", 400, "not UTF-8"},
-		{"a rule with a key twice", "POST", "/api/v1/rules", `{"rule":{"user_agent":"a","user_agent":"b","answer":"m3u"}}`, 400, "rule.user_agent stands there twice"},
+		{"a rule with a key twice", "POST", "/api/v1/rules", `{"rule":{"user_agent":"a","user_agent":"b","answer":"m3u"}}`, 400, "rule.user_agent occurs twice"},
 		{"two documents", "PUT", "/api/v1/regions/de/weights", `{"weights":{"fra1":1}}{}`, 400, "follows"},
 		{"an array", "POST", "/api/v1/nodes/fra1/drain", `[1]`, 400, "not the JSON"},
 		{"a number for a reason", "POST", "/api/v1/nodes/fra1/drain", `{"why":1}`, 400, "not the JSON"},

@@ -345,7 +345,7 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "cut off", body: agent("i1", nil)[:40], status: 400, want: "not the JSON"},
 		{name: "another type", body: `{"node":{"urls":7}}`, status: 400, want: "not the JSON"},
 		{name: "a number too large", body: `{"report":{"listeners":1e40}}`, status: 400, want: "not the JSON"},
-		{name: "a key twice", body: strings.Replace(agent("i1", nil), "{", `{"instance":"i0",`, 1), status: 400, want: "instance stands there twice"},
+		{name: "a key twice", body: strings.Replace(agent("i1", nil), "{", `{"instance":"i0",`, 1), status: 400, want: "instance occurs twice"},
 		{name: "a key in another case", body: strings.Replace(agent("i1", nil), `"urls"`, `"URLs"`, 1), status: 400, want: "node.URLs: write it urls"},
 		{name: "no UTF-8", body: strings.Replace(agent("i1", nil), "i1", "i\xff", 1), status: 400, want: "not UTF-8"},
 		{name: "huge", body: `{"instance":"` + strings.Repeat("x", maxBody) + `"}`, status: 413, want: "1024 KB"},

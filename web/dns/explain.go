@@ -114,7 +114,7 @@ func (w *worker) pose(q Question) error {
 				have = append(have, e.domain.text)
 			}
 		}
-		return fmt.Errorf("%s is no name that a decision answers; those are %s", d.text, strings.Join(slices.Sorted(slices.Values(have)), ", "))
+		return fmt.Errorf("%s is not a name that a decision answers; those are %s", d.text, strings.Join(slices.Sorted(slices.Values(have)), ", "))
 	}
 	w.from, _ = w.s.cfg.Unmap(q.Resolver)
 	w.now = w.s.cfg.Now()

@@ -152,7 +152,7 @@ func (l *lookups) take(ctx context.Context, name string, h *host, addrs []netip.
 	now := l.s.cfg.Now()
 	if err != nil || len(addrs) == 0 {
 		if !h.fails {
-			l.s.cfg.Log.Warn("the addresses of a node cannot be looked up; what was known is answered", "host", name, "known", h.addrs, "err", err)
+			l.s.cfg.Log.Warn("the addresses of a node cannot be looked up; the last known ones are answered", "host", name, "known", h.addrs, "err", err)
 		}
 		h.fails, h.due = true, now.Add(lookupRetry)
 		return

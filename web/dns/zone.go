@@ -211,7 +211,7 @@ func (c *compiler) nameServers() {
 			continue
 		}
 		if seen[d.text] {
-			c.fail(fmt.Sprintf("%q stands here twice", ns.Name), "ns", i, "name")
+			c.fail(fmt.Sprintf("%q is listed twice", ns.Name), "ns", i, "name")
 		}
 		seen[d.text] = true
 		if !d.inZone && len(ns.Addrs) > 0 {

@@ -31,10 +31,10 @@ func URL(raw string) (string, error) {
 	}
 	ascii, err := profile.ToASCII(name)
 	if err == nil && !utf8.ValidString(name) {
-		err = errors.New("it is no UTF-8")
+		err = errors.New("it is not UTF-8")
 	}
 	if err != nil {
-		return "", fmt.Errorf("%q: the host %s is no name that DNS could have: %w", raw, name, err)
+		return "", fmt.Errorf("%q: the host %s is not a name that DNS could have: %w", raw, name, err)
 	}
 	return raw[:from] + ascii + raw[to:], nil
 }

@@ -31,7 +31,7 @@ func TestURL(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{"http://ü\u0000.test", "http://a\u200bü b.test", "http://-ü.test", "http://\xff.test"} {
-		if got, err := URL(raw); err == nil || !strings.Contains(err.Error(), "no name that DNS could have") {
+		if got, err := URL(raw); err == nil || !strings.Contains(err.Error(), "not a name that DNS could have") {
 			t.Errorf("URL(%q) = %q, %v; want an error", raw, got, err)
 		}
 	}

@@ -251,7 +251,7 @@ func (s *source) handOver(to *source, k *seeking) bool {
 	if k.renewed {
 		p.cfg.Log.Debug("a node ended the connection of inline listeners and plays on over another", "mount", s.mount.name, "node", s.node, "listeners", f.Listeners)
 	} else {
-		p.cfg.Log.Info("inline listeners went over to another node", "mount", s.mount.name, "from", f.From, "to", f.To,
+		p.cfg.Log.Info("inline listeners were moved to another node", "mount", s.mount.name, "from", f.From, "to", f.To,
 			"cause", string(f.Cause), "gap", gap.Round(time.Millisecond), "listeners", f.Listeners)
 	}
 	s.tell(task{kind: taskMove, src: s, to: to})

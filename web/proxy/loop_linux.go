@@ -82,7 +82,7 @@ func newLoops(p *Proxy) []*loop {
 	for i := range min(runtime.GOMAXPROCS(0), maxLoops) {
 		l, err := newLoop(p, 1<<i)
 		if err != nil {
-			p.cfg.Log.Warn("inline listeners cost more than they need to", "err", err)
+			p.cfg.Log.Warn("inline listeners cost more than necessary", "err", err)
 			break
 		}
 		loops = append(loops, l)

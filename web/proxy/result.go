@@ -80,7 +80,7 @@ func (f Failure) Error() string { return string(f.Node) + ": " + f.Detail }
 // still owns the response.
 var (
 	ErrNoRoom     = errors.New("proxy: the inline budget is used up")
-	ErrNoUpstream = errors.New("proxy: no node gave audio")
+	ErrNoUpstream = errors.New("proxy: no node played")
 	// ErrDraining wraps ErrNoRoom, so that a caller handles both alike.
 	ErrDraining = fmt.Errorf("proxy: shutting down: %w", ErrNoRoom)
 )

@@ -124,7 +124,7 @@ func (w walker) object(path string, t reflect.Type) error {
 		key, _ := token.(string)
 		at := strings.TrimPrefix(path+"."+key, ".")
 		if seen[key] {
-			return fmt.Errorf("%.200s stands there twice", at)
+			return fmt.Errorf("%.200s occurs twice", at)
 		}
 		seen[key] = true
 		of := elem

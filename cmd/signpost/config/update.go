@@ -27,7 +27,7 @@ func (c *converter) geoUpdate() fetch.Config {
 		case !feed && !slices.Contains(c.Geo.Databases, e.File):
 			c.fail(fmt.Sprintf("%q stands neither under geo.databases nor under geo.feeds, so that nobody would read it", e.File), "geo", "update", "files", i, "file")
 		case seen[e.File]:
-			c.fail(fmt.Sprintf("%q stands here twice", e.File), "geo", "update", "files", i, "file")
+			c.fail(fmt.Sprintf("%q is listed twice", e.File), "geo", "update", "files", i, "file")
 		}
 		seen[e.File] = true
 		out.Sources = append(out.Sources, fetch.Source{
