@@ -182,9 +182,11 @@ func (f *File) load() (Overlay, error) {
 	if err := os.Rename(f.path, aside); err != nil {
 		return Overlay{}, fmt.Errorf("it is damaged (%w) and cannot be set aside: %w; move it away by hand", damage, cause(err))
 	}
-	f.tell("the overlay file could not be used and was set aside as " + aside + ": the operators' changes in it (weights, drains, rules, history) are lost unless a store has them; mend it and move it back while signpost is stopped, or make them again")
+	info, _ := os.Stat(aside) // nil: it is not told how large it is
+	lost := lostIn(b, info)
+	f.tell("the overlay file could not be used and was set aside as " + aside + ": the operators' changes in it are lost unless a store has them; mend it and move it back while signpost is stopped, or make them again: " + lost)
 	f.log.Error("the overlay file cannot be used and was set aside; starting with an empty overlay. Mend it, stop signpost and move it back, or make the changes again",
-		"path", f.path, "set_aside", aside, "err", damage)
+		"path", f.path, "set_aside", aside, "err", damage, "lost", lost)
 	return Overlay{}, syncDir(filepath.Dir(f.path))
 }
 
