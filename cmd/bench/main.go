@@ -17,6 +17,7 @@ type cli struct {
 	Decide   decideCmd   `cmd:"" help:"How the cost of a redirect grows with nodes, regions, mounts and rules."`
 	Proxy    proxyCmd    `cmd:"" help:"CPU and memory per listener of a stream carried inline, beside other proxies."`
 	DNS      dnsCmd      `cmd:"" name:"dns" help:"CPU of answers in DNS, beside other authoritative servers that look at where a client is."`
+	Flood    floodCmd    `cmd:"" help:"What others notice of hostile clients of DNS."`
 	Peer     peerCmd     `cmd:"" hidden:"" help:"Serve as a peer: started by the benchmarks themselves."`
 	Ask      askCmd      `cmd:"" hidden:"" help:"Be the clients: started by the benchmarks themselves."`
 	AskDNS   askDNSCmd   `cmd:"" name:"askdns" hidden:"" help:"Be the client of DNS: started by the benchmark itself."`
