@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"time"
 
@@ -57,3 +58,6 @@ func (l *Learner) Brings() map[director.RegionID]float64 { return l.l.brings() }
 func Cookie(secret []byte, client [8]byte, from netip.Addr, now time.Time) []byte {
 	return newCookieKey(secret).append(nil, client, from, now)
 }
+
+// Converse answers the queries of one connection, as over TCP.
+func (s *Server) Converse(ctx context.Context, c net.Conn, from netip.Addr) { s.converse(ctx, c, from) }
