@@ -39,10 +39,10 @@ type Candidacy struct {
 	Used     int     `json:"used"`     // listeners, those en route included
 	EnRoute  int     `json:"en_route"`
 	// Estimated is the part of EnRoute that is an estimate: listeners from DNS answers.
-	Estimated int     `json:"en_route_estimated,omitempty"`
-	Target    int     `json:"target,omitempty"` // listeners
-	Limit     int     `json:"limit,omitempty"`  // listeners
-	Km        float64 `json:"km,omitempty"`     // distance, where both places are known
+	Estimated int      `json:"en_route_estimated,omitempty"`
+	Target    int      `json:"target,omitempty"` // listeners
+	Limit     int      `json:"limit,omitempty"`  // listeners
+	Km        *float64 `json:"km,omitempty"`     // distance; nil: one of the places is not known
 
 	rung int
 }
@@ -92,7 +92,7 @@ func (s *Snapshot) candidacy(node, mount int, l *Listener) Candidacy {
 		out.Detail = v.String()
 	}
 	if p := n.Place; p.Point != NoPoint && l.Place.Point != NoPoint {
-		out.Km = distanceKm(float64(p.Lat), float64(p.Lon), float64(l.Place.Lat), float64(l.Place.Lon))
+		out.Km = new(distanceKm(float64(p.Lat), float64(p.Lon), float64(l.Place.Lat), float64(l.Place.Lon)))
 	}
 	return out
 }

@@ -229,9 +229,16 @@ func printCandidates(w io.Writer, all []api.Candidate) {
 	for _, c := range all {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f %%\t%g\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\n",
 			orDash(c.Rank), c.Node, c.Rung, c.Reason, 100*c.Expected, c.Weight, c.Room, c.WarmUp,
-			used(c), orDash(c.Target), orDash(c.Limit), orDash(int(c.Km)), c.Detail)
+			used(c), orDash(c.Target), orDash(c.Limit), km(c.Km), c.Detail)
 	}
 	t.Flush()
+}
+
+func km(distance *float64) string {
+	if distance == nil {
+		return "-"
+	}
+	return strconv.Itoa(int(*distance))
 }
 
 func orDash(n int) string {

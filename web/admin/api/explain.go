@@ -43,11 +43,12 @@ type InlineExplanation struct {
 // Candidate is one node's part in a decision, with the numbers that director.Candidacy
 // describes.
 type Candidate struct {
-	Node, Site, Rung, Reason, Detail  string
-	Rank                              int
-	Weight, Room, Share, Expected, Km float64
-	WarmUp                            float64 `json:"warm_up"`
-	Used, Target, Limit               int
-	EnRoute                           int `json:"en_route"`
-	Estimated                         int `json:"en_route_estimated"`
+	Node, Site, Rung, Reason, Detail string
+	Rank                             int
+	Weight, Room, Share, Expected    float64
+	Km                               *float64 // nil: one of the places is not known
+	WarmUp                           float64  `json:"warm_up"`
+	Used, Target, Limit              int
+	EnRoute                          int `json:"en_route"`
+	Estimated                        int `json:"en_route_estimated"`
 }

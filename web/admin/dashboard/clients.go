@@ -13,7 +13,8 @@ import (
 // clientsPage is the page of the clients without a rule, and of the rules.
 type clientsPage struct {
 	Clients []client
-	Rules   []rule
+	Rules   []rule // the operators' and the file's
+	Shipped []rule // those that come with Signpost
 }
 
 type client struct {
@@ -75,7 +76,11 @@ func (d *dashboard) clients(*http.Request) (any, error) {
 		return cmp.Compare(b.Requests, a.Requests)
 	})
 	for _, r := range rules.Rules {
-		p.Rules = append(p.Rules, describeRule(r))
+		if r.Origin == api.OriginShipped {
+			p.Shipped = append(p.Shipped, describeRule(r))
+		} else {
+			p.Rules = append(p.Rules, describeRule(r))
+		}
 	}
 	return p, nil
 }

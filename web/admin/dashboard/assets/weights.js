@@ -48,7 +48,30 @@ export function weights() {
     else draft.weights.set(nodeOf(td), weight);
     if (!draft.clash && same(draft.weights, draft.before)) drafts.delete(regionOf(td));
     mark(td);
+    reckonShares(td.parentNode);
     changed();
+  }
+
+  /**
+   * reckonShares shows at once what each node of a row would get: the share now per weight
+   * now is what a node's room makes of it. What would happen says it exactly a little later.
+   */
+  function reckonShares(tr) {
+    const draft = drafts.get(tr.dataset.region);
+    const before = saved(tr);
+    const weights = draft?.weights ?? before;
+    const cells = [...tr.cells].slice(1);
+    const shown = (td) => { const i = $('i', td); if (!i) return 0; i.dataset.was ??= i.textContent; return parseFloat(i.dataset.was.replace('<', '')) || 0; };
+    const factors = cells.map((td) => { const w = before.get(nodeOf(td)); return w ? shown(td) / w : NaN; });
+    const known = factors.filter((f) => f > 0);
+    const usual = known.length ? known.reduce((a, b) => a + b, 0) / known.length : 1;
+    const parts = cells.map((td, i) => (weights.get(nodeOf(td)) ?? 0) * (Number.isNaN(factors[i]) ? usual : factors[i]));
+    const sum = parts.reduce((a, b) => a + b, 0);
+    cells.forEach((td, i) => {
+      let el = $('i', td);
+      if (!el && draft?.weights?.has(nodeOf(td))) { el = make('i'); el.dataset.was = ''; td.append(el); }
+      if (el) text(el, draft?.weights ? (weights.has(nodeOf(td)) ? percent(sum ? parts[i] / sum : 0) : '0') : el.dataset.was ?? el.textContent);
+    });
   }
 
   /** mark shows in a cell the weight of its draft, if that differs. */
@@ -69,6 +92,7 @@ export function weights() {
 
   function markAll(tr) {
     for (const td of tr.cells) if (td.cellIndex) mark(td);
+    reckonShares(tr);
     tr.classList.toggle('stale', Boolean(drafts.get(tr.dataset.region)?.clash));
   }
 
@@ -213,7 +237,7 @@ export function weights() {
     const moved = then.nodes.map((n) => ({ then: n, now: before.get(n.node) || { share: 0, listeners: 0 } }))
       .map((m) => ({ ...m, by: Math.abs(m.then.share - m.now.share) + Math.abs(m.then.listeners - m.now.listeners) / Math.max(1, then.listeners) }))
       .filter((m) => m.by > 0.001).sort((a, b) => b.by - a.by);
-    if (!moved.length) return [make('p.dim', 'No node’s part changes.')];
+    if (!moved.length) return [make('p.dim', 'No node’s share changes.')];
     const most = 10;
     const body = make('tbody', ...moved.slice(0, most).map((m) => make('tr', make('th', m.then.node),
       make('td.pair', newBar({ ...m.then, used: m.now.listeners }), newBar({ ...m.then, used: m.then.listeners })),
@@ -310,7 +334,7 @@ export function weights() {
       if (!state) continue;
       const w = wording(n);
       attr(state, 'data-s', w.shape);
-      text(state, w.shape.replace('_', ' '));
+      text(state, { fit: 'in service', unverified: 'not probed' }[w.shape] ?? w.shape.replace('_', ' '));
       attr(state, 'title', w.word);
     }
     if (gone.length || nodes.some((n) => !columns.includes(n.id))) refreshSoon();
