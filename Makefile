@@ -70,6 +70,10 @@ bench: build ## benchmarks: the core's, and the whole program beside others (roo
 	bin/bench decide --signpost bin/signpost --json bin/decide.json
 	$(if $(MMDB),bin/bench dns --signpost bin/signpost --mmdb $(MMDB) --json bin/dns.json)
 
+.PHONY: bench-probe
+bench-probe: ## what probing 1,000 nodes costs, beside the commit BASE
+	.ci/probe-cost $(BASE)
+
 bench-proxy: build ## what carrying a stream costs, beside nginx and HAProxy (Debian: nginx haproxy)
 	$(GO) run ./cmd/bench proxy --signpost bin/signpost
 

@@ -27,7 +27,9 @@ const (
 
 const (
 	// tryEvery is the least time between two GETs for the same mount and the same word
-	// of the statistics, over all directors that probe the node.
+	// of the statistics, over all directors that probe the node. Whatever the statistics
+	// say in turn, a mount is requested no more than once in that time on average, and
+	// twice within it at most.
 	tryEvery = time.Minute
 	// tryAgain is the same if another mount of the server, which may have been the
 	// fallback, has lost its source in between.
@@ -73,6 +75,7 @@ type mount struct {
 	wanted   time.Time           // since when a GET is needed; zero: none is
 	tried    time.Time           // when the newest GET ended; zero: there was none
 	asked    [numWords]time.Time // the same, by the statistics' word at that time
+	spent    time.Time           // until when the GETs that were made use up one in each tryEvery
 	after    time.Duration       // the longest silence after which audio came; 0: none was heard
 	odd      float64             // expected kbit/s, where bytes come in at another rate; 0: not in doubt
 	fails    int                 // failed GETs in a row, where these are the probe itself
@@ -389,7 +392,7 @@ func (s *state) dueTry(now time.Time) (r request, ok bool) {
 		if s.second {
 			from = from.Add(shareWait)
 		}
-		if last := m.asked[m.word]; m.wanted.IsZero() || now.Before(from) || !last.IsZero() && now.Sub(last) < tryEvery {
+		if last := m.asked[m.word]; m.wanted.IsZero() || now.Before(from) || !last.IsZero() && now.Sub(last) < tryEvery || m.spent.Sub(now) > tryEvery {
 			continue
 		}
 		if best == nil || m.wanted.Before(best.wanted) || m.wanted.Equal(best.wanted) && m.verdict.Path < best.verdict.Path {
@@ -400,6 +403,7 @@ func (s *state) dueTry(now time.Time) (r request, ok bool) {
 		return request{}, false
 	}
 	r.path, r.word = best.verdict.Path, best.word
+	best.spent = later(best.spent, now).Add(tryEvery)
 	if best.sourced && now.Sub(best.wanted) < tryGrace+shareWait && (best.word == absent || best.word == sourceless) {
 		r.hold = holdTime
 	}

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -243,6 +244,44 @@ func TestTryPace(t *testing.T) {
 		}
 		if f.ears.most[""] > maxTries {
 			t.Errorf("%d at once", f.ears.most[""])
+		}
+	})
+}
+
+// TestTryBudget: however the statistics change, and however often another mount loses its
+// source, a mount is asked for once a minute, and once more.
+func TestTryBudget(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		p := &page{listed: []string{"/m", "/other"}}
+		f.play(urlOf("a"), p.play)
+		f.SetNodes([]director.Node{node("a")}, []director.Mount{{Name: "/m"}, {Name: "/other"}})
+		<-f.First()
+		f.hear("/m", plays)
+		const during = time.Hour
+		chance := rand.New(rand.NewPCG(1, 2))
+		for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(time.Duration(chance.IntN(15_000)) * time.Millisecond) {
+			switch chance.IntN(5) {
+			case 0:
+				p.tell("/other", "/m", "")
+			case 1:
+				p.tell("/m", "/other", "")
+			case 2:
+				p.tell("", "/m", "")
+			case 3:
+				p.tell("/m /other", "", "")
+			default:
+				p.tell("/other", "", "")
+				f.Doubt("a", "/m", "listeners came back")
+			}
+		}
+		at := f.triedAt(urlOf("a") + "/m")
+		if most := int(during/tryEvery) + 2; len(at) > most || len(at) < most/3 {
+			t.Errorf("asked for %d times in %v, want %d at most", len(at), during, most)
+		}
+		for i := range at[2:] {
+			if at[i+2].Sub(at[i]) < tryEvery {
+				t.Errorf("asked for three times in %v", at[i+2].Sub(at[i]))
+			}
 		}
 	})
 }
