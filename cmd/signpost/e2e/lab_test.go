@@ -138,7 +138,8 @@ func directFile(t *testing.T, config string) *signpost {
 }
 
 // directLimited starts a director that may open so many files; 0: as many as the tests.
-func directLimited(t *testing.T, files int, config string) *signpost {
+// env is added to its environment.
+func directLimited(t *testing.T, files int, config string, env ...string) *signpost {
 	t.Helper()
 	s := &signpost{t: t, config: filepath.Join(t.TempDir(), "signpost.yaml"), log: &lockedBuffer{}}
 	s.write(config)
@@ -146,6 +147,7 @@ func directLimited(t *testing.T, files int, config string) *signpost {
 	if files > 0 {
 		s.cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}, s.cmd.Args...)...)
 	}
+	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.SysProcAttr = proctest.DieWithTest()
 	out, in := io.Pipe()
 	s.cmd.Stdout, s.cmd.Stderr = in, in
@@ -379,5 +381,10 @@ func (s *signpost) explain() string {
 
 func (s *signpost) explainAt(address string) string {
 	s.t.Helper()
-	return strings.Join(strings.Fields(s.adminBody("/api/v1/explain?mount=/live.mp3&addr="+address)), "")
+	return s.explainMount("/live.mp3", address)
+}
+
+func (s *signpost) explainMount(mount, address string) string {
+	s.t.Helper()
+	return strings.Join(strings.Fields(s.adminBody("/api/v1/explain?mount="+mount+"&addr="+address)), "")
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"net"
 	"testing"
@@ -30,6 +31,11 @@ func NewAuthority(t testing.TB) *Authority {
 	a.cert, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
 	a.Pool.AddCert(a.cert)
 	return a
+}
+
+// PEM returns the root certificate in PEM form.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
 // Issue makes a certificate for a host name or address, which expires at ends. It is
