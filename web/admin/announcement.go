@@ -52,6 +52,11 @@ func reportOf(m *api.Measured, now time.Time) director.Report {
 		Full: m.Full, Listeners: m.Listeners, Limit: m.Limit, Kbit: m.Kbit, Server: m.Server,
 		Mounts: m.Mounts, AnyMount: m.AnyMount,
 	}
+	for _, v := range m.Verdicts {
+		r.Verdicts = append(r.Verdicts, director.Verdict{
+			Path: v.Path, State: v.State, Cause: v.Cause, Detail: v.Detail, Listed: v.Listed, Since: before(v.SinceAgeMS), Taken: before(v.AgeMS), By: "its agent",
+		})
+	}
 	if m.ReturnedAgeMS != nil {
 		r.Returned = before(*m.ReturnedAgeMS)
 	}
@@ -182,12 +187,31 @@ func (c *checker) measured(m *api.Measured) {
 	for i := range m.Mounts {
 		c.mount(fmt.Sprintf("report.mounts[%d]", i), &m.Mounts[i])
 	}
+	if len(m.Verdicts) > maxMounts {
+		c.fail("report.verdicts", "%d are more than the %d mounts of the largest server", len(m.Verdicts), maxMounts)
+		return
+	}
+	for i := range m.Verdicts {
+		c.verdict(fmt.Sprintf("report.verdicts[%d]", i), &m.Verdicts[i])
+	}
+}
+
+func (c *checker) verdict(field string, v *api.MeasuredVerdict) {
+	c.path(field+".path", v.Path)
+	c.age(field+".age_ms", v.AgeMS, maxStateAge)
+	c.age(field+".since_age_ms", v.SinceAgeMS, maxStateAge)
+	c.text(field+".cause", string(v.Cause), api.MaxText)
+	c.text(field+".detail", v.Detail, api.MaxText)
+}
+
+func (c *checker) path(field, path string) {
+	if !strings.HasPrefix(path, "/") || len(path) > 1024 || !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		c.fail(field, "%.80q is no mount's path, which begins with a slash", path)
+	}
 }
 
 func (c *checker) mount(field string, m *director.MountReport) {
-	if !strings.HasPrefix(m.Path, "/") || len(m.Path) > 1024 || !utf8.ValidString(m.Path) || strings.ContainsFunc(m.Path, unicode.IsControl) {
-		c.fail(field+".path", "%.80q is no mount's path, which begins with a slash", m.Path)
-	}
+	c.path(field+".path", m.Path)
 	c.count(field+".listeners", m.Listeners, -1)
 	c.count(field+".peak", m.Peak, 0)
 	c.count(field+".limit", m.Limit, 0)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -330,6 +331,41 @@ func TestTokensWithLimits(t *testing.T) {
 	}
 }
 
+// verdict makes an announcement say that /live.mp3 does not play, as change has it.
+func verdict(change func(*api.MeasuredVerdict)) func(*api.Announcement) {
+	return func(a *api.Announcement) {
+		v := api.MeasuredVerdict{Path: "/live.mp3", State: director.MountSilent, Cause: director.SourceHangs, SinceAgeMS: 4000, AgeMS: 1000}
+		if change != nil {
+			change(&v)
+		}
+		a.Report.Verdicts = []api.MeasuredVerdict{v}
+	}
+}
+
+// TestAnAgentKnowsItsMounts: what an agent got who asked its own server as a listener
+// counts, although the statistics list the mount.
+func TestAnAgentKnowsItsMounts(t *testing.T) {
+	t.Parallel()
+	r := fleet(t)
+	plays := func(body string) func() bool {
+		return func() bool {
+			if rec := do(r.h, "PUT", "/api/v1/nodes/edge-1", "Bearer a", body); rec.Code != 200 {
+				t.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+			n := r.nodes()["edge-1"]
+			return n.State == director.Fit && n.Health == director.Up && slices.Contains(n.Mounts, "/live.mp3")
+		}
+	}
+	r.eventually("it plays", plays(agent("i1", nil)))
+	hangs := plays(agent("i1", verdict(nil)))
+	r.eventually("it does not play", func() bool { return !hangs() })
+	n := r.nodes()["edge-1"]
+	if n.Plays || len(n.Lacks) != 1 || !strings.HasPrefix(n.Lacks[0].Text, "lacks /live.mp3 since ") || n.Lacks[0].Cause != director.SourceHangs || n.Lacks[0].By != "its agent" {
+		t.Errorf("%+v", n)
+	}
+	r.eventually("it plays again", plays(agent("i1", nil)))
+}
+
 func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 	t.Parallel()
 	r := fleet(t)
@@ -387,6 +423,10 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "no path", change: func(a *api.Announcement) { a.Report.Mounts[0].Path = "live" }, status: 422, want: "report.mounts[0].path: "},
 		{name: "a path of two lines", change: func(a *api.Announcement) { a.Report.Mounts[0].Path = "/a\nb" }, status: 422, want: "report.mounts[0].path: "},
 		{name: "a mount with negative listeners", change: func(a *api.Announcement) { a.Report.Mounts[0].Listeners = -9 }, status: 422, want: "report.mounts[0].listeners: "},
+		{name: "a verdict on nothing", change: verdict(func(v *api.MeasuredVerdict) { v.Path = "" }), status: 422, want: "report.verdicts[0].path: "},
+		{name: "a verdict from the future", change: verdict(func(v *api.MeasuredVerdict) { v.AgeMS = -1 }), status: 422, want: "report.verdicts[0].age_ms: "},
+		{name: "a novel for a cause", change: verdict(func(v *api.MeasuredVerdict) { v.Cause = director.Cause(strings.Repeat("x", 1000)) }), status: 422, want: "report.verdicts[0].cause: "},
+		{name: "many verdicts", change: func(a *api.Announcement) { a.Report.Verdicts = make([]api.MeasuredVerdict, maxMounts+1) }, status: 422, want: "report.verdicts: "},
 		{name: "a novel for a title", change: func(a *api.Announcement) { a.Report.Mounts[0].Title = strings.Repeat("x", 1000) }, status: 422, want: "report.mounts[0].title: "},
 	} {
 		body := c.body
@@ -443,6 +483,10 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 		Taken: theirs.Add(-time.Second), Health: director.Failed, Since: theirs.Add(-time.Minute), Returned: theirs.Add(-time.Hour),
 		Detail: "gone", Full: true, Listeners: 7, Limit: 9, Kbit: 1.5, Server: "Icecast 2.4.4", AnyMount: true,
 		Mounts: []director.MountReport{{Path: "/ü.mp3", Listeners: 7, Peak: 8, Limit: 9, Type: "audio/mpeg", Name: "n", Title: "t", Started: day}},
+		Verdicts: []director.Verdict{
+			{Path: "/ü.mp3", State: director.MountPlays, Cause: director.PlaysFallback, Detail: "GET", Listed: true, Since: theirs.Add(-time.Hour), Taken: theirs.Add(-time.Minute)},
+			{Scheme: director.HTTP, State: director.MountPlays, Since: theirs, Taken: theirs}, // of its own URL for statistics
+		},
 	}
 	spec := api.NodeSpec{URLs: []string{"http://e.example"}, Site: "fra", Place: &api.Place{Country: "de", Lat: 50, Lon: 8}, Target: 1, Limit: 2, MaxNewPerS: 3, Pace: director.PaceHold}
 	b, err := json.Marshal(api.NewAnnouncement("i1", spec, r, theirs))
@@ -459,6 +503,8 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 	}
 	d := ours.Sub(theirs)
 	r.Taken, r.Since, r.Returned = r.Taken.Add(d), r.Since.Add(d), r.Returned.Add(d)
+	r.Verdicts = r.Verdicts[:1]
+	r.Verdicts[0].Since, r.Verdicts[0].Taken, r.Verdicts[0].By = r.Verdicts[0].Since.Add(d), r.Verdicts[0].Taken.Add(d), "its agent"
 	want := store.Registration{
 		Node: "edge-1", URLs: spec.URLs, Site: "fra", Place: director.Place{Country: director.Code{'D', 'E'}, Point: director.CityPoint, Lat: 50, Lon: 8},
 		Target: 1, Limit: 2, MaxNewPerS: 3, Pace: director.PaceHold, Instance: "i1", Token: "agents", Report: r,
@@ -471,6 +517,7 @@ func TestAnnouncementKeepsTheReport(t *testing.T) {
 func FuzzAnnouncement(f *testing.F) {
 	f.Add(agent("i1", nil))
 	f.Add(agent("i1", func(a *api.Announcement) { a.Node.Place = &api.Place{Country: "DE", Lat: 1}; a.Drained = true }))
+	f.Add(agent("i1", verdict(nil)))
 	f.Fuzz(func(t *testing.T, body string) {
 		var a api.Announcement
 		if json.Unmarshal([]byte(body), &a) != nil {

@@ -58,6 +58,20 @@ type Measured struct {
 
 	Mounts   []director.MountReport `json:"mounts,omitempty"`
 	AnyMount bool                   `json:"any_mount,omitempty"`
+	// Verdicts say what a listener got who asked the server for a mount itself, where
+	// that is not what Mounts say.
+	Verdicts []MeasuredVerdict `json:"verdicts,omitempty"`
+}
+
+// MeasuredVerdict is a [director.Verdict] of a mount in every scheme, with ages for times.
+type MeasuredVerdict struct {
+	Path       string              `json:"path"`
+	State      director.MountState `json:"state"`
+	Cause      director.Cause      `json:"cause,omitempty"`
+	Detail     string              `json:"detail,omitempty"`
+	Listed     bool                `json:"listed,omitempty"`
+	SinceAgeMS int64               `json:"since_age_ms"` // of the last change of State
+	AgeMS      int64               `json:"age_ms"`
 }
 
 // NewAnnouncement makes one of a report whose times are by the clock of now.
@@ -68,6 +82,16 @@ func NewAnnouncement(instance string, spec NodeSpec, r director.Report, now time
 		Full: r.Full, Listeners: r.Listeners, Limit: r.Limit, Kbit: r.Kbit, Server: Clip(r.Server),
 		Mounts: r.Mounts, AnyMount: r.AnyMount,
 	}}
+	for _, v := range r.Verdicts {
+		// The URL at which an agent asks its server is not one of listeners', so that what
+		// it learns of schemes is not about them.
+		if v.Path != "" && v.Scheme == 0 {
+			a.Report.Verdicts = append(a.Report.Verdicts, MeasuredVerdict{
+				Path: v.Path, State: v.State, Cause: director.Cause(Clip(string(v.Cause))), Detail: Clip(v.Detail), Listed: v.Listed,
+				SinceAgeMS: age(v.Since), AgeMS: age(v.Taken),
+			})
+		}
+	}
 	if !r.Returned.IsZero() {
 		returned := age(r.Returned)
 		a.Report.ReturnedAgeMS = &returned
