@@ -16,12 +16,16 @@ const (
 	enoughGaps = 3
 	// maxGaps is how many gaps are remembered: with Icecast, 80 s.
 	maxGaps = 16
+	// A change is overdue after unknownGap while a mount's rhythm is not known: a source
+	// may hang soon after a director has started, or have hung before. It is more than
+	// twice Icecast's 5 s, and only raises a doubt, as any change that is overdue.
+	unknownGap = 12 * time.Second
 	// A change is overdue after patient times the average gap, and beyond times the
 	// longest remembered one.
 	patient, beyond = 1.3, 1.1
 )
 
-// rhythm holds the gaps between changes of a mount's byte count. It says nothing until
+// rhythm holds the gaps between changes of a mount's byte count. It is known once
 // enoughGaps are seen. The zero value is ready to use.
 type rhythm struct {
 	gaps [maxGaps]time.Duration
@@ -33,18 +37,17 @@ func (r *rhythm) note(gap time.Duration) {
 	r.seen++
 }
 
-// overdue returns how long after a change the next one is overdue; known is false
-// until enoughGaps are seen.
-func (r *rhythm) overdue() (after time.Duration, known bool) {
+// overdue returns how long after a change the next one is overdue.
+func (r *rhythm) overdue() time.Duration {
 	if r.seen < enoughGaps {
-		return 0, false
+		return unknownGap
 	}
 	sum, longest, n := time.Duration(0), time.Duration(0), min(r.seen, maxGaps)
 	for _, g := range r.gaps[:n] {
 		sum += g
 		longest = max(longest, g)
 	}
-	return max(time.Duration(patient*float64(sum)/float64(n)), time.Duration(beyond*float64(longest))), true
+	return max(time.Duration(patient*float64(sum)/float64(n)), time.Duration(beyond*float64(longest)))
 }
 
 // flow tracks the bytes that come in from a mount's source.
@@ -61,7 +64,7 @@ type flow struct {
 
 // note records a reported byte count and says whether it stands still.
 func (f *flow) note(bytes int64, now time.Time) (still bool) {
-	if bytes != f.bytes { // it is lower when another source has connected
+	if bytes != f.bytes || f.changed.IsZero() { // it is lower when another source has connected
 		if f.exact {
 			f.rhythm.note(now.Sub(f.changed))
 		}
@@ -69,18 +72,11 @@ func (f *flow) note(bytes int64, now time.Time) (still bool) {
 		f.bytes, f.changed = bytes, now
 		return false
 	}
-	at, known := f.overdueAt()
-	return known && now.After(at)
+	return now.After(f.overdueAt())
 }
 
-// overdueAt returns when the next change is overdue; known is false while that is unknown.
-func (f *flow) overdueAt() (at time.Time, known bool) {
-	after, known := f.rhythm.overdue()
-	if !known || f.changed.IsZero() {
-		return time.Time{}, false
-	}
-	return later(f.changed, f.spared).Add(after), true
-}
+// overdueAt returns when the next change is overdue.
+func (f *flow) overdueAt() time.Time { return later(f.changed, f.spared).Add(f.rhythm.overdue()) }
 
 // pause records that the server itself stood still or reported nothing. The mount gets
 // more time, and the gap up to the next change does not count for its rhythm.
@@ -141,7 +137,7 @@ func (s *state) follow(a *answer, now time.Time) (still map[string]stillness) {
 // probe.
 func (s *state) beforeOverdue(now, due time.Time) time.Time {
 	for _, f := range s.flows {
-		if at, known := f.overdueAt(); known && at.After(now) && at.Before(due) {
+		if at := f.overdueAt(); at.After(now) && at.Before(due) {
 			due = at.Add(time.Millisecond)
 		}
 	}

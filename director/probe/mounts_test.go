@@ -432,7 +432,8 @@ func TestFailedProbesAreNoSilence(t *testing.T) {
 	}
 }
 
-// TestRhythmUnknown: nothing is overdue whose rhythm is not known.
+// TestRhythmUnknown: a mount whose rhythm is not known has twelve seconds, counted from
+// the last pause.
 func TestRhythmUnknown(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
@@ -442,11 +443,46 @@ func TestRhythmUnknown(t *testing.T) {
 		f.note(int64(i), now)
 		f.pause(int64(i), now)
 	}
-	if at, known := f.overdueAt(); known {
-		t.Fatalf("a change is overdue at %v after pauses only", at)
+	if f.note(2, now.Add(unknownGap)) {
+		t.Errorf("it stands still after %v", unknownGap)
 	}
-	if f.note(2, now.Add(time.Hour)) {
-		t.Error("it stands still, as far as nobody knows")
+	if !f.note(2, now.Add(unknownGap+1)) {
+		t.Errorf("it does not stand still after more than %v", unknownGap)
+	}
+}
+
+// TestHangsFromTheStart: a source that hangs when the director has just started, or did
+// before, is gone as soon as others; where the numbers alone stand still, a listener's GET
+// says so, and once a minute.
+func TestHangsFromTheStart(t *testing.T) {
+	for name, fed := range map[string]time.Duration{"before": 0, "soon": 7 * time.Second} {
+		for _, hears := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", audio: ", hears), func(t *testing.T) {
+				inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+					begun := time.Now()
+					f.play(urlOf("a"), func(context.Context) (answer, error) {
+						at := min(time.Since(begun), fed).Truncate(5 * time.Second)
+						return answer{
+							detail: "fine", mounts: []director.MountReport{{Path: "/m", Type: "audio/mpeg"}},
+							read: map[string]int64{"/m": 1 + int64(at)},
+						}, nil
+					})
+					if hears {
+						f.hear("/m", plays)
+					}
+					f.SetNodes([]director.Node{node("a")}, []director.Mount{{Name: "/m"}})
+					<-f.First()
+					if !hears {
+						f.becomes("does_not_play: nothing comes in", fed+18*time.Second)
+						return
+					}
+					f.stays("plays", 10*time.Minute)
+					if n := len(f.triedAt(urlOf("a") + "/m")); n < 5 || n > 11 {
+						t.Errorf("asked for %d times in ten minutes", n)
+					}
+				})
+			})
+		}
 	}
 }
 
