@@ -204,7 +204,7 @@ func printExplanation(w io.Writer, e api.Explanation) {
 	}
 	d := e.Decision
 	if d.MatchedBy != "" { // otherwise no decision was made
-		line("region", "%s, matched by %s; ladder: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
+		line("region", "%s, matched by %s; rows: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
 		line("outcome", "%s%s", d.Outcome, map[bool]string{true: " on " + d.Node}[d.Node != ""])
 	}
 	line("answer", "%d %s: %s", e.Status, e.Answer, e.Why)
@@ -225,7 +225,7 @@ func printExplanation(w io.Writer, e api.Explanation) {
 // printCandidates prints every node with its numbers, and why it was passed over.
 func printCandidates(w io.Writer, all []api.Candidate) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "RANK\tNODE\tRUNG\tREASON\tPART\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
+	fmt.Fprintln(t, "RANK\tNODE\tROW\tREASON\tSHARE\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
 	for _, c := range all {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f %%\t%g\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\n",
 			orDash(c.Rank), c.Node, c.Rung, c.Reason, 100*c.Expected, c.Weight, c.Room, c.WarmUp,
@@ -248,13 +248,13 @@ func orDash(n int) string {
 	return strconv.Itoa(n)
 }
 
-// used is the number of listeners, and how many of them are en route.
+// used is the number of listeners, and how many of them are on the way.
 func used(c api.Candidate) string {
 	if c.EnRoute == 0 {
 		return strconv.Itoa(c.Used)
 	}
 	if c.Estimated > 0 {
-		return fmt.Sprintf("%d (%d en route, %d of them an estimate)", c.Used, c.EnRoute, c.Estimated)
+		return fmt.Sprintf("%d (%d on the way, %d of them an estimate)", c.Used, c.EnRoute, c.Estimated)
 	}
-	return fmt.Sprintf("%d (%d en route)", c.Used, c.EnRoute)
+	return fmt.Sprintf("%d (%d on the way)", c.Used, c.EnRoute)
 }

@@ -98,7 +98,7 @@ func (e dnsExplanation) print(w io.Writer) {
 	if d := e.Decision; d != nil {
 		line("place", "%s, by the %s", d.Place, e.By)
 		if d.MatchedBy != "" {
-			line("region", "%s, matched by %s; ladder: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
+			line("region", "%s, matched by %s; rows: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
 		}
 	}
 	line("outcome", "%s", e.Outcome)

@@ -45,7 +45,7 @@ func (c *NodesCmd) Run(ctx context.Context, t *Terminal) error {
 }
 
 func printNodes(t *Terminal, nodes []api.Node) {
-	out := newTable("NODE", "STATE", ">SINCE", ">LISTENERS", ">EN ROUTE", ">TARGET", ">LIMIT", ">MBIT/S", "DETAIL")
+	out := newTable("NODE", "STATE", ">SINCE", ">LISTENERS", ">ON THE WAY", ">TARGET", ">LIMIT", ">MBIT/S", "DETAIL")
 	for _, n := range nodes {
 		mbit := ""
 		if n.Kbit > 0 {
@@ -151,7 +151,7 @@ func printNode(t *Terminal, n api.Node) {
 	if n.Estimated > 0 {
 		estimate = fmt.Sprintf(" (%d an estimate, for DNS)", n.Estimated)
 	}
-	line("listeners", fmt.Sprintf("%d, %d of them en route%s; target %s, limit %s", n.Used, n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
+	line("listeners", fmt.Sprintf("%d, %d of them on the way%s; target %s, limit %s", n.Used, n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
 	if n.Drain != nil {
 		line("drain", fmt.Sprintf("%s%s; %s%s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
 			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate], wrapped(", ", waitingText(n.Drain))))

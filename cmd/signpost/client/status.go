@@ -31,9 +31,9 @@ func (c *StatusCmd) Run(ctx context.Context, t *Terminal) error {
 }
 
 func printStatus(t *Terminal, a api.StatusAnswer) {
-	t.say("director %s, version %s, up %s; store: %s; overlay: revision %d",
+	t.say("director %s, version %s, up %s; store: %s; operators' changes: %d",
 		a.Director, cmp.Or(a.Version, "unknown"), brief(time.Duration(a.UptimeS)*time.Second), cmp.Or(a.Store, "unknown"), a.Revision)
-	t.say("snapshot %s old, store heard %s ago", milliseconds(a.SnapshotAgeMS), milliseconds(a.PictureAgeMS))
+	t.say("decides by what was known %s ago; last contact with the store %s ago", milliseconds(a.SnapshotAgeMS), milliseconds(a.PictureAgeMS))
 	for _, p := range a.Problems {
 		t.say("! %s", p)
 	}
@@ -57,7 +57,7 @@ func printStatus(t *Terminal, a api.StatusAnswer) {
 		t.say("")
 		missing.print(t)
 	}
-	effects := newTable("OVERLAY", "EFFECT", "")
+	effects := newTable("OPERATORS' CHANGE", "EFFECT", "")
 	for _, e := range a.Effects {
 		effects.add(e.Entry, e.Kind, e.Detail)
 	}
