@@ -3,6 +3,7 @@ package probe
 import (
 	"cmp"
 	"container/heap"
+	"context"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -30,6 +31,28 @@ func (p *Prober) Doubt(id director.NodeID, mount, why string) {
 		return
 	}
 	p.hurry(s, s.due)
+}
+
+// Hears reports that this director carries a mount from a node, and that audio came in the
+// last seconds. A GET could show no more: it settles a doubt about the mount, and one that
+// counts as silent plays. It does nothing for a mount that is full, since whoever joins a
+// stream that is carried takes no seat. Without a doubt it costs a look-up.
+func (p *Prober) Hears(id director.NodeID, mount string) {
+	p.mu.Lock()
+	var news []event
+	if s := p.find(id); s != nil && s.report.Health == director.Up {
+		path := cmp.Or(s.paths[mount], mount)
+		if m := s.known[path]; m != nil && !m.full && (!m.wanted.IsZero() || m.verdict.State == director.MountSilent) {
+			was, now := s.report, time.Now()
+			s.hearTry(request{path: path, word: m.word}, tried{state: director.MountPlays, detail: "this director carries its stream"}, now, p.cfg.Now())
+			s.assemble(now)
+			if news = mountEvents(&was, &s.report); len(news) > 0 {
+				signal(p.news)
+			}
+		}
+	}
+	p.mu.Unlock()
+	p.tell(context.Background(), news)
 }
 
 // find returns a node's state; nil: it is not probed here. p.mu is held.

@@ -286,6 +286,41 @@ func TestTryBudget(t *testing.T) {
 	})
 }
 
+// TestHears: a mount that this director carries right now plays, whatever the statistics
+// say, and nobody asks for it. What it carries says nothing of free seats.
+func TestHears(t *testing.T) {
+	inDoubt(t, Config{}, func(f *fleet, p *page) {
+		f.hear("/m", nobody)
+		p.tell("", "", "")
+		f.becomes("does_not_play: source gone", 3*time.Second)
+		f.Hears("a", "/m")
+		if got := verdict(f.report("a"), "/m"); got != "plays: plays without a source of its own" {
+			t.Errorf("it is %q", got)
+		}
+		asked := len(f.triedAt(urlOf("a") + "/m"))
+		for range 60 {
+			time.Sleep(5 * time.Second)
+			f.Hears("a", "/m")
+			if got := verdict(f.report("a"), "/m"); got != "plays: plays without a source of its own" {
+				t.Fatalf("it is %q", got)
+			}
+		}
+		if n := len(f.triedAt(urlOf("a")+"/m")) - asked; n != 0 {
+			t.Errorf("asked for %d times while it is carried", n)
+		}
+		f.becomes("does_not_play: source gone", tryEvery+5*time.Second) // once it is no longer carried
+		p.tell("/m", "", "")
+		f.becomes("plays", 3*time.Second)
+		f.hear("/m", tried{state: director.MountFull, cause: director.SeatsTaken})
+		f.Doubt("a", "/m", "listeners came back")
+		f.becomes("full: its seats are taken", 3*time.Second)
+		f.Hears("a", "/m")
+		f.Hears("a", "/unknown")
+		f.Hears("nobody", "/m")
+		f.stays("full: its seats are taken", 2*time.Second)
+	})
+}
+
 // TestShare: the director that goes second asks for nothing that the first one tells.
 func TestShare(t *testing.T) {
 	inDoubt(t, Config{}, func(f *fleet, p *page) {
