@@ -77,6 +77,7 @@ func conditions(s *director.Snapshot, wasFull func(director.NodeID) bool) (all [
 		if ends := st.Report.CertificateEnds; !ends.IsZero() && ends.Sub(now) < director.CertificateWarning {
 			all = append(all, Condition{
 				Kind: CertificateEnds, Key: "certificate/" + id, Node: id, Text: fmt.Sprintf("the certificate of node %s ends at %s", id, ends.UTC().Format(time.RFC3339)),
+				Public: "a node's certificate ends at " + ends.UTC().Format(time.RFC3339),
 				Remedy: "renew it before: players refuse one that has ended",
 			})
 		}

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/notify"
+	"github.com/signpost-fm/signpost/web"
 )
 
 // TestConfigStatus: what waits for a restart is reckoned from the start, told once, and
@@ -81,6 +84,28 @@ func texts(d *Service) (all []string) {
 }
 
 // TestDarkFleetIsDegraded: a fleet in which no node is fit is told, until one is.
+// TestReadiness: /readyz says what degrades, in the words for everybody, and that a
+// certificate will end, which does not.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	ends := notify.Condition{Kind: notify.CertificateEnds, Text: "the certificate of node fra1 ends tomorrow", Public: "a node's certificate ends tomorrow"}
+	dark := notify.Condition{Kind: notify.OffAir, Text: "/live.mp3 is off the air", Degraded: true}
+	full := notify.Condition{Kind: notify.NodeFull, Text: "node fra1 is full"}
+	for _, c := range []struct {
+		shown []notify.Condition
+		want  web.Readiness
+	}{
+		{nil, web.Readiness{}},
+		{[]notify.Condition{full}, web.Readiness{}},
+		{[]notify.Condition{full, ends}, web.Readiness{Reason: "a node's certificate ends tomorrow"}},
+		{[]notify.Condition{dark, ends}, web.Readiness{Degraded: true, Reason: "/live.mp3 is off the air; a node's certificate ends tomorrow"}},
+	} {
+		if got := readiness(c.shown); got != c.want {
+			t.Errorf("%+v: %+v, want %+v", c.shown, got, c.want)
+		}
+	}
+}
+
 func TestDarkFleetIsDegraded(t *testing.T) {
 	t.Parallel()
 	const format = "listen: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nmounts: [/live.mp3]\nnodes:\n  - {id: one, urls: '%s', kind: http, drained: true}\n  - {id: dead, urls: 'http://127.0.0.1:1', kind: http}\n"

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -43,17 +44,23 @@ func (d *Service) warnings() (all []api.Warning) {
 
 // readyz is what /readyz answers: what everybody may read.
 func (d *Service) readyz() web.Readiness {
+	r := readiness(d.shown())
+	r.SnapshotAge = d.syncer.Status().SnapshotAge
+	return r
+}
+
+// readiness says what is wrong. That a certificate will soon end is among the reasons too,
+// but degrades nothing: so far players accept it.
+func readiness(shown []notify.Condition) (r web.Readiness) {
 	var reasons []string
-	for _, c := range d.shown() {
-		if !c.Degraded {
-			continue
+	for _, c := range shown {
+		if c.Degraded || c.Kind == notify.CertificateEnds {
+			r.Degraded = r.Degraded || c.Degraded
+			reasons = append(reasons, cmp.Or(c.Public, c.Text))
 		}
-		if c.Public == "" {
-			c.Public = c.Text
-		}
-		reasons = append(reasons, c.Public)
 	}
-	return web.Readiness{Degraded: len(reasons) > 0, Reason: strings.Join(reasons, "; "), SnapshotAge: d.syncer.Status().SnapshotAge}
+	r.Reason = strings.Join(reasons, "; ")
+	return r
 }
 
 // conditions returns what is wrong besides nodes and mounts.
