@@ -98,6 +98,9 @@ func New(c Config) (*Manager, error) {
 		}
 		config.LocalCache = own
 	}
+	if c.RSA {
+		config.KeySource = certmagic.StandardKeyGenerator{KeyType: certmagic.RSA2048}
+	}
 	m.magic = certmagic.New(m.cache, config)
 	template := certmagic.ACMEIssuer{
 		CA: c.Directory, TrustedRoots: roots, Email: c.Email, Agreed: true, Logger: log,

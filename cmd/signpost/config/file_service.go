@@ -17,6 +17,8 @@ type listenSection struct {
 	KeyFile string `yaml:"key_file"`
 	// Certificates from an authority such as Let's Encrypt, in place of `cert_file`.
 	ACME acmeSection `yaml:"acme"`
+	// What players may speak at `https`.
+	TLS tlsSection `yaml:"tls"`
 	// The directors' URLs as listeners see them, such as `https://radio.example`. The first one is used in playlists that lead to the director. A node URL that points at any of them is refused.
 	PublicURLs []string `yaml:"public_urls"`
 	// The mount that `/`, and SHOUTcast's `/;` and `/stream`, stand for. Without it, the latter are stream 1.
@@ -47,6 +49,14 @@ type listenSection struct {
 	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s" least:"0"`
 	// How long requests may take to end at shutdown.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" least:"0"`
+}
+
+// TLS for old radios. Each listener still gets the best that both sides speak.
+type tlsSection struct {
+	// The oldest version that is spoken: `1.0`, `1.1`, `1.2` or `1.3`. Radios of before 2012 often speak 1.0 only.
+	Minimum tlsVersion `yaml:"minimum" default:"1.2"`
+	// Offer cipher suites without forward secrecy and with 3DES, too, and let `acme` get RSA keys, for radios that know no others.
+	Legacy bool `yaml:"legacy" default:"false"`
 }
 
 // Certificates are ordered and renewed by themselves, once for all directors, which share

@@ -38,6 +38,7 @@ func (c *converter) listeners() (Listen, Admin) {
 		check(c.Admin.Listen, "admin", "listen")
 	}
 	public := Listen{
+		TLS:  TLS{tlsVersions[c.Listen.TLS.Minimum], c.Listen.TLS.Legacy},
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, PublicURLs: c.Listen.PublicURLs, ProxyProtocol: prefixes(c.Listen.ProxyProtocol),
 		MaxConnections: c.Listen.MaxConnections, ShutdownDelay: c.Listen.ShutdownDelay, ShutdownTimeout: c.Listen.ShutdownTimeout,
 	}
@@ -53,6 +54,20 @@ func (c *converter) listeners() (Listen, Admin) {
 	return public, operators
 }
 
+// tlsVersion is a version of TLS as people write it.
+type tlsVersion string
+
+var tlsVersions = map[tlsVersion]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
+// UnmarshalText reads a version.
+func (v *tlsVersion) UnmarshalText(text []byte) error {
+	if tlsVersions[tlsVersion(text)] == 0 {
+		return fmt.Errorf("%q is no version of TLS; write 1.0, 1.1, 1.2 or 1.3", text)
+	}
+	*v = tlsVersion(text)
+	return nil
+}
+
 // acme converts and checks the section listen.acme; nil: it is not there.
 func (c *converter) acme() *acme.Config {
 	in := c.Listen.ACME
@@ -60,7 +75,7 @@ func (c *converter) acme() *acme.Config {
 		return nil
 	}
 	fail := func(msg string, path ...any) { c.fail(msg, append([]any{"listen", "acme"}, path...)...) }
-	out := &acme.Config{Names: slices.Clone(in.Names), Email: in.Email, Challenge: acme.HTTP01}
+	out := &acme.Config{Names: slices.Clone(in.Names), Email: in.Email, Challenge: acme.HTTP01, RSA: c.Listen.TLS.Legacy}
 	if len(out.Names) == 0 {
 		fail("needs names: the host names by which listeners reach the directors")
 	}

@@ -53,15 +53,22 @@ type Settings struct {
 
 // Listen is about the public listeners.
 type Listen struct {
-	HTTP, HTTPS    []string       // host:port
-	Certificate    Certificate    // of HTTPS
-	ACME           *acme.Config   // gets those of HTTPS instead, by Names, Email, Directory, Roots, Challenge and Secret; nil: files have them
+	HTTP, HTTPS    []string     // host:port
+	Certificate    Certificate  // of HTTPS
+	ACME           *acme.Config // gets those of HTTPS instead, by Names, Email, Directory, Roots, Challenge and Secret; nil: files have them
+	TLS            TLS
 	PublicURLs     []string       // of the directors, as listeners see them
 	ProxyProtocol  []netip.Prefix // load balancers that send a PROXY protocol header
 	MaxConnections int
 	// At shutdown, everything is still answered for ShutdownDelay, and then requests may
 	// take ShutdownTimeout to end.
 	ShutdownDelay, ShutdownTimeout time.Duration
+}
+
+// TLS is what listeners may speak by HTTPS.
+type TLS struct {
+	Minimum uint16 // a version of package crypto/tls
+	Legacy  bool   // cipher suites for old radios, too
 }
 
 // Admin is about the operators' listener.

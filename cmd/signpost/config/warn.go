@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -122,6 +123,14 @@ func (s *Settings) awaited(r regionSurvey) bool {
 	return len(rows) == 0 || slices.ContainsFunc(rows, func(w director.Weight) bool {
 		return !slices.ContainsFunc(s.Fleet.Nodes, func(n director.Node) bool { return n.ID == w.Node })
 	})
+}
+
+// tlsWarnings says what TLS for old radios costs the others.
+func (s *Settings) tlsWarnings() []string {
+	if t := s.Listen.TLS; len(s.Listen.HTTPS) > 0 && (t.Legacy || t.Minimum < tls.VersionTLS12) {
+		return []string{"listen.tls allows what scanners for security find fault with, for old radios: whoever is on the way can read what these send and hear; take it out when they are gone"}
+	}
+	return nil
 }
 
 // acmeWarnings finds what may keep the certificate authority from this director, and

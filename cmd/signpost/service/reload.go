@@ -83,6 +83,7 @@ func RestartKeys(old, s *config.Settings) []string {
 		{"listen.http", old.Listen.HTTP, s.Listen.HTTP},
 		{"listen.https", old.Listen.HTTPS, s.Listen.HTTPS},
 		{"listen.acme", old.Listen.ACME, s.Listen.ACME},
+		{"listen.tls", old.Listen.TLS, s.Listen.TLS},
 		{"listen.proxy_protocol", old.Listen.ProxyProtocol, s.Listen.ProxyProtocol},
 		{"listen.max_connections", old.Listen.MaxConnections, s.Listen.MaxConnections},
 		{"privacy.secret_file", old.Secret, s.Secret},

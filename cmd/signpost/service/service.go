@@ -274,10 +274,11 @@ func (d *Service) openPublic(s *config.Settings) error {
 
 // openTLS returns how the public https listeners, of which the first is open, speak TLS.
 func (d *Service) openTLS(s *config.Settings) (*tls.Config, error) {
-	const http1 = "http/1.1"
+	c := d.certs.config("http/1.1")
+	speak(c, s.Listen.TLS)
 	if s.Listen.ACME == nil {
-		err := d.openCertificates(&d.certs, "listen", func(s *config.Settings) config.Certificate { return s.Listen.Certificate })
-		return d.certs.config(http1), err
+		d.shareTickets(c, s)
+		return c, d.openCertificates(&d.certs, "listen", func(s *config.Settings) config.Certificate { return s.Listen.Certificate })
 	}
 	asked := d.addrs[0]
 	if s.Listen.ACME.Challenge == acme.TLSALPN01 {
@@ -287,8 +288,9 @@ func (d *Service) openTLS(s *config.Settings) (*tls.Config, error) {
 		return nil, err
 	}
 	m := d.acme.Load()
-	c := d.certs.config(append([]string{http1}, m.Protocols()...)...)
+	c.NextProtos = append(c.NextProtos, m.Protocols()...)
 	c.GetCertificate = m.GetCertificate
+	d.shareTickets(c, s)
 	return c, nil
 }
 
