@@ -1,6 +1,7 @@
 package store
 
 import (
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func TestRegistrationIsANode(t *testing.T) {
 		Node: "n", URLs: []string{"http://n.example"}, InternalURL: "http://10.0.0.1", Site: "fra",
 		Place:  director.Place{Country: director.Code{'D', 'E'}},
 		Target: 1, Limit: 2, MaxNewPerS: 3, Pace: director.PaceHold, Drained: time.Unix(1, 0),
+		Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
 	}
 	node, said := reflect.ValueOf(r.node()), reflect.ValueOf(r)
 	for i := range node.NumField() {

@@ -40,15 +40,16 @@ func busyMetrics(t *testing.T) series {
 		t.Cleanup(func() { nodes[i].Close() })
 	}
 	s, err := readConfig(t, "radio.yaml", fmt.Appendf(nil, `
-listen: {http: "127.0.0.1:0"}
+listen: {http: "127.0.0.1:0", https: "127.0.0.1:0", acme: {names: [radio.example], email: engineer@radio.example, directory: "https://127.0.0.1:1/directory"}}
 admin: {listen: "127.0.0.1:0"}
+state_dir: %q
 mounts: [/live.mp3]
 rules: [{user_agent: "test/*", answer: proxy}]
 regions: [{id: all, match: default, weights: {one: 1000, two: 1}}]
 nodes:
   - {id: one, urls: %q, site: a, target: 10, limit: 20}
   - {id: two, urls: %q, site: b, target: 10, limit: 20}
-`, nodes[0].URL(), nodes[1].URL()))
+`, t.TempDir(), nodes[0].URL(), nodes[1].URL()))
 	if err != nil {
 		t.Fatal(err)
 	}
