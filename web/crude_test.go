@@ -24,18 +24,18 @@ type rawRequest struct {
 }
 
 const (
-	whyBody      = "it may have a body: where a request ends must not be in doubt, for a proxy in front may see it otherwise"
-	whyTwoHosts  = "two Hosts that differ: a proxy in front may go by the other one"
-	whyFolded    = "a line that goes on another: one server takes it for a part of that, another for a header of its own"
+	whyBody      = "it may have a body: where a request ends must not be in doubt, because a proxy in front may see another end"
+	whyTwoHosts  = "two Hosts that differ: a proxy in front may use the other one"
+	whyFolded    = "a line that continues the line before: one server reads it as a part of that line, another as a header of its own"
 	whyControl   = "a control character in a path may end a line of a header or of a playlist; Icecast ends the path at a NUL"
-	whySilent    = "Icecast closes without a word; a status says what is wrong"
-	whyDots      = "Icecast closes, for it has files below its paths; here nothing is a file, and there is no such mount"
+	whySilent    = "Icecast closes without an answer; a status says what is wrong"
+	whyDots      = "Icecast closes, because it has files below its paths; here nothing is a file, and there is no such mount"
 	whySource    = "Icecast asks a source for its password; sources go to nodes"
-	whyAdmin     = "a director's administrators have a listener of their own"
-	whyOptions   = "browsers ask with OPTIONS before they fetch: Icecast 2.4 closes, which fails them"
-	whyHEAD      = "Icecast 2.4 has no HEAD; players of Kodi's kind ask with it"
-	whyShoutcast = "a habit of SHOUTcast's listeners"
-	whyAbsolute  = "an absolute URL is for proxies; RFC 9112 has every server take it"
+	whyAdmin     = "a director's operators have an address and port of their own"
+	whyOptions   = "browsers send OPTIONS before they fetch; Icecast 2.4 closes, and the fetch fails"
+	whyHEAD      = "Icecast 2.4 has no HEAD; players such as Kodi use it"
+	whyShoutcast = "what SHOUTcast's players ask for"
+	whyAbsolute  = "an absolute URL is for proxies; RFC 9112 requires every server to accept it"
 )
 
 // rawRequests are well-formed, crude and hostile.
@@ -170,8 +170,9 @@ func rawRequestsPage(all []rawRequest, answers [][2]string) string {
 
 <!-- Made by go test ./web -run RawRequests -update. -->
 
-A test says %d requests, well-formed, crude and hostile, to a real Icecast 2.4.4 and to Signpost, byte by byte. %d of them are answered alike (a
-redirect here is a stream there); Signpost serves %d. These are the others. "none" is a connection that is closed without an answer.
+A test sends %d requests, well-formed, crude and hostile, byte by byte to a real Icecast 2.4.4 and to Signpost. Both answer %d of them alike (a
+redirect here is a stream there). Signpost serves %d. The table lists those that are answered differently. "none" means that the connection is closed
+without an answer.
 
 | Request | Icecast | Signpost | Why |
 |---|---|---|---|
