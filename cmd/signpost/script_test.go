@@ -24,20 +24,30 @@ import (
 // pages is where README.md stands; scripts run in directories of their own.
 var pages, _ = filepath.Abs(root)
 
+// builtBefore is the environment variable that names the program, a file called signpost,
+// where it is not to be built: for another build.
+const builtBefore = "SIGNPOST_BUILT"
+
 // built is the program, without the race detector, of which the packages' own tests
 // make use: it is three times as slow.
 var built = struct {
 	once sync.Once
 	dir  string // of the file signpost
+	ours bool   // dir is the tests' own
 	err  error
 }{}
 
 // program builds signpost once for all tests, and returns the directory it is in.
 func program() (dir string, err error) {
 	built.once.Do(func() {
+		if path := os.Getenv(builtBefore); path != "" {
+			built.dir = filepath.Dir(path)
+			return
+		}
 		if built.dir, built.err = os.MkdirTemp("", "signpost-script-"); built.err != nil {
 			return
 		}
+		built.ours = true
 		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", built.dir, ".").CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("go build: %w\n%s", err, out)
@@ -49,7 +59,7 @@ func program() (dir string, err error) {
 // TestMain removes the program that the tests built.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built.dir != "" {
+	if built.ours {
 		os.RemoveAll(built.dir)
 	}
 	os.Exit(code)

@@ -36,9 +36,10 @@ var built = struct {
 	err  error
 }{}
 
-// builtBefore is the environment variable that names the program to a test that runs this
-// package's tests in a process of its own.
-const builtBefore = "SIGNPOST_E2E_BUILT"
+// builtBefore is the environment variable that names the program, where it is not to be
+// built: for another build, and for a test that runs this package's tests in a process of
+// its own.
+const builtBefore = "SIGNPOST_BUILT"
 
 // sideBySide is how many tests run at once, unless -parallel says otherwise: most of
 // the time they wait for servers, players and probes.
