@@ -228,7 +228,7 @@ func printCandidates(w io.Writer, all []api.Candidate) {
 	fmt.Fprintln(t, "RANK\tNODE\tROW\tREASON\tSHARE\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
 	for _, c := range all {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f %%\t%g\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\n",
-			orDash(c.Rank), c.Node, c.Rung, c.Reason, 100*c.Expected, c.Weight, c.Room, c.WarmUp,
+			orDash(c.Rank), c.Node, c.Rung, c.Word(), 100*c.Expected, c.Weight, c.Room, c.WarmUp,
 			used(c), orDash(c.Target), orDash(c.Limit), km(c.Km), c.Detail)
 	}
 	t.Flush()

@@ -47,7 +47,8 @@ func (a *API) Status() (api.StatusAnswer, error) {
 	}
 	out.Problems = append(out.Problems, st.Problems...)
 	for _, e := range st.Effects {
-		trouble(e.Kind == store.Skipped, "%s is left out: %s", e.Entry, e.Detail)
+		what, _ := api.EntryInWords(e.Entry)
+		trouble(e.Kind == store.Skipped, "an operators' change is left out, as the configuration would be refused with it: %s: %s", what, e.Detail)
 	}
 	return out, nil
 }

@@ -71,11 +71,10 @@ func printHistory(t *Terminal, all []api.Change, limit int) {
 	}
 }
 
-// entryText writes the change of an entry: "rows/de: fra1=3 -> fra1=1".
+// entryText writes the change of an entry: "Weights of de: fra1=3 -> fra1=1".
 func entryText(e api.EntryChange) string {
-	kind, _, _ := strings.Cut(e.Entry, "/")
-	nothing := map[string]string{"rows": "the file's", "nodes": "in use"}[kind]
-	return fmt.Sprintf("%s: %s -> %s", e.Entry, cmp.Or(valueText(e.Before), nothing, "none"), cmp.Or(valueText(e.After), nothing, "none"))
+	what, none := api.EntryInWords(e.Entry)
+	return fmt.Sprintf("%s: %s -> %s", what, cmp.Or(valueText(e.Before), none), cmp.Or(valueText(e.After), none))
 }
 
 // valueText writes an entry of the overlay in a few words; empty: there is none.

@@ -63,21 +63,21 @@ func orNothing(n int) string {
 	return fmt.Sprint(n)
 }
 
-// stateOf returns a node's state in one word.
+// stateOf returns a node's state in a few words.
 func stateOf(n api.Node) cell {
 	switch {
 	case n.Override != nil && n.Override.State == "disabled":
 		return cell{"disabled", yellow}
 	case n.State == director.Down:
-		return cell{n.State.String(), red}
+		return cell{api.InWords(n.State), red}
 	case n.State != director.Fit:
-		return cell{n.State.String(), yellow}
+		return cell{api.InWords(n.State), yellow}
 	case n.Full:
 		return cell{"full", red}
 	case len(n.Lacks) > 0:
-		return cell{n.State.String(), yellow}
+		return cell{api.InWords(n.State), yellow}
 	}
-	return cell{n.State.String(), green}
+	return cell{api.InWords(n.State), green}
 }
 
 // detailOf returns what is worth knowing besides the numbers, the most important first.

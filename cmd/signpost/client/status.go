@@ -59,7 +59,8 @@ func printStatus(t *Terminal, a api.StatusAnswer) {
 	}
 	effects := newTable("OPERATORS' CHANGE", "EFFECT", "")
 	for _, e := range a.Effects {
-		effects.add(e.Entry, e.Kind, e.Detail)
+		what, _ := api.EntryInWords(e.Entry)
+		effects.add(what, api.EffectInWords(e.Kind), e.Detail)
 	}
 	if len(effects.rows) > 0 {
 		t.say("")

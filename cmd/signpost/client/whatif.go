@@ -211,9 +211,9 @@ func (f *forecasts) printNodes(t *Terminal) {
 			out.add(now.Node, cell{"lost", red}, now.Listeners, "-", orDash(now.Target), orDash(now.Limit), percent(now.Share), "-", "")
 			continue
 		}
-		state := cell{now.State.String(), plain}
+		state := cell{api.InWords(now.State), plain}
 		if n.State != now.State {
-			state = cell{now.State.String() + " -> " + n.State.String(), yellow}
+			state = cell{api.InWords(now.State) + " -> " + api.InWords(n.State), yellow}
 		}
 		out.add(now.Node, state, now.Listeners, n.Listeners, orDash(n.Target), orDash(n.Limit), percent(now.Share), percent(n.Share), beyond(n))
 	}

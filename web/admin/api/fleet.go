@@ -169,7 +169,7 @@ type Holder struct {
 	SilentMS int64     `json:"silent_ms,omitempty"` // since its last report
 }
 
-// Override is an operator's change that masks what the file declares.
+// Override is an operator's change that replaces what the file declares.
 type Override struct {
 	State    store.NodeState `json:"state,omitempty"` // of a node
 	By       string          `json:"by"`

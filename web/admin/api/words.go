@@ -1,6 +1,11 @@
 package api
 
-import "github.com/signpost-fm/signpost/director"
+import (
+	"strings"
+
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
+)
 
 // InWords says a reason in operators' words, where it is about a node: "in service",
 // "at its limit".
@@ -9,6 +14,16 @@ func InWords(r director.Reason) string {
 		return w
 	}
 	return r.String() // a newer version's
+}
+
+// Word returns why the node was passed over, or that it was not.
+func (c Candidate) Word() string {
+	for _, r := range director.AllReasons() {
+		if r.String() == c.Reason {
+			return InWords(r)
+		}
+	}
+	return c.Reason // a newer director's
 }
 
 var reasonWords = map[director.Reason]string{
@@ -48,4 +63,37 @@ var outcomeWords = map[director.Outcome]string{
 	director.MountDown: "The mount is off the air: no node plays it.",
 	director.Denied:    "The region may not listen to this mount.",
 	director.Nobody:    "The mount plays, but at no node that may take this listener.",
+}
+
+// EntryInWords says what an entry of operators' changes is of, "Weights of de" for
+// "rows/de", and what holds while there is no such entry.
+func EntryInWords(entry string) (what, none string) {
+	switch kind, id, _ := strings.Cut(entry, "/"); kind {
+	case "rows":
+		return "Weights of " + id, "as in the file"
+	case "nodes":
+		return "Node " + id, "as in the file"
+	case "rules":
+		if id == "" {
+			return "Order of the rules", "no rule"
+		}
+		return "Rule " + id, "no rule"
+	case "notes":
+		return "Note " + id, "no note"
+	}
+	return entry, "nothing"
+}
+
+// EffectInWords says what an operators' change does.
+func EffectInWords(k store.EffectKind) string {
+	if w, ok := effectWords[k]; ok {
+		return w
+	}
+	return string(k)
+}
+
+var effectWords = map[store.EffectKind]string{
+	store.Masks:   "replaces the file's",
+	store.Dormant: "without effect",
+	store.Skipped: "left out",
 }

@@ -90,16 +90,6 @@ type nodeLine struct {
 	Also  []string // further rows that list it
 }
 
-// Word returns why the node was passed over, or that it was not.
-func (l nodeLine) Word() string {
-	for _, r := range director.AllReasons() {
-		if r.String() == l.Reason {
-			return api.InWords(r)
-		}
-	}
-	return l.Reason
-}
-
 // Row returns the row that decided: that of the answer.
 func (e *explanation) Row() string {
 	for _, c := range e.Decision.Candidates {

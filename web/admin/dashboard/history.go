@@ -38,21 +38,7 @@ func (d *dashboard) history(*http.Request) (any, error) {
 func describeChange(c api.Change) change {
 	out := change{Change: c}
 	for _, e := range c.Entries {
-		kind, id, _ := strings.Cut(e.Entry, "/")
-		what, none := e.Entry, "nothing"
-		switch kind {
-		case "rows":
-			what, none = "Weights of "+id, "as in the file"
-		case "nodes":
-			what, none = "Node "+id, "as in the file"
-		case "rules":
-			what, none = "Rule "+id, "no rule"
-			if id == "" {
-				what = "Order of the rules"
-			}
-		case "notes":
-			what, none = "Note "+id, "no note"
-		}
+		what, none := api.EntryInWords(e.Entry)
 		out.Lines = append(out.Lines, difference{what, cmp.Or(sketch(e.Entry, e.Before), none), cmp.Or(sketch(e.Entry, e.After), none)})
 	}
 	return out
