@@ -35,8 +35,17 @@ var demoListeners = []struct{ addr, where, country string }{
 }
 
 type demoCmd struct {
-	Show bool `help:"Print the configuration of the demo."`
-	Any  bool `hidden:"" help:"Take any free ports, for tests."`
+	Show      bool `help:"Print the configuration of the demo."`
+	Listeners int  `default:"300" placeholder:"N" help:"How many listeners around the world are made up, 0 to 1000 (default: 300)."`
+	Any       bool `hidden:"" help:"Take any free ports, for tests."`
+}
+
+// AfterApply refuses what cannot be made up. It is called by kong.
+func (c *demoCmd) AfterApply() error {
+	if c.Listeners < 0 || c.Listeners > crowdMost {
+		return fmt.Errorf("--listeners %d: 0 to %d can be made up", c.Listeners, crowdMost)
+	}
+	return nil
 }
 
 // Run runs three nodes and a director until SIGINT or SIGTERM.
@@ -62,8 +71,12 @@ func (c *demoCmd) Run(out *console) error {
 	case <-ctx.Done():
 		return nil
 	}
-	d.printHelp(said)
+	d.printHelp(said, c.Listeners)
 	level.Set(slog.LevelInfo)
+	if c.Listeners > 0 {
+		leave := d.invite(ctx, newCrowd(d.url(), c.Listeners))
+		defer leave()
+	}
 	go d.readCommands(out.in, said)
 	select {
 	case <-ctx.Done():
@@ -146,12 +159,31 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 		d.close()
 		return nil, err
 	}
-	d.service, err = service.Start(s, service.Options{Log: log, Listen: listenNextFree, Record: func(r *web.Record) { printRecord(records, r) }})
+	d.service, err = service.Start(s, service.Options{Log: log, Listen: listenNextFree, Record: func(r *web.Record) {
+		if !ofCrowd(r) {
+			printRecord(records, r)
+		}
+	}})
 	if err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// url is the mount's URL, at the director.
+func (d *demo) url() string { return "http://" + d.service.Addrs()[0].String() + "/live.mp3" }
+
+// invite lets a crowd listen until ctx ends or the function that it returns is called,
+// which waits until all have left.
+func (d *demo) invite(ctx context.Context, c *crowd) (leave func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		c.run(ctx)
+	}()
+	return func() { cancel(); <-left }
 }
 
 // startNode starts a node, at 127.0.0.1 where a system has no more loopback addresses.
@@ -207,12 +239,16 @@ func listenNextFree(network, addr string) (net.Listener, error) {
 }
 
 // printHelp prints what to try.
-func (d *demo) printHelp(w io.Writer) {
+func (d *demo) printHelp(w io.Writer, listeners int) {
 	base, admin := "http://"+d.service.Addrs()[0].String(), "http://"+d.service.AdminAddr().String()
 	var b strings.Builder
 	b.WriteString("Signpost demo: three nodes and a director, all in this process.\n\n")
 	for i, n := range d.nodes {
 		fmt.Fprintf(&b, "  %d  %-10s %s  plays %s\n", i+1, n.options.Name, n.node.URL(), n.options.Tune.Name)
+	}
+	if listeners > 0 {
+		fmt.Fprintf(&b, "\nAbout %d listeners around the world are made up, so that the pages live: they come within 10 s, follow\n"+
+			"redirects, and stay some minutes each. Their requests are not printed. Without them: signpost demo --listeners 0\n", listeners)
 	}
 	fmt.Fprintf(&b, "\nListen. The melody, and the title, tell which node was chosen:\n"+
 		"  mpv %[1]s/live.mp3\n  vlc %[1]s/live.mp3.m3u\n  or open %[1]s/live.mp3 in a browser\n"+

@@ -14,8 +14,8 @@ const (
 	// metaint is the audio between two blocks of metadata, in bytes: 1 s, as
 	// Icecast's 16000 bytes are at 128 kbit/s.
 	metaint = bitRate / 8
-	// pace is how often a listener gets audio.
-	pace = 10 * frameTime
+	// pace is how often a listener gets audio: rarely, for each time costs; the burst is longer.
+	pace = 50 * frameTime
 	// stall is how long a write to a listener may block.
 	stall = 15 * time.Second
 )
@@ -47,7 +47,11 @@ func (n *Node) play(w http.ResponseWriter, r *http.Request, m *mount) {
 		due := n.live()
 		_ = control.SetWriteDeadline(time.Now().Add(stall))
 		for ; next < due; next++ {
-			if s.write(n.opts.Tune.frame(next), n.title(next)) != nil {
+			title := ""
+			if s.metadata {
+				title = n.title(next)
+			}
+			if s.write(n.opts.Tune.frame(next), title) != nil {
 				return
 			}
 		}
