@@ -70,7 +70,7 @@ func (icecast) statistics(ctx context.Context, t target) (answer, error) {
 	if publicErr != nil {
 		return answer{}, err
 	}
-	a.warning = fmt.Sprintf("%v: read %s instead, which lacks hidden mounts", err, statusPath)
+	a.warning = fmt.Sprintf("%v: read %s instead, which lacks hidden mounts; see that credentials_file has the server's user and password", err, statusPath)
 	return a, nil
 }
 

@@ -30,7 +30,8 @@ type Condition struct {
 	Since time.Time // zero: a [Watch] knows since when it has seen it
 
 	// Degraded says that /readyz counts it, and Public is what it says there: nothing of
-	// paths, persons and secrets. Empty: Text.
+	// paths, persons and secrets. Empty: Text. What has a Public and is not Degraded is
+	// among its reasons all the same.
 	Degraded bool
 	Public   string
 	// Meant says that an operator may have wanted it, as of a drained node that is down:

@@ -1,14 +1,22 @@
 package service
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/web"
 )
@@ -76,6 +84,44 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
+// TestReadinessInPart: a wrong password of a node and a refused file of tokens are in
+// /readyz until they are mended, without what only operators may read, and degrade nothing.
+func TestReadinessInPart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var mended atomic.Bool
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/status-json.xsl":
+			_, _ = io.WriteString(w, `{"icestats": {"server_id": "Icecast 2.4.4", "source": {"listenurl": "http://one/live.mp3", "listeners": 1}}}`)
+		case r.URL.Path != "/admin/stats":
+			_, _ = io.WriteString(w, "audio")
+		case mended.Load():
+			_, _ = io.WriteString(w, `<icestats><server_id>Icecast 2.4.4</server_id><source mount="/live.mp3"><listeners>1</listeners></source></icestats>`)
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(node.Close)
+	tokens := filepath.Join(dir, "tokens")
+	for name, text := range map[string]string{tokens: fmt.Sprintf("anna operate %x\n", sha256.Sum256([]byte("anna's token"))), filepath.Join(dir, "one.password"): "admin:hunter2\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := startService(t, dir, "listen: {http: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0', tokens_file: tokens}\nmounts: [/live.mp3]\nprobe: {interval: 50ms}\n"+
+		"nodes:\n  - {id: two, urls: '%s', kind: http}\n  - {id: one, urls: '"+node.URL+"', credentials_file: one.password}\n", Options{})
+	const password = "a node's statistics cannot be read in full"
+	eventually(t, "a wrong password is told", func() bool { return d.readyz().Reason == password })
+	d.tokens.reload(config.TokenFiles{Tokens: filepath.Join(dir, "one.password")}, d.log)
+	if r := d.readyz(); r.Degraded || r.Reason != password+"; the file of tokens is refused, and the one before stays in force" {
+		t.Errorf("%+v", r)
+	}
+	mended.Store(true)
+	d.tokens.reload(config.TokenFiles{Tokens: tokens}, d.log)
+	eventually(t, "nothing is left to mend", func() bool { return d.readyz().Reason == "" })
+}
+
 func texts(d *Service) (all []string) {
 	for _, w := range d.warnings() {
 		all = append(all, w.Text)
@@ -84,8 +130,8 @@ func texts(d *Service) (all []string) {
 }
 
 // TestDarkFleetIsDegraded: a fleet in which no node is fit is told, until one is.
-// TestReadiness: /readyz says what degrades, in the words for everybody, and that a
-// certificate will end, which does not.
+// TestReadiness: /readyz says what degrades, in the words for everybody, and what does not
+// but has such words, each once.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	ends := notify.Condition{Kind: notify.CertificateEnds, Text: "the certificate of node fra1 ends tomorrow", Public: "a node's certificate ends tomorrow"}
@@ -97,6 +143,7 @@ func TestReadiness(t *testing.T) {
 	}{
 		{nil, web.Readiness{}},
 		{[]notify.Condition{full}, web.Readiness{}},
+		{[]notify.Condition{ends, ends}, web.Readiness{Reason: "a node's certificate ends tomorrow"}},
 		{[]notify.Condition{full, ends}, web.Readiness{Reason: "a node's certificate ends tomorrow"}},
 		{[]notify.Condition{dark, ends}, web.Readiness{Degraded: true, Reason: "/live.mp3 is off the air; a node's certificate ends tomorrow"}},
 	} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,14 +50,17 @@ func (d *Service) readyz() web.Readiness {
 	return r
 }
 
-// readiness says what is wrong. That a certificate will soon end is among the reasons too,
-// but degrades nothing: so far players accept it.
+// readiness says what is wrong. What has words for everybody is among the reasons, even if
+// it degrades nothing, such as a certificate that will soon end.
 func readiness(shown []notify.Condition) (r web.Readiness) {
 	var reasons []string
 	for _, c := range shown {
-		if c.Degraded || c.Kind == notify.CertificateEnds {
-			r.Degraded = r.Degraded || c.Degraded
-			reasons = append(reasons, cmp.Or(c.Public, c.Text))
+		r.Degraded = r.Degraded || c.Degraded
+		if !c.Degraded && c.Public == "" {
+			continue
+		}
+		if reason := cmp.Or(c.Public, c.Text); !slices.Contains(reasons, reason) { // of two nodes, perhaps
+			reasons = append(reasons, reason)
 		}
 	}
 	r.Reason = strings.Join(reasons, "; ")
@@ -96,10 +100,14 @@ func (d *Service) conditions() (all []notify.Condition) {
 		add(c)
 	}
 	for _, w := range d.prober.Warnings() {
-		add(notify.Condition{Key: "probe/" + string(w.Node), Node: string(w.Node), Text: fmt.Sprintf("node %s answers in part: %s", w.Node, w.Text), Since: w.Since, Over: fmt.Sprintf("node %s tells all again", w.Node)})
+		add(notify.Condition{
+			Key: "probe/" + string(w.Node), Node: string(w.Node), Text: fmt.Sprintf("node %s answers in part: %s", w.Node, w.Text), Since: w.Since,
+			Public: "a node's statistics cannot be read in full", Over: fmt.Sprintf("node %s tells all again", w.Node),
+		})
 	}
 	if t := d.tokens.trouble(); t != "" {
-		add(notify.Condition{Key: "tokens", Text: "the file of tokens is refused, and the one before stays in force: " + t, Remedy: "correct it; it is read again by itself", Over: "the file of tokens is in force again"})
+		const text = "the file of tokens is refused, and the one before stays in force"
+		add(notify.Condition{Key: "tokens", Text: text + ": " + t, Public: text, Remedy: "correct it; it is read again by itself", Over: "the file of tokens is in force again"})
 	}
 	if w := d.files.warning(d.started); w != "" {
 		add(notify.Condition{Key: "descriptors", Text: w, Degraded: true})
