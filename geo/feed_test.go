@@ -113,11 +113,11 @@ func TestFeedRefused(t *testing.T) {
 	for content, want := range map[string]string{
 		"":                                   "no line has a network and a country",
 		"<html>":                             `line 1: "<html>" is not a network; write one such as 192.0.2.0/24`,
-		"192.0.2.0/24,DE\n\n192.0.2.0/33,DE": `line 3: "192.0.2.0/33" is no network`,
+		"192.0.2.0/24,DE\n\n192.0.2.0/33,DE": `line 3: "192.0.2.0/33" is not a network`,
 		"192.0.2.1/24,DE":                    "line 1: 192.0.2.1/24 begins within its network; write 192.0.2.0/24",
 		"192.0.2.0/24,DE\n192.0.2.0/24,FR":   "line 1 has 192.0.2.0/24 in DE",
 		"2001:db8::/32,DE\n2001:db8::/32,FR": "one of them is wrong",
-		"192.0.2.0/24,\xff":                  "no text in UTF-8",
+		"192.0.2.0/24,\xff":                  "it is not UTF-8 text",
 		"192.0.2.0/24,XX":                    "no line has a network and a country",
 	} {
 		path := write(t, "feed.csv", content)

@@ -41,7 +41,7 @@ func TestOpenRefuses(t *testing.T) {
 			`the first has the keys "country", "country_long": use a City`},
 		"no records": {geotest.Database{Layout: geotest.City}.Bytes(t), "there are no records at all: use a City"},
 		"impossible place": {geotest.Database{Layout: geotest.City, Rows: []geotest.Row{{Prefix: "8.8.8.0/24", Country: "US", Lat: 91, Lon: 5}}}.Bytes(t),
-			"at 8.8.8.0/24: its coordinates are none"},
+			"at 8.8.8.0/24: its coordinates are not valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -386,7 +386,7 @@ func TestAnnouncementsThatCannotBeTrue(t *testing.T) {
 		{name: "no UTF-8", body: strings.Replace(agent("i1", nil), "i1", "i\xff", 1), status: 400, want: "not UTF-8"},
 		{name: "huge", body: `{"instance":"` + strings.Repeat("x", maxBody) + `"}`, status: 413, want: "1024 KB"},
 		{name: "nothing", body: "{}", status: 422, want: "instance: "},
-		{name: "a declared node", id: "fra1", status: 409, want: "stands in the directors' configuration"},
+		{name: "a declared node", id: "fra1", status: 409, want: "is in the directors' configuration"},
 		{name: "an id that is not admitted", id: "fra2", status: 403, want: "edge-*"},
 		{name: "an id of other letters", id: "edge-%C3%BC", status: 422, want: "the node's id: "},
 		{name: "an id with a slash", id: "edge-%2F..", status: 422, want: "the node's id: "},
