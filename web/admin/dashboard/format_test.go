@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestSketch(t *testing.T) {
 		{"nodes/fra1", `{"state":"drained","by":"anna"}`, "drained"},
 		{"rules/kitchen", `{"id":"kitchen","rule":{"user_agent":"Kitchen*","http":"1.0","answer":"proxy"}}`, "proxy for Kitchen*, HTTP/1.0"},
 		{"notes/x", `{"text":"ring the datacentre"}`, "ring the datacentre"},
-		{"rules", `["a","b"]`, `["a","b"]`},
+		{"rules", `["a","b"]`, "a, b"},
 		{"rows/de", "", ""},
 		{"notes/x", `{"text":"` + strings.Repeat("ü", 500) + `"}`, strings.Repeat("ü", 400) + "…"},
 	} {
@@ -79,5 +80,27 @@ func TestWorst(t *testing.T) {
 		if got := worst(c.losses); got.Level != c.level || got.Node != c.node {
 			t.Errorf("%v: %s %s, want %s %s", c.losses, got.Level, got.Node, c.level, c.node)
 		}
+	}
+}
+
+// What cannot be undone is told in the page's words, and of a long row what changed.
+func TestChangeInWords(t *testing.T) {
+	t.Parallel()
+	c := describeChange(api.Change{
+		WhyNot: "rows/europe was changed since by anna at 2026-11-30T07:06:46Z: look at what it is now",
+		Entries: []api.EntryChange{
+			{Entry: "rows/europe", Before: json.RawMessage(`{"weights":{"ams1":1,"fra1":2,"waw1":1}}`), After: json.RawMessage(`{"weights":{"ams1":1,"fra1":3,"nyc1":1}}`)},
+			{Entry: "rules", Before: json.RawMessage(`["a","b"]`), After: json.RawMessage(`["b","a"]`)},
+		},
+	})
+	if want := "Weights of europe was changed since by anna at 2026-11-30 07:06 UTC: look at what it is now"; c.WhyNot != want {
+		t.Errorf("why not: %q, want %q", c.WhyNot, want)
+	}
+	want := []difference{{"Weights of europe", "fra1 2, nyc1 out, waw1 1", "fra1 3, nyc1 1, waw1 out"}, {"Order of the rules", "a, b", "b, a"}}
+	if !slices.Equal(c.Lines, want) {
+		t.Errorf("lines %q, want %q", c.Lines, want)
+	}
+	if got := listed(slices.Repeat([]string{"edge001.radio.example 12"}, 40)); !strings.HasSuffix(got, "12 and 25 more") {
+		t.Errorf("of 40 long weights: %q", got)
 	}
 }

@@ -16,7 +16,9 @@ const overflowing = `(() => {
 	if (document.documentElement.scrollWidth > innerWidth) out.push('the page is ' + document.documentElement.scrollWidth + ' wide');
 	const scrolls = (el) => { for (let e = el; e && e !== document.body; e = e.parentElement) if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false; };
 	for (const el of document.querySelectorAll('main *, header *, footer *')) {
-		if (!el.checkVisibility() || el.closest('svg, .uplot, .sr') || scrolls(el)) continue;
+		if (!el.checkVisibility() || el.closest('svg, .uplot, .sr')) continue;
+		if (el.matches('th, td') && el.scrollWidth > el.clientWidth + 1 && getComputedStyle(el).overflowX === 'visible') out.push('over its neighbours: ' + name(el));
+		if (scrolls(el)) continue;
 		const r = el.getBoundingClientRect();
 		if (r.width && (r.right > innerWidth + 1 || r.left < -1)) out.push('out of the page: ' + name(el));
 		const s = getComputedStyle(el);

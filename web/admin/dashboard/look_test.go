@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -18,14 +19,19 @@ const live = `document.body.dataset.live === 'live'`
 // Every page, as every look has it. Somebody should look at the pictures.
 func TestLooks(t *testing.T) {
 	t.Parallel()
-	r := operated(t)
+	usual, long := operated(t), edited(t)
 	for page, path := range map[string]string{
 		"overview": "/", "node": "/nodes/nyc2", "mount": "/mounts/jazz.ogg", "directors": "/directors", "clients": "/clients", "mounts": "/mounts", "history": "/history", "weights": "/weights",
-		"explain": "/explain?addr=91.0.0.1&mount=/live.mp3&ua=VLC/3.0.18",
+		"explain":       "/explain?addr=91.0.0.1&mount=/live.mp3&ua=VLC/3.0.18",
+		"long-overview": "/", "long-history": "/history", "long-weights": "/weights",
 	} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
 			b := browsertest.Start(t)
+			r := usual
+			if strings.HasPrefix(page, "long-") {
+				r = long
+			}
 			for _, name := range slices.Sorted(maps.Keys(browsertest.Looks)) {
 				b.As(browsertest.Looks[name])
 				b.Go(r.URL + "/login")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -262,6 +263,62 @@ func operated(t *testing.T) *rig {
 			a.Until = time.Now().Add(e.until)
 		}
 		if _, err := r.syncer.Change(t.Context(), a, func(o *store.Overlay) error { e.edit(o); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// edited is a large fleet whose operators write much: names as long as they get, rows of
+// all nodes, whys and notes that fill their fields, and entries that cannot be undone.
+func edited(t *testing.T) *rig {
+	t.Helper()
+	config, reports := large(40, 6)
+	for i := range config.Nodes {
+		n := &config.Nodes[i]
+		n.ID += "-frankfurt-am-main.streams.radio-example.net"
+	}
+	for i := range config.Regions {
+		r := &config.Regions[i]
+		r.ID = director.RegionID(fmt.Sprintf("region%02d_listeners_of_the_western_and_central_parts", i))
+		for j := range r.Row {
+			r.Row[j].Node += "-frankfurt-am-main.streams.radio-example.net"
+		}
+		if i == 1 {
+			r.Match.Countries = strings.Fields("DE AT CH NL BE LU FR IT ES PT PL CZ SK HU SI HR RO BG GR DK SE NO FI EE LV LT IE GB")
+		}
+		if i > 0 {
+			r.Overflow = []director.RegionID{config.Regions[0].ID}
+		}
+	}
+	r := play(t, config, reports)
+	row, node := config.Regions[1].ID, config.Nodes[3].ID
+	why := strings.Repeat("the uplink of Frankfurt is being replaced; ", 5)[:200]
+	weigh := func(factor float64) func(*store.Overlay) {
+		return func(o *store.Overlay) {
+			w := map[director.NodeID]float64{}
+			for i, n := range config.Nodes {
+				w[n.ID] = factor * float64(1+i%7)
+			}
+			o.Rows = map[director.RegionID]store.Row{row: {Weights: w}}
+		}
+	}
+	rule := `{"name":"%s","user_agent_regexp":"(?i)^Mozilla/5\\.0 \\(Linux; Android [0-9.]+; (KitchenRadio|BathroomRadio|GarageRadio)-[0-9A-F]{12}\\).*$","headers":[{"name":"X-Requested-With-A-Long-Name","glob":"com.example.radio.international.*"}],"answer":"proxy","or_redirect":true}`
+	for _, edit := range []func(*store.Overlay){
+		weigh(1), weigh(12.25), // the first cannot be undone
+		func(o *store.Overlay) {
+			o.Nodes = map[director.NodeID]store.NodeSetting{node: {State: store.NodeDrained}}
+		},
+		func(o *store.Overlay) { o.Nodes[node] = store.NodeSetting{State: store.NodeDisabled} },
+		func(o *store.Overlay) {
+			for _, id := range []string{"radios_in_kitchens_and_bathrooms_that_cannot_follow_redirects", "another"} {
+				o.Rules = append(o.Rules, store.Rule{ID: id, Rule: json.RawMessage(fmt.Sprintf(rule, id))})
+			}
+		},
+		func(o *store.Overlay) { o.Rules[0], o.Rules[1] = o.Rules[1], o.Rules[0] },
+	} {
+		by := store.Author{By: "anna.constantinopolitana@operations.radio-example.net", Why: why, Until: time.Now().Add(48 * time.Hour)}
+		if _, err := r.syncer.Change(t.Context(), by, func(o *store.Overlay) error { edit(o); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

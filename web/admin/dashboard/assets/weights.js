@@ -86,7 +86,7 @@ export function weights() {
       instead?.remove();
       return;
     }
-    if (!instead) td.append(instead = make('b'));
+    if (!instead) td.insertBefore(instead = make('b'), $('i', td)); // above the share, as where nothing is edited
     text(instead, draft.weights.get(node) ?? 'out');
   }
 
