@@ -35,6 +35,7 @@ type drain struct {
 // answer listeners, by the last state of the fleet that it knew.
 type Missing struct {
 	ID    string
+	Name  string // empty: an older director's
 	Site  string
 	Heard time.Time // its last Sync, by the store's clock
 	Until time.Time // from when it is no longer taken into account, by the store's clock
@@ -181,7 +182,7 @@ func (s *Syncer) missing(now time.Time) []Missing {
 	for _, q := range s.peers {
 		if age := now.Sub(q.heard); age > DirectorLife && age <= missingLife {
 			heard := q.heard.Add(ahead).UTC().Round(0)
-			all = append(all, Missing{ID: q.ID, Site: q.Site, Heard: heard, Until: heard.Add(missingLife)})
+			all = append(all, Missing{ID: q.ID, Name: q.Name, Site: q.Site, Heard: heard, Until: heard.Add(missingLife)})
 		}
 	}
 	slices.SortFunc(all, func(a, b Missing) int { return cmp.Compare(a.ID, b.ID) })

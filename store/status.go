@@ -109,7 +109,11 @@ func (s *Syncer) self() Director {
 	if s.begun.IsZero() && !s.synced.IsZero() {
 		s.begun = s.started.Add(time.Duration(s.ahead.Load())).UTC().Truncate(time.Second)
 	}
-	return Director{ID: s.cfg.Director, Site: s.cfg.Site, Version: s.cfg.Version, Started: s.begun, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts, AsOf: s.asOf}
+	d := Director{ID: s.cfg.Director, Name: s.cfg.Name, Site: s.cfg.Site, Version: s.cfg.Version, Started: s.begun, Config: s.declared.hash, Suspect: s.status.Suspect, Doubts: s.doubts, AsOf: s.asOf}
+	if s.cfg.Leaving != nil {
+		d.Leaving = s.cfg.Leaving()
+	}
+	return d
 }
 
 // update calls change with the status, while it holds s.mu.

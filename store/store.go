@@ -103,6 +103,7 @@ type Picture struct {
 // Director is one director, as others see it.
 type Director struct {
 	ID     string `json:"id"`             // unique to one run of a process
+	Name   string `json:"name,omitempty"` // the same in all runs, for people; empty: an older director's
 	Site   string `json:"site,omitempty"` // where it is; may be empty
 	Config string `json:"config"`         // a hash of its declared configuration
 	// Version is of its program, and Started when it first heard from the store. Older
@@ -123,7 +124,10 @@ type Director struct {
 	// AsOf is the Now of the Picture that its snapshot is built from: it obeys every
 	// change that was in the store by then. Zero: it has no snapshot yet.
 	AsOf time.Time `json:"as_of,omitzero"`
-	Left bool      `json:"left,omitempty"` // it has stopped; this was its last Sync
+	// Leaving says that it takes no new listeners any more: it stops, or another process
+	// has taken its place.
+	Leaving bool `json:"leaving,omitempty"`
+	Left    bool `json:"left,omitempty"` // it has stopped; this was its last Sync
 }
 
 // A Problem is something wrong with a store, or in it, that a handle works around.

@@ -57,6 +57,11 @@ type SyncerConfig struct {
 	// exchange and must not block. nil: none.
 	Addrs func() []netip.Addr
 
+	// Leaving says whether this director takes no new listeners any more. It is called
+	// like Addrs. nil: it takes them.
+	Leaving func() bool
+
+	Name     string // of this director, for people; the same in all runs
 	Director string // unique to this run of the process; empty: the host's name and random letters
 	Site     string // where this director is; may be empty
 	Version  string // of the program, for the other directors

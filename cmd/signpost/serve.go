@@ -26,6 +26,7 @@ type serveCmd struct {
 	Admin       string   `env:"SIGNPOST_ADMIN" placeholder:"ADDR" help:"Address of the operators' side instead of admin.listen."`
 	GeoDatabase []string `env:"SIGNPOST_GEO_DATABASE" placeholder:"FILE" help:"Databases in MaxMind's format instead of geo.databases."`
 	StateDir    string   `env:"SIGNPOST_STATE_DIR" placeholder:"DIR" help:"Directory for what outlives a restart, instead of state_dir."`
+	Name        string   `env:"SIGNPOST_NAME" placeholder:"NAME" help:"This director's name instead of store.name."`
 	Records     string   `env:"SIGNPOST_RECORDS" enum:"stdout,stderr,off" default:"stdout" help:"Where one line of JSON for each request goes: stdout, stderr or off."`
 	logFlags
 }
@@ -289,6 +290,9 @@ func (c *serveCmd) read(file string) (*config.Settings, error) {
 	}
 	if c.StateDir != "" {
 		l.StateDir = c.StateDir
+	}
+	if c.Name != "" {
+		l.Store.Name = c.Name
 	}
 	return l.Settings()
 }

@@ -15,7 +15,7 @@ import (
 func (a *API) Status() (api.StatusAnswer, error) {
 	st := a.cfg.Syncer.Status()
 	out := api.StatusAnswer{
-		Director: st.Director.ID, Site: st.Director.Site, Version: a.cfg.Version, UptimeS: int64(a.cfg.Now().Sub(a.started).Seconds()),
+		Director: st.Director.ID, Name: st.Director.Name, Site: st.Director.Site, Version: a.cfg.Version, UptimeS: int64(a.cfg.Now().Sub(a.started).Seconds()),
 		SnapshotAgeMS: st.SnapshotAge.Milliseconds(), PictureAgeMS: st.PictureAge.Milliseconds(),
 		Revision: st.Revision, Directors: []api.Director{}, Effects: append([]store.Effect{}, st.Effects...), Problems: []string{}, Warnings: append([]api.Warning{}, a.cfg.Warnings()...), Store: a.cfg.Store,
 	}
@@ -33,7 +33,7 @@ func (a *API) Status() (api.StatusAnswer, error) {
 	out.Reason = strings.Join(out.Problems, "; ")
 	for _, d := range st.Directors {
 		same := d.Config == st.Director.Config
-		out.Directors = append(out.Directors, api.Director{ID: d.ID, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect, Version: d.Version, Started: d.Started})
+		out.Directors = append(out.Directors, api.Director{ID: d.ID, Name: d.Name, Site: d.Site, Config: d.Config, SameConfig: same, Suspect: d.Suspect, Version: d.Version, Started: d.Started})
 		if d.ID != st.Director.ID {
 			out.Directors[len(out.Directors)-1].Seen = d.Seen
 		}
@@ -41,7 +41,7 @@ func (a *API) Status() (api.StatusAnswer, error) {
 		trouble(d.Suspect != "" && d.ID != st.Director.ID, "director %s suspects its own network: %s", d.ID, d.Suspect)
 	}
 	for _, d := range st.Missing {
-		out.Missing = append(out.Missing, api.MissingDirector{ID: d.ID, Site: d.Site, Heard: d.Heard, Until: d.Until})
+		out.Missing = append(out.Missing, api.MissingDirector{ID: d.ID, Name: d.Name, Site: d.Site, Heard: d.Heard, Until: d.Until})
 		trouble(true, "director %s has not been heard of since %s, and did not stop: until %s it may send listeners to nodes that were drained since",
 			d.ID, d.Heard.Format(time.TimeOnly), d.Until.Format(time.TimeOnly))
 	}

@@ -85,9 +85,9 @@ var (
 			{Entry: "notes/x", After: raw(`{"id":"x","text":"ask anna before you touch the Frankfurt nodes tonight"}`)},
 			{Entry: "rules", Before: raw(`["a","kitchen"]`), After: raw(`["kitchen","a"]`)}}},
 	}
-	status = api.StatusAnswer{Director: "d1", Site: "fra", Version: "v1.2.3", UptimeS: 7300, Degraded: true, SnapshotAgeMS: 120, PictureAgeMS: 5230, Revision: 13, Store: "redis",
+	status = api.StatusAnswer{Director: "d1-7F3K", Name: "d1", Site: "fra", Version: "v1.2.3", UptimeS: 7300, Degraded: true, SnapshotAgeMS: 120, PictureAgeMS: 5230, Revision: 13, Store: "redis",
 		Problems:  []string{"edits are refused: dial tcp: connection refused", "director d2 has another configuration file"},
-		Directors: []api.Director{{ID: "d1", Site: "fra", SameConfig: true}, {ID: "d2", Site: "ams", Suspect: "6 of 7 nodes failed at once"}},
+		Directors: []api.Director{{ID: "d1-7F3K", Name: "d1", Site: "fra", SameConfig: true}, {ID: "d2", Site: "ams", Suspect: "6 of 7 nodes failed at once"}},
 		Effects:   []store.Effect{{Entry: "rows/europe", Kind: store.Masks, Detail: "fra1=3 instead of fra1=1"}}}
 )
 

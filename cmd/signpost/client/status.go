@@ -31,27 +31,27 @@ func (c *StatusCmd) Run(ctx context.Context, t *Terminal) error {
 }
 
 func printStatus(t *Terminal, a api.StatusAnswer) {
-	t.say("director %s, version %s, up %s; store: %s; operators' changes: %d",
-		a.Director, cmp.Or(a.Version, "unknown"), brief(time.Duration(a.UptimeS)*time.Second), cmp.Or(a.Store, "unknown"), a.Revision)
+	t.say("director %s%s, version %s, up %s; store: %s; operators' changes: %d",
+		a.Director, wrapped(", name ", a.Name), cmp.Or(a.Version, "unknown"), brief(time.Duration(a.UptimeS)*time.Second), cmp.Or(a.Store, "unknown"), a.Revision)
 	t.say("decides by what was known %s ago; last contact with the store %s ago", milliseconds(a.SnapshotAgeMS), milliseconds(a.PictureAgeMS))
 	for _, p := range a.Problems {
 		t.say("! %s", p)
 	}
-	out := newTable("DIRECTOR", "SITE", "CONFIGURATION", "")
+	out := newTable("NAME", "DIRECTOR", "SITE", "CONFIGURATION", "")
 	for _, d := range a.Directors {
 		config := cell{"the same", plain}
 		if !d.SameConfig {
 			config = cell{"another", yellow}
 		}
-		out.add(d.ID, d.Site, config, cell{wrapped("suspects itself: ", d.Suspect), yellow})
+		out.add(cmp.Or(d.Name, "-"), d.ID, d.Site, config, cell{wrapped("suspects itself: ", d.Suspect), yellow})
 	}
 	if len(out.rows) > 0 {
 		t.say("")
 		out.print(t)
 	}
-	missing := newTable("MISSING", "SITE", ">HEARD", ">WAITED FOR")
+	missing := newTable("NAME", "MISSING", "SITE", ">HEARD", ">WAITED FOR")
 	for _, d := range a.Missing {
-		missing.add(d.ID, d.Site, t.ago(d.Heard)+" ago", brief(d.Until.Sub(t.Now()))+" more")
+		missing.add(cmp.Or(d.Name, "-"), d.ID, d.Site, t.ago(d.Heard)+" ago", brief(d.Until.Sub(t.Now()))+" more")
 	}
 	if len(missing.rows) > 0 {
 		t.say("")

@@ -125,6 +125,8 @@ type headerEntry struct {
 type storeSection struct {
 	// The Redis that directors share. Without it, a director agrees with nobody, and keeps operators' changes in `state_dir`.
 	Redis redisSection `yaml:"redis"`
+	// This director's name: letters, digits, `.`, `_` and `-`. Pages, the log, `status` and its id, which is unique to one run, begin with it. The host's name, if absent; two directors at one host need different ones.
+	Name string `yaml:"name"`
 	// The data centre or provider of this director. Nodes are probed from different sites where possible.
 	Site string `yaml:"site"`
 	// How often this director exchanges counts and reports with the store, and updates what it decides by.

@@ -86,6 +86,7 @@ type Certificate struct{ CertFile, KeyFile string }
 // Store is about what directors share.
 type Store struct {
 	Redis                  *redisstore.Config // nil: the embedded store
+	Name                   string             // of this director; empty: the host's name
 	Site                   string             // of this director
 	Tick, Settle           time.Duration
 	DownAfter, ForgetAfter time.Duration // of silence of a registered node

@@ -5,16 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 
 	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store/redisstore"
 )
 
+// directorName is what hosts may be called, and _.
+var directorName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
 // store converts and checks the section store.
 func (c *converter) store() Store {
 	out := Store{
-		Site: c.Store.Site, Tick: c.Store.Tick, Settle: c.Store.Settle,
+		Name: c.Store.Name, Site: c.Store.Site, Tick: c.Store.Tick, Settle: c.Store.Settle,
 		DownAfter: c.Store.Registered.DownAfter, ForgetAfter: c.Store.Registered.ForgetAfter,
+	}
+	if out.Name != "" && !directorName.MatchString(out.Name) {
+		c.fail(fmt.Sprintf("%q: use letters, digits, ., _ and -, at most 63, and begin with a letter or digit", out.Name), "store", "name")
 	}
 	r := &c.Store.Redis
 	if r.URL == "" && len(r.Addrs) == 0 {

@@ -88,7 +88,8 @@ type Service struct {
 
 // Start opens everything. After an error, what was opened is closed again.
 func Start(s *config.Settings, o Options) (*Service, error) {
-	d := &Service{options: o, log: o.Log, id: newDirectorID(), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s), claimed: make(chan struct{})}
+	d := &Service{options: o, log: o.Log, id: newDirectorID(directorName(s)), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s), claimed: make(chan struct{})}
+	d.log.Info("this director", "name", directorName(s), "id", d.id)
 	d.watch = notify.NewWatch(d.id)
 	d.settings.Store(s)
 	d.tokens.use(s)
@@ -176,9 +177,9 @@ func (d *Service) openSyncer(s *config.Settings) error {
 	var err error
 	d.syncer, err = store.NewSyncer(store.SyncerConfig{
 		Store: d.store, Config: s.Fleet, Prober: d.prober,
-		Director: d.id, Version: version.Current().Version, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
+		Name: directorName(s), Director: d.id, Version: version.Current().Version, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Stale:     3 * s.Probe.Detection(),
-		Uncounted: d.uncounted, Addrs: d.ownAddrs,
+		Uncounted: d.uncounted, Addrs: d.ownAddrs, Leaving: d.names.leaving.Load,
 		CheckRule: checkRule,
 		DownAfter: s.Store.DownAfter, ForgetAfter: s.Store.ForgetAfter,
 		Log: d.log.With("part", "store"),

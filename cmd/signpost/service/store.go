@@ -1,24 +1,47 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/store/memstore"
 	"github.com/signpost-fm/signpost/store/redisstore"
 )
 
-// newDirectorID returns a name for this run, which is unique in the store.
-func newDirectorID() string {
+// directorName returns what people call this director: by default as the host.
+func directorName(s *config.Settings) string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "director"
 	}
-	return host + "-" + rand.Text()[:8]
+	return cmp.Or(s.Store.Name, host)
+}
+
+// newDirectorID returns an id for this run of a director, which is unique in the store.
+func newDirectorID(name string) string { return name + "-" + rand.Text()[:8] }
+
+// sharedName is how long two directors of one name must have lived beside each other until
+// operators are told: one that takes another's place overlaps it.
+const sharedName = time.Minute
+
+// namesakes returns the ids of other live directors that have this one's name. Those that
+// leave do not count. All times are by the store's clock.
+func namesakes(self store.Director, live []store.Director) (ids []string) {
+	for _, d := range live {
+		known := d.Name == self.Name && !d.Started.IsZero() && !self.Started.IsZero()
+		together := min(d.Seen.Sub(d.Started), d.Seen.Sub(self.Started))
+		if d.ID != self.ID && known && !d.Leaving && !self.Leaving && together >= sharedName {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
 }
 
 // openStore opens Redis if it is configured, and the embedded store otherwise. With Redis,

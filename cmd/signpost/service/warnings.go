@@ -76,7 +76,14 @@ func (d *Service) conditions() (all []notify.Condition) {
 		}
 		all = append(all, c)
 	}
-	for _, w := range admin.StoreWarnings(d.syncer.Status()) {
+	st := d.syncer.Status()
+	if others := namesakes(st.Director, st.Directors); len(others) > 0 {
+		add(notify.Condition{
+			Key: "name", Text: fmt.Sprintf("%s has the name %s, too: nobody can tell the directors apart by it", strings.Join(others, " and "), st.Director.Name),
+			Remedy: "give each a store.name of its own, or start it with --name", Over: "no other director has the name " + st.Director.Name,
+		})
+	}
+	for _, w := range admin.StoreWarnings(st) {
 		public, over := storePublic(w)
 		add(notify.Condition{Key: w.Key, Text: w.Text, Since: w.Since, Remedy: w.Remedy, Degraded: w.Degraded, Public: public, Over: over})
 	}

@@ -10,7 +10,8 @@ import (
 
 // StatusAnswer is the state of this director.
 type StatusAnswer struct {
-	Director string `json:"director"`
+	Director string `json:"director"`       // unique to this run
+	Name     string `json:"name,omitempty"` // of the director, the same in all runs
 	Site     string `json:"site,omitempty"`
 	Version  string `json:"version"`
 	UptimeS  int64  `json:"uptime_s"`
@@ -35,7 +36,8 @@ type StatusAnswer struct {
 
 // Director is one director as others see it.
 type Director struct {
-	ID         string `json:"id"`
+	ID         string `json:"id"`             // unique to one run
+	Name       string `json:"name,omitempty"` // the same in all runs; absent: an older director's
 	Site       string `json:"site,omitempty"`
 	Config     string `json:"config"`            // a hash of its file
 	SameConfig bool   `json:"same_config"`       // as this director's
@@ -76,6 +78,7 @@ type Database struct {
 // listeners, by the fleet as it knew it.
 type MissingDirector struct {
 	ID    string    `json:"id"`
+	Name  string    `json:"name,omitempty"` // absent: an older director's
 	Site  string    `json:"site,omitempty"`
 	Heard time.Time `json:"heard"` // when it was heard of last
 	Until time.Time `json:"until"` // drained nodes wait for it until then
