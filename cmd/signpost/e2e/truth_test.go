@@ -222,6 +222,13 @@ func dnas(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// front has a first page and nothing else.
+func front(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+	}
+}
+
 // TestDirectorEqualsListener: whatever a listener gets of a mount at a real server, the
 // built program answers to that listener, within a stated time of every change.
 func TestDirectorEqualsListener(t *testing.T) {
@@ -275,6 +282,7 @@ func TestDirectorEqualsListener(t *testing.T) {
 		{id: "slave", urls: []string{slave.URL()}},
 		{id: "below", urls: []string{web + "/listen/studio"}},
 		{id: "hls", keys: web1, urls: []string{web + "/hls"}},
+		{id: "front", keys: web1, urls: []string{serving(t, front)}},
 		{id: "mpd", keys: web1, urls: []string{mpd.URL()}},
 		{id: "good", keys: web1, urls: []string{playing(t), playing(t, ca.Issue("127.0.0.1", later))}},
 		{id: "expired", keys: web1, urls: []string{playing(t), playing(t, ca.Issue("127.0.0.1", time.Now().Add(-time.Hour)))}},
@@ -307,6 +315,7 @@ func TestDirectorEqualsListener(t *testing.T) {
 		situation{"a page", "hls", "/fb.mp3", "http", getsNothing},
 		situation{"forbidden", "hls", "/hidden.mp3", "http", getsNothing},
 		situation{"404", "hls", "/bare.mp3", "http", getsNothing},
+		situation{"404, though / is 200", "front", "/live.mp3", "http", getsNothing},
 		situation{"any path is the stream", "mpd", "/nothing.mp3", "http", getsAudio},
 		situation{"a source", "dnas", "/live.mp3", "http", getsAudio},
 		situation{"no source", "dnas", "/spare.mp3", "http", getsNothing},
