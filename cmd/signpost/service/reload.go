@@ -13,6 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
 )
 
@@ -48,6 +49,12 @@ func (d *Service) apply(s *config.Settings) error {
 		}
 	}
 	d.operatorRules = p.Overlay
+	before := map[director.RegionID]maskedRow{}
+	if m := d.masked.Load(); m != nil {
+		before = *m
+	}
+	masked := maskedRows(before, old.Fleet, s.Fleet, d.syncer.Overlay())
+	d.masked.Store(&masked)
 	d.tokens.use(s)
 	if locator != nil {
 		d.useGeo(locator, s)

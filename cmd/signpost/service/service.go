@@ -78,6 +78,9 @@ type Service struct {
 	// operatorRules are the overlay's rules in force; guarded by reload.
 	operatorRules []web.Rule
 
+	// masked are the file's rows that were changed without effect; nil: none.
+	masked atomic.Pointer[map[director.RegionID]maskedRow]
+
 	addrs      []net.Addr     // of the public listeners, http first
 	admin      net.Addr       // nil: there is none
 	handed     handed         // and not yet used
@@ -188,6 +191,7 @@ func (d *Service) openSyncer(s *config.Settings) error {
 		return err
 	}
 	d.closing.run("syncer", d.syncer.Run)
+	d.closing.run("operators' rows", d.sayUsedRows)
 	return nil
 }
 

@@ -83,6 +83,9 @@ func (d *Service) conditions() (all []notify.Condition) {
 			Remedy: "give each a store.name of its own, or start it with --name", Over: "no other director has the name " + st.Director.Name,
 		})
 	}
+	for _, c := range d.maskedConditions(st) {
+		add(c)
+	}
 	for _, w := range admin.StoreWarnings(st) {
 		public, over := storePublic(w)
 		add(notify.Condition{Key: w.Key, Text: w.Text, Since: w.Since, Remedy: w.Remedy, Degraded: w.Degraded, Public: public, Over: over})
