@@ -148,12 +148,6 @@ func TestCluster(t *testing.T) {
 	sync(t, s, copyOf("a", held))
 	third := c.Nodes[(owner+2)%3]
 	id = third.Do("CLUSTER", "MYID")
-	next.Kill()
-	mustBeAway(t, s, "")
-	for _, node := range []*redistest.Server{third, c.Nodes[owner]} {
-		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
-		node.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
-	}
 	// A call that fails has the others asked who serves the slots. go-redis by itself
 	// does so once a minute.
 	askedForSlots := func() (n int) {
@@ -165,8 +159,13 @@ func TestCluster(t *testing.T) {
 		return n
 	}
 	before := askedForSlots()
-	_, _ = s.Sync(t.Context(), copyOf("a", held))
+	next.Kill()
+	mustBeAway(t, s, "")
 	redistest.Await(t, "the others to be asked who serves the slots", func() bool { return askedForSlots() > before })
+	for _, node := range []*redistest.Server{third, c.Nodes[owner]} {
+		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
+		node.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
+	}
 	redistest.Await(t, "the cluster to serve again", func() bool {
 		p, err := s.Sync(t.Context(), copyOf("a", held))
 		return err == nil && p.Overlay.Revision == 1

@@ -17,6 +17,7 @@ import (
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
+	"github.com/signpost-fm/signpost/web/lastcall"
 )
 
 const (
@@ -95,7 +96,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	d.closing.run("tokens", d.followTokens)
-	d.closing.add("admin", server.Shutdown)
+	d.closing.add("admin", lastcall.For(server).Shutdown)
 	d.closing.run("events for operators", h.Run)
 	claimed := func(ctx context.Context) bool {
 		select {
