@@ -324,6 +324,39 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
+// hangingFiles are files of a store that does not answer who asks for a lease.
+type hangingFiles struct {
+	store.Files
+	asked, answer chan struct{}
+}
+
+func (f hangingFiles) Claim(ctx context.Context, name, holder string, d time.Duration) (bool, error) {
+	if strings.HasPrefix(name, "attempt/") {
+		f.asked <- struct{}{}
+		<-f.answer
+	}
+	return f.Files.Claim(ctx, name, holder, d)
+}
+
+// Who asks how the certificates are, as /readyz does, does not wait for the store.
+func TestStatesDoNotWait(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t, acme.HTTP01)
+	ca := acmetest.Start(t, acmetest.Options{Port: d.port})
+	files := hangingFiles{store.OpenDir(t.TempDir()), make(chan struct{}, 10), make(chan struct{})}
+	m, _ := d.run(t, acme.Config{Names: []string{"hangs.radio.example"}, Directory: ca.Directory, Roots: ca.Roots, Challenge: acme.HTTP01, Files: files})
+	<-files.asked
+	told := make(chan struct{})
+	go func() { m.States(); close(told) }()
+	select {
+	case <-told:
+	case <-time.After(patience):
+		t.Errorf("the states were not told within %v, while the store hangs", patience)
+	}
+	close(files.answer)
+	eventually(t, m, "a certificate once the store answers", issued)
+}
+
 // Another secret, rubbish and a missing secret are told, and nothing is ordered in their
 // place.
 func TestFilesThatCannotBeRead(t *testing.T) {

@@ -40,8 +40,9 @@ type Manager struct {
 	magic   *certmagic.Config
 	issuer  *certmagic.ACMEIssuer
 
-	mu    sync.Mutex
-	tries map[string]*try // by name
+	tries map[string]*try // by name; the map does not change
+
+	mu sync.Mutex // guards what is in each try
 }
 
 // try is what is known of the attempts for a name.
@@ -177,23 +178,28 @@ func (m *Manager) reach(ctx context.Context, name string) error {
 	return err
 }
 
-// event is certmagic's call before and after an attempt. An error before it ends it.
+// event is certmagic's call before and after an attempt. An error before it ends it. The
+// store is asked without m.mu: who asks for the states does not wait for it.
 func (m *Manager) event(ctx context.Context, event string, data map[string]any) error {
 	name, _ := data["identifier"].(string)
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	t := m.tries[name]
 	if t == nil {
 		return nil
 	}
+	claim := func(d time.Duration) (bool, error) {
+		return m.c.Files.Claim(ctx, attempt(name), m.storage.holder, d)
+	}
 	switch event {
 	case "cert_obtaining":
-		if time.Now().Before(t.next) {
+		m.mu.Lock()
+		paused := time.Now().Before(t.next)
+		m.mu.Unlock()
+		if paused {
 			return errPaused
 		}
 		// certmagic's lock keeps others away during the attempt. This lease is held only
 		// after one that failed.
-		ok, err := m.c.Files.Claim(ctx, attempt(name), m.storage.holder, time.Millisecond)
+		ok, err := claim(time.Millisecond)
 		if err == nil && !ok {
 			err = errPaused
 		}
@@ -203,11 +209,15 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 		if errors.Is(err, context.Canceled) {
 			return nil // this director stops: nothing speaks against another's attempt
 		}
+		m.mu.Lock()
 		pause := m.fail(name, t, err)
-		_, _ = m.c.Files.Claim(ctx, attempt(name), m.storage.holder, pause) // without it, others try earlier
+		m.mu.Unlock()
+		_, _ = claim(pause) // without it, others try earlier
 	case "cert_obtained":
+		m.mu.Lock()
 		*t = try{}
-		_, _ = m.c.Files.Claim(ctx, attempt(name), m.storage.holder, 0) // it ends by itself
+		m.mu.Unlock()
+		_, _ = claim(0) // it ends by itself
 		m.c.Log.Info("a certificate was obtained", "name", name)
 	}
 	return nil
