@@ -60,7 +60,7 @@ type agentCmd struct {
 func (c *agentCmd) Run(out *console) error {
 	log, _, flush := c.sideLogger(out.err)
 	defer flush()
-	a, err := c.agent(log)
+	a, cert, err := c.agent(log)
 	if err != nil {
 		return err
 	}
@@ -68,11 +68,7 @@ func (c *agentCmd) Run(out *console) error {
 	defer stop()
 	here, stopHere := signal.NotifyContext(ctx, syscall.SIGUSR1)
 	defer stopHere()
-	if c.Certificate != "" {
-		cert := agent.Certificate{Name: c.Certificate, File: c.Out, Reload: c.Reload, Log: log}
-		if cert.Directors, cert.Token, err = c.directors(); err != nil {
-			return err
-		}
+	if cert != nil {
 		go cert.Follow(ctx)
 	}
 	defer a.Probe()()
@@ -90,8 +86,9 @@ func (c *agentCmd) Run(out *console) error {
 	return nil
 }
 
-// agent checks the flags, and makes the agent that they describe.
-func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
+// agent checks the flags, and makes the agent that they describe, and the certificate that
+// it follows; nil: none.
+func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, *agent.Certificate, error) {
 	out := agent.Config{
 		ID: c.ID, Status: c.Status, Kind: c.Kind, Interval: c.Interval, Sample: c.Sample, InstanceFile: c.InstanceFile, Log: log,
 		Spec: api.NodeSpec{URLs: c.URL, InternalURL: c.InternalURL, Site: c.Site, Target: c.Target, Limit: c.Limit, MaxNewPerS: c.MaxNewPerS, Addresses: c.Address},
@@ -100,50 +97,45 @@ func (c *agentCmd) agent(log *slog.Logger) (*agent.Agent, error) {
 		out.Spec.Pace = director.PaceHold // the other is not said: an older director does not know the key
 	}
 	if !slices.Contains(probe.Kinds(), c.Kind) {
-		return nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
+		return nil, nil, fmt.Errorf("--kind %q: use %s", c.Kind, strings.Join(probe.Kinds(), ", "))
 	}
 	if c.Interval <= 0 || c.Sample < 0 || c.DrainTimeout < 0 {
-		return nil, errors.New("--interval must be above 0, and --sample and --drain-timeout 0 or more")
+		return nil, nil, errors.New("--interval must be above 0, and --sample and --drain-timeout 0 or more")
 	}
 	if (c.Certificate == "") != (c.Out == "") {
-		return nil, errors.New("--certificate and --out belong together; give both or neither")
+		return nil, nil, errors.New("--certificate and --out belong together; give both or neither")
 	}
 	var err error
-	if out.Directors, out.Token, err = c.directors(); err != nil {
-		return nil, err
-	}
-	if out.Spec.Place, err = c.place(); err != nil {
-		return nil, fmt.Errorf("--place: %w", err)
-	}
-	if c.CredentialsFile != "" {
-		user, password, err := config.ReadCredentials(c.CredentialsFile)
-		if err != nil {
-			return nil, fmt.Errorf("--credentials-file: %w", err)
-		}
-		out.Credentials = func(director.NodeID) (string, string, bool) { return user, password, true }
-	}
-	a, err := agent.New(out)
-	if err != nil {
-		return nil, fmt.Errorf("--instance-file: %w", err)
-	}
-	return a, nil
-}
-
-// directors returns the directors' URLs, and the token for them.
-func (c *agentCmd) directors() (urls []string, token string, err error) {
 	if c.TokenFile != "" {
-		if token, err = client.ReadToken(c.TokenFile); err != nil {
-			return nil, "", fmt.Errorf("--token-file: %w", err)
+		if out.Token, err = client.ReadToken(c.TokenFile); err != nil {
+			return nil, nil, fmt.Errorf("--token-file: %w", err)
 		}
 	}
 	for _, d := range c.Director {
 		u, err := client.ParseServer(d)
 		if err != nil {
-			return nil, "", fmt.Errorf("--director %w", err)
+			return nil, nil, fmt.Errorf("--director %w", err)
 		}
-		urls = append(urls, u)
+		out.Directors = append(out.Directors, u)
 	}
-	return urls, token, nil
+	if out.Spec.Place, err = c.place(); err != nil {
+		return nil, nil, fmt.Errorf("--place: %w", err)
+	}
+	if c.CredentialsFile != "" {
+		user, password, err := config.ReadCredentials(c.CredentialsFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--credentials-file: %w", err)
+		}
+		out.Credentials = func(director.NodeID) (string, string, bool) { return user, password, true }
+	}
+	a, err := agent.New(out)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--instance-file: %w", err)
+	}
+	if c.Certificate == "" {
+		return a, nil, nil
+	}
+	return a, &agent.Certificate{Name: c.Certificate, File: c.Out, Reload: c.Reload, Directors: out.Directors, Token: out.Token, Log: log}, nil
 }
 
 func (c *agentCmd) place() (*api.Place, error) {
