@@ -28,48 +28,23 @@ const rulesPath = "/api/v1/rules"
 // A clientRule is a client rule in JSON, with the keys of the configuration file.
 // Another version's other keys are ignored.
 type clientRule struct {
-	Name            string        `json:"name,omitempty"`
-	UserAgent       string        `json:"user_agent,omitempty"`
-	UserAgentRegexp string        `json:"user_agent_regexp,omitempty"`
-	Headers         []headerMatch `json:"headers,omitempty"`
-	HTTP            string        `json:"http,omitempty"`
-	Answer          string        `json:"answer,omitempty"`
-	HTTPOnly        bool          `json:"http_only,omitempty"`
-	SameScheme      bool          `json:"same_scheme,omitempty"`
-	ICY             bool          `json:"icy,omitempty"`
-	OrRedirect      bool          `json:"or_redirect,omitempty"`
-	Relay           bool          `json:"relay,omitempty"`
-	Reason          string        `json:"reason,omitempty"`
-}
-
-type headerMatch struct {
-	Name   string `json:"name"`
-	Glob   string `json:"glob,omitempty"`
-	Absent bool   `json:"absent,omitempty"`
+	Name            string           `json:"name,omitempty"`
+	UserAgent       string           `json:"user_agent,omitempty"`
+	UserAgentRegexp string           `json:"user_agent_regexp,omitempty"`
+	Headers         []api.RuleHeader `json:"headers,omitempty"`
+	HTTP            string           `json:"http,omitempty"`
+	Answer          string           `json:"answer,omitempty"`
+	HTTPOnly        bool             `json:"http_only,omitempty"`
+	SameScheme      bool             `json:"same_scheme,omitempty"`
+	ICY             bool             `json:"icy,omitempty"`
+	OrRedirect      bool             `json:"or_redirect,omitempty"`
+	Relay           bool             `json:"relay,omitempty"`
+	Reason          string           `json:"reason,omitempty"`
 }
 
 // clients writes whom the rule is for on one line.
 func (r clientRule) clients() string {
-	var all []string
-	if r.UserAgent != "" {
-		all = append(all, r.UserAgent)
-	}
-	if r.UserAgentRegexp != "" {
-		all = append(all, "/"+r.UserAgentRegexp+"/")
-	}
-	for _, h := range r.Headers {
-		switch {
-		case h.Absent:
-			all = append(all, "no "+h.Name)
-		case h.Glob == "":
-			all = append(all, "with "+h.Name)
-		default:
-			all = append(all, h.Name+": "+h.Glob)
-		}
-	}
-	if r.HTTP != "" {
-		all = append(all, "HTTP/"+r.HTTP)
-	}
+	all := api.RuleInWords(r.UserAgent, r.UserAgentRegexp, r.Headers, r.HTTP)
 	return cmp.Or(strings.Join(all, ", "), "everybody")
 }
 
@@ -178,7 +153,7 @@ func (c *rulesAddCmd) Run(ctx context.Context, t *Terminal) error {
 	for _, h := range c.Header {
 		name, glob, _ := strings.Cut(h, ":")
 		name, absent := strings.CutPrefix(strings.TrimSpace(name), "!")
-		rule.Headers = append(rule.Headers, headerMatch{name, strings.TrimSpace(glob), absent})
+		rule.Headers = append(rule.Headers, api.RuleHeader{Name: name, Absent: absent, Glob: strings.TrimSpace(glob)})
 	}
 	text, err := json.Marshal(rule)
 	if err != nil {

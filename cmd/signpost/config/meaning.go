@@ -10,6 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/web"
+	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
 // A Meaning is what `signpost check` tells about a configuration.
@@ -123,23 +124,11 @@ func (s *Settings) Meaning(reports map[director.NodeID]director.Report) (Meaning
 
 // holdsFor writes for whom a rule holds.
 func holdsFor(r web.Rule) string {
-	all := nonEmpty(r.UserAgent)
-	if r.UserAgentRegexp != "" {
-		all = append(all, "/"+r.UserAgentRegexp+"/")
-	}
+	var headers []api.RuleHeader
 	for _, h := range r.Headers {
-		switch {
-		case h.Absent:
-			all = append(all, "no "+h.Name)
-		case h.Glob == "":
-			all = append(all, "with "+h.Name)
-		default:
-			all = append(all, h.Name+": "+h.Glob)
-		}
+		headers = append(headers, api.RuleHeader(h))
 	}
-	if r.HTTP != "" {
-		all = append(all, "HTTP/"+r.HTTP)
-	}
+	all := api.RuleInWords(r.UserAgent, r.UserAgentRegexp, headers, r.HTTP)
 	if len(all) == 0 {
 		return "all players"
 	}

@@ -97,3 +97,34 @@ var effectWords = map[store.EffectKind]string{
 	store.Dormant: "without effect",
 	store.Skipped: "left out",
 }
+
+// RuleHeader is a condition of a client rule on a header.
+type RuleHeader struct {
+	Name   string `json:"name"`
+	Absent bool   `json:"absent,omitempty"` // the header is missing or empty
+	Glob   string `json:"glob,omitempty"`   // for its value; empty: any value that is not empty
+}
+
+// RuleInWords writes the conditions of a client rule; none: it holds for everybody.
+func RuleInWords(userAgent, userAgentRegexp string, headers []RuleHeader, http string) (all []string) {
+	if userAgent != "" {
+		all = append(all, userAgent)
+	}
+	if userAgentRegexp != "" {
+		all = append(all, "/"+userAgentRegexp+"/")
+	}
+	for _, h := range headers {
+		switch {
+		case h.Absent:
+			all = append(all, "no "+h.Name)
+		case h.Glob == "":
+			all = append(all, "with "+h.Name)
+		default:
+			all = append(all, h.Name+": "+h.Glob)
+		}
+	}
+	if http != "" {
+		all = append(all, "HTTP/"+http)
+	}
+	return all
+}
