@@ -37,6 +37,7 @@ type Prober struct {
 	mu         sync.Mutex
 	set        bool // SetNodes was called
 	isFirst    bool // first is closed
+	unprobed   int  // how many of states were not probed yet
 	states     []*state
 	index      map[director.NodeID]int // into states
 	suspects   string                  // why it does not trust itself
@@ -78,7 +79,7 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 		known[s.report.Node] = s
 	}
 	p.states, p.index = make([]*state, len(nodes)), make(map[director.NodeID]int, len(nodes))
-	p.queue = p.queue[:0]
+	p.queue, p.unprobed = p.queue[:0], 0
 	for i, n := range nodes {
 		s := known[n.ID]
 		if s == nil || !slices.Equal(s.urls, n.URLs) || s.internal != n.InternalURL {
@@ -89,6 +90,9 @@ func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 		s.removed = false
 		s.mounts, s.paths, s.declared = pathsAt(n, mounts), n.Paths, bitratesAt(n, mounts)
 		p.states[i], p.index[n.ID] = s, i
+		if !s.probed {
+			p.unprobed++
+		}
 		if !s.asking {
 			p.queue = append(p.queue, s)
 		}
@@ -189,7 +193,7 @@ func (p *Prober) Warnings() (all []Warning) {
 func (p *Prober) First() <-chan struct{} { return p.first }
 
 func (p *Prober) closeFirst() {
-	if p.isFirst || !p.set || slices.ContainsFunc(p.states, func(s *state) bool { return !s.probed }) {
+	if p.isFirst || !p.set || p.unprobed > 0 {
 		return
 	}
 	p.isFirst = true
@@ -264,10 +268,16 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 		if outOfFiles(h.err) {
 			p.cfg.Log.Warn("a node was not probed: this director has no file descriptor left", "node", s.report.Node, "err", h.err)
 		} else {
-			was := s.report.Health
+			was, failed := s.report.Health, !s.failing.IsZero()
+			if !s.probed {
+				p.unprobed--
+			}
 			news = s.hear(h, p.cfg)
 			if s.report.Health != was {
 				signal(p.news)
+			}
+			if failed == s.failing.IsZero() {
+				p.reflect()
 			}
 		}
 		s.due = p.nextDue(s, started)
@@ -280,7 +290,6 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 		}
 		heap.Push(&p.queue, s)
 		p.closeFirst()
-		p.reflect()
 	}
 	p.changed()
 	feed := p.feeds(ctx, s)

@@ -21,7 +21,9 @@ func (p *Prober) Suspicion() string {
 	return p.suspects
 }
 
-// reflect updates the Prober's suspicion of itself. p.mu is held.
+// reflect updates the Prober's suspicion of itself. It has to be called when a node began
+// to fail, answers again, or was removed: nothing else can change the suspicion. It looks
+// at every node. p.mu is held.
 func (p *Prober) reflect() {
 	if p.suspects == "" {
 		p.blame()
