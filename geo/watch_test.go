@@ -1,7 +1,6 @@
 package geo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/geo/geotest"
 )
 
@@ -30,24 +30,7 @@ func saying(country string, built int) geotest.Database {
 // watcher is a Locator that runs, and what it logs.
 type watcher struct {
 	*Locator
-	log *journal
-}
-
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
+	log *proctest.Output
 }
 
 // run watches path until the test ends.
@@ -58,7 +41,7 @@ func run(t *testing.T, poll time.Duration, path string) watcher {
 
 func runConfig(t *testing.T, poll time.Duration, c Config) watcher {
 	t.Helper()
-	w := watcher{log: new(journal)}
+	w := watcher{log: new(proctest.Output)}
 	c.Log = slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
 	w.Locator, err = Open(c)

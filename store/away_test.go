@@ -62,7 +62,7 @@ func TestStoreUnwell(t *testing.T) {
 					t.Errorf("after it is well: %+v", st)
 				}
 				pass(time.Minute)
-				if d.log.count(`msg="the store is away`) != 1 || d.log.count("is back") != 1 || d.log.lines() > 4 {
+				if d.log.Count(`msg="the store is away`) != 1 || d.log.Count("is back") != 1 || d.log.Count("\n") > 4 {
 					t.Errorf("want one line each way:\n%s", d.log)
 				}
 			})

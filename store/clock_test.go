@@ -80,7 +80,7 @@ func TestWarmUpOverStepsOfTheStoresClock(t *testing.T) {
 				if n.State != director.Fit || n.WarmUp != 1 || n.Report.Since.After(d.View().Built()) {
 					t.Errorf("step %v, %s: a minute after it came back it is %v, warm-up %v, since %v (it is %v)", step, d.name, n.State, n.WarmUp, n.Report.Since, d.View().Built())
 				}
-				if d.log.count("the store's clock was set") != 2 {
+				if d.log.Count("the store's clock was set") != 2 {
 					t.Errorf("step %v, %s: want each step told once:\n%s", step, d.name, d.log)
 				}
 			}

@@ -57,7 +57,7 @@ func TestDoubtIsShared(t *testing.T) {
 			if got := d.prober.doubts(); len(got) != 4 {
 				t.Errorf("a minute later %s has doubted %v", d.name, got)
 			}
-			if len(d.Status().Director.Doubts) > 0 || d.log.lines() > 0 {
+			if len(d.Status().Director.Doubts) > 0 || d.log.Count("\n") > 0 {
 				t.Errorf("%s still tells of %v\n%s", d.name, d.Status().Director.Doubts, d.log)
 			}
 		}

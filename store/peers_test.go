@@ -187,7 +187,7 @@ func TestLeaseEnds(t *testing.T) {
 			}
 			p.live(t, time.Second, "edge-1")
 		}
-		if got := b.log.count("registered nodes whose agents do not report here"); got != 1 {
+		if got := b.log.Count("registered nodes whose agents do not report here"); got != 1 {
 			t.Errorf("b says %d times that its lease has ended, want once:\n%s", got, b.log)
 		}
 		for range 20 { // b sees the other nodes die

@@ -121,7 +121,7 @@ func TestRegisteredNodeIsSeenByAll(t *testing.T) {
 				t.Errorf("%s: %d listeners, want 9", d.name, n.Used)
 			}
 		}
-		if a.log.count("has registered")+b.log.count("has registered") != 1 {
+		if a.log.Count("has registered")+b.log.Count("has registered") != 1 {
 			t.Errorf("a report through another director is no news:\n%s%s", a.log, b.log)
 		}
 	})
@@ -173,7 +173,7 @@ func TestSilentNode(t *testing.T) {
 		if got := isAt("edge-1", a, b); got != "absent" {
 			t.Errorf("it came back: %s", got)
 		}
-		if a.log.count("is down") != 2 || a.log.count("is up") != 2 || a.log.count("is forgotten") != 1 || a.log.lines() > 8 {
+		if a.log.Count("is down") != 2 || a.log.Count("is up") != 2 || a.log.Count("is forgotten") != 1 || a.log.Count("\n") > 8 {
 			t.Errorf("want a line for each change:\n%s", a.log)
 		}
 	})
@@ -547,7 +547,7 @@ func TestRegisteredNodeOutOfReach(t *testing.T) {
 		if n, _ := a.node("edge-1"); n.WarmUp >= 1 {
 			t.Error("back within reach, it does not warm up")
 		}
-		if a.log.count("registered node is down") != 1 {
+		if a.log.Count("registered node is down") != 1 {
 			t.Errorf("want one line:\n%s", a.log)
 		}
 		// An agent that says "down" is believed at once.
@@ -601,7 +601,7 @@ func TestReloadDecidesAboutRegisteredNodes(t *testing.T) {
 		if got := isAt("edge-1", d) + " " + isAt("edge-2", d); got != "fit fit" {
 			t.Errorf("all is well again: %s", got)
 		}
-		if d.log.count("stays out of the fleet") != 4 {
+		if d.log.Count("stays out of the fleet") != 4 {
 			t.Errorf("want a line for each that stays out:\n%s", d.log)
 		}
 	})

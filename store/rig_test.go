@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/store/memstore"
 )
@@ -28,14 +28,14 @@ type rig struct {
 	*store.Syncer
 	name   string
 	prober *prober
-	log    *logs
+	log    *proctest.Output
 	stop   func()
 }
 
 // start runs a Syncer until the test ends or it is stopped. What c leaves out is made up.
 func start(t *testing.T, c store.SyncerConfig) *rig {
 	t.Helper()
-	d := &rig{name: c.Director, log: &logs{}}
+	d := &rig{name: c.Director, log: &proctest.Output{}}
 	if c.Prober == nil {
 		c.Prober = newProber()
 	}
@@ -300,24 +300,3 @@ func (u *unwell) Edit(ctx context.Context, at store.Revision, o store.Overlay) (
 	}
 	return s.Edit(ctx, at, o)
 }
-
-// logs keeps log lines.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *logs) count(what string) int { return strings.Count(l.String(), what) }
-func (l *logs) lines() int            { return l.count("\n") }

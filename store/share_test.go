@@ -265,7 +265,7 @@ func TestSuspectIsNotBelieved(t *testing.T) {
 		if st := a.Status(); st.Suspect != "" {
 			t.Errorf("status: %+v", st)
 		}
-		if a.log.count("suspects itself") != 1 || a.log.count("trusts its own probes again") != 1 || b.log.lines() > 0 {
+		if a.log.Count("suspects itself") != 1 || a.log.Count("trusts its own probes again") != 1 || b.log.Count("\n") > 0 {
 			t.Errorf("want one line each way:\n%s", a.log)
 		}
 		// Alone, there is nobody to know better.

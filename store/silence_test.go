@@ -71,7 +71,7 @@ func TestSilenceThatIsTheStores(t *testing.T) {
 					t.Fatalf("b too %v, together again: %s", bToo, got)
 				}
 			}
-			if n, _ = a.node("edge-1"); n.Used != 9 || n.WarmUp != 1 || a.log.count("registered node is") != 1 {
+			if n, _ = a.node("edge-1"); n.Used != 9 || n.WarmUp != 1 || a.log.Count("registered node is") != 1 {
 				t.Errorf("b too %v, together again: used %d, warm-up %v\n%s", bToo, n.Used, n.WarmUp, a.log)
 			}
 			if n, _ = b.node("edge-1"); n.Used != 9 {

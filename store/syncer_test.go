@@ -306,7 +306,7 @@ func TestStateDirThatCannotBeUsed(t *testing.T) {
 		d := start(t, store.SyncerConfig{Store: memory(t), StateDir: dir})
 		pass(time.Second)
 		lost := func() string { st := d.Status(); return st.CopyFail + strings.Join(st.Lost, "; ") }
-		if !d.Status().Ready || !strings.Contains(lost(), "not a directory") || d.log.count("level=ERROR") != 1 {
+		if !d.Status().Ready || !strings.Contains(lost(), "not a directory") || d.log.Count("level=ERROR") != 1 {
 			t.Errorf("ready %v, told %q\n%s", d.Status().Ready, lost(), d.log)
 		}
 		kept := `{"schema":1,"revision":3,"nodes":{"n1":{"state":"drained","by":"anna","at":"1999-03-01T12:00:00Z"}}}`
@@ -340,7 +340,7 @@ func TestOffendingEntryIsSkipped(t *testing.T) {
 		if len(effects) != 2 || effects[1].Entry != "rows/world" || effects[1].Kind != store.Skipped {
 			t.Errorf("effects: %v", effects)
 		}
-		if got := d.log.count("is skipped"); got != 1 {
+		if got := d.log.Count("is skipped"); got != 1 {
 			t.Errorf("it is logged %d times, want once", got)
 		}
 	})
@@ -366,7 +366,7 @@ func TestStateDir(t *testing.T) {
 		// A new run finds the same in the store and in the copy.
 		d = start(t, store.SyncerConfig{Store: first, StateDir: dir})
 		pass(twoTicks)
-		if got := d.log.count("another overlay"); got != 0 || d.Status().Revision != 1 {
+		if got := d.log.Count("another overlay"); got != 0 || d.Status().Revision != 1 {
 			t.Errorf("the copy and the store are taken for different:\n%s", d.log)
 		}
 		d.stop()
@@ -400,7 +400,7 @@ func TestStateDir(t *testing.T) {
 		if d.View().Node(0).State == director.Drained || d.View().Node(1).State != director.Drained {
 			t.Error("the copy won over the store")
 		}
-		if got := d.log.count("another overlay"); got != 1 {
+		if got := d.log.Count("another overlay"); got != 1 {
 			t.Errorf("told %d times that content differs, want once", got)
 		}
 		if b, err := os.ReadFile(copyAt); err != nil || !strings.Contains(string(b), "n2") {
@@ -415,14 +415,14 @@ func TestStateDir(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
-		if d.log.count("cannot be written") != 1 || !strings.Contains(d.Status().CopyFail, dir) {
+		if d.log.Count("cannot be written") != 1 || !strings.Contains(d.Status().CopyFail, dir) {
 			t.Errorf("status %+v, log:\n%s", d.Status(), d.log)
 		}
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		pass(tick * 2)
-		if d.log.count("can be written again") != 1 || d.Status().CopyFail != "" {
+		if d.log.Count("can be written again") != 1 || d.Status().CopyFail != "" {
 			t.Errorf("status %+v, log:\n%s", d.Status(), d.log)
 		}
 	})

@@ -116,7 +116,7 @@ func TestScripts(t *testing.T) {
 
 // patience is how long a script waits for anything; it says more of the machine
 // than of the program.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 type running struct {
 	mu  sync.Mutex

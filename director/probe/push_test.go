@@ -5,14 +5,13 @@ package probe_test
 import (
 	"io"
 	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
 	"github.com/signpost-fm/signpost/director/probe/probetest"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // seldom is a Config by which a probe that comes soon has another reason.
@@ -63,37 +62,17 @@ func TestPush(t *testing.T) {
 func TestPushComesBack(t *testing.T) {
 	t.Parallel()
 	n := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3"}}})
-	log := &lines{}
+	log := &proctest.Output{}
 	c := brisk
 	c.Push, c.Log = true, slog.New(slog.NewTextHandler(log, nil))
 	w := watch(t, n, c, true)
 	for deaths := range 2 {
-		w.until("it tells", patience, func(director.Report) bool { return log.count("tells of changes by itself") > deaths })
+		w.until("it tells", patience, func(director.Report) bool { return log.Count("tells of changes by itself") > deaths })
 		n.Kill()
 		w.until("down", patience, func(r director.Report) bool { return r.Health == director.Failed })
 		n.Restart()
 	}
-	if log.count("does not tell of changes") != 2 {
+	if log.Count("does not tell of changes") != 2 {
 		t.Errorf("want two lines for two deaths:\n%s", log)
 	}
 }
-
-// lines is a log.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lines) count(what string) int { return strings.Count(l.String(), what) }

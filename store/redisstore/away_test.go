@@ -16,7 +16,7 @@ import (
 
 // patience is how long a call may take that must end by itself, whatever the state
 // of Redis. As shipped it takes 1.5 s at most.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // mustBeAway checks that neither Sync nor Edit is answered, that they give up by
 // themselves, and that the error says what to do.

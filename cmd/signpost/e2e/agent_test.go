@@ -49,7 +49,7 @@ func patient(t *testing.T, downAfter time.Duration, fleet []*probetest.Node, sto
 // An agentProcess is a running agent.
 type agentProcess struct {
 	*exec.Cmd
-	log    *lockedBuffer
+	log    *proctest.Output
 	exited chan error
 }
 
@@ -70,7 +70,7 @@ func agentWith(t *testing.T, where []string, node *probetest.Node, token string,
 	for _, d := range directors {
 		args = append(args, "--director", d.admin)
 	}
-	a := &agentProcess{exec.Command(program(t), args...), &lockedBuffer{}, make(chan error, 1)}
+	a := &agentProcess{exec.Command(program(t), args...), &proctest.Output{}, make(chan error, 1)}
 	a.SysProcAttr = proctest.DieWithTest()
 	a.Stdout, a.Stderr = a.log, a.log
 	if err := a.Start(); err != nil {

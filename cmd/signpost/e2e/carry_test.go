@@ -20,7 +20,7 @@ import (
 const inline = "rules: [{name: everyone, answer: proxy}]\n"
 
 // patience is how long a test waits for what must happen.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 const askForLive = "GET /live.mp3 HTTP/1.0\r\nHost: radio.example\r\nUser-Agent: synthetic listener\r\n"
 

@@ -59,7 +59,7 @@ func TestHLSPlayersStay(t *testing.T) {
 			defer cancel()
 			cmd := exec.CommandContext(ctx, player.arguments[0], player.arguments[1:]...)
 			cmd.SysProcAttr, cmd.Env = proctest.DieWithTest(), append(os.Environ(), "HOME="+t.TempDir())
-			var played, said lockedBuffer
+			var played, said proctest.Output
 			cmd.Stdout, cmd.Stderr = &played, &said
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

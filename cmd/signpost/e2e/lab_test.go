@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -121,7 +120,7 @@ type signpost struct {
 	dns    string // host:port; empty: it answers no DNS
 	config string // the file
 	cmd    *exec.Cmd
-	log    *lockedBuffer
+	log    *proctest.Output
 	exited chan error // nil once it has been stopped
 }
 
@@ -142,7 +141,7 @@ func directFile(t *testing.T, config string) *signpost {
 // env is added to its environment.
 func directLimited(t *testing.T, files int, config string, env ...string) *signpost {
 	t.Helper()
-	s := &signpost{t: t, config: filepath.Join(t.TempDir(), "signpost.yaml"), log: &lockedBuffer{}}
+	s := &signpost{t: t, config: filepath.Join(t.TempDir(), "signpost.yaml"), log: &proctest.Output{}}
 	s.write(config)
 	s.cmd = exec.Command(program(t), "serve", "--config", s.config)
 	if files > 0 {
@@ -343,23 +342,6 @@ func (s *signpost) sentTo(fleet []*probetest.Node, n, salt int) map[string]int {
 		to[name]++
 	}
 	return to
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func (s *signpost) body(path string) string {

@@ -115,7 +115,7 @@ func resolve(t *testing.T, s *signpost) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said lockedBuffer
+	var said proctest.Output
 	cmd := exec.Command("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=", "--user=",
 		"--listen-address=127.0.0.1", "--bind-interfaces", fmt.Sprintf("--server=/%s/%s#%s", byNameZone, host, port))
 	cmd.SysProcAttr = proctest.DieWithTest()

@@ -310,7 +310,7 @@ func startRelay(t *testing.T, program, config string, args ...string) (dir strin
 	}
 	cmd := exec.Command(program, append(args, file)...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir)
-	var said lockedBuffer
+	var said proctest.Output
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = proctest.DieWithTest()
 	if os.Getuid() == 0 { // which Icecast and liquidsoap refuse

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -11,13 +10,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	miekg "github.com/miekg/dns"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/store/redisstore/redistest"
 )
 
@@ -62,29 +61,11 @@ func lookUp(t *testing.T, d *Service, name string) string {
 	return ""
 }
 
-// buffer is a log that is read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // A running director answers DNS from its snapshot, shows and records what it did, takes
 // up another zone, and keeps the old one where the new one has a mistake.
 func TestDNS(t *testing.T) {
 	t.Parallel()
-	var records buffer
+	var records proctest.Output
 	d := startService(t, t.TempDir(), dnsConfig, Options{Records: &records})
 	if !poll(func() bool { return lookUp(t, d, "a.live.radio.test") == "192.0.2.1" }) {
 		t.Fatalf("the name leads to %s", lookUp(t, d, "a.live.radio.test"))

@@ -80,7 +80,7 @@ type Node struct {
 
 // patience is how long anything may take to start. On two busy cores, three
 // servers with their sources take about a second.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Icecast starts a server and the sources of its mounts, and returns when all mounts
 // play. Where icecast2 or ffmpeg is not installed the test is skipped, see

@@ -3,7 +3,6 @@
 package redistest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +26,7 @@ import (
 
 // patience bounds every wait. It is long for a machine that is busy, and for Sentinels,
 // which do nothing for 30 s when they notice that they stood still for 2.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Options of a Server.
 type Options struct {
@@ -52,7 +51,7 @@ type Server struct {
 
 	mu   sync.Mutex // guards what follows
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *proctest.Output
 	done chan struct{} // closed when cmd has ended
 }
 
@@ -126,7 +125,7 @@ func freePort(t testing.TB) int {
 func (s *Server) launch() {
 	args := append([]string{}, s.args...)
 	cmd := exec.CommandContext(context.Background(), "redis-server", append(args, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.Socket)...) //nolint:gosec // the test says which arguments
-	log, done := &lockedBuffer{}, make(chan struct{})
+	log, done := &proctest.Output{}, make(chan struct{})
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), s.env...)
 	cmd.SysProcAttr = proctest.DieWithTest()
@@ -241,24 +240,6 @@ func (s *Server) Log() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log.String()
-}
-
-// lockedBuffer is a buffer that may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // Await polls until ok, and ends the test if that takes too long.
