@@ -105,22 +105,12 @@ func TestOutcomes(t *testing.T) {
 		{name: "the mount's own limit, with those on their way", listen: Listener{},
 			set: func(l *lab) {
 				l.row("all", everyone, "a", 1, "b", 1)
-				l.cfg.Nodes[0].Relays = 2
-				l.report("a", func(r *Report) {
-					r.Listeners = 52
-					r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 2, Limit: 5}, {Path: "/jazz.mp3", Listeners: 50}}
-				})
-				l.input.EnRoute = map[NodeID]int{"a": 3}
+				l.limits(3)
 			}, expect: "spilled b"},
 		{name: "a seat left at the mount", want: 2, listen: Listener{},
 			set: func(l *lab) {
 				l.row("all", everyone, "a", 1, "b", 1)
-				l.cfg.Nodes[0].Relays = 2
-				l.report("a", func(r *Report) {
-					r.Listeners = 52
-					r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 2, Limit: 5}, {Path: "/jazz.mp3", Listeners: 50}}
-				})
-				l.input.EnRoute = map[NodeID]int{"a": 2}
+				l.limits(2)
 			}, expect: "placed a b"},
 		{name: "another mount's limit", listen: Listener{Mount: "/jazz.mp3"},
 			set: func(l *lab) {

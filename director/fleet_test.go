@@ -38,6 +38,17 @@ func (l *lab) report(id NodeID, change func(*Report)) {
 	l.reports[id] = r
 }
 
+// limits lets node a's /live.mp3 have 5 listeners, of whom it holds 2 besides 50 at
+// /jazz.mp3, and enRoute are on their way; two of the 52 are relays.
+func (l *lab) limits(enRoute int) {
+	l.cfg.Nodes[0].Relays = 2
+	l.report("a", func(r *Report) {
+		r.Listeners = 52
+		r.Mounts = []MountReport{{Path: "/live.mp3", Listeners: 2, Limit: 5}, {Path: "/jazz.mp3", Listeners: 50}}
+	})
+	l.input.EnRoute = map[NodeID]int{"a": enRoute}
+}
+
 func (l *lab) row(id RegionID, m Match, weights ...any) *Region {
 	r := Region{ID: id, Match: m}
 	for i := 0; i < len(weights); i += 2 {

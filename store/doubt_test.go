@@ -25,10 +25,7 @@ func TestDoubtIsShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, 3, 12)
-		for _, d := range p.rigs {
-			p.see(d, director.Up, p.ids...)
-		}
-		pass(4 * tick)
+		p.allUp()
 		a := p.rigs[0]
 		for _, id := range p.ids[:4] {
 			speak(a, id, 2)
@@ -70,10 +67,7 @@ func TestFailureIsShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, 3, 2)
-		for _, d := range p.rigs {
-			p.see(d, director.Up, p.ids...)
-		}
-		pass(4 * tick)
+		p.allUp()
 		for range 100 {
 			p.rigs[0].Failed("n1", "/live.mp3", "connection refused")
 			p.rigs[0].Failed("unknown", "/live.mp3", "connection refused")

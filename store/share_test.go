@@ -39,6 +39,14 @@ func newParty(t *testing.T, directors, nodes int) *party {
 	return p
 }
 
+// allUp waits until every node has been seen up.
+func (p *party) allUp() {
+	for _, d := range p.rigs {
+		p.see(d, director.Up, p.ids...)
+	}
+	pass(4 * tick)
+}
+
 // see makes a director's probes of the nodes come out so, if it is to probe them.
 func (p *party) see(d *rig, health director.Health, ids ...director.NodeID) {
 	mine := d.prober.probes()
@@ -123,10 +131,7 @@ func TestBothMustSeeItDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, 3, 12)
-		for _, d := range p.rigs {
-			p.see(d, director.Up, p.ids...)
-		}
-		pass(4 * tick)
+		p.allUp()
 		id := p.ids[4]
 		who := p.probers(p.rigs...)[id]
 		first, second := p.rigs[who[0]-'a'], p.rigs[who[1]-'a']

@@ -122,9 +122,8 @@ func TestEnRouteIsShared(t *testing.T) {
 func TestEnRouteEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shared := memory(t)
-		a := start(t, store.SyncerConfig{Store: shared, Director: "a"})
-		b := start(t, store.SyncerConfig{Store: join(t, shared), Director: "b"})
+		rigs := newParty(t, 2, 2).rigs
+		a, b := rigs[0], rigs[1]
 		pass(3 * tick)
 		a.View().Live.Count(0)
 		pass(3 * tick)
@@ -143,9 +142,8 @@ func TestEnRouteEnds(t *testing.T) {
 func TestEditReachesAllDirectors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shared := memory(t)
-		a := start(t, store.SyncerConfig{Store: shared, Director: "a"})
-		b := start(t, store.SyncerConfig{Store: join(t, shared), Director: "b"})
+		rigs := newParty(t, 2, 2).rigs
+		a, b := rigs[0], rigs[1]
 		pass(3 * tick)
 		o := drain("n1", store.NodeDrained)
 		rev, err := a.Edit(t.Context(), 0, o)

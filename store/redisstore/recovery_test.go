@@ -34,8 +34,7 @@ func copyOf(id string, o store.Overlay) store.Offer {
 
 func TestKilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	server, s, other := two(t)
 	sync(t, other, offer("b"))
 	hints := other.Watch(t.Context())
 	<-hints // the subscription is there
@@ -63,8 +62,7 @@ func TestKilledAndRestarted(t *testing.T) {
 
 func TestFlushed(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	server, s, other := two(t)
 	full := copyOf("a", note(7, "kept"))
 	full.Counts = []store.Count{{Node: "n1", At: day, N: 4}}
 	sync(t, s, full)
@@ -142,8 +140,7 @@ func TestSlowRedis(t *testing.T) {
 // TestAnswerLost: what took effect although nobody heard so counts once.
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	server, s, other := two(t)
 	o := offer("a")
 	for n := 1; n <= 3; n++ {
 		o.Counts = append(o.Counts, store.Count{Node: "n1", At: day.Add(time.Duration(n) * store.BucketWidth), N: n})
@@ -166,8 +163,7 @@ func TestAnswerLost(t *testing.T) {
 // TestFailoverLosesTheLastSeconds puts back what a replica would have had.
 func TestFailoverLosesTheLastSeconds(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	server, s, other := two(t)
 	o := copyOf("a", note(1, "one"))
 	o.Counts = []store.Count{{Node: "n1", At: day, N: 1}}
 	sync(t, s, o)

@@ -101,6 +101,14 @@ func open(t testing.TB, c redisstore.Config) *redisstore.Store {
 	return openAsShipped(t, redisstore.Patiently(c))
 }
 
+// two opens a server of the test's own twice, as two directors do.
+func two(t testing.TB) (server *redistest.Server, s, other *redisstore.Store) {
+	t.Helper()
+	server = redistest.Start(t, redistest.Options{})
+	c := redisstore.Config{URL: server.URL()}
+	return server, open(t, c), open(t, c)
+}
+
 func openAsShipped(t testing.TB, c redisstore.Config) *redisstore.Store {
 	t.Helper()
 	if c.Log == nil {

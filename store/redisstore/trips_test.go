@@ -18,8 +18,7 @@ import (
 // TestRoundTrips counts them. At most five would do; it takes one.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	server, s, other := two(t)
 	o, b := offer("a"), offer("b")
 	trips := func(what string, want uint64, step func()) {
 		t.Helper()
@@ -133,8 +132,7 @@ func TestEverythingExpires(t *testing.T) {
 // store never has to ask for all of it meanwhile, and the dead are removed.
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	s, other := open(t, redisstore.Config{URL: server.URL()}), open(t, redisstore.Config{URL: server.URL()})
+	server, s, other := two(t)
 	other.UseClock(clockAhead("ahead"))
 	kept := func() (changes, bytes int) {
 		for i, v := range server.Do("HGETALL", "{signpost}:changes").([]any) {

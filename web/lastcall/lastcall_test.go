@@ -16,9 +16,10 @@ import (
 
 const patience = 2 * time.Minute
 
-// Who has connected before the end, and asks after it, is answered.
-func TestWhoHasConnectedIsAnswered(t *testing.T) {
-	t.Parallel()
+// connected returns a client who has connected to a server whose listener is closed since,
+// and has said nothing yet.
+func connected(t *testing.T) (net.Conn, *lastcall.Server) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +30,7 @@ func TestWhoHasConnectedIsAnswered(t *testing.T) {
 		ReadHeaderTimeout: patience,
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
+	t.Cleanup(func() { server.Close() })
 	last := lastcall.For(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(telling{l, accepted}) }()
@@ -36,10 +38,17 @@ func TestWhoHasConnectedIsAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	<-accepted
 	l.Close()
 	<-served // it has the connection
+	return c, last
+}
+
+// Who has connected before the end, and asks after it, is answered.
+func TestWhoHasConnectedIsAnswered(t *testing.T) {
+	t.Parallel()
+	c, last := connected(t)
 	ended := make(chan error, 1)
 	go func() { ended <- last.Shutdown(context.Background()) }()
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
@@ -57,27 +66,12 @@ func TestWhoHasConnectedIsAnswered(t *testing.T) {
 // Who says nothing holds the end up no longer than its context.
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted := make(chan struct{}, 1)
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0)}
-	last := lastcall.For(server)
-	go func() { _ = server.Serve(telling{l, accepted}) }()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	<-accepted
-	l.Close()
+	_, last := connected(t)
 	done, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	if err := last.Shutdown(done); err == nil {
 		t.Error("it ended well, with a connection left")
 	}
-	_ = server.Close()
 }
 
 // telling is a listener that tells of each connection that it hands out.
