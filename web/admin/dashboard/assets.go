@@ -106,6 +106,24 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // pageNames are the pages' templates.
 var pageNames = strings.Fields("login overview weights clients mounts mount node directors history explain error")
 
+// loads is what a page loads besides what all pages do: so that nobody who looks whether
+// the station is on the air waits for the matrix of weights.
+type loads struct {
+	Script string   // a module that exports, as its default, what to run
+	Styles []string // style sheets
+}
+
+var ownLoads = map[string]loads{
+	"login":    {Script: "login.js"},
+	"overview": {"overview.js", []string{"uplot.css"}},
+	"node":     {"node.js", []string{"uplot.css"}},
+	"mount":    {"mount.js", []string{"uplot.css"}},
+	"mounts":   {Script: "mounts.js"},
+	"weights":  {"weights.js", []string{"weights.css"}},
+	"clients":  {Script: "clients.js"},
+	"history":  {Script: "history.js"},
+}
+
 // parsePages parses each page's template with the layout. The templates are embedded, so
 // every test finds a mistake in one.
 func parsePages(a assets) map[string]*template.Template {

@@ -1,6 +1,11 @@
 package dashboard_test
 
 import (
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,4 +42,49 @@ func TestANodeThatLacksAMount(t *testing.T) {
 		t.Errorf("after the first news nobody is told: %s", browsertest.Eval[string](b, `document.querySelector('#nodes').textContent`))
 	}
 	noFaults(t, b)
+}
+
+// The page of a mount is coloured where a node played it and no longer does, and not where
+// a node never had it, is down, or was taken out of use.
+func TestWhereAMountPlays(t *testing.T) {
+	t.Parallel()
+	var nodes []director.Node
+	for _, id := range []director.NodeID{"plays", "gone", "never", "down", "drained"} {
+		nodes = append(nodes, director.Node{ID: id, URLs: []string{"http://" + string(id) + ".example"}, Drained: id == "drained"})
+	}
+	r := play(t, director.Config{Nodes: nodes, Mounts: []director.Mount{{Name: "/live.mp3"}}}, func(now time.Time) (all []director.Report) {
+		for _, n := range nodes {
+			one := director.Report{Node: n.ID, Taken: now, Since: now.Add(-time.Hour), Health: director.Up, IPv4: true, Mounts: []director.MountReport{{Path: "/other.mp3"}}}
+			switch n.ID {
+			case "plays":
+				one.Mounts = []director.MountReport{{Path: "/live.mp3"}}
+			case "gone":
+				one.Verdicts = []director.Verdict{{Path: "/live.mp3", State: director.MountSilent, Cause: director.SourceGone, Since: now.Add(-time.Minute), Taken: now}}
+			case "down":
+				one.Health, one.Mounts = director.Failed, nil
+			}
+			all = append(all, one)
+		}
+		return all
+	})
+	a, err := http.Get(r.URL + "/mounts/live.mp3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	page, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, m := range regexp.MustCompile(`<tr( class="warn")?><th scope="row"><a href="/nodes/(\w+)">[\s\S]*?<span class="say (\w+)"><span>([^<]+)`).FindAllStringSubmatch(string(page), -1) {
+		got[m[2]] = strings.TrimSpace(m[1] + " " + m[3] + ": " + m[4])
+	}
+	want := map[string]string{
+		"plays": "good: plays", "gone": `class="warn" warn: does not play`, "never": "dim: does not have it",
+		"down": "dim: not known", "drained": "dim: not known",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the page says %v, want %v", got, want)
+	}
 }

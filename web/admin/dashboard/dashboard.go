@@ -69,6 +69,7 @@ type view struct {
 	Theme       string // light or dark; empty: the system's
 	Bands       []band
 	Version     string
+	Loads       loads
 	Data        any
 }
 
@@ -99,6 +100,7 @@ func (d *dashboard) page(name, title string, data func(*http.Request) (any, erro
 }
 
 func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	v.Loads = ownLoads[name]
 	v.Page, v.Pages, v.Section = name, navigation, cmp.Or(map[string]string{"node": "overview", "mount": "mounts"}[name], name)
 	if c, err := r.Cookie("signpost_theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
 		v.Theme = c.Value

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,10 +33,12 @@ type mountPage struct {
 	At []mountAt
 }
 
+// mountAt is what a listener gets at one node.
 type mountAt struct {
-	Node  api.Node
-	Plays bool
-	Why   string // it does not play
+	Node   api.Node
+	Level  string // good; warn, if somebody should look; dim
+	Word   string // plays
+	Detail string
 }
 
 func (d *dashboard) mount(r *http.Request) (any, error) {
@@ -62,29 +65,37 @@ func newMountPage(m api.Mount, nodes []api.Node) mountPage {
 	for _, id := range m.Nodes {
 		plays[id] = true
 	}
-	for _, n := range nodes {
-		at := mountAt{Node: n, Plays: plays[n.ID]}
-		if !at.Plays {
-			at.Why = whyNot(&n, m.Name)
-		}
-		p.At = append(p.At, at)
+	for i := range nodes {
+		p.At = append(p.At, describeMountAt(&nodes[i], m.Name, plays[nodes[i].ID]))
 	}
 	return p
 }
 
-// whyNot says why a node does not play a mount.
-func whyNot(n *api.Node, mount string) string {
-	for _, l := range n.Lacks {
-		if l.Mount == mount || l.Mount == "" {
-			return l.Text
+// describeMountAt says what a listener gets who asks a node for a mount. Only where it did play
+// and no longer does somebody should look: a node that never had it may not be meant to,
+// and what is wrong with a node as a whole is told of where the node is.
+func describeMountAt(n *api.Node, mount string, plays bool) mountAt {
+	at := mountAt{Node: *n, Level: "good", Word: "plays"}
+	if plays {
+		return at
+	}
+	at.Level = "dim"
+	if n.State != director.Fit || n.Drained {
+		w := wording(*n)
+		at.Word, at.Detail = "not known", w.Word
+		if ago := ago(w.Since, time.Now()); ago != "" {
+			at.Detail += " for " + ago
 		}
+		return at
 	}
-	w := wording(*n)
-	if n.State == director.Fit && !n.Drained {
-		return "it does not tell"
+	i := slices.IndexFunc(n.Lacks, func(l api.Lack) bool { return l.Mount == mount || l.Mount == "" })
+	switch {
+	case i < 0:
+		at.Word, at.Detail = "not known", "it does not tell"
+	case n.Lacks[i].Cause == director.NotThere:
+		at.Word = "does not have it"
+	default:
+		at.Level, at.Word, at.Detail = "warn", n.Lacks[i].State.Words(), n.Lacks[i].Text
 	}
-	if ago := ago(w.Since, time.Now()); ago != "" {
-		return w.Word + " for " + ago
-	}
-	return w.Word
+	return at
 }

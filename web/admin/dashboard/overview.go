@@ -20,7 +20,8 @@ type overviewPage struct {
 	Off, Lacking          int         // mounts off the air, and lacking at a node
 	Regions               []regionLine
 	Map                   worldMap
-	Nodes                 []api.Node
+	Nodes                 []api.Node // those with trouble first
+	All                   int        // nodes, with those that are left out of Nodes
 	Director              string
 	Used, EnRoute, Target int
 	Estimated             int     // of EnRoute
@@ -39,7 +40,12 @@ type reserve struct {
 	Level, Text string
 }
 
-func (d *dashboard) overview(*http.Request) (any, error) {
+// mostNodes is how many nodes the first page lists, but for those that need attention,
+// which are always there. The others are listed at the end of a link, or as soon as
+// somebody searches or sorts: so that a page of many nodes comes quickly, too.
+const mostNodes = 60
+
+func (d *dashboard) overview(r *http.Request) (any, error) {
 	nodes, err := d.api.Nodes()
 	if err != nil {
 		return nil, err
@@ -85,6 +91,10 @@ func (d *dashboard) overview(*http.Request) (any, error) {
 		}
 	}
 	p.Unfit, p.Bar = tally(unfit), newBar(p.Used, p.EnRoute, p.Target, limit)
+	p.All = len(p.Nodes)
+	if r.URL.Query().Get("nodes") != "all" {
+		p.Nodes = p.Nodes[:min(p.All, max(mostNodes, p.Trouble))]
+	}
 	return p, nil
 }
 
@@ -115,6 +125,9 @@ func worst(losses []director.Loss) reserve {
 	}
 	return r
 }
+
+// More returns how many nodes are left out.
+func (p overviewPage) More() int { return p.All - len(p.Nodes) }
 
 func needsAttention(n *api.Node) bool { return urgency(n) < calm }
 

@@ -1,12 +1,13 @@
 // The first page.
 
 import { $, $$, ago, attr, count, drawBar, make, mbit, operate, rate, text } from './dom.js';
-import { handlers, refreshSoon, refreshers, replace, skew } from './live.js';
+import { handlers, refresh, refreshSoon, refreshers, replace, skew } from './live.js';
+import mounts from './mounts.js';
 import { changes, listeners, needsAttention, sends, urgency, wording } from './nodes.js';
 import { plots } from './plot.js';
 import { trends } from './trends.js';
 
-export function overview() {
+export default function overview() {
   const nodes = new Map(); // by id, as last received
   const rows = new Map(); // by id: the row, and whether it is in view
   const changed = new Set(); // ids whose rows are to be drawn again
@@ -102,6 +103,13 @@ export function overview() {
     drawBar($('#sum .bar'), { used, en_route: route, target, limit });
   }
 
+  /** wantAll lists the nodes that the page leaves out, too, from now on. */
+  async function wantAll() {
+    if (!$('[data-all-nodes]')) return;
+    history.replaceState(null, '', '/?nodes=all');
+    await refresh();
+  }
+
   let showing = 'all';
   function show() {
     const wanted = $('#filter').value.trim().toLowerCase();
@@ -111,7 +119,7 @@ export function overview() {
       row.tr.hidden = !found || (showing === 'trouble' && n !== undefined && !needsAttention(n));
     }
   }
-  $('#filter').oninput = show;
+  $('#filter').oninput = () => { show(); wantAll(); };
   for (const b of $$('[data-show]')) {
     b.onclick = () => {
       showing = b.dataset.show;
@@ -126,14 +134,19 @@ export function overview() {
     load: (n) => -n.used / (n.target || n.limit || Infinity),
     kbit: (n) => -(n.kbit || n.kbit_reckoned || 0),
   };
-  document.addEventListener('click', (e) => {
-    const b = e.target.closest('button[data-sort]');
-    if (!b) return;
-    const th = b.closest('th');
+  document.addEventListener('click', async (e) => {
+    if (e.target.closest('[data-all-nodes]')) {
+      e.preventDefault();
+      await wantAll();
+    }
+    const by = e.target.closest('button[data-sort]')?.dataset.sort;
+    if (!by) return;
+    await wantAll();
+    const th = $(`#nodes [data-sort="${by}"]`).closest('th');
     const down = th.ariaSort === 'ascending';
     $$('#nodes thead th[aria-sort]').forEach((other) => attr(other, 'aria-sort', 'none'));
     attr(th, 'aria-sort', down ? 'descending' : 'ascending');
-    const key = orders[b.dataset.sort];
+    const key = orders[by];
     const sorted = [...nodes.values()].map((n) => [key(n), n.id]).sort(([a], [c]) => (a < c ? -1 : a > c ? 1 : 0));
     if (down) sorted.reverse();
     const body = $('#nodes tbody');
@@ -141,18 +154,20 @@ export function overview() {
   });
 
   handlers.nodes = ({ nodes: some, gone = [] }) => {
+    // A node that the page leaves out is listed once it needs attention.
+    const noticed = some.some((n) => !rows.has(n.id) && needsAttention(n) && !(nodes.has(n.id) && needsAttention(nodes.get(n.id))));
     for (const n of some) {
       nodes.set(n.id, n);
       changed.add(n.id);
     }
     gone.forEach((id) => nodes.delete(id));
-    if (gone.length || some.some((n) => !rows.has(n.id))) refreshSoon();
+    if (gone.length || noticed || nodes.size > Number($('#nodes').dataset.all)) refreshSoon();
     sum();
     drawSoon();
     if (showing === 'trouble') show();
   };
   refreshers.nodes = (old, fresh) => {
-    const ids = (table) => $$('tr[data-id]', table).map((tr) => tr.dataset.id).sort().join();
+    const ids = (table) => [table.dataset.all, ...$$('tr[data-id]', table).map((tr) => tr.dataset.id).sort()].join();
     if (ids(old) === ids(fresh)) return; // events keep its rows up to date
     replace(old, fresh);
     index();
@@ -164,6 +179,7 @@ export function overview() {
     $$('[data-f="rate"]').forEach((el) => text(el, rate(all)));
   };
   index();
+  mounts();
   plots();
   changes((id) => nodes.get(id));
 }

@@ -7,7 +7,7 @@ import { grid } from './grid.js';
 import { handlers, refresh, refreshers, refreshSoon } from './live.js';
 import { verdict, wording } from './nodes.js';
 
-export function weights() {
+export default function weights() {
   const table = $('#matrix');
   const panel = $('#whatif');
   const idle = [...panel.childNodes];

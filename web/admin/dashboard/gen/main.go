@@ -18,6 +18,10 @@ import (
 // whole numbers.
 const perUnit = 2
 
+// tolerance is how far, in the drawing's units, the outline may be from the land's: about
+// a pixel where the map shows the least, and half of one as a rule.
+const tolerance = .75
+
 // smallest is the least extent of an island, in the drawing's units: a smaller one is
 // left out, for it would be a dot.
 const smallest = 5
@@ -100,12 +104,50 @@ func drawRing(w io.Writer, ring []point) {
 	if around || max(high.x-low.x, high.y-low.y) < smallest || low.y > dashboard.MapHeight*perUnit-smallest {
 		return
 	}
+	ring = simplify(ring)
 	at := ring[0]
-	fmt.Fprintf(w, "M%d %d", at.x, at.y)
-	command := "l"
-	for _, p := range ring[1:] {
-		fmt.Fprintf(w, "%s%d %d", command, p.x-at.x, p.y-at.y)
-		at, command = p, " "
+	fmt.Fprintf(w, "M%d %dl", at.x, at.y)
+	for i, p := range ring[1:] {
+		x, y := p.x-at.x, p.y-at.y
+		if i > 0 && x >= 0 {
+			fmt.Fprint(w, " ") // a minus separates, too
+		}
+		fmt.Fprint(w, x)
+		if y >= 0 {
+			fmt.Fprint(w, " ")
+		}
+		fmt.Fprint(w, y)
+		at = p
 	}
 	fmt.Fprint(w, "z")
+}
+
+// simplify leaves out points without which a line stays within tolerance of itself (by
+// U. Ramer, 1972, and D. Douglas and T. Peucker, 1973). The first and last point stay.
+func simplify(line []point) []point {
+	if len(line) < 3 {
+		return line
+	}
+	first, last := line[0], line[len(line)-1]
+	at, most := 0, 0.0
+	for i, p := range line[1 : len(line)-1] {
+		if d := p.from(first, last); d > most {
+			at, most = i+1, d
+		}
+	}
+	if most <= tolerance {
+		return []point{first, last}
+	}
+	head := simplify(line[:at+1])
+	return append(head[:len(head)-1:len(head)-1], simplify(line[at:])...)
+}
+
+// from returns the distance of p from the segment between a and b.
+func (p point) from(a, b point) float64 {
+	dx, dy, px, py := float64(b.x-a.x), float64(b.y-a.y), float64(p.x-a.x), float64(p.y-a.y)
+	along := 0.0
+	if long := dx*dx + dy*dy; long > 0 {
+		along = min(1, max(0, (px*dx+py*dy)/long))
+	}
+	return math.Hypot(px-along*dx, py-along*dy)
 }

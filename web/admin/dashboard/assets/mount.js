@@ -1,0 +1,1 @@
+export { plots as default } from './plot.js';
