@@ -38,7 +38,7 @@ function plot(card) {
     } catch { /* the stream tells when the director is away */ }
   }
 
-  const nameOf = (s) => s.name || (shown.others ? `${shown.others} others` : 'all listeners');
+  const nameOf = (s) => s.name || (shown.others ? `${shown.others} others` : 'all');
   const format = (v) => (v === null || v === undefined ? '–' : by === 'answer' ? rate(v) : (shown.reckoned ? '≈ ' : '') + count(v));
 
   /** legend writes the values at a step; by default at the newest that is known. */
