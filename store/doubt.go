@@ -73,7 +73,7 @@ func (l *loop) weigh() {
 		l.doubt(d)
 	}
 	if len(doubted) > 0 {
-		l.hasten()
+		l.hasty = true
 	}
 }
 

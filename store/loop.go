@@ -20,65 +20,80 @@ const firstWait = 5 * time.Second
 var errNoAnswer = errors.New("no answer, and the call does not return")
 
 // Run exchanges with the store and builds snapshots until ctx is done. It returns
-// nil, or the error of closing the copy in StateDir.
+// nil, or the error of closing the copy in StateDir. It drives the [Steps] by this
+// machine's clock.
 func (s *Syncer) Run(ctx context.Context) error {
 	l := s.loop
 	hints := s.cfg.Store.Watch(ctx)
 	probed := s.cfg.Prober.First()
 	wait := time.NewTimer(firstWait)
 	defer wait.Stop()
-	l.next = time.NewTimer(0)
-	defer l.next.Stop()
-	l.late = time.NewTimer(s.cfg.Tick)
-	defer l.late.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	late := time.NewTimer(s.cfg.Tick)
+	defer late.Stop()
+	results := make(chan result, 1)
 	for {
+		hasty := l.hasty
 		select {
 		case <-ctx.Done():
-			return l.stop()
-		case <-l.next.C:
-			l.next.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
-			if l.hasty {
-				l.hasty = false
-				l.hurry(ctx)
-			} else {
-				l.tick(ctx)
-			}
+			return l.stop(results)
+		case <-next.C:
+			next.Reset(s.cfg.Tick*9/10 + rand.N(s.cfg.Tick/5+1)) // jitter: directors must not call in step
+			hasty = false
+			l.turn()
 		case <-s.evidence.raised:
 			l.weigh()
 		case <-s.cfg.Prober.News():
-			l.hasten()
+			l.hasty = true
 		case _, open := <-hints:
 			if !open {
 				hints = nil
 			}
-			l.hurry(ctx)
+			l.hurry()
 		case <-s.kick:
-			l.hurry(ctx)
-		case r := <-l.results:
-			l.receive(ctx, r)
-		case <-l.late.C:
+			l.hurry()
+		case r := <-results:
+			late.Stop()
+			if ctx.Err() != nil { // about to stop, so the answer does not matter
+				l.began = time.Time{}
+				continue
+			}
+			began := l.began
+			l.receive(r)
+			if r.err == nil {
+				l.lapse(ctx, began)
+			}
+		case <-late.C:
 			l.build()
 		case <-probed:
-			probed, l.probed = nil, true
-			l.build()
+			probed = nil
+			l.known()
 		case <-wait.C:
-			l.probed, l.answered = true, true
-			l.build()
+			Steps{l}.GiveUp()
+		}
+		if l.hasty && !hasty {
+			next.Reset(min(soon, s.cfg.Tick))
+		}
+		if l.due {
+			late.Reset(s.cfg.Tick / 5)
+			l.exchange(ctx, results)
 		}
 	}
 }
 
-// loop is the state that only Run uses once NewSyncer has returned.
+// loop is the state that only Run, or who goes by [Steps], uses once NewSyncer has
+// returned. Its rules are a state machine: they wait for nothing and start nothing, and
+// their only clock is SyncerConfig.Now. What is to be done outside, they say by due and
+// hasty.
 type loop struct {
 	*Syncer
 	probed, answered bool // what the first snapshot waits for
 
-	results chan result
-	began   time.Time   // when the exchange under way began; zero: there is none
-	next    *time.Timer // fires when the next tick is due
-	hasty   bool        // the next tick was moved forward
-	late    *time.Timer // fires when a snapshot is built without waiting for the exchange under way
-	again   bool        // there is news that the exchange under way may have missed
+	began time.Time // when the exchange under way began; zero: there is none
+	due   bool      // that exchange is to be started
+	hasty bool      // the next tick is to come soon
+	again bool      // there is news that the exchange under way may have missed
 
 	ledgers ledgers
 	picture Picture
@@ -109,15 +124,26 @@ type result struct {
 // now returns the store's time, as well as this director knows it.
 func (l *loop) now() time.Time { return l.cfg.Now().Add(l.offset).UTC().Round(0) }
 
+// turn is the tick that is due: the regular one, or one that was brought forward because
+// of news.
+func (l *loop) turn() {
+	if l.hasty {
+		l.hasty = false
+		l.hurry()
+		return
+	}
+	l.tick()
+}
+
 // tick begins an exchange; a snapshot is built when it ends, and also before that if
 // it takes long. If the previous exchange is still under way, tick builds a snapshot
 // at once instead.
-func (l *loop) tick(ctx context.Context) {
+func (l *loop) tick() {
 	l.ledgers.collect(l.now())
 	l.suspect(l.cfg.Prober.Suspicion())
 	l.weigh()
 	if l.began.IsZero() {
-		l.exchange(ctx)
+		l.begin()
 		return
 	}
 	if l.cfg.Now().Sub(l.began) > l.cfg.Timeout {
@@ -127,24 +153,17 @@ func (l *loop) tick(ctx context.Context) {
 }
 
 // hurry is a tick for news that cannot wait for the next regular one.
-func (l *loop) hurry(ctx context.Context) {
+func (l *loop) hurry() {
 	l.again = !l.began.IsZero()
-	l.tick(ctx)
+	l.tick()
 }
 
-// hasten brings the next tick forward, for news that others should have soon.
-func (l *loop) hasten() {
-	if !l.hasty {
-		l.hasty = true
-		l.next.Reset(min(soon, l.cfg.Tick))
-	}
-}
+// begin has an exchange started.
+func (l *loop) begin() { l.began, l.due, l.again = l.cfg.Now(), true, false }
 
 // exchange calls the store in its own goroutine, so that no store can block the loop.
-func (l *loop) exchange(ctx context.Context) {
-	l.began = l.cfg.Now()
-	l.again = false
-	l.late.Reset(l.cfg.Tick / 5)
+func (l *loop) exchange(ctx context.Context, results chan<- result) {
+	l.due = false
 	o := l.offer()
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
@@ -152,8 +171,14 @@ func (l *loop) exchange(ctx context.Context) {
 		l.keepCopy(o.Overlay)
 		began := l.cfg.Now()
 		p, err := l.cfg.Store.Sync(ctx, o)
-		l.results <- result{p, err, began, l.cfg.Now()}
+		results <- result{p, err, began, l.cfg.Now()}
 	}()
+}
+
+// known ends the wait for the prober's first round.
+func (l *loop) known() {
+	l.probed = true
+	l.build()
 }
 
 // offer returns all that this director knows and others do not.
@@ -205,9 +230,7 @@ func (l *loop) keepCopy(o Overlay) {
 	l.update(func(st *Status) { st.CopyFail = fail })
 }
 
-func (l *loop) receive(ctx context.Context, r result) {
-	l.late.Stop()
-	began := l.began
+func (l *loop) receive(r result) {
 	l.began, l.answered = time.Time{}, true
 	l.update(func(st *Status) {
 		st.Syncs++
@@ -216,13 +239,10 @@ func (l *loop) receive(ctx context.Context, r result) {
 			st.Failures++
 		}
 	})
-	switch {
-	case ctx.Err() != nil: // Run is about to stop, so the answer does not matter
-		return
-	case r.err != nil:
+	if r.err != nil {
 		l.away(r.err)
 		clear(l.absent) // others may have heard of these nodes meanwhile
-	default:
+	} else {
 		l.setClock(r)
 		l.picture = r.picture
 		l.registry.adopt(l.cfg.Now(), r.picture)
@@ -230,12 +250,11 @@ func (l *loop) receive(ctx context.Context, r result) {
 		l.adopt(r.picture.Overlay)
 		l.heed(r.picture)
 		l.meet(r.picture)
-		l.lapse(ctx, began)
 	}
 	l.exchanged.ring()
 	l.build()
 	if l.again {
-		l.exchange(ctx)
+		l.begin()
 	}
 }
 
@@ -257,10 +276,10 @@ func (l *loop) reports() []director.Report {
 // stop waits for the exchange under way, tells the others that this director stops,
 // saves the last edit and releases StateDir. If the exchange does not end within the
 // timeout, it only returns.
-func (l *loop) stop() error {
+func (l *loop) stop(results <-chan result) error {
 	if !l.began.IsZero() {
 		select {
-		case <-l.results:
+		case <-results:
 		case <-time.After(l.cfg.Timeout):
 			return nil // the exchange that does not end may still be using the copy
 		}

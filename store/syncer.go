@@ -173,7 +173,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
 		s.overlay = o
 	}
-	s.loop = &loop{Syncer: s, results: make(chan result, 1), ledgers: ledgers{}, shared: map[director.NodeID]shared{}, absent: map[director.NodeID]time.Time{}}
+	s.loop = &loop{Syncer: s, ledgers: ledgers{}, shared: map[director.NodeID]shared{}, absent: map[director.NodeID]time.Time{}}
 	s.loop.compile(s.loop.now())
 	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
 	return s, nil
