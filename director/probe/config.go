@@ -3,6 +3,7 @@ package probe
 import (
 	"crypto/tls"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -57,7 +58,10 @@ type Config struct {
 	TLS *tls.Config
 
 	Now func() time.Time // the store's clock, for the times in reports; default time.Now
-	Log *slog.Logger     // changes of state; default: nowhere
+	// Chance returns a random duration from 0 to most, without most. It keeps nodes and
+	// directors out of step. Default: that of math/rand/v2.
+	Chance func(most time.Duration) time.Duration
+	Log    *slog.Logger // changes of state; default: nowhere
 }
 
 func (c Config) withDefaults() Config {
@@ -91,6 +95,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Chance == nil {
+		c.Chance = rand.N[time.Duration]
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

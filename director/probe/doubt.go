@@ -1,8 +1,6 @@
 package probe
 
 import (
-	"cmp"
-	"container/heap"
 	"context"
 	"time"
 
@@ -17,20 +15,8 @@ import (
 func (p *Prober) Doubt(id director.NodeID, mount, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.find(id)
-	if s == nil || s.report.Health == director.Failed {
-		return
-	}
-	if m := s.known[cmp.Or(s.paths[mount], mount)]; m != nil {
-		m.doubt = why
-		m.want(time.Now())
-	}
-	s.doubted(why)
-	if s.asking {
-		s.again = why
-		return
-	}
-	p.hurry(s, s.due)
+	p.doubt(id, mount, why, time.Now())
+	p.signal()
 }
 
 // Hears reports that this director carries a mount from a node, and that audio came in the
@@ -39,45 +25,8 @@ func (p *Prober) Doubt(id director.NodeID, mount, why string) {
 // stream that is carried takes no seat. Without a doubt it costs a look-up.
 func (p *Prober) Hears(id director.NodeID, mount string) {
 	p.mu.Lock()
-	var news []event
-	if s := p.find(id); s != nil && s.report.Health == director.Up {
-		path := cmp.Or(s.paths[mount], mount)
-		if m := s.known[path]; m != nil && !m.full && (!m.wanted.IsZero() || m.verdict.State == director.MountSilent) {
-			was, now := s.report, time.Now()
-			s.hearTry(request{path: path, word: m.word}, tried{state: director.MountPlays, detail: "this director carries its stream"}, now, p.cfg.Now())
-			s.assemble(now)
-			if news = mountEvents(&was, &s.report); len(news) > 0 {
-				signal(p.news)
-			}
-		}
-	}
+	news := p.hears(id, mount, time.Now(), p.cfg.Now())
+	p.signal()
 	p.mu.Unlock()
 	p.tell(context.Background(), news)
-}
-
-// find returns a node's state; nil: it is not probed here. p.mu is held.
-func (p *Prober) find(id director.NodeID) *state {
-	i, ok := p.index[id]
-	if !ok {
-		return nil
-	}
-	return p.states[i]
-}
-
-// hurry makes a waiting node due at due, unless it is due earlier already. The same time
-// is not ignored: the caller may have changed s.due itself. p.mu is held.
-func (p *Prober) hurry(s *state, due time.Time) {
-	if due.After(s.due) {
-		return
-	}
-	s.due = due
-	heap.Init(&p.queue)
-	p.changed()
-}
-
-// doubted records a doubt and makes the node due now; that probe may take it down.
-func (s *state) doubted(why string) {
-	s.doubt = why
-	s.failures = max(s.failures, 1)
-	s.due = time.Now()
 }

@@ -23,12 +23,12 @@ type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error
 
 // hearFamilies records what a lookup found. If it found nothing, the earlier result
 // stays.
-func (s *state) hearFamilies(found families) {
+func (s *state) hearFamilies(found families, now time.Time) {
 	if found == (families{}) {
-		s.lookupDue = time.Now().Add(lookupAgain)
+		s.lookupDue = now.Add(lookupAgain)
 		return
 	}
-	s.lookupDue = time.Now().Add(lookupEvery)
+	s.lookupDue = now.Add(lookupEvery)
 	s.report.IPv4, s.report.IPv6 = found.v4, found.v6
 }
 

@@ -417,15 +417,15 @@ func (s *state) dueTry(now time.Time) (r request, ok bool) {
 }
 
 // share applies what other directors that probe the node got there by GETs. Their times
-// are by the store's clock, and so is now.
-func (s *state) share(others []director.Verdict, now time.Time) (changed bool) {
+// are by the store's clock, which shows wall now.
+func (s *state) share(others []director.Verdict, now, wall time.Time) (changed bool) {
 	for i := range others {
 		v := &others[i]
 		m := s.known[v.Path]
 		if v.Path == "" || v.Scheme != 0 || m == nil || v.State == director.MountUnknown || v.Cause.Network() {
 			continue
 		}
-		at := time.Now().Add(min(0, -now.Sub(v.Taken))) // on the monotonic clock
+		at := now.Add(min(0, -wall.Sub(v.Taken))) // on the monotonic clock
 		answers := !m.wanted.IsZero() && !at.Before(m.wanted.Add(-2*shareWait))
 		contradicts := v.Listed && m.word == playing && m.verdict.State == director.MountPlays && at.After(m.tried)
 		if !answers && !contradicts {

@@ -574,7 +574,7 @@ func TestPlainMounts(t *testing.T) {
 				n := newState(director.Node{ID: "n", URLs: []string{"http://192.0.2.1"}})
 				n.mounts = strings.Fields(tc.mounts)
 				h := p.ask(t.Context(), n, 500*time.Millisecond)
-				n.hear(h, p.cfg)
+				n.hear(h, &p.cfg, time.Now())
 				var got []string
 				for _, path := range slices.Sorted(slices.Values(n.mounts)) {
 					if m := n.known[path]; m != nil && m.verdict.State != director.MountUnknown {

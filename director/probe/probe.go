@@ -8,11 +8,8 @@ package probe
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -34,18 +31,9 @@ type Prober struct {
 	news  chan struct{}
 	first chan struct{}
 
-	mu         sync.Mutex
-	set        bool // SetNodes was called
-	isFirst    bool // first is closed
-	unprobed   int  // how many of states were not probed yet
-	states     []*state
-	index      map[director.NodeID]int // into states
-	suspects   string                  // why it does not trust itself
-	suspectsOf time.Time               // the nodes that began to fail after this are the reason
-	queue      queue                   // the states without a probe under way, by due time
-	inFlight   int
-	tries      int       // GETs that are under way
-	tryAt      time.Time // when the next GET may begin
+	mu      sync.Mutex
+	isFirst bool // first is closed
+	watch
 }
 
 // New returns a Prober without nodes. It probes nothing before Run.
@@ -53,6 +41,7 @@ func New(c Config) *Prober {
 	c = c.withDefaults()
 	return &Prober{
 		cfg:    c,
+		watch:  watch{cfg: c},
 		kinds:  kinds,
 		client: &client{tls: c.TLS},
 		lookup: net.DefaultResolver.LookupNetIP,
@@ -73,62 +62,12 @@ func New(c Config) *Prober {
 func (p *Prober) SetNodes(nodes []director.Node, mounts []director.Mount) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := make(map[director.NodeID]*state, len(p.states))
-	for _, s := range p.states {
-		s.removed = true
-		known[s.report.Node] = s
-	}
-	p.states, p.index = make([]*state, len(nodes)), make(map[director.NodeID]int, len(nodes))
-	p.queue, p.unprobed = p.queue[:0], 0
-	for i, n := range nodes {
-		s := known[n.ID]
-		if s == nil || !slices.Equal(s.urls, n.URLs) || s.internal != n.InternalURL {
-			s = newState(n)
-		} else {
-			delete(known, n.ID)
-		}
-		s.removed = false
-		s.mounts, s.paths, s.declared = pathsAt(n, mounts), n.Paths, bitratesAt(n, mounts)
-		p.states[i], p.index[n.ID] = s, i
-		if !s.probed {
-			p.unprobed++
-		}
-		if !s.asking {
-			p.queue = append(p.queue, s)
-		}
-	}
-	for _, s := range known { // the nodes that were removed
+	for _, s := range p.setNodes(nodes, mounts, time.Now()) {
 		if s.endFeed != nil {
 			s.endFeed()
 		}
 	}
-	heap.Init(&p.queue)
-	p.set = true
-	p.closeFirst()
-	p.reflect()
-	p.changed()
-}
-
-// pathsAt returns the paths at a node to which listeners are sent.
-func pathsAt(n director.Node, mounts []director.Mount) []string {
-	paths := slices.Sorted(maps.Values(n.Paths))
-	for _, m := range mounts {
-		if n.Paths[m.Name] == "" {
-			paths = append(paths, m.Name)
-		}
-	}
-	return paths
-}
-
-// bitratesAt returns the declared bitrates by path at a node.
-func bitratesAt(n director.Node, mounts []director.Mount) map[string]int {
-	kbit := make(map[string]int, len(mounts))
-	for _, m := range mounts {
-		if m.Kbit > 0 {
-			kbit[cmp.Or(n.Paths[m.Name], m.Name)] = m.Kbit
-		}
-	}
-	return kbit
+	p.signal()
 }
 
 // Reports returns the newest report of every node that was probed at least once, in the
@@ -137,13 +76,7 @@ func bitratesAt(n director.Node, mounts []director.Mount) map[string]int {
 func (p *Prober) Reports() []director.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := make([]director.Report, 0, len(p.states))
-	for _, s := range p.states {
-		if s.probed {
-			out = append(out, s.report)
-		}
-	}
-	return out
+	return p.reports()
 }
 
 // A Tally counts a node's probes since the Prober first knew the node.
@@ -192,20 +125,26 @@ func (p *Prober) Warnings() (all []Warning) {
 // once, whatever the result.
 func (p *Prober) First() <-chan struct{} { return p.first }
 
-func (p *Prober) closeFirst() {
-	if p.isFirst || !p.set || p.unprobed > 0 {
-		return
-	}
-	p.isFirst = true
-	close(p.first)
-}
-
 // News returns a channel that receives after the health of a node has changed, or after
 // a GET, here or at another director, has changed a mount's verdict. One receive may
 // stand for several changes.
 func (p *Prober) News() <-chan struct{} { return p.news }
 
-func (p *Prober) changed() { signal(p.wake) }
+// signal passes on what has changed in the watch. p.mu is held.
+func (p *Prober) signal() {
+	if p.due {
+		p.due = false
+		signal(p.wake)
+	}
+	if p.watch.news {
+		p.watch.news = false
+		signal(p.news)
+	}
+	if p.watch.first && !p.isFirst {
+		p.isFirst = true
+		close(p.first)
+	}
+}
 
 // signal sends to c, unless a value already waits there.
 func signal(c chan<- struct{}) {
@@ -237,21 +176,15 @@ func (p *Prober) Run(ctx context.Context) error {
 func (p *Prober) start(ctx context.Context, probes *sync.WaitGroup) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// The schedule uses the monotonic clock, so that a step of the store's clock
-	// neither stalls nor hurries it.
 	now := time.Now()
-	for len(p.queue) > 0 && p.inFlight < p.cfg.InFlight {
-		s := p.queue[0]
-		if wait := s.due.Sub(now); wait > 0 {
+	for {
+		s, wait := p.begin(now)
+		if s == nil {
 			return wait
 		}
-		heap.Pop(&p.queue)
-		s.asking, s.asked, s.nudged = true, now, false
-		p.inFlight++
 		timeout := s.timeout(p.cfg.Timeout)
 		probes.Go(func() { p.probe(ctx, s, timeout) })
 	}
-	return time.Hour // a probe that ends, or SetNodes, wakes Run
 }
 
 // probe probes one node once, and puts it back into the queue.
@@ -261,37 +194,17 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	h.taken, h.took = taken, time.Since(started)
 
 	p.mu.Lock()
-	p.inFlight--
-	s.asking = false
 	var news []event
-	if ctx.Err() == nil && !s.removed {
-		if outOfFiles(h.err) {
+	if ctx.Err() == nil {
+		lost := outOfFiles(h.err)
+		if lost {
 			p.cfg.Log.Warn("a node was not probed: this director has no file descriptor left", "node", s.report.Node, "err", h.err)
-		} else {
-			was, failed := s.report.Health, !s.failing.IsZero()
-			if !s.probed {
-				p.unprobed--
-			}
-			news = s.hear(h, p.cfg)
-			if s.report.Health != was {
-				signal(p.news)
-			}
-			if failed == s.failing.IsZero() {
-				p.reflect()
-			}
 		}
-		s.due = p.nextDue(s, started)
-		if s.again != "" && s.failures == 0 { // a good answer, to a probe that began before the doubt
-			s.doubted(s.again)
-		}
-		s.again = ""
-		if nudged := started.Add(pushPause); s.nudged && nudged.Before(s.due) {
-			s.due = nudged
-		}
-		heap.Push(&p.queue, s)
-		p.closeFirst()
+		news = p.end(s, h, lost, time.Now())
+	} else {
+		p.abandon(s)
 	}
-	p.changed()
+	p.signal()
 	feed := p.feeds(ctx, s)
 	p.mu.Unlock()
 	p.tell(ctx, news)
@@ -299,28 +212,6 @@ func (p *Prober) probe(ctx context.Context, s *state, timeout time.Duration) {
 	if feed != nil {
 		p.feed(feed, s)
 	}
-}
-
-func (p *Prober) nextDue(s *state, started time.Time) time.Time {
-	now := time.Now()
-	interval := p.cfg.Interval - rand.N(p.cfg.Interval/10+1)
-	switch {
-	case s.inDoubt(), s.confirms():
-		return later(now, started.Add(p.cfg.Recheck))
-	case s.report.Health == director.Failed:
-		// Counted from the probe's end: with the default times, a node that hangs then
-		// occupies a slot of InFlight for only about half of the time.
-		return now.Add(interval)
-	default:
-		return s.beforeOverdue(now, later(now, started.Add(interval)))
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // heard is the result of one probe.
@@ -398,19 +289,4 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	p.mu.Unlock()
 	t.user, t.password, t.admin = p.cfg.Credentials(s.report.Node)
 	return t
-}
-
-// queue is a heap of states, ordered by due time.
-type queue []*state
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)        { *q = append(*q, x.(*state)) }
-func (q *queue) Pop() any {
-	old := *q
-	s := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return s
 }

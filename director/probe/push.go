@@ -54,7 +54,7 @@ func (p *Prober) feed(ctx context.Context, s *state) {
 		err = t.follow(ctx, func() {
 			opened = true
 			p.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "node tells of changes by itself", slog.String("node", string(s.report.Node)))
-		}, func() { p.nudge(s) })
+		}, func() { p.hint(s) })
 	}
 	wanted := ctx.Err() == nil
 	p.mu.Lock()
@@ -70,21 +70,16 @@ func (p *Prober) feed(ctx context.Context, s *state) {
 			slog.String("node", string(s.report.Node)), slog.String("err", err.Error()))
 	}
 	if opened {
-		p.nudge(s) // a server that hangs up may be dead
+		p.hint(s) // a server that hangs up may be dead
 	}
 }
 
-// nudge makes a node due at once, or as soon as pushPause allows.
-func (p *Prober) nudge(s *state) {
+// hint has a node probed soon.
+func (p *Prober) hint(s *state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case s.removed:
-	case s.asking:
-		s.nudged = true
-	default:
-		p.hurry(s, later(time.Now(), s.asked.Add(pushPause)))
-	}
+	p.nudge(s, time.Now())
+	p.signal()
 }
 
 // follow reads a feed until it ends. It calls opened when the feed is open, and changed

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -16,13 +15,13 @@ type samples struct {
 }
 
 // next returns the mount to listen to now; empty: none. Each mount has its turn once
-// in every, or less often if there are too many for that.
-func (s *samples) next(mounts []string, every time.Duration, now time.Time) string {
+// in Config.Sample, or less often if there are too many for that.
+func (s *samples) next(mounts []string, c *Config, now time.Time) string {
 	if len(mounts) == 0 {
 		return ""
 	}
 	if s.due.IsZero() {
-		s.due = now.Add(rand.N(every)) // spreads directors and nodes
+		s.due = now.Add(c.Chance(c.Sample)) // spreads directors and nodes
 	}
 	if now.Before(s.due) {
 		return ""
@@ -33,13 +32,13 @@ func (s *samples) next(mounts []string, every time.Duration, now time.Time) stri
 		next = mounts[i]
 	}
 	s.last = next
-	s.due = now.Add(max(every/time.Duration(len(mounts)), burstTime+samplePatience))
+	s.due = now.Add(max(c.Sample/time.Duration(len(mounts)), burstTime+samplePatience))
 	return next
 }
 
 // dueSample returns the request to listen to a mount; ok is false if none is due.
-func (s *state) dueSample(every time.Duration, now time.Time) (r request, ok bool) {
-	if every <= 0 {
+func (s *state) dueSample(c *Config, now time.Time) (r request, ok bool) {
+	if c.Sample <= 0 {
 		return request{}, false
 	}
 	var untold []string
@@ -48,6 +47,6 @@ func (s *state) dueSample(every time.Duration, now time.Time) (r request, ok boo
 			untold = append(untold, path)
 		}
 	}
-	path := s.samples.next(untold, every, now)
+	path := s.samples.next(untold, c, now)
 	return request{path: path, word: playing, patience: samplePatience}, path != ""
 }

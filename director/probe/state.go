@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -94,7 +93,7 @@ type event struct {
 }
 
 // hear applies a probe's result to the report, and returns what changed.
-func (s *state) hear(h heard, c Config) []event {
+func (s *state) hear(h heard, c *Config, now time.Time) []event {
 	was := s.report
 	if !s.probed {
 		s.report.Since = h.taken
@@ -107,24 +106,23 @@ func (s *state) hear(h heard, c Config) []event {
 		s.tally.Answers++
 		s.pace = max(h.took, s.pace*3/4) // decays, so that a single slow answer is forgotten
 	}
-	now := time.Now()
-	s.hearBase(h.base, h.err, h.ends, h.taken)
+	s.hearBase(h.base, h.err, h.ends, now, h.taken)
 	if h.way != nil {
-		s.hearWay(h.way, h.wayMount, h.wayGot, h.wayEnds, &c, now, h.taken)
+		s.hearWay(h.way, h.wayMount, h.wayGot, h.wayEnds, c, now, h.taken)
 	}
 	s.hearTried(&h, c.Fall, now)
 	if h.err == nil && !h.answer.full {
 		s.report.AnyMount = h.answer.anyMount
 		s.untold = h.answer.untold
-		s.hearMounts(&h.answer, &c, now, h.taken)
+		s.hearMounts(&h.answer, c, now, h.taken)
 	}
 	if h.looked {
-		s.hearFamilies(h.families)
+		s.hearFamilies(h.families, now)
 	}
 	if h.err != nil {
-		s.hearFailure(h, c.Fall)
+		s.hearFailure(h, c.Fall, now)
 	} else {
-		s.hearAnswer(h, c.Rise)
+		s.hearAnswer(h, c, now)
 	}
 	s.said = s.report.Detail
 	s.assemble(now)
@@ -134,11 +132,11 @@ func (s *state) hear(h heard, c Config) []event {
 // hearFailure records a failed probe. While the node still counts as up, the numbers and
 // their time stay as they were measured. A node that is down keeps its mounts: the last
 // that it was known to carry.
-func (s *state) hearFailure(h heard, fall int) {
+func (s *state) hearFailure(h heard, fall int, now time.Time) {
 	s.failures++
 	s.answers = 0
 	if s.failing.IsZero() {
-		s.failing = time.Now()
+		s.failing = now
 	}
 	r := &s.report
 	r.Detail = fmt.Sprintf("%v (%d in a row)", h.err, s.failures)
@@ -159,25 +157,25 @@ func (s *state) hearFailure(h heard, fall int) {
 
 // hearAnswer records a good answer. A node that is full reports nothing else, so the
 // numbers of its last whole answer stay.
-func (s *state) hearAnswer(h heard, rise int) {
+func (s *state) hearAnswer(h heard, c *Config, now time.Time) {
 	s.answers++
 	s.failures = 0
 	s.failing = time.Time{}
 	s.doubt = ""
 	if h.mount {
-		s.mountDue = time.Now().Add(reachMount - rand.N(reachMount/10))
+		s.mountDue = now.Add(reachMount - c.Chance(reachMount/10))
 	}
 	r := &s.report
 	r.Detail = h.answer.detail
 	switch {
-	case r.Health == director.Failed && s.answers >= rise:
+	case r.Health == director.Failed && s.answers >= c.Rise:
 		s.become(director.Up, h.taken)
 		r.Returned = h.taken
 		for _, m := range s.known { // results from before it was down are no longer valid
 			m.got = [numWords]past{}
 		}
 	case r.Health == director.Failed:
-		r.Detail = fmt.Sprintf("%s (%d in a row, up again with %d)", r.Detail, s.answers, rise)
+		r.Detail = fmt.Sprintf("%s (%d in a row, up again with %d)", r.Detail, s.answers, c.Rise)
 	default:
 		s.become(director.Up, h.taken)
 	}

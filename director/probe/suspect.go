@@ -21,18 +21,17 @@ func (p *Prober) Suspicion() string {
 	return p.suspects
 }
 
-// reflect updates the Prober's suspicion of itself. It has to be called when a node began
-// to fail, answers again, or was removed: nothing else can change the suspicion. It looks
-// at every node. p.mu is held.
-func (p *Prober) reflect() {
-	if p.suspects == "" {
-		p.blame()
+// reflect updates the suspicion. It has to be called when a node began to fail, answers
+// again, or was removed: nothing else can change the suspicion. It looks at every node.
+func (w *watch) reflect(now time.Time) {
+	if w.suspects == "" {
+		w.blame(now)
 		return
 	}
 	blamed, failing := 0, 0
-	for _, s := range p.states {
+	for _, s := range w.states {
 		fails := !s.failing.IsZero()
-		s.blamed = s.blamed || fails && s.failing.After(p.suspectsOf)
+		s.blamed = s.blamed || fails && s.failing.After(w.suspectsOf)
 		if s.blamed {
 			blamed++
 			if fails {
@@ -43,19 +42,19 @@ func (p *Prober) reflect() {
 	if 2*failing > blamed {
 		return
 	}
-	p.suspects = ""
-	for _, s := range p.states {
+	w.suspects = ""
+	for _, s := range w.states {
 		s.blamed = false
 	}
 }
 
 // blame raises the suspicion if at least leastBlamed nodes began to fail within
 // Config.Detection, and more than still answer. Nodes that failed earlier do not count.
-func (p *Prober) blame() {
-	window := p.cfg.Detection()
-	from := time.Now().Add(-window)
+func (w *watch) blame(now time.Time) {
+	window := w.cfg.Detection()
+	from := now.Add(-window)
 	failed, well := 0, 0
-	for _, s := range p.states {
+	for _, s := range w.states {
 		switch {
 		case s.failing.After(from):
 			failed++
@@ -64,7 +63,7 @@ func (p *Prober) blame() {
 		}
 	}
 	if failed >= leastBlamed && failed > well {
-		p.suspects = fmt.Sprintf("%d of %d nodes began to fail within %v", failed, failed+well, window)
-		p.suspectsOf = from
+		w.suspects = fmt.Sprintf("%d of %d nodes began to fail within %v", failed, failed+well, window)
+		w.suspectsOf = from
 	}
 }

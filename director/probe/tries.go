@@ -18,17 +18,13 @@ func (p *Prober) hearOut(ctx context.Context, s *state) {
 		}
 		got := p.try(ctx, t, r)
 		p.mu.Lock()
-		p.tries--
-		s.trying = false
 		var news []event
-		if ctx.Err() == nil && !s.removed {
-			was := s.report
-			s.hearTry(r, got, time.Now(), p.cfg.Now())
-			s.assemble(time.Now())
-			if news = mountEvents(&was, &s.report); len(news) > 0 {
-				signal(p.news)
-			}
+		if ctx.Err() == nil {
+			news = p.endTry(s, r, got, time.Now(), p.cfg.Now())
+		} else {
+			p.abandonTry(s)
 		}
+		p.signal()
 		p.mu.Unlock()
 		p.tell(ctx, news)
 		select {
@@ -42,19 +38,7 @@ func (p *Prober) hearOut(ctx context.Context, s *state) {
 // nextTry returns the GET that is due next at a node, if one may begin now.
 func (p *Prober) nextTry(s *state) (t target, r request, ok bool) {
 	p.mu.Lock()
-	now := time.Now()
-	switch {
-	case s.trying || s.removed || s.report.Health != director.Up || s.failures > 0 || p.tries >= maxTries || now.Before(p.tryAt):
-	default:
-		if r, ok = s.dueTry(now); !ok {
-			r, ok = s.dueSample(p.cfg.Sample, now)
-		}
-	}
-	if ok {
-		s.trying = true
-		p.tries++
-		p.tryAt = later(p.tryAt, now.Add(-time.Second)).Add(time.Second / tryRate)
-	}
+	r, ok = p.beginTry(s, time.Now())
 	p.mu.Unlock()
 	if !ok {
 		return target{}, request{}, false
@@ -75,17 +59,8 @@ func (p *Prober) tell(ctx context.Context, news []event) {
 // is requested once, and not by each director.
 func (p *Prober) Share(id director.NodeID, second bool, others []director.Verdict) {
 	p.mu.Lock()
-	var news []event
-	if s := p.find(id); s != nil {
-		s.second = second
-		was := s.report
-		if s.share(others, p.cfg.Now()) {
-			s.assemble(time.Now())
-			if news = mountEvents(&was, &s.report); len(news) > 0 {
-				signal(p.news)
-			}
-		}
-	}
+	news := p.share(id, second, others, time.Now(), p.cfg.Now())
+	p.signal()
 	p.mu.Unlock()
 	p.tell(context.Background(), news)
 }

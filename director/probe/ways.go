@@ -3,7 +3,6 @@ package probe
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +63,7 @@ func (s *state) base() string {
 }
 
 // hearBase records a probe's result for the URL that it used, if that is one of the ways.
-func (s *state) hearBase(base string, err error, ends, taken time.Time) {
+func (s *state) hearBase(base string, err error, ends, now, taken time.Time) {
 	for _, w := range s.ways {
 		switch {
 		case w.url != base:
@@ -80,7 +79,7 @@ func (s *state) hearBase(base string, err error, ends, taken time.Time) {
 			w.fails = 0
 		case len(s.ways) > 1 && s.internal == "":
 			w.fails++
-			w.due = time.Now()
+			w.due = now
 		}
 	}
 }
@@ -162,9 +161,9 @@ func (s *state) hearWay(w *way, mount string, t tried, ends time.Time, c *Config
 	case w.fails > 0 && w.verdict.State != director.MountSilent:
 		w.due = now.Add(c.Recheck)
 	case w.fails > 0:
-		w.due = now.Add(wayAgain - rand.N(wayAgain/10))
+		w.due = now.Add(wayAgain - c.Chance(wayAgain/10))
 	default:
-		w.due = now.Add(wayEvery - rand.N(wayEvery/10))
+		w.due = now.Add(wayEvery - c.Chance(wayEvery/10))
 	}
 	if !w.ends.IsZero() {
 		if left := w.ends.Sub(taken); left > 0 && left < w.due.Sub(now) {

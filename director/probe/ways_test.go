@@ -287,7 +287,7 @@ func TestWithoutStatistics(t *testing.T) {
 		n := newState(director.Node{ID: "n", URLs: []string{rawServer(t, harbor)}})
 		n.mounts = strings.Fields(mounts)
 		for range 3 {
-			n.hear(p.ask(t.Context(), n, 5*time.Second), p.cfg)
+			n.hear(p.ask(t.Context(), n, 5*time.Second), &p.cfg, time.Now())
 		}
 		if (n.report.Health == director.Up) != up {
 			t.Errorf("%q: %+v", mounts, n.report)
