@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/signpost-fm/signpost/web/visits"
 )
 
 // ClientUse is a family of clients for which there is no rule, and what became of their
@@ -70,8 +72,8 @@ func b2i(b bool) int {
 func (f *family) use() ClientUse {
 	c := ClientUse{
 		Family: f.name, Example: strings.ToValidUTF8(f.exampleAgent()[:min(len(f.exampleAgent()), maxExample)], ""),
-		First: f.steps[stepFirst].Load(), Again: f.steps[stepAgain].Load(), Next: f.steps[stepNext].Load(),
-		Inline: f.steps[stepInline].Load(), Crowd: f.steps[stepCrowd].Load(),
+		First: f.steps[visits.First].Load(), Again: f.steps[visits.Again].Load(), Next: f.steps[visits.Next].Load(),
+		Inline: f.steps[visits.Inline].Load(), Crowd: f.steps[visits.Crowd].Load(),
 	}
 	c.Requests = c.First + c.Again + c.Next + c.Inline + c.Crowd
 	return c

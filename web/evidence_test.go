@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/visits"
 )
 
 // witness keeps what it is told, with networks numbered as they come.
@@ -90,7 +91,7 @@ func TestEvidence(t *testing.T) {
 			w.tick(after)
 			w.do(agent(ua))
 			want(ua, node+" by 1")
-			if stays := last() == node; stays != (after < doubleOpen) {
+			if stays := last() == node; stays != (after < visits.DoubleOpen) {
 				t.Errorf("%s: back from %s after %v, and sent to %s", ua, node, after, last())
 			}
 		}

@@ -152,7 +152,7 @@ func (q *request) explainEscalate() string {
 	case q.rule != nil:
 		return "not for clients with a rule"
 	default:
-		return string(q.policy.Escalate) + ": " + q.visit.step.String()
+		return string(q.policy.Escalate) + ": " + q.visit.Step.String()
 	}
 }
 
@@ -171,7 +171,7 @@ func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 		by = "the URL is a playlist's"
 	case p.mismatch && p.Answer == Proxy:
 		by = "no node serves this mount in the listener's scheme"
-	case q.visit.inline && p.Answer == Proxy:
+	case q.visit.Inline && p.Answer == Proxy:
 		by = "the client came back twice: redirects seem not to work for it"
 	case p.to.overflow != "":
 		by = "all nodes are full: the overflow"

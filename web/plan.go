@@ -55,7 +55,7 @@ func (s *Server) plan(q *request, p *Plan) {
 	}
 	to.listener = director.Listener{
 		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.placementKey(),
-		Mount: q.view.Mount(q.target.mount).Name, Scheme: q.ownScheme(), Avoid: q.visit.avoid,
+		Mount: q.view.Mount(q.target.mount).Name, Scheme: q.ownScheme(), Avoid: q.visit.Avoid,
 	}
 	if q.rule != nil && q.rule.Relay {
 		to.listener.Never = s.relays.below(q)
@@ -74,10 +74,10 @@ func (s *Server) plan(q *request, p *Plan) {
 // placementKey is the listener's Key. In a crowd every request gets its own: with one Key,
 // all would go to the same node and the weights would not hold.
 func (q *request) placementKey() uint64 {
-	if q.visit.crowd == 0 {
+	if q.visit.Crowd == 0 {
 		return q.key
 	}
-	return mix(q.key + uint64(q.visit.crowd))
+	return mix(q.key + uint64(q.visit.Crowd))
 }
 
 // form is the form of the answer by the client's rule, the URL, or the ladder for clients
@@ -90,7 +90,7 @@ func (q *request) form() Answer {
 		return q.target.format
 	case q.rule != nil:
 		return q.rule.Answer
-	case q.visit.inline:
+	case q.visit.Inline:
 		return Proxy
 	}
 	return Redirect

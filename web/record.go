@@ -79,8 +79,8 @@ func (s *Server) fill(r *Record, x *exchange) {
 	}
 	if x.rule != nil {
 		r.Rule = x.rule.name
-	} else if x.visit.tracked {
-		r.Step = x.visit.step.String()
+	} else if x.visit.Tracked {
+		r.Step = x.visit.Step.String()
 	}
 	if a := x.client.addr; a.IsValid() {
 		r.Client = masked(a)

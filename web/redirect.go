@@ -37,8 +37,8 @@ func (s *Server) sent(x *exchange) bool {
 		return false
 	}
 	id := x.view.NodeID(x.to.d.Ranked[0].Node)
-	v, mu := s.visits.acquire(x.key, x.at)
-	counts := v.send(x.at, id, x.parts)
+	v, mu := s.visits.Acquire(x.key, x.at)
+	counts := v.Send(x.at, id, x.parts)
 	mu.Unlock()
 	if x.rule != nil && x.rule.Relay {
 		s.relays.sent(&x.request, id)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/visits"
 )
 
 // request is who asks for what, and what is known of the client: everything that planning
@@ -25,7 +26,7 @@ type request struct {
 	agent  *agent
 	rule   *compiledRule // nil: none holds
 	key    uint64        // the listener's, for placement
-	visit  visitStep     // the result of the listener's recent visits; see arrive
+	visit  visits.Result // the result of the listener's recent visits; see arrive
 	dryRun bool          // HEAD, Range: bytes=0-1, or explain: no listener is counted
 	parts  bool          // the mount is HLS or DASH: players ask for it again and again
 }
@@ -75,8 +76,8 @@ func (s *Server) admit(q *request) error {
 		return nil
 	}
 	if most := q.policy.PerAddress; most > 0 {
-		r, mu := s.addresses.acquire(s.keys.network(q.client.addr), q.at)
-		ok := r.allow(q.at, most)
+		r, mu := s.addresses.Acquire(s.keys.network(q.client.addr), q.at)
+		ok := r.Allow(q.at, most)
 		mu.Unlock()
 		if !ok {
 			s.stats.limited[limitAddress].Add(1)
@@ -84,8 +85,8 @@ func (s *Server) admit(q *request) error {
 		}
 	}
 	if most := q.policy.PerKey; most > 0 {
-		v, mu := s.visits.acquire(q.key, q.at)
-		ok := v.rate.allow(q.at, most)
+		v, mu := s.visits.Acquire(q.key, q.at)
+		ok := v.Rate.Allow(q.at, most)
 		mu.Unlock()
 		if !ok {
 			s.stats.limited[limitKey].Add(1)
@@ -111,21 +112,21 @@ func (s *Server) arrive(q *request) {
 	if !redirected || q.policy.Escalate == EscalateOff && !relay {
 		return
 	}
-	who := visitor{now: q.at, inline: q.rule == nil && q.policy.Escalate == EscalateInline, relay: relay, view: q.view}
+	who := visits.Visitor{Now: q.at, Inline: q.rule == nil && q.policy.Escalate == EscalateInline, Relay: relay, View: q.view}
 	if q.dryRun {
-		v := s.visits.peek(q.key)
-		q.visit, _ = v.judge(who)
+		v := s.visits.Peek(q.key)
+		q.visit, _ = v.Judge(who)
 	} else {
-		v, mu := s.visits.acquire(q.key, q.at)
-		q.visit = v.arrive(who)
+		v, mu := s.visits.Acquire(q.key, q.at)
+		q.visit = v.Arrive(who)
 		mu.Unlock()
-		s.tell(q, q.visit.from)
+		s.tell(q, q.visit.From)
 		if q.rule == nil {
-			q.agent.family.count(q.visit.step, q.agent)
+			q.agent.family.count(q.visit.Step, q.agent)
 		}
 	}
 	if q.policy.Escalate == EscalateObserve && !relay {
-		q.visit.avoid = [2]director.NodeID{}
+		q.visit.Avoid = [2]director.NodeID{}
 	}
 }
 

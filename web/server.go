@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/web/quick"
+	"github.com/signpost-fm/signpost/web/visits"
 )
 
 // Server answers listeners: it is a director's public side. It is safe for concurrent use.
@@ -33,11 +34,11 @@ type Server struct {
 	fleet   atomic.Pointer[fleetPage]
 	dnas    atomic.Pointer[dnasPage]
 
-	visits *table[visit] // by Key
+	visits *visits.Table[visits.Visit] // by Key
 	relays relays
 	// challenges is how many requests for challenges are being answered.
 	challenges atomic.Int32
-	addresses  *table[rate]
+	addresses  *visits.Table[visits.Rate]
 
 	echo      *echo.Echo
 	http      *http.Server
@@ -84,7 +85,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: c, keys: newKeyer(c.HashSecret), stats: newStats(), start: c.Now(), connLimit: int64(c.MaxConnections),
-		visits: newTable[visit](rememberedKeys), addresses: newTable[rate](rememberedAddresses),
+		visits: visits.NewTable[visits.Visit](rememberedKeys), addresses: visits.NewTable[visits.Rate](rememberedAddresses),
 	}
 	s.pool.New = func() any { return newExchange() }
 	if err := s.SetPolicy(c.Policy); err != nil {

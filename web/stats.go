@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/visits"
 )
 
 // stats are the counters behind the metrics. Requests change them mostly with atomic
@@ -59,16 +60,16 @@ const maxFamilies = 200
 // family counts the requests of one kind of client.
 type family struct {
 	name  string
-	steps [numSteps]atomic.Uint64
+	steps [visits.NumSteps]atomic.Uint64
 	seen  string // the first user agent of the family
 	// returned is a user agent that came back after a redirect; nil: none did.
 	returned atomic.Pointer[agent]
 }
 
 // count counts a request by the user agent a.
-func (f *family) count(s step, a *agent) {
+func (f *family) count(s visits.Step, a *agent) {
 	f.steps[s].Add(1)
-	if (s == stepNext || s == stepInline) && len(a.ua) <= maxCachedAgent && f.returned.Load() == nil {
+	if (s == visits.Next || s == visits.Inline) && len(a.ua) <= maxCachedAgent && f.returned.Load() == nil {
 		f.returned.Store(a)
 	}
 }
@@ -203,7 +204,7 @@ func (s *stats) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, f := range s.families.list() {
 		for i := range f.steps {
-			count(descClients, f.steps[i].Load(), f.name, step(i).String())
+			count(descClients, f.steps[i].Load(), f.name, visits.Step(i).String())
 		}
 	}
 	count(descLimited, s.limited[limitKey].Load(), "key")

@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/visits"
 )
 
 // TestEscalation follows one listener that keeps coming back.
@@ -245,8 +244,8 @@ func TestFamiliesInMetrics(t *testing.T) {
 	w.tick(5 * time.Second)
 	w.do(box)
 	text := exposition(t, w.Collector())
-	if n := strings.Count(text, "\nsignpost_client_requests_total{"); n != (maxFamilies+1)*numSteps {
-		t.Errorf("%d series, want %d: memory is not bounded", n, (maxFamilies+1)*numSteps)
+	if n := strings.Count(text, "\nsignpost_client_requests_total{"); n != (maxFamilies+1)*visits.NumSteps {
+		t.Errorf("%d series, want %d: memory is not bounded", n, (maxFamilies+1)*visits.NumSteps)
 	}
 	for _, line := range []string{
 		`signpost_client_requests_total{client="Box7",step="next"} 1`,
@@ -311,76 +310,4 @@ func TestRateLimits(t *testing.T) {
 	if got := refused(300, same); got != 0 {
 		t.Errorf("without limits: %d refused", got)
 	}
-}
-
-// TestTableIsBounded fills a table over and over: it keeps the newest keys and its size.
-func TestTableIsBounded(t *testing.T) {
-	t.Parallel()
-	tab := newTable[int](1 << 10)
-	set := func(key uint64, now time.Duration, v int) {
-		p, mu := tab.acquire(key, now)
-		*p = v
-		mu.Unlock()
-	}
-	hot := uint64(0xfeed)
-	set(hot, 0, 42)
-	for i := range 100_000 {
-		now := time.Duration(i) * time.Millisecond
-		set(hashString(fmt.Sprint(i)), now, i)
-		if i%8 == 0 {
-			if v, mu := tab.acquire(hot, now); *v != 42 {
-				t.Fatalf("step %d: a key in use was lost", i)
-				mu.Unlock()
-			} else {
-				mu.Unlock()
-			}
-		}
-	}
-	if got := tab.peek(hashString("99999")); got != 99999 {
-		t.Errorf("the newest key holds %d", got)
-	}
-	if got := tab.peek(hashString("1")); got != 0 {
-		t.Errorf("the oldest key is still there: %d", got)
-	}
-	set(0, 1, 7)
-	if got := tab.peek(0); got != 7 {
-		t.Errorf("key 0 holds %d", got)
-	}
-}
-
-func TestTableConcurrently(t *testing.T) {
-	t.Parallel()
-	tab := newTable[int](1 << 9)
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for i := range 2_000 {
-				v, mu := tab.acquire(uint64(i%7+1), time.Duration(i))
-				*v++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	sum := 0
-	for k := range uint64(7) {
-		sum += tab.peek(k + 1)
-	}
-	if sum != 8_000 {
-		t.Errorf("%d counted, want 8000", sum)
-	}
-}
-
-func BenchmarkVisit(b *testing.B) {
-	tab := newTable[visit](rememberedKeys)
-	b.ReportAllocs()
-	i := uint64(0)
-	for b.Loop() {
-		i++
-		v, mu := tab.acquire(i*0x9e3779b97f4a7c15, time.Duration(i))
-		v.arrive(visitor{now: time.Duration(i)})
-		v.rate.allow(time.Duration(i), 10)
-		mu.Unlock()
-	}
-	runtime.KeepAlive(tab)
 }

@@ -1,4 +1,4 @@
-package web
+package visits
 
 import (
 	"sync"
@@ -10,11 +10,11 @@ const (
 	tableWays   = 8
 )
 
-// table remembers a value for each of the keys used last. Its size is fixed: a new key
+// A Table remembers a value for each of the keys used last. Its size is fixed: a new key
 // replaces the least recently used key of its set, so that memory stays bounded whatever
 // arrives, and nothing is allocated. Keys are hashes, and two that agree in some 45 bits share
 // a value. Callers pass the time. It is safe for concurrent use.
-type table[V any] struct {
+type Table[V any] struct {
 	shards [tableShards]shard[V]
 }
 
@@ -36,18 +36,18 @@ type slot struct {
 	used uint32 // in milliseconds, modulo 2^32
 }
 
-// newTable makes a table for size keys, a power of two of at least 512.
-func newTable[V any](size int) *table[V] {
-	t := &table[V]{}
+// NewTable makes a table for size keys, a power of two of at least 512.
+func NewTable[V any](size int) *Table[V] {
+	t := &Table[V]{}
 	for i := range t.shards {
 		t.shards[i].sets = make([]tableSet[V], size/tableShards/tableWays)
 	}
 	return t
 }
 
-// acquire returns the value of key, zero if key is new, and its lock, which is held: the
+// Acquire returns the value of key, zero if key is new, and its lock, which is held: the
 // caller must unlock it when done with the value.
-func (t *table[V]) acquire(key uint64, now time.Duration) (*V, *sync.Mutex) {
+func (t *Table[V]) Acquire(key uint64, now time.Duration) (*V, *sync.Mutex) {
 	sh, set, tag := t.find(key)
 	ms := uint32(now / time.Millisecond)
 	sh.Lock()
@@ -67,8 +67,8 @@ func (t *table[V]) acquire(key uint64, now time.Duration) (*V, *sync.Mutex) {
 	return &set.values[oldest], &sh.Mutex
 }
 
-// peek returns a copy of the value of key, zero if there is none, and changes nothing.
-func (t *table[V]) peek(key uint64) (v V) {
+// Peek returns a copy of the value of key, zero if there is none, and changes nothing.
+func (t *Table[V]) Peek(key uint64) (v V) {
 	sh, set, tag := t.find(key)
 	sh.Lock()
 	defer sh.Unlock()
@@ -81,7 +81,7 @@ func (t *table[V]) peek(key uint64) (v V) {
 }
 
 // find returns where key belongs, and its tag there.
-func (t *table[V]) find(key uint64) (*shard[V], *tableSet[V], uint32) {
+func (t *Table[V]) find(key uint64) (*shard[V], *tableSet[V], uint32) {
 	sh := &t.shards[key%tableShards]
 	return sh, &sh.sets[key/tableShards%uint64(len(sh.sets))], max(uint32(key>>32), 1)
 }
