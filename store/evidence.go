@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,6 +150,7 @@ func (e *evidence) weigh(now time.Time, sent func(director.NodeID) int) (doubts 
 			*w = witnesses{doubted: now, told: w.told}
 		}
 	}
+	slices.SortFunc(doubts, func(a, b Doubt) int { return cmp.Compare(a.Node, b.Node) })
 	return doubts
 }
 

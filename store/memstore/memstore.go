@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -218,7 +218,8 @@ func (s *shared) replace(o store.Overlay) error {
 func (s *shared) picture(now time.Time) store.Picture {
 	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
 	newest := map[reportKey]int{}
-	for id, d := range s.directors {
+	for _, id := range slices.Sorted(maps.Keys(s.directors)) { // in an order, so that the same calls give the same Picture
+		d := s.directors[id]
 		if d.Seen.After(now) { // the clock was set back
 			d.Seen = now
 			s.directors[id] = d
@@ -253,9 +254,6 @@ func (s *shared) picture(now time.Time) store.Picture {
 			}
 		}
 	}
-	byID := func(a, b store.Director) int { return strings.Compare(a.ID, b.ID) }
-	slices.SortFunc(p.Directors, byID)
-	slices.SortFunc(p.Absent, byID)
 	return p
 }
 
