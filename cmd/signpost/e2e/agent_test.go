@@ -66,7 +66,7 @@ func agentWith(t *testing.T, where []string, node *probetest.Node, token string,
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"agent", "--id", "edge-1", "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--sample", "0s", "--target", "1000", "--drain-timeout", "30s"}, where...)
+	args := append([]string{"agent", "--id", "edge-1", "--status", node.URL(), "--token-file", file, "--interval", "200ms", "--sample", "0s", "--target", "1000", "--drain-timeout", patience.String()}, where...)
 	for _, d := range directors {
 		args = append(args, "--director", d.admin)
 	}

@@ -13,7 +13,8 @@ import (
 // close at once. The zero value is ready to use; it is not safe for concurrent use.
 type closers struct {
 	all    []closer
-	failed chan error // of background work
+	failed chan error    // of background work
+	held   chan struct{} // background work begins when it is closed; nil: at once
 }
 
 type closer struct {
@@ -35,16 +36,22 @@ func (c *closers) add(name string, close func(context.Context) error) {
 	c.all = append(c.all, closer{name: name, close: close})
 }
 
-// run starts background work, and adds its end: its context is cancelled. Work that ends
-// before is a failure of the whole service.
+// run starts background work as soon as nothing holds it, and adds its end: its context is
+// cancelled. Work that ends before is a failure of the whole service.
 func (c *closers) run(name string, work func(context.Context) error) {
 	if c.failed == nil {
 		c.failed = make(chan error, 1)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	failed := c.failed
+	failed, held := c.failed, c.held
 	go func() {
+		if held != nil {
+			select {
+			case <-held:
+			case <-ctx.Done(): // it sees that, and ends
+			}
+		}
 		err := work(ctx)
 		if ctx.Err() == nil {
 			if err == nil {

@@ -69,9 +69,10 @@ rules: [{name: file, user_agent: "Box/*", answer: pls}]
 		t.Fatal(err)
 	}
 	want("after a reload", http.StatusForbidden)
+	edit(anna, `{"user_agent":"Box/*","answer":"redirect"}`)
+	want("by another rule", http.StatusFound)
 	soon := anna
 	soon.Until = d.syncer.Now().Add(300 * time.Millisecond)
 	edit(soon, `{"user_agent":"Box/*","answer":"redirect"}`)
-	want("by another rule", http.StatusFound)
 	want("when it has expired", http.StatusOK)
 }

@@ -89,7 +89,8 @@ type Service struct {
 	adminCerts certificates   // of the operators' listener
 }
 
-// Start opens everything. After an error, what was opened is closed again.
+// Start opens everything, and only then lets any of it work. After an error, what was opened
+// is closed again.
 func Start(s *config.Settings, o Options) (*Service, error) {
 	d := &Service{options: o, log: o.Log, id: newDirectorID(directorName(s)), seed: maphash.MakeSeed(), started: s, files: divide(openFiles(), s), claimed: make(chan struct{})}
 	d.log.Info("this director", "name", directorName(s), "id", d.id)
@@ -104,6 +105,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	if !o.Succeeds {
 		close(d.claimed)
 	}
+	d.closing.held = make(chan struct{}) // what one step opens, the work of another reads
 	for _, step := range []func(*config.Settings) error{
 		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openNotify, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
 	} {
@@ -114,6 +116,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	}
 	d.closeUnused()
 	d.sayWarnings(s)
+	close(d.closing.held)
 	return d, nil
 }
 

@@ -299,6 +299,31 @@ func TestClosersLeaveBehindWhatHangs(t *testing.T) {
 	})
 }
 
+// Work begins when all is open, and what was closed before never holds up the end.
+func TestWorkIsHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := closers{held: make(chan struct{})}
+		works := 0
+		c.run("syncer", func(ctx context.Context) error { works++; <-ctx.Done(); return nil })
+		synctest.Wait()
+		if works != 0 {
+			t.Error("it works while other things are opened")
+		}
+		close(c.held)
+		synctest.Wait()
+		if works != 1 {
+			t.Error("it does not work when all is open")
+		}
+		c.held = make(chan struct{})
+		c.run("prober", func(ctx context.Context) error { return ctx.Err() })
+		c.close(t.Context(), slog.New(slog.DiscardHandler))
+		if t.Context().Err() != nil || len(c.failed) != 0 {
+			t.Error("what was never let go is a failure")
+		}
+	})
+}
+
 // Tokens are those of the file in force. When a reload takes all of them away from
 // a listener that others can reach, nobody is let in.
 func TestTokensFollowTheFile(t *testing.T) {
