@@ -278,6 +278,10 @@ func (s *Snapshot) Built() time.Time { return s.built }
 // have reported. The caller must not change them.
 func (s *Snapshot) Mounts() []Mount { return s.mounts }
 
+// MountsDeclared says whether the configuration declares the mounts. If not, they are those that
+// nodes reported.
+func (s *Snapshot) MountsDeclared() bool { return len(s.fleet.mounts) > 0 }
+
 // Mount returns a mount by its number in a Decision. The caller must not change it.
 func (s *Snapshot) Mount(m int) *Mount { return &s.mounts[m] }
 

@@ -47,6 +47,16 @@ func TestAnswers(t *testing.T) {
 			}
 			rec := w.do(c.ask)
 			golden(t, name, rec)
+			paged := newWorld(t, func(cfg *Config) {
+				if c.change != nil {
+					c.change(cfg)
+				}
+				cfg.Policy.Page = true
+			})
+			if c.world != nil {
+				c.world(paged)
+			}
+			golden(t, name, paged.do(c.ask)) // players get the same where browsers get pages
 			if rec.Code == http.StatusOK && rec.Header().Get("Content-Type") == "text/plain; charset=utf-8" {
 				t.Error("200 with text: a player takes it for audio")
 			}

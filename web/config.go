@@ -96,6 +96,12 @@ type Policy struct {
 	// listen to each mount and what plays.
 	NoStatus bool
 
+	// Page answers "/" with a page for listeners, on which they can play the mounts, and
+	// browsers with pages where something is refused. Players get what they got without it.
+	Page bool
+	// PageTitle is the station's name on that page; empty: PublicURL's host.
+	PageTitle string
+
 	// FullAddresses puts whole addresses into records, as royalty reports may need.
 	FullAddresses bool
 }

@@ -92,7 +92,7 @@ func (s *Server) stream(x *exchange) error {
 		if err := s.admit(&x.request); err != nil {
 			return err
 		}
-		if x.target.mount < 0 && s.shoutcastPage(x) {
+		if s.listenersPage(x) || x.target.mount < 0 && s.shoutcastPage(x) {
 			return nil
 		}
 		s.arrive(&x.request)

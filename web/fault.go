@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 	"github.com/signpost-fm/signpost/director"
@@ -15,17 +16,21 @@ import (
 // response.
 type fault struct {
 	status int
-	text   string // one short line for people; players never show it
+	text   string // one short line for logs and tools; players never show it
+	said   string // the same on a page for people
 	retry  bool   // it may pass: the answer has a Retry-After
 	body   []byte
 	length []string // the body's Content-Length
+	page   func() []byte
 }
 
-func newFault(status int, retry bool, text string) *fault {
-	return &fault{
-		status: status, retry: retry, text: text,
+func newFault(status int, retry bool, text, said string) *fault {
+	f := &fault{
+		status: status, retry: retry, text: text, said: said,
 		body: []byte(text + "\n"), length: []string{strconv.Itoa(len(text) + 1)},
 	}
+	f.page = sync.OnceValue(func() []byte { return faultPage(f) })
+	return f
 }
 
 func (f *fault) Error() string { return f.text }
@@ -34,25 +39,25 @@ func (f *fault) Error() string { return f.text }
 func (f *fault) mayPassByScheme() bool { return f == faultFull || f == faultNobody }
 
 var (
-	faultBadPath     = newFault(http.StatusBadRequest, false, "the request has control characters in its path or query")
-	faultMembers     = newFault(http.StatusUnauthorized, false, "this stream wants a password or a token")
-	faultRefused     = newFault(http.StatusForbidden, false, "this stream is not open to you")
-	faultRuleDenies  = newFault(http.StatusForbidden, false, "this player is not served here")
-	faultNoMount     = newFault(http.StatusNotFound, false, "no such stream")
-	faultMethod      = newFault(http.StatusMethodNotAllowed, false, "use GET")
-	faultTooLong     = newFault(http.StatusRequestURITooLong, false, "the path or the query is too long")
-	faultKeyRate     = newFault(http.StatusTooManyRequests, true, "too many requests")
-	faultAddressRate = newFault(http.StatusTooManyRequests, true, "too many requests from this address")
-	faultDenied      = newFault(http.StatusUnavailableForLegalReasons, false, "this stream is not licensed for your region")
-	faultBroken      = newFault(http.StatusInternalServerError, false, "the director failed")
-	faultParts       = newFault(http.StatusNotImplemented, false, "HLS and DASH are not carried inline, and this player or the scheme rules out a redirect")
-	faultStarting    = newFault(http.StatusServiceUnavailable, true, "starting, try again soon")
-	faultDown        = newFault(http.StatusServiceUnavailable, true, "this stream is off the air right now")
-	faultFull        = newFault(http.StatusServiceUnavailable, true, "all nodes are full, try again soon")
-	faultNobody      = newFault(http.StatusServiceUnavailable, true, "no node is available right now")
-	faultScheme      = newFault(http.StatusServiceUnavailable, true, "no node serves this stream over this scheme")
-	faultNoRoom      = newFault(http.StatusServiceUnavailable, true, "no room to carry this stream, try again soon")
-	faultNoUpstream  = newFault(http.StatusServiceUnavailable, true, "no node gives this stream right now")
+	faultBadPath     = newFault(http.StatusBadRequest, false, "the request has control characters in its path or query", "This address does not work")
+	faultMembers     = newFault(http.StatusUnauthorized, false, "this stream wants a password or a token", "This stream wants a password")
+	faultRefused     = newFault(http.StatusForbidden, false, "this stream is not open to you", "This stream is not open to you")
+	faultRuleDenies  = newFault(http.StatusForbidden, false, "this player is not served here", "This player is not served here")
+	faultNoMount     = newFault(http.StatusNotFound, false, "no such stream", "There is no such stream")
+	faultMethod      = newFault(http.StatusMethodNotAllowed, false, "use GET", "This address is for listening only")
+	faultTooLong     = newFault(http.StatusRequestURITooLong, false, "the path or the query is too long", "This address is too long")
+	faultKeyRate     = newFault(http.StatusTooManyRequests, true, "too many requests", "That was too often")
+	faultAddressRate = newFault(http.StatusTooManyRequests, true, "too many requests from this address", "Too many listeners at once from where you are")
+	faultDenied      = newFault(http.StatusUnavailableForLegalReasons, false, "this stream is not licensed for your region", "This stream is not licensed for where you are")
+	faultBroken      = newFault(http.StatusInternalServerError, false, "the director failed", "Something went wrong here")
+	faultParts       = newFault(http.StatusNotImplemented, false, "HLS and DASH are not carried inline, and this player or the scheme rules out a redirect", "This stream cannot be sent to your player")
+	faultStarting    = newFault(http.StatusServiceUnavailable, true, "starting, try again soon", "We are just starting")
+	faultDown        = newFault(http.StatusServiceUnavailable, true, "this stream is off the air right now", "This stream is off the air right now")
+	faultFull        = newFault(http.StatusServiceUnavailable, true, "all nodes are full, try again soon", "All seats are taken right now")
+	faultNobody      = newFault(http.StatusServiceUnavailable, true, "no node is available right now", "This stream cannot be reached right now")
+	faultScheme      = newFault(http.StatusServiceUnavailable, true, "no node serves this stream over this scheme", "This stream cannot be sent to your player right now")
+	faultNoRoom      = newFault(http.StatusServiceUnavailable, true, "no room to carry this stream, try again soon", "All seats are taken right now")
+	faultNoUpstream  = newFault(http.StatusServiceUnavailable, true, "no node gives this stream right now", "This stream cannot be reached right now")
 )
 
 // faultOf returns the fault for the outcome of a decision without a node.
@@ -105,8 +110,14 @@ func (s *Server) refuse(x *exchange, err error) {
 	}
 	h := x.header()
 	delete(h, "Location")
-	h["Content-Type"] = typePlain
-	h["Content-Length"] = f.length
+	body := f.body
+	if x.policy.Page && x.browser() {
+		body = f.page()
+		x.pageHeaders(body)
+	} else {
+		h["Content-Type"] = typePlain
+		h["Content-Length"] = f.length
+	}
 	h["Cache-Control"] = noStore
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	if f.retry {
@@ -121,6 +132,6 @@ func (s *Server) refuse(x *exchange, err error) {
 	}
 	x.w.WriteHeader(f.status)
 	if x.r.Method != http.MethodHead {
-		x.w.Write(f.body)
+		x.w.Write(body)
 	}
 }

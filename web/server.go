@@ -33,6 +33,7 @@ type Server struct {
 	pool    sync.Pool // of *exchange
 	fleet   atomic.Pointer[fleetPage]
 	dnas    atomic.Pointer[dnasPage]
+	page    atomic.Pointer[cachedPage]
 
 	visits *visits.Table[visits.Visit] // by Key
 	relays relays

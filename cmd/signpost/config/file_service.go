@@ -45,6 +45,10 @@ type listenSection struct {
 	PlaylistEntries web.Entries `yaml:"playlist_entries" default:"nodes"`
 	// Tell at `/status-json.xsl` how many listen to each mount of the whole fleet and what plays there, as Icecast does of itself, and in SHOUTcast's shape at `/7.html`, `/stats`, `/statistics`, `/currentsong` and `/played.html`. Hidden mounts are listed too if they are declared, or if none is.
 	StatusPage bool `yaml:"status_page" default:"true"`
+	// A page for listeners at `/`, where they see what plays on each mount, play it, and find its playlists. It needs no script to be read. What is refused has a short page, too. Browsers get them, by the header `Accept`; players get what they get without this key, also where `default_mount` makes `/` a stream.
+	Page bool `yaml:"page" default:"false"`
+	// The station's name on that page. If absent, the host of the first of `public_urls`.
+	PageTitle string `yaml:"page_title"`
 	// How long everything but new inline streams is still answered at shutdown, with /readyz saying no: the time that load balancers need to notice. 0: no time.
 	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s" least:"0"`
 	// How long requests may take to end at shutdown.

@@ -194,6 +194,8 @@ func (c *converter) policy() web.Policy {
 		DefaultMount:   c.Listen.DefaultMount,
 		KeepAlive:      c.Listen.KeepAlive,
 		NoStatus:       !c.Listen.StatusPage,
+		Page:           c.Listen.Page,
+		PageTitle:      c.Listen.PageTitle,
 		ForwardHeader:  c.Listen.ForwardHeader,
 		PerKey:         anyBelowZero(c.Listen.MaxPerKey),
 		PerAddress:     anyBelowZero(c.Listen.MaxPerAddress),

@@ -61,6 +61,7 @@ var embedded = map[string][]struct{ name, licence, file string }{
 		{"world-atlas, which made it TopoJSON: in web/admin/dashboard/made/land.svg", "ISC", "world-atlas.txt"},
 	},
 	"web/admin/dashboard/templates":   nil,
+	"web/page":                        nil,
 	"store/redisstore/prelude.lua":    nil,
 	"store/redisstore/sync.lua":       nil,
 	"store/redisstore/replace.lua":    nil,
