@@ -28,6 +28,9 @@ func (s *Snapshot) FindNode(id NodeID) (int, bool) {
 	return n, ok
 }
 
+// State returns Fit, Drained, Down or Unverified, as [NodeState] has it.
+func (s *Snapshot) State(n int) Reason { return s.nodes[n].health }
+
 // Node returns what is known of node n.
 func (s *Snapshot) Node(n int) NodeState {
 	st := &s.nodes[n]

@@ -12,14 +12,6 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// mix is a bijection: a change of any bit of x changes about half of the result's bits (the
-// finalizer of SplitMix64: G. Steele, D. Lea, C. Flood, 2014).
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
 func hashString(s string) uint64 { return xxhash.Sum64String(s) }
 
 // keyer makes the hashes that stand for a listener. It is safe for concurrent use.

@@ -54,7 +54,7 @@ func (s *Server) plan(q *request, p *Plan) {
 		return
 	}
 	to.listener = director.Listener{
-		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.placementKey(),
+		Addr: q.client.addr, Place: s.cfg.Locate(q.client.addr), Key: q.visit.Key(q.key),
 		Mount: q.view.Mount(q.target.mount).Name, Scheme: q.ownScheme(), Avoid: q.visit.Avoid,
 	}
 	if q.rule != nil && q.rule.Relay {
@@ -69,15 +69,6 @@ func (s *Server) plan(q *request, p *Plan) {
 	default:
 		s.planSent(q, p)
 	}
-}
-
-// placementKey is the listener's Key. In a crowd every request gets its own: with one Key,
-// all would go to the same node and the weights would not hold.
-func (q *request) placementKey() uint64 {
-	if q.visit.Crowd == 0 {
-		return q.key
-	}
-	return mix(q.key + uint64(q.visit.Crowd))
 }
 
 // form is the form of the answer by the client's rule, the URL, or the ladder for clients

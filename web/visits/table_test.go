@@ -7,13 +7,6 @@ import (
 	"time"
 )
 
-// mix spreads numbers over all bits, as Keys are.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
 // TestTableIsBounded fills a table over and over: it keeps the newest keys and its size.
 func TestTableIsBounded(t *testing.T) {
 	t.Parallel()

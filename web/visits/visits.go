@@ -78,6 +78,24 @@ type Result struct {
 	Crowd   uint32             // its number in a crowd, from 1; 0: no crowd
 }
 
+// Key returns the Key by which the request of a visitor with this Key is placed. In a crowd
+// every request gets its own: with one Key, all would go to the same node and the weights
+// would not hold.
+func (r *Result) Key(key uint64) uint64 {
+	if r.Crowd == 0 {
+		return key
+	}
+	return mix(key + uint64(r.Crowd))
+}
+
+// mix is a bijection: a change of any bit of x changes about half of the result's bits (the
+// finalizer of SplitMix64: G. Steele, D. Lea, C. Flood, 2014).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
 // Arrive notes a request and returns its step.
 func (v *Visit) Arrive(who Visitor) Result {
 	st, level := v.Judge(who)
