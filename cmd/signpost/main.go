@@ -38,6 +38,8 @@ type cli struct {
 	Geo     geoCmd     `cmd:"" help:"Keep geographic databases fresh."`
 	Ready   readyCmd   `cmd:"" help:"Ask a director whether it is ready for listeners: a health check for images without curl."`
 
+	Certificates certificatesCmd `cmd:"" help:"Show, export, import or replace the certificates that directors share."`
+
 	Nodes   client.NodesCmd   `cmd:"" group:"operate" help:"Show the nodes."`
 	Weights client.WeightsCmd `cmd:"" group:"operate" help:"Show or change the regions' weights."`
 	Drain   client.DrainCmd   `cmd:"" group:"operate" help:"Stop sending a node new listeners."`

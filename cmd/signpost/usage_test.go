@@ -20,8 +20,12 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(good, []byte("nodes: [{id: fra1, urls: \"http://fra1.example:8000\", place: DE}, {id: nyc1, urls: \"http://nyc1.example:8000\", place: US}]\nlisten: {public_urls: [\"http://radio.example\"]}\nmounts: [/live.mp3]\nstate_dir: state\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	radio := filepath.Join(dir, "certified.yaml")
+	if err := os.WriteFile(radio, []byte("nodes: [{id: fra1, urls: \"http://fra1.example:8000\"}]\nlisten: {https: [\":0\"], acme: {names: [radio.example], email: a@radio.example}}\nstate_dir: state\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const (
-		commands = "serve, agent, demo, check, explain, geo, ready, nodes, weights, drain, disable, resume, rules, history, undo, whatif, status, completion, version, help"
+		commands = "serve, agent, demo, check, explain, geo, ready, certificates, nodes, weights, drain, disable, resume, rules, history, undo, whatif, status, completion, version, help"
 		nobody   = "http://127.0.0.1:1: connection refused; is a director running there? (the address is from --server)\n"
 	)
 	for _, c := range []struct {
@@ -72,6 +76,18 @@ func TestCommandLine(t *testing.T) {
 		{"check " + good, 0, good + " is good: 2 nodes, 1 mount, 0 regions\n...", ""},
 		{"check --config " + good, 0, good + " is good: 2 nodes, 1 mount, 0 regions\n...", ""},
 		{"check " + dir, 1, "", "signpost: configuration: " + dir + ": is a directory\n"},
+
+		// Certificates.
+		{"certificates --config " + good, 1, "", "signpost: " + good + " gets no certificates from an authority, which are what is kept; see listen.acme\n"},
+		{"certificates export", 2, "", "signpost: certificates export: <archive> is missing; see `signpost certificates export --help`\n"},
+		{"certificates import nowhere.tar", 1, "", "signpost: nowhere.tar: no such file or directory\n"},
+		{"certificates export x -c nowhere.yaml", 1, "", "signpost: configuration: nowhere.yaml: no such file or directory\n"},
+		{"certificates exprot", 2, "", "signpost: certificates: there is no command \"exprot\"; did you mean \"export\"?; see `signpost certificates --help`\n"},
+		{"certificates --config " + radio, 0, "There is no certificate, and no account.\n", ""},
+		{"certificates export " + filepath.Join(dir, "new.tar") + " --config " + radio, 1, "", "signpost: there is no certificate and no account to export\n"},
+		{"certificates export " + good + " --config " + radio, 1, "", "signpost: " + good + " is there already, and is not replaced; name another file\n"},
+		{"certificates import " + good + " --config " + radio, 1, "", "signpost: this is no archive of certificates, or it is cut short; `signpost certificates export` writes one\n"},
+		{"certificates replace x.example --config " + radio, 1, "", "signpost: \"x.example\" is none of listen.acme.names: radio.example\n"},
 
 		// Values.
 		{"drain", 2, "", "signpost: drain: <node> is missing; see `signpost drain --help`\n"},

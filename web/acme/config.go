@@ -55,7 +55,10 @@ type Config struct {
 
 	Log *slog.Logger
 
-	checkEvery time.Duration // for renewals; 0: certmagic's default, 10 minutes
+	checkEvery time.Duration   // for renewals; 0: certmagic's default, 10 minutes
+	lookEvery  time.Duration   // into Files, for newer certificates; 0: the default
+	pauses     []time.Duration // between attempts that fail; empty: the default
+	insists    bool            // on an attempt that is not due
 }
 
 // ParseDirectory returns the URL of an authority's directory, given by URL or by name.

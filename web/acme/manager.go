@@ -1,9 +1,11 @@
 package acme
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -24,6 +27,9 @@ import (
 // awayPause is how soon a director without the store, or without a certificate that
 // another director may order, looks again.
 const awayPause = 2 * time.Second
+
+// TakeUp is how soon a director shows a newer certificate that others put into the store.
+const TakeUp = 10 * time.Second
 
 // pauses are between attempts that fail, of all directors together: Let's Encrypt lets
 // five fail an hour for a name. The last one repeats.
@@ -41,6 +47,10 @@ type Manager struct {
 	issuer  *certmagic.ACMEIssuer
 
 	tries map[string]*try // by name; the map does not change
+
+	lookEvery time.Duration
+	pauses    []time.Duration
+	clock     atomic.Int64 // how far ours is ahead of the authority's, in nanoseconds
 
 	mu sync.Mutex // guards what is in each try
 }
@@ -71,14 +81,12 @@ func New(c Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{c: c, storage: shared, tries: map[string]*try{}}
+	m := &Manager{c: c, storage: shared, tries: map[string]*try{}, lookEvery: cmp.Or(c.lookEvery, TakeUp), pauses: pauses}
+	if len(c.pauses) > 0 {
+		m.pauses = c.pauses
+	}
 	for _, name := range c.Names {
 		m.tries[name] = &try{}
-	}
-	var roots *x509.CertPool
-	if len(c.Roots) > 0 {
-		roots = x509.NewCertPool()
-		roots.AppendCertsFromPEM(c.Roots)
 	}
 	log := zap.New(bridge{c.Log})
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
@@ -104,7 +112,7 @@ func New(c Config) (*Manager, error) {
 	}
 	m.magic = certmagic.New(m.cache, config)
 	template := certmagic.ACMEIssuer{
-		CA: c.Directory, TrustedRoots: roots, Email: c.Email, Agreed: true, Logger: log,
+		CA: c.Directory, TrustedRoots: c.roots(), Email: c.Email, Agreed: true, Logger: log,
 		DisableHTTPChallenge: c.Challenge != HTTP01, DisableTLSALPNChallenge: c.Challenge != TLSALPN01,
 		// certmagic opens a port of its own for the challenge, unless it finds it in use:
 		// here, by this director.
@@ -122,47 +130,119 @@ func New(c Config) (*Manager, error) {
 func (m *Manager) Run(ctx context.Context) error {
 	defer m.cache.Stop()
 	var all sync.WaitGroup
+	all.Go(func() { m.followClock(ctx) })
 	if m.c.Challenge == DNS01 {
 		all.Go(func() { records{m}.follow(ctx) })
 	}
 	for _, name := range m.c.Names {
-		all.Go(func() { m.get(ctx, name) })
+		all.Go(func() { m.keep(ctx, name) })
 	}
 	all.Wait()
 	<-ctx.Done()
 	return nil
 }
 
-// get returns when there is a certificate for a name, which certmagic renews from then on.
-func (m *Manager) get(ctx context.Context, name string) {
+// keep gets a certificate for a name, which certmagic renews from then on, and takes up
+// those that others put into the store, until ctx is done.
+func (m *Manager) keep(ctx context.Context, name string) {
+	var inForce string
 	for ctx.Err() == nil {
-		pause := awayPause
-		err := m.reach(ctx, name)
-		if err == nil {
-			err = m.magic.ManageSync(ctx, []string{name})
+		pause := m.lookEvery
+		if len(m.cached(name)) == 0 && m.due(name) {
+			pause = min(pause, m.get(ctx, name))
+		} else if err := m.adopt(ctx, name); err != nil {
+			m.c.Log.Debug("the store has no newer certificate", "name", name, "err", err)
 		}
-		if len(m.cache.AllMatchingCertificates(name)) > 0 {
-			m.c.Log.Info("there is a certificate", "name", name, "expires", m.state(name).Expires)
-			return
+		if now := m.cached(name); len(now) > 0 && now[0].Hash() != inForce {
+			inForce = now[0].Hash()
+			m.mu.Lock()
+			*m.tries[name] = try{} // whoever obtained it
+			m.mu.Unlock()
+			m.c.Log.Info("a certificate is in force", "name", name, "expires", now[0].Leaf.NotAfter)
 		}
-		m.mu.Lock()
-		t := m.tries[name]
-		switch {
-		case err == nil || ctx.Err() != nil || time.Now().Before(t.next): // what failed is noted
-		case errors.Is(err, errPaused):
-			t.wait()
-		default:
-			m.fail(name, t, err)
-		}
-		if until := time.Until(t.next); until > pause {
-			pause = until
-		}
-		m.mu.Unlock()
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
 	}
+}
+
+// cached returns the certificates of exactly this name in memory.
+func (m *Manager) cached(name string) []certmagic.Certificate {
+	all := m.cache.AllMatchingCertificates(name) // of wildcards, too
+	all = slices.DeleteFunc(all, func(c certmagic.Certificate) bool { return c.Leaf == nil || !slices.Contains(c.Names, name) })
+	slices.SortFunc(all, func(a, b certmagic.Certificate) int { return b.Leaf.NotAfter.Compare(a.Leaf.NotAfter) })
+	return all
+}
+
+// due says whether an attempt may be made now.
+func (m *Manager) due(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !time.Now().Before(m.tries[name].next)
+}
+
+// get loads a certificate or, if there is none, orders it, and returns when to try again.
+func (m *Manager) get(ctx context.Context, name string) time.Duration {
+	err := m.reach(ctx, name)
+	if err == nil {
+		err = m.magic.ManageSync(ctx, []string{name})
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.tries[name]
+	switch {
+	case err == nil || ctx.Err() != nil || time.Now().Before(t.next): // what failed is noted
+	case errors.Is(err, errPaused):
+		t.wait()
+	default:
+		m.fail(name, t, remedy(err))
+	}
+	return max(awayPause, time.Until(t.next))
+}
+
+// adopt takes up a certificate from the store that is newer than the one in memory: another
+// director renewed it, or it was imported. certmagic itself looks when one is due.
+func (m *Manager) adopt(ctx context.Context, name string) error {
+	issuer := m.issuer.IssuerKey()
+	text, err := m.storage.Load(ctx, certmagic.StorageKeys.SiteCert(issuer, name))
+	if err != nil {
+		return err
+	}
+	old := m.cached(name)
+	block, _ := pem.Decode(text)
+	if block == nil || len(old) > 0 && bytes.Equal(block.Bytes, old[0].Leaf.Raw) {
+		return nil
+	}
+	bundle, _, err := m.Bundle(ctx, name)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(bundle, bundle)
+	if err != nil || len(old) > 0 && pair.Leaf.NotBefore.Before(old[0].Leaf.NotBefore) {
+		return err // the store was put back to an earlier state
+	}
+	if m.magic.LocalCache != nil { // it is looked into first
+		for _, file := range []string{certmagic.StorageKeys.SitePrivateKey(issuer, name), certmagic.StorageKeys.SiteCert(issuer, name), certmagic.StorageKeys.SiteMeta(issuer, name)} {
+			b, err := m.storage.Load(ctx, file)
+			if err == nil {
+				err = m.magic.LocalCache.Store(ctx, file, b)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := m.magic.CacheManagedCertificate(ctx, name); err != nil {
+		return err
+	}
+	newest := m.cached(name)
+	for _, c := range old {
+		if len(newest) > 1 && !bytes.Equal(c.Leaf.Raw, pair.Leaf.Raw) {
+			m.cache.Remove([]string{c.Hash()})
+		}
+	}
+	return nil
 }
 
 // reach returns nil if the store answers, or this director has its own copy of a
@@ -191,6 +271,9 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 	}
 	switch event {
 	case "cert_obtaining":
+		if m.c.insists {
+			return nil
+		}
 		m.mu.Lock()
 		paused := time.Now().Before(t.next)
 		m.mu.Unlock()
@@ -209,6 +292,7 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 		if errors.Is(err, context.Canceled) {
 			return nil // this director stops: nothing speaks against another's attempt
 		}
+		err = m.withClock(ctx, remedy(err))
 		m.mu.Lock()
 		pause := m.fail(name, t, err)
 		m.mu.Unlock()
@@ -236,13 +320,12 @@ func (t *try) wait() {
 // fail notes a failure, logs a new one, and returns how long the next attempt must wait.
 // m.mu is held.
 func (m *Manager) fail(name string, t *try, err error) time.Duration {
-	err = remedy(err)
 	if t.err == nil {
 		t.since = time.Now()
 	}
 	pause := awayPause // it costs the authority nothing
-	if !errors.Is(err, store.ErrAway) {
-		pause = pauses[min(t.failed, len(pauses)-1)]
+	if !errors.Is(err, store.ErrAway) && !errors.Is(err, errAccountAnew) {
+		pause = m.pauses[min(t.failed, len(m.pauses)-1)]
 		t.failed++
 		t.next = time.Now().Add(pause)
 	}
@@ -317,10 +400,8 @@ func (m *Manager) States() []State {
 
 func (m *Manager) state(name string) State {
 	s := State{Name: name}
-	for _, c := range m.cache.AllMatchingCertificates(name) {
-		if c.Leaf != nil && c.Leaf.NotAfter.After(s.Expires) {
-			s.Expires, s.Issuer = c.Leaf.NotAfter, c.Leaf.Issuer.CommonName
-		}
+	if all := m.cached(name); len(all) > 0 {
+		s.Expires, s.Issuer = all[0].Leaf.NotAfter, all[0].Leaf.Issuer.CommonName
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

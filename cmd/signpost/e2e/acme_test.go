@@ -134,6 +134,29 @@ func TestCertificateOfAFleet(t *testing.T) {
 	if n := ca.Orders("radio.example"); n != 1 {
 		t.Errorf("%d orders for one certificate", n)
 	}
+
+	// The certificate moves to another fleet, which orders none.
+	archive := filepath.Join(t.TempDir(), "archive.tar")
+	exported := signpostCommand(t, "certificates", "export", archive, "-c", all[0].config)
+	if info, err := os.Stat(archive); err != nil || info.Mode().Perm() != 0o600 || !strings.Contains(exported, "in the clear") || !strings.Contains(exported, "the certificate of radio.example, until ") {
+		t.Errorf("export: %v, %v; it says %q", info.Mode(), err, exported)
+	}
+	other := filepath.Join(t.TempDir(), "other.yaml")
+	if err := os.WriteFile(other, []byte(certified(t, ca, redis, "other")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := signpostCommand(t, "certificates", "import", archive, "-c", other); !strings.Contains(said, ": stored\n") {
+		t.Errorf("import says %q", said)
+	}
+	if said := signpostCommand(t, "certificates", "-c", other); strings.Count(said, "  yes\n") != 2 {
+		t.Errorf("the list after an import is %q", said)
+	}
+	moved := directFile(t, mustRead(t, other))
+	moved.eventually(10*time.Second, "the imported certificate", func() bool { return moved.shake(ca) == nil })
+	if n := ca.Orders("radio.example"); n != 1 {
+		t.Errorf("%d orders after a certificate has moved", n)
+	}
+
 	redis.Kill()
 	all[0].stop()
 	again := directFile(t, mustRead(t, all[0].config))
@@ -228,6 +251,16 @@ func TestCertificateByDNS(t *testing.T) {
 	})
 	_ = agent.Process.Kill()
 	_ = agent.Wait() // it was killed
+}
+
+// signpostCommand returns what a command prints.
+func signpostCommand(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(program(t), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("signpost %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 func mustRead(t *testing.T, name string) string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,8 +23,8 @@ func (d *Service) openACME(s *config.Settings, port net.Addr) error {
 	c.Port = port.(*net.TCPAddr).Port
 	c.Publish = d.publish
 	c.Log = d.log.With("part", "certificates")
-	if s.StateDir != "" {
-		c.Copy = store.OpenDir(filepath.Join(s.StateDir, "certificates"))
+	if dir := certificatesDir(s); dir != "" {
+		c.Copy = store.OpenDir(dir)
 	}
 	if shared, ok := d.store.(store.Files); ok {
 		c.Files = shared
@@ -68,6 +67,9 @@ func (d *Service) certificateStates() []acme.State {
 
 // certificateTroubles says for which names there is no certificate, or no new one.
 func (d *Service) certificateTroubles() (all []notify.Condition) {
+	if m := d.acme.Load(); m != nil && m.Clock() != nil {
+		all = append(all, notify.Condition{Key: "acme_clock", Text: m.Clock().Error(), Public: "the clock is not right", Over: "the clock is right again"})
+	}
 	for _, s := range d.certificateStates() {
 		switch {
 		case s.Error == "":

@@ -11,12 +11,15 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/letsencrypt/pebble/v2/ca"
 	"github.com/letsencrypt/pebble/v2/db"
@@ -31,6 +34,9 @@ type Options struct {
 	Validity uint64 // of certificates, in seconds; 0: 90 days
 	// NameServer returns where TXT records are asked for, host:port; nil: there are none.
 	NameServer func() string
+	// AskAgain makes clients ask after a second, and not only after six hours, whether a
+	// certificate is to be renewed earlier (ARI, RFC 9773).
+	AskAgain bool
 }
 
 // An Authority is a running one.
@@ -38,9 +44,14 @@ type Authority struct {
 	Directory string // its URL
 	Roots     []byte // in PEM, that vouch for the directory
 
-	issuers *x509.CertPool // of the certificates
+	options  Options
+	resolver string         // its address
+	issuers  *x509.CertPool // of the certificates
 
 	mu     sync.Mutex
+	data   *db.MemoryStore
+	front  http.Handler
+	ahead  time.Duration
 	orders map[string]int // by name
 	refuse func(http.ResponseWriter, *http.Request) bool
 	asked  func(path string)
@@ -54,30 +65,58 @@ var settings = sync.OnceFunc(func() {
 func Start(t testing.TB, o Options) *Authority {
 	t.Helper()
 	settings()
-	a := &Authority{orders: map[string]int{}, issuers: x509.NewCertPool()}
-	logger := log.New(io.Discard, "", 0)
-	data := db.NewMemoryStore()
-	issuer := ca.New(logger, data, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: o.Validity}})
-	validator := va.New(logger, o.Port, o.Port, false, resolver(t, o.NameServer), data)
-	front := wfe.New(logger, data, validator, issuer, []string{"ca.example"}, false, false, 0, 0)
-	server := httptest.NewUnstartedServer(a.watch(front.Handler()))
-	server.Config.ErrorLog = logger
+	a := &Authority{options: o, resolver: resolver(t, o.NameServer), orders: map[string]int{}, issuers: x509.NewCertPool()}
+	a.Forget()
+	server := httptest.NewUnstartedServer(a.watch())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	a.Directory = server.URL + wfe.DirectoryPath
 	a.Roots = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	a.issuers.AddCert(issuer.GetRootCert(0).Cert)
 	return a
 }
 
-// Issuers returns the roots of the certificates that the authority issues.
-func (a *Authority) Issuers() *x509.CertPool { return a.issuers }
+// Forget makes the authority begin anew, with a new root and without the accounts and
+// certificates that it knew.
+func (a *Authority) Forget() {
+	logger := log.New(io.Discard, "", 0)
+	data := db.NewMemoryStore()
+	issuer := ca.New(logger, data, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: a.options.Validity}})
+	validator := va.New(logger, a.options.Port, a.options.Port, false, a.resolver, data)
+	front := wfe.New(logger, data, validator, issuer, []string{"ca.example"}, false, false, 0, 0)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.data, a.front = data, front.Handler()
+	a.issuers.AddCert(issuer.GetRootCert(0).Cert)
+}
+
+// SetClock makes the authority's answers tell a time that is so far ahead of ours.
+func (a *Authority) SetClock(ahead time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ahead = ahead
+}
+
+// Issuers returns the roots of the certificates that the authority has issued.
+func (a *Authority) Issuers() *x509.CertPool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.issuers.Clone()
+}
 
 // Orders returns how many orders there were for a name.
 func (a *Authority) Orders(name string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.orders[name]
+}
+
+// Revoked says whether a certificate, by its number in decimal, is revoked.
+func (a *Authority) Revoked(serial string) bool {
+	n, ok := new(big.Int).SetString(serial, 10)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return ok && a.data.GetRevokedCertificateBySerial(n) != nil
 }
 
 // Refuse makes the authority pass each request to f first, which says whether it has
@@ -95,11 +134,14 @@ func (a *Authority) Watch(f func(path string)) {
 	a.asked = f
 }
 
-func (a *Authority) watch(h http.Handler) http.Handler {
+func (a *Authority) watch() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
-		refuse, asked := a.refuse, a.asked
+		refuse, asked, front, ahead := a.refuse, a.asked, a.front, a.ahead
 		a.mu.Unlock()
+		if ahead != 0 {
+			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		}
 		if asked != nil {
 			asked(r.URL.Path)
 		}
@@ -107,8 +149,8 @@ func (a *Authority) watch(h http.Handler) http.Handler {
 			return
 		}
 		names := ordered(r)
-		counted := &status{ResponseWriter: w}
-		h.ServeHTTP(counted, r)
+		counted := &status{ResponseWriter: w, askAgain: a.options.AskAgain && strings.Contains(r.URL.Path, "/renewalInfo/")}
+		front.ServeHTTP(counted, r)
 		if counted.code == http.StatusCreated {
 			a.mu.Lock()
 			for _, name := range names {
@@ -121,11 +163,15 @@ func (a *Authority) watch(h http.Handler) http.Handler {
 
 type status struct {
 	http.ResponseWriter
-	code int
+	askAgain bool
+	code     int
 }
 
 func (s *status) WriteHeader(code int) {
 	s.code = code
+	if s.askAgain {
+		s.Header().Set("Retry-After", "1")
+	}
 	s.ResponseWriter.WriteHeader(code)
 }
 
