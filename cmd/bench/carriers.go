@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,20 +34,36 @@ type carrier struct {
 // carriers are all servers that --parties can name.
 var carriers = []carrier{
 	{"icecast", func(_ *proxyCmd, _ string, origin *party) (*party, error) { return origin, nil }, tuneIn},
-	{"nginx", startNginx, tuneIn},
+	{"nginx", startNginx(false), tuneIn},
+	{"nginx-tls", startNginx(true), tuneInTLS},
 	{"haproxy", startHAProxy, tuneIn},
 	{"httputil", startHTTPUtil, tuneIn},
 	{"signpost", signpostAs("http: ['127.0.0.1:0']", "", "http"), tuneIn},
 	{"signpost-own", signpostAs("http: ['127.0.0.1:0']", ", per_listener: true", "http"), tuneIn},
-	{"signpost-tls", signpostAs("https: ['127.0.0.1:0'], cert_file: cert.pem, key_file: key.pem", "", "https"), tuneInTLS},
+	{"signpost-tls", signpostAs(secureListen, "", "https"), tuneInTLS},
 }
 
-func startNginx(_ *proxyCmd, dir string, origin *party) (*party, error) {
-	return startConfigured(dir, "nginx", []string{"-c"}, func(addr string) string {
-		return fmt.Sprintf("daemon off; master_process off; pid %s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;\n"+
-			"events { worker_connections 18000; }\nhttp { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;\n"+
-			"server { listen %s; location / { proxy_pass http://%s; proxy_buffering off; } } }\n", dir, addr, origin.addr)
-	})
+func startNginx(secure bool) func(*proxyCmd, string, *party) (*party, error) {
+	return func(_ *proxyCmd, dir string, origin *party) (*party, error) {
+		if err := writeCertificate(dir); err != nil {
+			return nil, err
+		}
+		return startConfigured(dir, "nginx", []string{"-c"}, func(addr string) string {
+			return fmt.Sprintf("daemon off; master_process off; pid %s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;\n"+
+				"events { worker_connections 18000; }\nhttp { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;\n"+
+				"server { %s location / { proxy_pass http://%s; proxy_buffering off; } } }\n", dir, nginxListen(dir, addr, secure), origin.addr)
+		})
+	}
+}
+
+// nginxListen is how an nginx listens, over TLS with the settings that Signpost has: tickets,
+// one for each session, and X25519 before P-256.
+func nginxListen(dir, addr string, secure bool) string {
+	if !secure {
+		return "listen " + addr + ";"
+	}
+	return fmt.Sprintf("listen %s ssl; ssl_certificate %s/cert.pem; ssl_certificate_key %[2]s/key.pem; ssl_protocols TLSv1.2 TLSv1.3;"+
+		" ssl_session_tickets on; ssl_session_cache none; ssl_session_timeout 1d; ssl_ecdh_curve X25519:prime256v1; ssl_conf_command NumTickets 1;", addr, dir)
 }
 
 func startHAProxy(_ *proxyCmd, dir string, origin *party) (*party, error) {
@@ -91,16 +106,14 @@ func signpostAs(listen, options, scheme string) func(*proxyCmd, string, *party) 
 		if err != nil {
 			return nil, err
 		}
-		listening := func(line string) string {
-			_, rest, _ := strings.Cut(line, "msg=listening for="+scheme+" addr=")
-			addr, _, _ := strings.Cut(rest, " ")
-			return addr
-		}
-		return start("signpost", proxyServerCore, listening, c.Signpost, "serve", "--config", file)
+		return start("signpost", proxyServerCore, listeningFor(scheme), c.Signpost, "serve", "--config", file)
 	}
 }
 
-// writeCertificate writes a self-signed certificate.
+// secureListen is how a Signpost listens for https, with what writeCertificate has written.
+const secureListen = "https: ['127.0.0.1:0'], cert_file: cert.pem, key_file: key.pem"
+
+// writeCertificate writes a self-signed certificate for P-256, and its key.
 func writeCertificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

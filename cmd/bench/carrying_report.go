@@ -57,18 +57,23 @@ func (u *carryingUnder) print(w io.Writer, measured, settled time.Duration) {
 	fmt.Fprintf(w, "%d listeners of %d kbit/s, %v measured %v after the last had come:\n\n", u.load.Listeners, u.load.Kbit, measured, settled)
 	fmt.Fprintln(w, "| | CPU, us/s a listener | x nginx | resident, bytes a listener | x nginx | idle MB | descriptors | upstreams | stalls > 2 s | lost |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|")
-	var base carrying
 	for _, p := range u.Parties {
-		if p.Name == "nginx" {
-			base = p.carrying
-		}
-	}
-	for _, p := range u.Parties {
+		base := u.nginx(strings.HasSuffix(p.Name, "-tls"))
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %.0f | %.2f | %d | %d | %d |\n", p.Name,
 			spread(p.CPU, "%.1f"), times(p.CPU, base.CPU), spread(p.Resident, "%.0f"), times(p.Resident, base.Resident),
 			float64(p.Idle)/1e6, p.Descriptors, p.Upstreams, p.Stalls, p.Lost)
 	}
 	fmt.Fprintln(w)
+}
+
+// nginx returns what nginx needed, over TLS or not; zero, if it did not take part.
+func (u *carryingUnder) nginx(secure bool) carrying {
+	for _, p := range u.Parties {
+		if p.Name == "nginx" && !secure || p.Name == "nginx-tls" && secure {
+			return p.carrying
+		}
+	}
+	return carrying{}
 }
 
 // spread formats the median, the lowest and the highest.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -86,7 +87,7 @@ func (c *askCmd) requests(n int) [][]byte {
 		// Addresses from 24.0.0.0 to 95.255.255.255, where listeners are.
 		fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: radio.example\r\nUser-Agent: %s\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: %d.%d.%d.%d\r\n",
 			c.Path, player, 24+dice.IntN(72), dice.IntN(256), dice.IntN(256), 1+dice.IntN(254))
-		if c.Mode == closing {
+		if c.Mode.closes() {
 			b.WriteString("Connection: close\r\n")
 		}
 		b.WriteString("\r\n")
@@ -107,12 +108,16 @@ type swarm struct {
 
 func (s *swarm) client() error {
 	runtime.LockOSThread()
-	fd := -1
+	var conn io.ReadWriteCloser
 	defer func() {
-		if fd >= 0 {
-			unix.Close(fd)
+		if conn != nil {
+			conn.Close()
 		}
 	}()
+	speaks, err := s.Mode.tls()
+	if err != nil {
+		return err
+	}
 	buf := make([]byte, 4096)
 	for {
 		i := int(s.next.Add(1)) - 1
@@ -124,37 +129,65 @@ func (s *swarm) client() error {
 			due = s.began.Add(time.Duration(float64(i) / s.Rate * float64(time.Second)))
 			time.Sleep(time.Until(due))
 		}
-		var err error
-		if fd < 0 {
-			if fd, err = s.dial(); err != nil {
+		if conn == nil {
+			c, err := s.dial(speaks)
+			if err != nil {
 				return err
 			}
+			conn = c
 		}
-		stays, err := s.ask(fd, s.requests[i%len(s.requests)], buf)
+		stays, err := s.ask(conn, s.requests[i%len(s.requests)], buf)
 		if err != nil {
 			return err
 		}
 		s.took[i] = time.Since(due)
 		if s.Mode != keepAlive || !stays {
-			unix.Close(fd)
-			fd = -1
+			conn.Close()
+			conn = nil
 		}
 	}
 }
 
-func (s *swarm) dial() (int, error) {
+// dial connects, and shakes hands if speaks is not nil.
+func (s *swarm) dial(speaks *speaker) (io.ReadWriteCloser, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
+	conn := socket(fd)
 	timeout := unix.Timeval{Sec: 20}
 	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout), unix.Connect(fd, s.to))
 	if err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("connect: %w", err)
+		conn.Close()
+		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return fd, nil
+	if speaks != nil {
+		return speaks.shake(conn)
+	}
+	return conn, nil
 }
+
+// socket is a blocking socket.
+type socket int
+
+func (s socket) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(s), b)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+func (s socket) Write(b []byte) (int, error) { return unix.Write(int(s), b) }
+
+func (s socket) Close() error { return unix.Close(int(s)) }
 
 var (
 	redirected = []byte(" 302 ")
@@ -163,19 +196,18 @@ var (
 )
 
 // ask sends a request, reads its redirect, and says whether the server keeps the
-// connection open. In mode close it waits until the server has closed it.
-func (s *swarm) ask(fd int, request, buf []byte) (stays bool, err error) {
-	if _, err := unix.Write(fd, request); err != nil {
+// connection open. Who asked it to close waits until it has.
+func (s *swarm) ask(conn io.ReadWriter, request, buf []byte) (stays bool, err error) {
+	if _, err := conn.Write(request); err != nil {
 		return false, fmt.Errorf("send: %w", err)
 	}
 	n, end := 0, -1
 	for end < 0 {
-		m, err := read(fd, buf[n:])
-		if m <= 0 || err != nil {
+		m, err := conn.Read(buf[n:])
+		n += m
+		if end = bytes.Index(buf[:n], endOfHead); end < 0 && err != nil {
 			return false, fmt.Errorf("read: the connection ended after %q: %w", buf[:n], err)
 		}
-		n += m
-		end = bytes.Index(buf[:n], endOfHead)
 	}
 	if n < 16 || !bytes.Equal(buf[8:13], redirected) {
 		return false, fmt.Errorf("not a redirect: %.60q", buf[:n])
@@ -183,18 +215,12 @@ func (s *swarm) ask(fd int, request, buf []byte) (stays bool, err error) {
 	if s.Mode == keepAlive {
 		return !bytes.Contains(bytes.ToLower(buf[:end+2]), saysClose), nil
 	}
-	for s.Mode == closing {
-		if m, err := read(fd, buf); m <= 0 || err != nil {
-			return false, err
+	for s.Mode.closes() {
+		if _, err := conn.Read(buf); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return false, fmt.Errorf("read the end: %w", err)
 		}
 	}
 	return false, nil
-}
-
-func read(fd int, b []byte) (int, error) {
-	for {
-		if n, err := unix.Read(fd, b); !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
 }

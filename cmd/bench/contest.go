@@ -155,12 +155,12 @@ func (p *party) round(n int, args ...string) (r round, err error) {
 }
 
 // await waits until a party redirects, for up to a minute.
-func (c *contest) await(p *party) error {
+func (c *contest) await(m mode, p *party) error {
 	few := *c
 	few.Requests, few.Clients = 1, 1
 	deadline := time.Now().Add(60 * time.Second)
 	for {
-		_, err := few.ask(closing, p)
+		_, err := few.ask(m, p)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}

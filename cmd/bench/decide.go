@@ -99,7 +99,7 @@ func (c *decideCmd) grow(what string, grow func(*fleet, int), node string) (size
 			return nil, err
 		}
 		parties = append(parties, p)
-		if err := rounds.await(p); err != nil {
+		if err := rounds.await(keepAlive, p); err != nil {
 			return nil, err
 		}
 		all = append(all, &decider{party: p, size: n, ready: time.Since(began)})

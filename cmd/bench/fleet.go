@@ -23,6 +23,7 @@ type fleet struct {
 	redis     string // address; empty: the embedded store
 	keepAlive bool
 	dns       bool // answer DNS too, with addresses that nobody uses
+	tls       bool // https alone, with the certificate in the folder of the file
 }
 
 // startSignpost starts a Signpost with its defaults: it writes a record of each request
@@ -33,12 +34,23 @@ func startSignpost(name, program, dir string, f fleet) (*party, error) {
 	if err := os.WriteFile(file, []byte(f.config()), 0o600); err != nil {
 		return nil, err
 	}
-	return start(name, proxyServerCore, listeningAt, program, "serve", "--config", file)
+	return start(name, proxyServerCore, listeningFor(f.scheme()), program, "serve", "--config", file)
+}
+
+func (f fleet) scheme() string {
+	if f.tls {
+		return "https"
+	}
+	return "http"
 }
 
 func (f fleet) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0, keep_alive: %t}\nadmin: {listen: '127.0.0.1:0'}\n", f.keepAlive)
+	at := "http: ['127.0.0.1:0']"
+	if f.tls {
+		at = secureListen
+	}
+	fmt.Fprintf(&b, "listen: {%s, trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0, keep_alive: %t}\nadmin: {listen: '127.0.0.1:0'}\n", at, f.keepAlive)
 	if f.mmdb != "" {
 		fmt.Fprintf(&b, "geo: {databases: [%q]}\n", f.mmdb)
 	}
@@ -68,6 +80,9 @@ func (f fleet) config() string {
 	if f.dns {
 		fmt.Fprintf(&b, "dns: {listen: '127.0.0.1:0', zone: %s, ns: [ns1.radio.test, ns2.radio.test], per_network: 0, names: {%s: {mount: /live.mp3}}}\n", dnsZone, dnsName)
 	}
+	if f.tls {
+		b.WriteString("rules: {scheme_mismatch: redirect}\n") // the nodes speak plain http
+	}
 	if f.rules > 0 {
 		b.WriteString("rules:\n")
 	}
@@ -84,14 +99,16 @@ func mountName(i int) string {
 	return fmt.Sprintf("/live%d.mp3", i)
 }
 
-// listeningAt finds the HTTP address in a line of Signpost's start-up log.
-func listeningAt(line string) string {
-	_, rest, found := strings.Cut(line, "msg=listening for=http addr=")
-	if !found {
-		return ""
+// listeningFor finds the address of a scheme in a line of Signpost's start-up log.
+func listeningFor(scheme string) func(line string) string {
+	return func(line string) string {
+		_, rest, found := strings.Cut(line, "msg=listening for="+scheme+" addr=")
+		if !found {
+			return ""
+		}
+		addr, _, _ := strings.Cut(rest, " ")
+		return addr
 	}
-	addr, _, _ := strings.Cut(rest, " ")
-	return addr
 }
 
 // statusNodes is the server behind every node of the fleet: all are up, and answer 200 for

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/labstack/echo/v4"
 	"github.com/oschwald/geoip2-golang/v2"
@@ -18,6 +19,7 @@ import (
 // answer.
 type peerCmd struct {
 	Kind string `arg:"" enum:"echo,nethttp,geo,redis,reverseproxy,dns"`
+	TLS  string `name:"tls" help:"Serve https, with the certificate in this folder."`
 	To   string `help:"What a reverse proxy stands in front of, the address of a Redis, or a database of cities."`
 }
 
@@ -37,6 +39,9 @@ func (c *peerCmd) Run() error {
 		return err
 	}
 	fmt.Println(ln.Addr())
+	if c.TLS != "" {
+		return http.ServeTLS(ln, h, filepath.Join(c.TLS, "cert.pem"), filepath.Join(c.TLS, "key.pem"))
+	}
 	return http.Serve(ln, h)
 }
 

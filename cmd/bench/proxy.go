@@ -13,7 +13,7 @@ import (
 type proxyCmd struct {
 	benchFlags
 	Loads   []string      `default:"2000x64,4900x64,2000x128" help:"Listeners at once, and the stream's kbit/s; the open-file limit bounds the former."`
-	Parties []string      `default:"icecast,nginx,haproxy,httputil,signpost" help:"Who takes part; also signpost-own (a connection to the node for each listener) and signpost-tls."`
+	Parties []string      `default:"icecast,nginx,haproxy,httputil,signpost" help:"Who takes part; also signpost-own (a connection to the node for each listener), and nginx-tls and signpost-tls over https."`
 	Settle  time.Duration `default:"10s" help:"From the last listener's arrival to the measurement."`
 	For     time.Duration `default:"20s" help:"How long is measured, in five parts."`
 	Rounds  int           `default:"1" help:"How often everybody takes a turn."`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,8 @@ type redirectCmd struct {
 	benchFlags
 	MMDB     string            `name:"mmdb" type:"existingfile" help:"A city database, for Signpost and for those who are compared with it. Without one, Signpost uses its embedded one, and peers that need one stay out."`
 	Nodes    []int             `default:"10,100,1000" help:"Sizes of the fleet to measure; a region's row names ten."`
-	Modes    []mode            `default:"close,hang up,open loop,keep-alive" help:"What clients do with their connections."`
+	TLS      bool              `name:"tls" help:"Over https: ECDSA with P-256, X25519, AES-128-GCM, one session ticket. Modes are handshakes, and fewer parties take part."`
+	Modes    []mode            `help:"What clients do with their connections: all, if empty."`
 	Only     []string          `help:"Who takes part besides bare echo: those whose names contain one of these. All, if empty."`
 	Other    map[string]string `help:"Further servers, as name=command; {addr} in the command is where it is to listen. GET /live.mp3 is to be a 302."`
 	Requests int               `default:"20000" help:"Requests a round."`
@@ -32,6 +34,9 @@ const (
 
 // Run prints a table for each mode, and which bars Signpost reaches.
 func (c *redirectCmd) Run() error {
+	if err := c.choose(); err != nil {
+		return err
+	}
 	if ran, err := inOwnNetwork(); ran || err != nil {
 		return err
 	}
@@ -47,7 +52,7 @@ func (c *redirectCmd) Run() error {
 	}
 	rounds := contest{Requests: c.Requests, Rounds: c.Rounds, Clients: c.Clients, Rate: c.Rate}
 	for _, p := range append(e.shipped, e.keeping...) {
-		if err := rounds.await(p); err != nil {
+		if err := rounds.await(c.Modes[0], p); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -70,6 +75,23 @@ func (c *redirectCmd) Run() error {
 	}
 	report.printBars(os.Stdout)
 	return writeJSON(c.JSON, report)
+}
+
+// choose checks the modes, or takes all that there are.
+func (c *redirectCmd) choose() error {
+	all := plainModes
+	if c.TLS {
+		all = secureModes
+	}
+	if len(c.Modes) == 0 {
+		c.Modes = all
+	}
+	for _, m := range c.Modes {
+		if !slices.Contains(all, m) {
+			return fmt.Errorf("--modes: %q is none of %q", m, all)
+		}
+	}
+	return nil
 }
 
 // entrants are the parties that take part: shipped in all modes but keep-alive, keeping
@@ -114,7 +136,10 @@ func (e *entrants) add(name string, start func() (*party, error)) error {
 }
 
 func (e *entrants) enter() error {
-	var err error
+	err := writeCertificate(e.dir)
+	if err != nil {
+		return err
+	}
 	if e.nodes, err = startNodes(); err != nil {
 		return err
 	}
@@ -134,11 +159,18 @@ func (e *entrants) enterPeers() error {
 	}
 	peer := func(kind, to string) func() (*party, error) {
 		return func() (*party, error) {
-			return start(kind, proxyServerCore, func(line string) string { return line }, self, "peer", kind, "--to", to)
+			args := []string{"peer", kind, "--to", to}
+			if e.TLS {
+				args = append(args, "--tls", e.dir)
+			}
+			return start(kind, proxyServerCore, func(line string) string { return line }, self, args...)
 		}
 	}
-	err = errors.Join(e.add(bareEcho, peer("echo", "")), e.add("bare net/http", peer("nethttp", "")), e.add("echo + redis", peer("redis", e.redis.addr)))
-	if e.MMDB == "" || err != nil {
+	err = errors.Join(e.add(bareEcho, peer("echo", "")), e.add("bare net/http", peer("nethttp", "")))
+	if err != nil || e.TLS {
+		return err
+	}
+	if err := e.add("echo + redis", peer("redis", e.redis.addr)); e.MMDB == "" || err != nil {
 		return err
 	}
 	return e.add(echoAndCity, peer("geo", e.MMDB))
@@ -157,9 +189,11 @@ func (e *entrants) enterServers() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		e.add("nginx", func() (*party, error) { return startNginxRedirects(e.dir, ranges) }),
-		e.add("haproxy", func() (*party, error) { return startHAProxyRedirects(e.dir, prefixes) }))
+	err = e.add("nginx", func() (*party, error) { return startNginxRedirects(e.dir, ranges, e.TLS) })
+	if err != nil || e.TLS {
+		return err
+	}
+	return e.add("haproxy", func() (*party, error) { return startHAProxyRedirects(e.dir, prefixes) })
 }
 
 // startOther starts any server. The shell execs it, so that the measured process is the
@@ -177,7 +211,7 @@ func startOther(name, command string) (*party, error) {
 }
 
 func (e *entrants) enterSignpost() error {
-	f := fleet{node: e.nodes.addr, row: 10, mmdb: e.MMDB}
+	f := fleet{node: e.nodes.addr, row: 10, mmdb: e.MMDB, tls: e.TLS}
 	enter := func(to *[]*party, name string, f fleet) error {
 		if !e.wants(name) {
 			return nil
@@ -199,6 +233,9 @@ func (e *entrants) enterSignpost() error {
 		if err := enter(&e.shipped, fmt.Sprintf("signpost, %d nodes", n), f); err != nil {
 			return err
 		}
+	}
+	if e.TLS {
+		return nil
 	}
 	f.nodes = 10
 	withRedis, keeping := f, f

@@ -31,7 +31,7 @@ func startRedis() (*party, error) {
 // startNginxRedirects starts an nginx that knows the continent of every network. It
 // splits European listeners among nine nodes by weight, and all others evenly among ten.
 // Its access log is buffered.
-func startNginxRedirects(dir, geo string) (*party, error) {
+func startNginxRedirects(dir, geo string, secure bool) (*party, error) {
 	return startConfigured(dir, "nginx", []string{"-c"}, func(addr string) string {
 		return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;
 events { worker_connections 10000; }
@@ -43,9 +43,9 @@ http {
  split_clients "$http_x_forwarded_for$http_user_agent" $european { 20%% n0; 20%% n1; 20%% n2; 10%% n3; 10%% n4; 5%% n5; 5%% n6; 5%% n7; * n8; }
  split_clients "$http_user_agent$http_x_forwarded_for" $other { 10%% n0; 10%% n1; 10%% n2; 10%% n3; 10%% n4; 10%% n5; 10%% n6; 10%% n7; 10%% n8; * n9; }
  map $continent $node { EU $european; default $other; }
- server { listen %[3]s; location = /live.mp3 { add_header Cache-Control no-store always; return 302 http://$node.example:8000$request_uri; } }
+ server { %[3]s location = /live.mp3 { add_header Cache-Control no-store always; return 302 http://$node.example:8000$request_uri; } }
 }
-`, dir, geo, addr)
+`, dir, geo, nginxListen(dir, addr, secure))
 	})
 }
 
