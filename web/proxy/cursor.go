@@ -138,6 +138,21 @@ func (c *cursor) gather(pieces [][]byte) [][]byte {
 	return pieces
 }
 
+// fill copies what is to be written next into b, and returns how much that is.
+func (c *cursor) fill(b []byte) (n int) {
+	ahead := *c
+	for n < len(b) {
+		p := ahead.piece()
+		if p == nil {
+			break
+		}
+		k := copy(b[n:], p)
+		ahead.took(k)
+		n += k
+	}
+	return n
+}
+
 // advance advances over n bytes that were written.
 func (c *cursor) advance(n int) {
 	for n > 0 {

@@ -13,10 +13,10 @@ import (
 
 // A radio reads all the time, through a receive window that is nearly full all the time.
 type radio struct {
-	buffer    int     // of the kernel, in bytes
-	second    int     // frames that the stream has in a second: 38 are 128 kbit/s
-	pace      float64 // of reading; 1: real time
-	encrypted bool
+	buffer int     // of the kernel, in bytes
+	second int     // frames that the stream has in a second: 38 are 128 kbit/s
+	pace   float64 // of reading; 1: real time
+	link   link
 }
 
 // TestSmallWindow has radios that read at the stream's rate, or more slowly. They
@@ -31,12 +31,13 @@ func TestSmallWindow(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for _, r := range []radio{
-		{4 << 10, 38, 1, false},
-		{8 << 10, 38, 1, false},
-		{32 << 10, 95, 1, false},
-		{4 << 10, 38, 1, true},
-		{32 << 10, 95, 1, true},
-		{4 << 10, 38, 0.1, false},
+		{4 << 10, 38, 1, plainTCP},
+		{8 << 10, 38, 1, plainTCP},
+		{32 << 10, 95, 1, plainTCP},
+		{4 << 10, 38, 1, wiredTLS},
+		{32 << 10, 95, 1, wiredTLS},
+		{4 << 10, 38, 1, otherTLS},
+		{4 << 10, 38, 0.1, plainTCP},
 	} {
 		n := startNode(t, func(conn net.Conn) {
 			_, err := io.WriteString(conn, okHead+frames(6*r.second)) // more than a burst
@@ -47,8 +48,8 @@ func TestSmallWindow(t *testing.T) {
 			}
 		})
 		f := newFront(t, cfg, Request{Upstreams: upstreams(n)})
-		f.start(r.encrypted)
-		conn := over(r.dial(t, f.Listener.Addr().String()), r.encrypted)
+		f.start(r.link)
+		conn := over(r.dial(t, f.Listener.Addr().String()), r.link)
 		wg.Go(func() {
 			if pause, err := r.listen(conn, 4*cfg.StallTimeout); err != nil && pause < cfg.StallTimeout/4 {
 				t.Errorf("%+v, which read at least every %v: %v, result %+v", r, pause, err, f.result(t).Result)

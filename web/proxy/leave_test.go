@@ -53,15 +53,15 @@ func TestListenerLeaves(t *testing.T) {
 // stream, and whoever was gone is found out by what is written next.
 func TestHalfClose(t *testing.T) {
 	t.Parallel()
-	for name, encrypted := range map[string]bool{"TCP": false, "TLS": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, l := range links {
+		t.Run(string(l), func(t *testing.T) {
 			t.Parallel()
 			s := startStation(t, 0, okHead)
 			cfg := quick()
 			cfg.halfClose = patience
 			f := newFront(t, cfg, Request{Upstreams: upstreams(s.node), Mount: "/m"})
-			f.start(encrypted)
-			conn := over(f.dial(t), encrypted)
+			f.start(l)
+			conn := over(f.dial(t), l)
 			if _, err := io.WriteString(conn, getRequest); err != nil {
 				t.Fatal(err)
 			}

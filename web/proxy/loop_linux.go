@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -21,9 +22,9 @@ const (
 	maxStray = 64 << 10
 )
 
-// A loop writes to many listeners on plain TCP from one goroutine. Each listener costs
-// it a descriptor and about 300 bytes, and no buffer: what is written are pieces of
-// chunks that all listeners share. The sockets are non-blocking. An epoll instance, which
+// A loop writes to many listeners from one goroutine. Each listener costs it a descriptor
+// and about 300 bytes, and no buffer: what is written are pieces of chunks that all
+// listeners share, or, over TLS, records that are made of them one after another. The sockets are non-blocking. An epoll instance, which
 // itself waits in the runtime's poller, reports which listeners have left and which can
 // be written to again.
 type loop struct {
@@ -39,20 +40,23 @@ type loop struct {
 	rung  bool // the bell was rung and not read yet, or it is closed
 
 	// Used only by run's goroutine.
-	byFD    []*plain
-	members map[*source][]*plain
+	byFD    []*looped
+	members map[*source][]*looped
 	pieces  [][]byte
+	record  []byte // what is encrypted next
 	stray   []byte
 	events  []unix.EpollEvent
 	closing bool
 }
 
-// plain is a session that a loop writes to.
-type plain struct {
+// looped is a session that a loop writes to.
+type looped struct {
 	session
 	fd    int
-	place int      // index in members[src]
-	conn  net.Conn // the connection that fd was taken from, to be closed with it
+	place int       // index in members[src]
+	conn  net.Conn  // the connection that fd was taken from, to be closed with it
+	tls   *tls.Conn // nil: what is written is not encrypted
+	wire  *wire     // below tls
 	stray int
 	in    intake
 }
@@ -62,7 +66,7 @@ type task struct {
 	kind taskKind
 	src  *source
 	to   *source
-	who  *plain
+	who  *looped
 }
 
 type taskKind uint8
@@ -103,8 +107,8 @@ func newLoop(p *Proxy, bit uint64) (*loop, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	l := &loop{
-		p: p, bit: bit, epoll: epoll, poll: poll, bell: bell, members: map[*source][]*plain{},
-		pieces: make([][]byte, 0, maxPieces), stray: make([]byte, 2<<10), events: make([]unix.EpollEvent, 128),
+		p: p, bit: bit, epoll: epoll, poll: poll, bell: bell, members: map[*source][]*looped{},
+		pieces: make([][]byte, 0, maxPieces), record: make([]byte, chunkSize), stray: make([]byte, 2<<10), events: make([]unix.EpollEvent, 128),
 	}
 	err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(bell)})
 	if err == nil {
@@ -181,7 +185,7 @@ func (l *loop) listen(into []task) []task {
 func (l *loop) do(t task, now time.Duration) {
 	switch t.kind {
 	case taskMore:
-		l.each(t.src, func(s *plain) {
+		l.each(t.src, func(s *looped) {
 			if l.look(s, now) {
 				l.write(s, now)
 			}
@@ -191,10 +195,10 @@ func (l *loop) do(t task, now time.Duration) {
 	case taskMove:
 		l.move(t.src, t.to, now)
 	case taskEnd:
-		l.each(t.src, func(s *plain) { l.end(s, now) })
+		l.each(t.src, func(s *looped) { l.end(s, now) })
 	case taskCut:
 		for src := range l.members {
-			l.each(src, func(s *plain) { l.part(s, EndDrained, now) })
+			l.each(src, func(s *looped) { l.part(s, EndDrained, now) })
 		}
 	case taskStop:
 		l.closing = true
@@ -202,13 +206,13 @@ func (l *loop) do(t task, now time.Duration) {
 }
 
 // each calls do for every listener of a source. do may remove that listener.
-func (l *loop) each(src *source, do func(*plain)) {
+func (l *loop) each(src *source, do func(*looped)) {
 	for i := len(l.members[src]) - 1; i >= 0; i-- {
 		do(l.members[src][i])
 	}
 }
 
-func (l *loop) join(s *plain, now time.Duration) {
+func (l *loop) join(s *looped, now time.Duration) {
 	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(s.fd),
 	})
@@ -230,12 +234,13 @@ func (l *loop) join(s *plain, now time.Duration) {
 		l.end(s, now)
 	case l.p.cutoff.Err() != nil:
 		l.leave(s, EndDrained, false)
+	case s.tls != nil && !l.read(s, now): // crypto/tls may have read what no event will tell of
 	default:
 		l.write(s, now)
 	}
 }
 
-func (l *loop) add(s *plain) {
+func (l *loop) add(s *looped) {
 	s.place = len(l.members[s.src])
 	l.members[s.src] = append(l.members[s.src], s)
 }
@@ -252,13 +257,13 @@ func (l *loop) move(from, to *source, now time.Duration) {
 	}
 	delete(l.members, from)
 	if over { // before the listeners arrived
-		l.each(to, func(s *plain) { l.end(s, now) })
+		l.each(to, func(s *looped) { l.end(s, now) })
 	}
 }
 
 // event handles an epoll event of a listener. Events are only hints: reading or writing
 // tells what they mean.
-func (l *loop) event(s *plain, events uint32, now time.Duration) {
+func (l *loop) event(s *looped, events uint32, now time.Duration) {
 	if events&^unix.EPOLLOUT != 0 && !l.read(s, now) {
 		return
 	}
@@ -272,9 +277,9 @@ func (l *loop) event(s *plain, events uint32, now time.Duration) {
 }
 
 // read reports whether a listener is still there. It drops what the listener has sent.
-func (l *loop) read(s *plain, now time.Duration) bool {
+func (l *loop) read(s *looped, now time.Duration) bool {
 	for {
-		n, err := unix.Read(s.fd, l.stray)
+		n, err := s.read(l.stray)
 		switch {
 		case n > 0:
 			if s.stray += n; s.stray > maxStray {
@@ -295,7 +300,7 @@ func (l *loop) read(s *plain, now time.Duration) bool {
 
 // look cuts a listener that has taken nothing for StallTimeout, and reports whether it is
 // still there.
-func (l *loop) look(s *plain, now time.Duration) bool {
+func (l *loop) look(s *looped, now time.Duration) bool {
 	stall := l.p.cfg.StallTimeout
 	if now-s.in.looked < min(pace/2, stall/8) || s.in.look(s.fd, now) < stall {
 		return true
@@ -305,18 +310,15 @@ func (l *loop) look(s *plain, now time.Duration) bool {
 }
 
 // write writes what a listener has not got yet, as far as its socket takes it.
-func (l *loop) write(s *plain, now time.Duration) {
+func (l *loop) write(s *looped, now time.Duration) {
 	for {
-		pieces := s.cur.gather(l.pieces)
-		if len(pieces) == 0 {
-			return
-		}
-		n, err := writeAll(s.fd, pieces)
-		clear(pieces)
+		n, err := l.writeSome(s)
 		if n > 0 {
 			s.wrote(n)
 		}
 		switch {
+		case n == 0 && err == nil:
+			return // it has everything
 		case err == nil, errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			if end := s.overdue(now); end != "" {
@@ -330,15 +332,26 @@ func (l *loop) write(s *plain, now time.Duration) {
 	}
 }
 
-func writeAll(fd int, pieces [][]byte) (int, error) {
-	if len(pieces) == 1 {
-		return unix.Write(fd, pieces[0])
+// writeSome writes what comes next for a listener, and returns how much of the stream that
+// was; 0 without an error: there is nothing to write.
+func (l *loop) writeSome(s *looped) (int, error) {
+	if s.tls != nil {
+		return s.encrypt(l.record)
 	}
-	return unix.Writev(fd, pieces)
+	pieces := s.cur.gather(l.pieces)
+	defer clear(pieces)
+	switch len(pieces) {
+	case 0:
+		return 0, nil
+	case 1:
+		return unix.Write(s.fd, pieces[0])
+	default:
+		return unix.Writev(s.fd, pieces)
+	}
 }
 
 // end ends the stream of a listener whose source is over.
-func (l *loop) end(s *plain, now time.Duration) {
+func (l *loop) end(s *looped, now time.Duration) {
 	l.p.mu.Lock()
 	end := s.src.end
 	l.p.mu.Unlock()
@@ -347,7 +360,7 @@ func (l *loop) end(s *plain, now time.Duration) {
 
 // part writes what is left, as far as the listener's socket takes it now, and ends the
 // stream.
-func (l *loop) part(s *plain, end End, now time.Duration) {
+func (l *loop) part(s *looped, end End, now time.Duration) {
 	l.write(s, now)
 	if l.byFD[s.fd] == s {
 		l.leave(s, end, false)
@@ -356,7 +369,7 @@ func (l *loop) part(s *plain, end End, now time.Duration) {
 
 // leave closes a listener's connection. With abort, the kernel drops what it still holds
 // for the listener, which a stalled one would never fetch.
-func (l *loop) leave(s *plain, end End, abort bool) {
+func (l *loop) leave(s *looped, end End, abort bool) {
 	l.byFD[s.fd] = nil
 	all := l.members[s.src]
 	last := len(all) - 1
@@ -369,7 +382,7 @@ func (l *loop) leave(s *plain, end End, abort bool) {
 	if abort {
 		_ = unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
+	_ = s.conn.Close() // over TLS, it says first that this is the end
 	_ = unix.Close(s.fd)
-	_ = s.conn.Close()
 	s.finish(end)
 }

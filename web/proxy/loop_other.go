@@ -6,16 +6,12 @@ import "net"
 
 // Loops exist only on Linux: elsewhere each listener has goroutines of its own.
 type (
-	loop  struct{ bit uint64 }
-	plain struct {
-		session
-		fd   int
-		conn net.Conn
-	}
-	task struct {
+	loop   struct{ bit uint64 }
+	looped struct{ session }
+	task   struct {
 		kind    taskKind
 		src, to *source
-		who     *plain
+		who     *looped
 	}
 	taskKind uint8
 )
@@ -33,7 +29,10 @@ func newLoops(*Proxy) []*loop { return nil }
 
 func (*loop) post(task) {}
 
-func takeOver(net.Conn) int { return -1 }
+func takeOver(net.Conn) *looped { return nil }
+
+// Wired returns l: only a loop needs to know what is below TLS.
+func Wired(l net.Listener) net.Listener { return l }
 
 // canAcknowledge is false: only the write deadline cuts a stalled listener. It applies some
 // seconds later, when the send buffer is full.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -207,13 +208,34 @@ func startFront(t testing.TB, cfg Config, req Request) *front {
 	return f
 }
 
-// start starts a front that listens on TLS or plain TCP.
-func (f *front) start(encrypted bool) {
-	if encrypted {
-		f.StartTLS()
-	} else {
-		f.Start()
+// A link is what listeners come by.
+type link string
+
+const (
+	plainTCP link = "TCP"
+	wiredTLS link = "TLS"         // a loop writes to it
+	otherTLS link = "TLS unwired" // a goroutine does
+)
+
+var links = []link{plainTCP, wiredTLS, otherTLS}
+
+func (f *front) start(l link) {
+	if l == wiredTLS {
+		f.Listener = Wired(f.Listener)
 	}
+	if l == plainTCP {
+		f.Start()
+	} else {
+		f.StartTLS()
+	}
+}
+
+// over is a connection over a link.
+func over(conn net.Conn, l link) net.Conn {
+	if l == plainTCP {
+		return conn
+	}
+	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 }
 
 func (f *front) serve(w http.ResponseWriter, r *http.Request, req Request) {

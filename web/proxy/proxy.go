@@ -24,14 +24,15 @@
 //
 // # Choices, and what was measured
 //
-// Listeners on plain TCP on Linux are written to by one loop for each processor, with
-// non-blocking sockets and epoll. A listener costs a descriptor and about 2 KB, most of
-// it the record of the session. It has no goroutine, no buffer, and none of the memory
+// On Linux listeners are written to by one loop for each processor, with non-blocking
+// sockets and epoll. A listener costs a descriptor and about 2 KB, most of it the record
+// of the session. It has no goroutine, no buffer, and none of the memory
 // that net/http and the runtime's poller hold for a connection. Listeners are written to
 // once a second, a sixth as often as audio comes from Icecast. Compared with nginx
 // without buffering, this takes a tenth to a third of the CPU and a fifth of the memory
-// or less: docs/performance.md has the table. With TLS, with HTTP/2 and on other systems
-// each listener has goroutines instead.
+// or less: docs/performance.md has the table. Over TLS (see [Wired]) a listener has the
+// state of a [tls.Conn] besides, which the loop drives without waiting. With HTTP/2 and
+// on other systems each listener has goroutines instead.
 //
 // Streams end with a FIN whatever the reason: a body without a length has no other end
 // that players understand, and Icecast does the same. After a reset, ffmpeg, mpv, mpg123
@@ -144,7 +145,7 @@ type Proxy struct {
 	end    context.CancelFunc
 	cutoff context.Context // done when running streams must end
 	cut    context.CancelCauseFunc
-	start  sync.Once // of loops, with the first listener on plain TCP
+	start  sync.Once // of loops, with the first listener
 	loops  []*loop
 
 	running sync.WaitGroup // one for each listener that has claimed room; added to under budget.mu

@@ -86,9 +86,10 @@ func (p *Proxy) give(ctx context.Context, w http.ResponseWriter, r *http.Request
 	s.cur = newCursor(at, head, metadata)
 	s.bytes = -int64(len(head))
 	if p.start.Do(func() { p.loops = newLoops(p) }); len(p.loops) > 0 {
-		if fd := takeOver(conn); fd >= 0 {
+		if who := takeOver(conn); who != nil {
+			who.session = s
 			l := p.loops[int(p.turn.Add(1))%len(p.loops)]
-			l.post(task{kind: taskJoin, who: &plain{session: s, fd: fd, conn: conn}})
+			l.post(task{kind: taskJoin, who: who})
 			return
 		}
 	}

@@ -100,17 +100,7 @@ func (s *session) follow() End {
 func (s *session) write(out sink) error {
 	buf := staging.Get().(*[chunkSize]byte)
 	defer staging.Put(buf)
-	n := 0
-	ahead := s.cur
-	for n < len(buf) {
-		p := ahead.piece()
-		if p == nil {
-			break
-		}
-		k := copy(buf[n:], p)
-		ahead.took(k)
-		n += k
-	}
+	n := s.cur.fill(buf[:])
 	if n == 0 {
 		return nil
 	}

@@ -1,23 +1,25 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net"
 
 	"golang.org/x/sys/unix"
 )
 
-// takeOver takes the descriptor out of a connection for a loop; -1: it is not plain TCP.
-func takeOver(conn net.Conn) int {
-	fd := descriptor(conn)
-	if fd >= 0 {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+// takeOver takes the socket out of a connection for a loop; nil: that cannot be done.
+func takeOver(conn net.Conn) *looped {
+	who := &looped{conn: conn}
+	if who.fd = who.takeOver(conn); who.fd < 0 {
+		return nil
 	}
-	return fd
+	_ = unix.SetsockoptInt(who.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	return who
 }
 
-// descriptor takes the socket out of the PROXY protocol's and other wrappers that have
-// NetConn or Raw and do not change the data. Under TLS no socket can be written to directly.
-func descriptor(conn net.Conn) int {
+// takeOver takes the descriptor out of the PROXY protocol's and other wrappers that have
+// NetConn or Raw and do not change the data, or out of TLS on a wire; -1: it cannot.
+func (s *looped) takeOver(conn net.Conn) int {
 	for {
 		switch c := conn.(type) {
 		case interface{ Detach() (int, error) }:
@@ -28,6 +30,18 @@ func descriptor(conn net.Conn) int {
 			return fd
 		case *net.TCPConn:
 			return detach(c)
+		case *tls.Conn:
+			w, ok := c.NetConn().(*wire)
+			if !ok || s.tls != nil {
+				return -1
+			}
+			s.tls, s.wire = c, w
+			w.keepEarly()
+			if w.fd = s.takeOver(w.Conn); w.fd < 0 {
+				return -1
+			}
+			w.taken = true
+			return w.fd
 		case encrypted:
 			return -1
 		case interface{ NetConn() net.Conn }:

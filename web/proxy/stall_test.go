@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,32 +13,30 @@ import (
 // and the kernel keeps nothing for it.
 func TestStall(t *testing.T) {
 	t.Parallel()
-	for name, front := range map[string]func(*front, Request){
-		"TCP": func(f *front, _ Request) { f.Start() },
-		"TLS": func(f *front, _ Request) { f.StartTLS() },
-		"not hijacked": func(f *front, req Request) {
-			f.withoutHijacking(req)
-			f.Start()
-		},
-		"no options": func(f *front, _ Request) { // the write deadline alone must do
-			f.Listener = opaqueListener{f.Listener}
-			f.Start()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, l := range append(links, "not hijacked", "no options") {
+		t.Run(string(l), func(t *testing.T) {
 			t.Parallel()
 			cfg := quick()
 			cfg.StallTimeout = 300 * time.Millisecond
 			req := Request{Upstreams: upstreams(startNode(t, floods))}
-			if name == "not hijacked" || name == "no options" { // what makes the kernel's buffers full
+			unseen := l == "not hijacked" || l == "no options"
+			if unseen { // what makes the kernel's buffers full
 				req.Upstreams = upstreams(startNode(t, floodsUnknown))
 			}
 			f := newFront(t, cfg, req)
-			front(f, req)
+			switch l {
+			case "not hijacked":
+				f.withoutHijacking(req)
+				l = plainTCP
+			case "no options": // the write deadline alone must do
+				f.Listener = opaqueListener{f.Listener}
+				l = plainTCP
+			}
+			f.start(l)
 			began := time.Now()
 			conn := f.dial(t)
 			_ = conn.SetReadBuffer(4 << 10)
-			if _, err := io.WriteString(over(conn, name == "TLS"), getRequest); err != nil {
+			if _, err := io.WriteString(over(conn, l), getRequest); err != nil {
 				t.Fatal(err)
 			}
 			res := f.result(t)
@@ -50,7 +47,7 @@ func TestStall(t *testing.T) {
 			if took < cfg.StallTimeout {
 				t.Errorf("cut after %v, want some more than %v", took, cfg.StallTimeout)
 			}
-			if name == "not hijacked" || name == "no options" {
+			if unseen {
 				return // the kernel keeps what it has
 			}
 			if res.Bytes > 1<<20 {
@@ -61,14 +58,6 @@ func TestStall(t *testing.T) {
 			}
 		})
 	}
-}
-
-// over is a connection, over TLS or plain.
-func over(conn net.Conn, encrypted bool) net.Conn {
-	if encrypted {
-		return tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-	}
-	return conn
 }
 
 // opaqueListener hides what its connections are.
@@ -86,16 +75,16 @@ func TestStallWhileTheNodeIsSilent(t *testing.T) {
 	if !canAcknowledge {
 		t.Skip("only Linux tells")
 	}
-	for name, encrypted := range map[string]bool{"TCP": false, "TLS": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, l := range links {
+		t.Run(string(l), func(t *testing.T) {
 			t.Parallel()
 			cfg := quick()
 			cfg.StallTimeout, cfg.IdleTimeout = 300*time.Millisecond, time.Hour
 			f := newFront(t, cfg, Request{Upstreams: upstreams(startNode(t, saysAndWaits(okHead+frames(120))))})
-			f.start(encrypted)
+			f.start(l)
 			conn := f.dial(t)
 			_ = conn.SetReadBuffer(4 << 10)
-			if _, err := io.WriteString(over(conn, encrypted), getRequest); err != nil {
+			if _, err := io.WriteString(over(conn, l), getRequest); err != nil {
 				t.Fatal(err)
 			}
 			if res := f.result(t); res.End != EndListenerStalled || res.Bytes != 120*417 {

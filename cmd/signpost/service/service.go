@@ -275,7 +275,7 @@ func (d *Service) openPublic(s *config.Settings) error {
 				return err
 			}
 		}
-		d.serve("https", tls.NewListener(d.web.Listener(l, s.Listen.ProxyProtocol), speaks), when, d.web.Serve)
+		d.serve("https", tls.NewListener(proxy.Wired(d.web.Listener(l, s.Listen.ProxyProtocol)), speaks), when, d.web.Serve)
 	}
 	return nil
 }

@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
+)
+
+// A listener over TLS hears what the node sends, whole and in order, also through a socket
+// that does not take a record at once. At the end it is told that this is the end.
+func TestWireCarriesAll(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startStation(t, 0, okHead)
+			f := newFront(t, quick(), Request{Upstreams: upstreams(s.node)})
+			f.start(wiredTLS)
+			tcp := f.dial(t)
+			_ = tcp.SetReadBuffer(4 << 10)
+			conn := tls.Client(tcp, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+			if _, err := io.WriteString(conn, getRequest); err != nil {
+				t.Fatal(err)
+			}
+			s.tell(40)
+			h := &heard{br: bufio.NewReader(conn)}
+			h.head = readAnswer(t, h.br)
+			h.frames(t, 40)
+			s.tell(1000) // 400 KB
+			h.frames(t, 1000)
+			s.end(func(*net.TCPConn) {})
+			if _, err := io.Copy(io.Discard, h.br); err != nil { // tls says io.ErrUnexpectedEOF to a bare FIN
+				t.Errorf("at the end: %v", err)
+			}
+			if res := f.result(t); res.End != EndUpstreamEnded || res.Bytes != 1040*417 {
+				t.Errorf("result %+v", res)
+			}
+		})
+	}
+}
+
+// A loop takes a connection over with what was read from the socket and not by TLS, as a
+// reader of the PROXY protocol does.
+func TestWireKeepsWhatWasReadEarly(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, quick(), Request{})
+	f.StartTLS() // for its certificate
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	hold := &holding{}
+	if hold.Conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	tcp, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := tls.Server(&wire{Conn: &ahead{tcp, bufio.NewReader(tcp)}}, f.TLS)
+	client := over(hold, wiredTLS).(*tls.Conn)
+	shaken := make(chan error, 1)
+	go func() { shaken <- client.Handshake() }()
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	hold.back = true
+	rest := strings.Repeat("the rest ", 300) // crypto/tls itself reads some hundred bytes ahead
+	_, _ = io.WriteString(client, "the request")
+	_, _ = io.WriteString(client, rest)
+	if _, err := hold.Conn.Write(hold.held); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 4096)
+	if n, err := server.Read(got); err != nil || string(got[:n]) != "the request" {
+		t.Fatalf("%q, %v", got[:n], err)
+	}
+	who := takeOver(server)
+	if who == nil {
+		t.Fatal("the connection cannot be taken over")
+	}
+	defer unix.Close(who.fd)
+	n := 0
+	for err == nil {
+		m := 0
+		m, err = who.read(got[n:])
+		n += m
+	}
+	if string(got[:n]) != rest || !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("%d bytes, then %v; want %d, then %v", n, err, len(rest), unix.EAGAIN)
+	}
+}
+
+// ahead reads ahead.
+type ahead struct {
+	net.Conn
+	br *bufio.Reader
+}
+
+func (c *ahead) Read(b []byte) (int, error) { return c.br.Read(b) }
+func (c *ahead) NetConn() net.Conn          { return c.Conn }
+
+// holding holds back what is written.
+type holding struct {
+	net.Conn
+	back bool
+	held []byte
+}
+
+func (c *holding) Write(b []byte) (int, error) {
+	if !c.back {
+		return c.Conn.Write(b)
+	}
+	c.held = append(c.held, b...)
+	return len(b), nil
+}
+
+// A listener may change its key in mid-stream and ask for a change of ours (RFC 8446, 4.6.3).
+func TestWireUpdatesKeys(t *testing.T) {
+	t.Parallel()
+	proctest.Need(t, "openssl")
+	s := startStation(t, 0, okHead)
+	f := newFront(t, quick(), Request{Upstreams: upstreams(s.node), Mount: "/m"})
+	f.start(wiredTLS)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "openssl", "s_client", "-connect", f.Listener.Addr().String(), "-tls1_3", "-msg")
+	cmd.SysProcAttr = proctest.DieWithTest()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out lockedBuffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel()
+		_ = cmd.Wait()
+	}()
+	_, _ = io.WriteString(in, strings.ReplaceAll(getRequest, "\r\n", "\n"))
+	s.tell(40)
+	frame := frames(1)[:36] // as all frames begin
+	until(t, "the stream plays", func() bool { return out.count(frame) >= 40 })
+	_, _ = io.WriteString(in, "K\n")
+	until(t, "the director answers with its own update", func() bool { return out.count("<<< TLS 1.3, Handshake [length 0005], KeyUpdate") > 0 })
+	before := out.count(frame)
+	s.tell(40)
+	until(t, "the stream goes on", func() bool { return out.count(frame) >= before+40 })
+}
+
+// lockedBuffer is what a program writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Count(l.b.Bytes(), []byte(what))
+}
