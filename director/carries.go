@@ -71,7 +71,7 @@ func sameReport(a, b *Report) bool {
 func (s *Snapshot) carry(node, mount int) (is Reason, fullAt int) {
 	r := &s.nodes[node].report
 	path := s.nodePath(node, mount)
-	if v := r.verdict(path, 0); v != nil {
+	if v := r.verdict(path, 0); v != nil && !r.ofTheNode(v) {
 		switch v.State {
 		case MountSilent:
 			return LacksMount, 0
@@ -104,7 +104,7 @@ func (s *Snapshot) plays(node, mount int) Scheme {
 	}
 	path, out := s.nodePath(node, mount), all
 	for i := range r.Verdicts {
-		if v := &r.Verdicts[i]; (v.Path == "" || v.Path == path) && v.State == MountSilent {
+		if v := &r.Verdicts[i]; (v.Path == "" || v.Path == path) && v.State == MountSilent && !r.ofTheNode(v) {
 			out &^= v.Scheme
 		}
 	}

@@ -157,6 +157,18 @@ func TestOutcomes(t *testing.T) {
 				l.report("a", func(r *Report) { r.Health, r.Since = Failed, l.now.Add(-time.Hour) })
 				l.report("b", func(r *Report) { r.Health, r.Since = Failed, l.now })
 			}, expect: "dark b"},
+		{name: "all down, as listeners' own GETs say too", listen: Listener{},
+			set: func(l *lab) {
+				l.row("all", everyone, "a", 1, "b", 1)
+				l.report("a", func(r *Report) {
+					r.Health, r.Since, r.AnyMount, r.Mounts = Failed, l.now, true, nil
+					r.Verdicts = []Verdict{{Path: "/live.mp3", State: MountSilent, Cause: Unreachable}, {Scheme: HTTP, State: MountSilent, Cause: Unreachable}}
+				})
+				l.report("b", func(r *Report) {
+					r.Health, r.Since = Failed, l.now
+					r.Verdicts = []Verdict{{Path: "/live.mp3", State: MountSilent, Cause: SourceGone}}
+				})
+			}, expect: "dark a"},
 		{name: "not probed yet", listen: Listener{},
 			set: func(l *lab) { l.row("all", everyone, "a", 1); delete(l.reports, "a") }, expect: "dark a"},
 		{name: "scheme", listen: Listener{Scheme: HTTPS},

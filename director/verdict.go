@@ -118,6 +118,11 @@ func (r *Report) verdict(path string, scheme Scheme) (best *Verdict) {
 	return best
 }
 
+// ofTheNode says whether a verdict tells no more than that the node is down. It is no
+// verdict on the mount, which the node played and may play still: it can be the last known
+// good.
+func (r *Report) ofTheNode(v *Verdict) bool { return r.Health == Failed && v.Cause.Network() }
+
 // graver orders states by how much they speak against sending a listener.
 var graver = [numMountStates]uint8{MountUnknown: 0, MountPlays: 1, MountFull: 2, MountSilent: 3}
 

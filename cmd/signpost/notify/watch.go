@@ -52,11 +52,12 @@ var remedies = map[director.Cause]string{
 // conditions returns what is wrong with nodes and mounts: nodes in their order, then
 // mounts. wasFull says which nodes were full, as they stay so for a while.
 func conditions(s *director.Snapshot, wasFull func(director.NodeID) bool) (all []Condition) {
-	now := s.Built()
+	now, down := s.Built(), false
 	for n := range s.Nodes() {
 		st := s.Node(n)
 		id := string(st.ID)
 		if st.Report.Health == director.Failed {
+			down = true
 			all = append(all, Condition{
 				Kind: NodeDown, Key: "node_down/" + id, Node: id, Text: fmt.Sprintf("node %s is down: %s", id, st.Report.Detail), Over: fmt.Sprintf("node %s is up", id),
 				Remedy: "see that its server runs and can be reached; its listeners go elsewhere", Since: st.Report.Since, Meant: st.State == director.Drained,
@@ -95,9 +96,13 @@ func conditions(s *director.Snapshot, wasFull func(director.NodeID) bool) (all [
 		}
 	}
 	for _, off := range s.OffAir() {
+		remedy := "connect its source (encoder) to a node; until then listeners are refused"
+		if down {
+			remedy = "connect its source (encoder) to a node, or start again what is down; until then listeners are sent to the last known good, or refused"
+		}
 		all = append(all, Condition{
 			Kind: OffAir, Key: "off_air" + off.Mount, Mount: off.Mount, Text: off.String(), Over: off.Mount + " is on the air again", Since: off.Since, Degraded: true,
-			Remedy: "connect its source (encoder) to a node; until then listeners are refused",
+			Remedy: remedy,
 		})
 	}
 	return all
