@@ -188,7 +188,7 @@ func (l *crowdListener) ask(ctx context.Context, url string) (net.Conn, string, 
 	}
 	if err == nil {
 		var a *http.Response
-		if a, err = http.ReadResponse(bufio.NewReader(conn), r); err == nil {
+		if a, err = http.ReadResponse(bufio.NewReader(conn), r); err == nil { //nolint:bodyclose // the connection is the stream, and its caller closes it
 			switch a.StatusCode {
 			case http.StatusFound:
 				return conn, a.Header.Get("Location"), nil

@@ -291,7 +291,7 @@ func noting(t *testing.T, addr, id string) func(int64) (bool, error) {
 			switch {
 			case err == nil && strings.HasPrefix(string(answer), "HTTP/1.1 200"):
 				return true, nil
-			case err == nil && strings.Contains(string(answer), "the store is away: no answer in time") && time.Now().Before(deadline):
+			case err == nil && strings.Contains(string(answer), "no answer in time") && time.Now().Before(deadline):
 			default:
 				return true, fmt.Errorf("an edit: %q, %w", answer, err)
 			}

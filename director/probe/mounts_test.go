@@ -51,7 +51,7 @@ func (p *page) count(listeners, peak int) {
 
 // inDoubt runs a node "a" with the mount /m over a page that a test changes.
 func inDoubt(t *testing.T, c Config, test func(f *fleet, p *page)) {
-	inBubble(t, c, func(t *testing.T, f *fleet) {
+	inBubble(t, c, func(_ *testing.T, f *fleet) {
 		p := &page{listed: []string{"/m"}}
 		f.play(urlOf("a"), p.play)
 		f.SetNodes([]director.Node{node("a")}, []director.Mount{{Name: "/m"}})
@@ -74,13 +74,13 @@ func verdict(r director.Report, path string) string {
 	return "not listed"
 }
 
-func (f *fleet) becomes(want string, within time.Duration) time.Duration {
+func (f *fleet) becomes(want string, within time.Duration) {
 	f.t.Helper()
 	begun := time.Now()
 	for {
 		got := verdict(f.report("a"), "/m")
 		if got == want {
-			return time.Since(begun)
+			return
 		}
 		if time.Since(begun) > within {
 			f.t.Fatalf("it is %q after %v, want %q\n%s", got, within, want, f.log)
@@ -149,7 +149,7 @@ func TestListenersDecide(t *testing.T) {
 		})
 	})
 	t.Run("a relay on demand whose master comes late", func(t *testing.T) {
-		inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		inBubble(t, Config{}, func(_ *testing.T, f *fleet) {
 			p := &page{sourceless: []string{"/m"}, onDemand: []string{"/m"}}
 			f.play(urlOf("a"), p.play)
 			f.SetNodes([]director.Node{node("a")}, []director.Mount{{Name: "/m"}})
@@ -170,7 +170,7 @@ func TestListenersDecide(t *testing.T) {
 		})
 	})
 	t.Run("not listed, and plays", func(t *testing.T) {
-		inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+		inBubble(t, Config{}, func(_ *testing.T, f *fleet) {
 			f.play(urlOf("a"), (&page{}).play)
 			f.hear("/m", plays)
 			f.SetNodes([]director.Node{node("a")}, []director.Mount{{Name: "/m"}})

@@ -127,7 +127,7 @@ func (f *twoWays) secures(what tried) {
 const twoHTTP, twoHTTPS = "http://127.0.0.1/a", "https://127.0.0.1/a"
 
 func overTwoWays(t *testing.T, internal string, test func(f *twoWays)) {
-	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
+	inBubble(t, Config{}, func(_ *testing.T, f *fleet) {
 		w := &twoWays{fleet: f, secure: plays}
 		p := &page{listed: []string{"/m"}}
 		f.play(twoHTTP, p.play)

@@ -96,16 +96,16 @@ func TestWords(t *testing.T) {
 		{errOf(time.ParseDuration("x")), `"x" is not a duration; write a number with its unit, such as 30s, 5m or 2h`},
 		{errOf(time.ParseDuration("5y")), `"5y" is not a duration; write a number with its unit, such as 30s, 5m or 2h`},
 		{errOf(time.Parse(time.RFC3339, "noon")), `"noon" is not a time; write one such as 2026-11-30T18:00:00Z`},
-		{errOf(url.Parse("127.0.0.1:8000/live")), `"127.0.0.1:8000/live" is no URL: it has no scheme; begin it with http:// or https://`},
-		{errOf(url.Parse("http://h:x/")), `"http://h:x/" is no URL: the port "x" is no number from 1 to 65535`},
-		{errOf(url.Parse("http://h\x01/")), `"http://h\x01/" is no URL: it has a control character in it`},
+		{errOf(url.Parse("127.0.0.1:8000/live")), `"127.0.0.1:8000/live" is no URL: it has no scheme; begin it with http:// or https://`}, //nolint:staticcheck // the mistake is the point
+		{errOf(url.Parse("http://h:x/")), `"http://h:x/" is no URL: the port "x" is no number from 1 to 65535`},                           //nolint:staticcheck // the mistake is the point
+		{errOf(url.Parse("http://h\x01/")), `"http://h\x01/" is no URL: it has a control character in it`},                                //nolint:staticcheck // the mistake is the point
 		{json.Unmarshal([]byte(`{"N": "x"}`), &fields), "a whole number is expected at N, not text"},
 		{json.Unmarshal([]byte(`{"S": 5}`), &fields), "a list is expected at S, not the number"},
 		{json.Unmarshal([]byte(`{}`), &listed), "a list is expected, not an object"},
 		{json.Unmarshal([]byte(`{"N": x}`), &fields), "it is not JSON: byte 7 is not what belongs there"},
 		{json.Unmarshal([]byte(`{"N"`), &fields), "it is not JSON: it ends too early"},
 		{strict.Decode(&fields), `unknown key "x"`},
-		{errOf(regexp.Compile("(")), `it is no regular expression: missing closing ) in "("`},
+		{errOf(regexp.Compile("(")), `it is no regular expression: missing closing ) in "("`}, //nolint:staticcheck // the mistake is the point
 		{errors.Join(errOf(strconv.Atoi("x")), errOf(strconv.Atoi("y"))), "\"x\" is not a number\n\"y\" is not a number"},
 		{errors.New("ours"), "ours"},
 		{nil, ""},

@@ -49,7 +49,7 @@ func (a *API) announce(ctx echo.Context) error {
 
 // secretHeader is where an agent says what only it knows, with every call: whoever
 // registers a node with a secret is the only one who can speak for it.
-const secretHeader = "Signpost-Agent-Secret"
+const secretHeader = "Signpost-Agent-Secret" //nolint:gosec // a name
 
 const (
 	minSecret = 16 // bytes: 80 bits of what an agent makes up

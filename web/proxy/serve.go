@@ -105,7 +105,7 @@ func (p *Proxy) choose(ctx context.Context, req Request, failed *[]Failure) (src
 			return src, nil
 		}
 		if ctx.Err() != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // the listener has left
 		}
 		if r, ok := err.(*RefusedError); ok { //nolint:errorlint // never wrapped
 			*failed = append(*failed, r.Failure)

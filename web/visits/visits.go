@@ -33,6 +33,7 @@ const (
 // A Step is a request's step on the ladder for clients without a rule.
 type Step uint8
 
+// The steps, in their order.
 const (
 	First    Step = iota // not seen lately
 	Again                // a double open: it gets the same node

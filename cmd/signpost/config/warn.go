@@ -62,7 +62,7 @@ func (s *Settings) warnings(v survey) []string {
 			}
 		}
 	}
-	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.acmeWarnings(), s.certificateWarnings(time.Now()), s.tokenWarnings(), s.ruleWarnings(), s.keepWarnings())
+	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.tlsWarnings(), s.acmeWarnings(), s.certificateWarnings(time.Now()), s.tokenWarnings(), s.ruleWarnings(), s.keepWarnings())
 }
 
 // keepWarnings says that operators' changes end with the process.

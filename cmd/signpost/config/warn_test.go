@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,27 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestOldTLSIsWarnedOf: whoever lets old radios in by https is told what that costs.
+func TestOldTLSIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	s, err := readConfig("radio.yaml", []byte("nodes: [{id: a, urls: http://a.example}]\nstate_dir: state\nlisten: {tls: {legacy: true}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]bool{"": false, ":443": true} {
+		if s.Listen.HTTPS = nil; addr != "" {
+			s.Listen.HTTPS = []string{addr}
+		}
+		got, err := s.Warnings()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if warned := slices.ContainsFunc(got, func(w string) bool { return strings.HasPrefix(w, "listen.tls allows") }); warned != want {
+			t.Errorf("listen.https %q: %q", addr, got)
+		}
 	}
 }
 

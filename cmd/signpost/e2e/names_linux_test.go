@@ -98,7 +98,7 @@ func ownNetwork(t *testing.T) error {
 		"/etc/nsswitch.conf": "hosts: files dns\n",
 	} {
 		file := filepath.Join(t.TempDir(), filepath.Base(name))
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // players are other users
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil { // players are other users
 			return err
 		}
 		if err := unix.Mount(file, name, "", unix.MS_BIND, ""); err != nil {

@@ -43,7 +43,7 @@ func TestTicketKeys(t *testing.T) {
 func TestSessionsAreShared(t *testing.T) {
 	t.Parallel()
 	pair := selfSigned(t, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
-	client := &tls.Config{ServerName: "radio.example", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(8)} //nolint:gosec // self-signed
+	client := &tls.Config{ServerName: "radio.example", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 	for i := range 3 {
 		server := &tls.Config{Certificates: []tls.Certificate{pair}}
 		server.SetSessionTicketKeys(ticketKeys([]byte("a secret of all directors"), time.Now()))
@@ -103,7 +103,7 @@ func TestOldRadios(t *testing.T) {
 	t.Parallel()
 	pair := selfSigned(t, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 	radio := func(version uint16, suites ...uint16) *tls.Config {
-		return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version, CipherSuites: suites} //nolint:gosec // an old radio
+		return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version, CipherSuites: suites}
 	}
 	strict, old, oldest := config.TLS{Minimum: tls.VersionTLS12}, config.TLS{Minimum: tls.VersionTLS10}, config.TLS{Minimum: tls.VersionTLS10, Legacy: true}
 	for _, c := range []struct {

@@ -83,7 +83,7 @@ func Inherit() (in Inherited, err error) {
 		return in, nil
 	}
 	if pid, err := strconv.Atoi(env["LISTEN_PID"]); err != nil || pid != os.Getpid() {
-		return in, nil // they are another process's, or there are none
+		return in, nil //nolint:nilerr // they are another process's, or there are none
 	}
 	n, err := number("LISTEN_FDS", env["LISTEN_FDS"])
 	in.Sockets = files(firstFile, n)
@@ -170,7 +170,7 @@ func (p Program) Start(sockets []*os.File) (*Next, error) {
 		return nil, fmt.Errorf("make a line to the new process: %w", err)
 	}
 	defer its.Close()
-	n := &Next{cmd: exec.Command(p.path, p.args...), line: mine, ended: make(chan struct{}), ready: make(chan error, 1)}
+	n := &Next{cmd: exec.Command(p.path, p.args...), line: mine, ended: make(chan struct{}), ready: make(chan error, 1)} //nolint:gosec,noctx // this program, as it was called; it outlives us
 	n.cmd.Dir = p.dir
 	n.cmd.Stdin, n.cmd.Stdout, n.cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	n.cmd.Env = append(os.Environ(), variable+"="+strconv.Itoa(len(sockets)))
