@@ -14,7 +14,7 @@ import (
 // An Effect is what became of one entry of an overlay. An entry that is only
 // partly in force has several.
 type Effect struct {
-	Entry  string     `json:"entry"` // "rows/de", "nodes/fra1"
+	Entry  string     `json:"entry"` // "rows/de", "overflows/de", "nodes/fra1"
 	Kind   EffectKind `json:"kind"`
 	Detail string     `json:"detail"`
 }
@@ -55,6 +55,14 @@ func Apply(c director.Config, o Overlay, now time.Time) (director.Config, []Effe
 			a.add("rows/"+string(id), Dormant, "no region has this id")
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(o.Overflows)) {
+		if i, ok := regions[id]; ok {
+			a.overflow(&a.config.Regions[i], o.Overflows[id], regions)
+		} else {
+			a.add("overflows/"+string(id), Dormant, "no region has this id")
+		}
+	}
+	slices.SortStableFunc(a.effects, func(a, b Effect) int { return cmp.Compare(a.Entry, b.Entry) })
 	return a.config, a.effects
 }
 
@@ -112,6 +120,41 @@ func (a *applier) row(r *director.Region, with Row) {
 	r.Row = row
 }
 
+// overflow replaces where a region overflows. Regions that do not exist are left out.
+func (a *applier) overflow(r *director.Region, with Overflow, regions map[director.RegionID]int) {
+	entry := "overflows/" + string(r.ID)
+	var order, absent []director.RegionID
+	for _, id := range with.Regions {
+		if _, there := regions[id]; there {
+			order = append(order, id)
+		} else {
+			absent = append(absent, id)
+		}
+	}
+	switch {
+	case len(order) == 0 && len(absent) > 0:
+		a.add(entry, Dormant, "none of its regions exists")
+		return
+	case len(order) == 0 && len(r.Row) == 0:
+		a.add(entry, Dormant, "the region has no row of its own, so its listeners would have nowhere to go")
+		return
+	}
+	a.add(entry, Masks, joinIDs(order)+" instead of "+joinIDs(r.Overflow)+by(with.Stamp))
+	if len(absent) > 0 {
+		a.add(entry, Dormant, "no region has the id "+joinIDs(absent))
+	}
+	r.Overflow = order
+}
+
+// joinIDs writes an order of regions: "europe, world", or "none".
+func joinIDs(all []director.RegionID) string {
+	words := make([]string, len(all))
+	for i, id := range all {
+		words[i] = string(id)
+	}
+	return cmp.Or(strings.Join(words, ", "), "none")
+}
+
 func describeRow(row []director.Weight) string {
 	if len(row) == 0 {
 		return "distance"
@@ -143,22 +186,75 @@ func compile(c director.Config, o Overlay, now time.Time) (*director.Fleet, dire
 	if err == nil {
 		return fleet, applied, effects, nil
 	}
-	// Only a row can be refused; a drained node never is. Try rows one by one,
-	// each together with those already accepted.
-	rows := o.Rows
-	o.Rows = map[director.RegionID]Row{}
+	// Only a row or an overflow can be refused; a drained node never is. Try them one by
+	// one, the oldest first, each together with those already accepted. One that is
+	// refused may pass with a later one, which ends a circle: so try until none passes.
+	all := o
+	o.Rows, o.Overflows = map[director.RegionID]Row{}, map[director.RegionID]Overflow{}
+	left := all.optional()
+	why := map[string]string{}
+	for before := -1; before != len(left); {
+		before = len(left)
+		left = slices.DeleteFunc(left, func(e optional) bool {
+			e.set(&o, &all)
+			tried, _ := Apply(c, o, now)
+			_, err := director.Compile(tried)
+			if err != nil {
+				why[e.name()] = err.Error()
+				e.unset(&o)
+			}
+			return err == nil
+		})
+	}
 	var skipped []Effect
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		o.Rows[id] = rows[id]
-		tried, _ := Apply(c, o, now)
-		if _, err := director.Compile(tried); err != nil {
-			delete(o.Rows, id)
-			skipped = append(skipped, Effect{"rows/" + string(id), Skipped, err.Error()})
-		}
+	for _, e := range left {
+		skipped = append(skipped, Effect{e.name(), Skipped, why[e.name()]})
 	}
 	applied, effects = Apply(c, o, now)
 	fleet, err = director.Compile(applied)
 	effects = append(effects, skipped...)
 	slices.SortStableFunc(effects, func(a, b Effect) int { return cmp.Compare(a.Entry, b.Entry) })
 	return fleet, applied, effects, err
+}
+
+// optional is a row, or else an overflow, without which an overlay can do.
+type optional struct {
+	region director.RegionID
+	row    bool
+	made   Revision
+}
+
+// optional returns them in the order in which they were made.
+func (o Overlay) optional() (all []optional) {
+	for id, e := range o.Rows {
+		all = append(all, optional{id, true, e.Revision})
+	}
+	for id, e := range o.Overflows {
+		all = append(all, optional{id, false, e.Revision})
+	}
+	slices.SortFunc(all, func(a, b optional) int { return cmp.Or(cmp.Compare(a.made, b.made), cmp.Compare(a.name(), b.name())) })
+	return all
+}
+
+func (e optional) name() string {
+	if e.row {
+		return "rows/" + string(e.region)
+	}
+	return "overflows/" + string(e.region)
+}
+
+func (e optional) set(o, from *Overlay) {
+	if e.row {
+		o.Rows[e.region] = from.Rows[e.region]
+	} else {
+		o.Overflows[e.region] = from.Overflows[e.region]
+	}
+}
+
+func (e optional) unset(o *Overlay) {
+	if e.row {
+		delete(o.Rows, e.region)
+	} else {
+		delete(o.Overflows, e.region)
+	}
 }

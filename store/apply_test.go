@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/signpost-fm/signpost/director"
 )
@@ -170,5 +171,45 @@ func TestCompileSkipsOffenders(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, o); diff != "" {
 		t.Errorf("it changed the overlay:\n%s", diff)
+	}
+}
+
+func TestApplyOverflow(t *testing.T) {
+	t.Parallel()
+	c := threeNodes()
+	c.Regions[0].Overflow, c.Regions[2].Row = []director.RegionID{"world"}, []director.Weight{{Node: "n3"}}
+	overflow := func(ids ...director.RegionID) Overlay {
+		return Overlay{Overflows: map[director.RegionID]Overflow{"de": {ids, anna}}}
+	}
+	for _, tt := range []struct {
+		name string
+		with Overlay
+		want []director.RegionID // of de
+		said string
+	}{
+		{"another order", overflow("fr", "world"), []director.RegionID{"fr", "world"}, "overflows/de masks fr, world instead of world (anna, 2026-03-01T12:00:00Z)"},
+		{"none", overflow(), nil, "overflows/de masks none instead of world (anna, 2026-03-01T12:00:00Z)"},
+		{"one that is gone", overflow("mars", "fr"), []director.RegionID{"fr"}, "overflows/de masks fr instead of world (anna, 2026-03-01T12:00:00Z); overflows/de dormant no region has the id mars"},
+		{"none that exists", overflow("mars"), []director.RegionID{"world"}, "overflows/de dormant none of its regions exists"},
+		{"of no region", Overlay{Overflows: map[director.RegionID]Overflow{"mars": {[]director.RegionID{"de"}, anna}}}, []director.RegionID{"world"}, "overflows/mars dormant no region has this id"},
+		{"a circle", Overlay{Overflows: map[director.RegionID]Overflow{"de": {[]director.RegionID{"fr"}, anna}, "fr": {[]director.RegionID{"de"}, anna}}}, []director.RegionID{"fr"}, "overflows/de masks fr instead of world (anna, 2026-03-01T12:00:00Z); overflows/fr skipped regions"},
+		{"not a circle together, beside a row that is refused", Overlay{
+			Overflows: map[director.RegionID]Overflow{
+				"de": {nil, Stamp{By: "anna", At: noon, Revision: 2}}, "world": {[]director.RegionID{"de"}, Stamp{By: "anna", At: noon, Revision: 1}},
+			},
+			Rows: map[director.RegionID]Row{"fr": {weights("n1", -5.0), anna}},
+		}, nil, "overflows/de masks none instead of world (anna, 2026-03-01T12:00:00Z); overflows/world masks de instead of none (anna, 2026-03-01T12:00:00Z); rows/fr skipped"},
+	} {
+		_, applied, effects, err := compile(c, tt.with, noon)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		var said []string
+		for _, e := range effects {
+			said = append(said, e.Entry+" "+string(e.Kind)+" "+e.Detail)
+		}
+		if diff := cmp.Diff(tt.want, applied.Regions[0].Overflow, cmpopts.EquateEmpty()); diff != "" || !strings.HasPrefix(strings.Join(said, "; "), tt.said) {
+			t.Errorf("%s: %q, want %q; order (-want +got):\n%s", tt.name, said, tt.said, diff)
+		}
 	}
 }

@@ -18,6 +18,11 @@ func (o Overlay) each(do func(name string, entry any, s *Stamp) (changed bool)) 
 			o.Rows[id] = e
 		}
 	}
+	for id, e := range o.Overflows {
+		if do("overflows/"+string(id), &e, &e.Stamp) {
+			o.Overflows[id] = e
+		}
+	}
 	for id, e := range o.Nodes {
 		if do("nodes/"+string(id), &e, &e.Stamp) {
 			o.Nodes[id] = e
@@ -81,6 +86,8 @@ func (o *Overlay) put(c EntryChange) error {
 	switch kind {
 	case "rows":
 		return putIn(&o.Rows, director.RegionID(id), c.Before)
+	case "overflows":
+		return putIn(&o.Overflows, director.RegionID(id), c.Before)
 	case "nodes":
 		return putIn(&o.Nodes, director.NodeID(id), c.Before)
 	case "notes":

@@ -33,7 +33,7 @@ type Change struct {
 
 // An EntryChange is what a Change did to one entry.
 type EntryChange struct {
-	// Entry is its name: "rows/de", "nodes/fra1", "rules/kitchen", "notes/x". "rules"
+	// Entry is its name: "rows/de", "overflows/de", "nodes/fra1", "rules/kitchen", "notes/x". "rules"
 	// alone is the order of the rules that existed both before and after the change.
 	Entry string `json:"entry"`
 	// Before and After are the entry as the overlay has it, or for "rules" the ids in

@@ -25,12 +25,15 @@ type Revision uint64
 // it exists; but the setting of a registered node is removed when the node leaves.
 // Fields that a newer Signpost wrote are kept unchanged.
 type Overlay struct {
-	Revision Revision                        `json:"revision"`
-	Rows     map[director.RegionID]Row       `json:"rows,omitempty"`
-	Nodes    map[director.NodeID]NodeSetting `json:"nodes,omitempty"`
-	Rules    []Rule                          `json:"rules,omitempty"` // in order: the first match wins
-	Notes    []Note                          `json:"notes,omitempty"`
-	History  []Change                        `json:"history,omitempty"` // the newest changes, the oldest of them first
+	Revision Revision                  `json:"revision"`
+	Rows     map[director.RegionID]Row `json:"rows,omitempty"`
+	// Overflows are the operators' orders of overflow. A Signpost that does not know them
+	// keeps them, and uses the file's.
+	Overflows map[director.RegionID]Overflow  `json:"overflows,omitempty"`
+	Nodes     map[director.NodeID]NodeSetting `json:"nodes,omitempty"`
+	Rules     []Rule                          `json:"rules,omitempty"` // in order: the first match wins
+	Notes     []Note                          `json:"notes,omitempty"`
+	History   []Change                        `json:"history,omitempty"` // the newest changes, the oldest of them first
 
 	Unknown map[string]json.RawMessage `json:"-"`
 	// Ends says, by name, when entries end whose Until was computed from a time in the
@@ -53,6 +56,13 @@ type Stamp struct {
 // A Row replaces a region's whole row of weights.
 type Row struct {
 	Weights map[director.NodeID]float64 `json:"weights"` // 0 or more each, not all 0
+	Stamp
+}
+
+// An Overflow replaces the regions that a region overflows into.
+type Overflow struct {
+	// Regions are those whose rows come next, in order. Empty: none do.
+	Regions []director.RegionID `json:"regions"`
 	Stamp
 }
 
@@ -100,10 +110,11 @@ type Note struct {
 }
 
 // Clone returns a copy that can be edited without changing o. The weights of a
-// Row, the bytes of a Rule and the history are shared: replace them, do not write
+// Row, the regions of an Overflow, the bytes of a Rule and the history are shared: replace them, do not write
 // to them.
 func (o Overlay) Clone() Overlay {
 	o.Rows = maps.Clone(o.Rows)
+	o.Overflows = maps.Clone(o.Overflows)
 	o.Nodes = maps.Clone(o.Nodes)
 	o.Rules = slices.Clone(o.Rules)
 	o.Notes = slices.Clone(o.Notes)
@@ -121,6 +132,7 @@ func (o Overlay) InForce(now time.Time) Overlay {
 		return false
 	})
 	maps.DeleteFunc(o.Rows, func(id director.RegionID, _ Row) bool { return over["rows/"+string(id)] })
+	maps.DeleteFunc(o.Overflows, func(id director.RegionID, _ Overflow) bool { return over["overflows/"+string(id)] })
 	maps.DeleteFunc(o.Nodes, func(id director.NodeID, _ NodeSetting) bool { return over["nodes/"+string(id)] })
 	o.Rules = slices.DeleteFunc(o.Rules, func(e Rule) bool { return over[ruleEntry(e.ID)] })
 	o.Notes = slices.DeleteFunc(o.Notes, func(e Note) bool { return over["notes/"+e.ID] })
@@ -173,6 +185,16 @@ func (o Overlay) Validate() error {
 		}
 		if sum == 0 && row.Unknown == nil {
 			fail("rows", string(id), "no weight is above 0, so its listeners would have nowhere to go; drain the nodes, or take the row back")
+		}
+	}
+	for id, w := range o.Overflows {
+		for i, to := range w.Regions {
+			switch {
+			case to == id:
+				fail("overflows", string(id), "a region does not overflow into itself; leave it out")
+			case to == "" || slices.Contains(w.Regions[:i], to):
+				fail("overflows", string(id), "%q is there twice, or is no id; name each region once", to)
+			}
 		}
 	}
 	for id, n := range o.Nodes {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 // OverlaySchema is the version of the overlay's JSON. It rises only with changes
@@ -20,6 +22,7 @@ const maxRevision = 1<<53 - 1
 type (
 	plainOverlay     Overlay
 	plainRow         Row
+	plainOverflow    Overflow
 	plainNodeSetting NodeSetting
 	plainRule        Rule
 	plainNote        Note
@@ -70,6 +73,14 @@ func (o Overlay) asStored() (out Overlay, err error) {
 func (r Row) MarshalJSON() ([]byte, error) { return marshalWith(r.Unknown, plainRow(r)) }
 
 // MarshalJSON writes the unknown fields too.
+func (o Overflow) MarshalJSON() ([]byte, error) {
+	if o.Regions == nil {
+		o.Regions = []director.RegionID{} // none, and not unknown
+	}
+	return marshalWith(o.Unknown, plainOverflow(o))
+}
+
+// MarshalJSON writes the unknown fields too.
 func (n NodeSetting) MarshalJSON() ([]byte, error) {
 	return marshalWith(n.Unknown, plainNodeSetting(n))
 }
@@ -91,6 +102,12 @@ func (c EntryChange) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON keeps the fields it does not know.
 func (r *Row) UnmarshalJSON(b []byte) (err error) {
 	r.Unknown, err = unmarshalWith(b, (*plainRow)(r))
+	return err
+}
+
+// UnmarshalJSON keeps the fields it does not know.
+func (o *Overflow) UnmarshalJSON(b []byte) (err error) {
+	o.Unknown, err = unmarshalWith(b, (*plainOverflow)(o))
 	return err
 }
 

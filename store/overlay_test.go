@@ -31,11 +31,12 @@ func weights(kv ...any) map[director.NodeID]float64 {
 func TestOverlayExpiry(t *testing.T) {
 	t.Parallel()
 	o := Overlay{
-		Revision: 3,
-		Rows:     map[director.RegionID]Row{"de": {Stamp: until(time.Hour)}, "fr": {Stamp: anna}},
-		Nodes:    map[director.NodeID]NodeSetting{"n1": {Stamp: until(2 * time.Hour)}},
-		Rules:    []Rule{{ID: "r1", Stamp: until(3 * time.Hour)}, {ID: "r2", Stamp: anna}},
-		Notes:    []Note{{ID: "n1", Stamp: until(4 * time.Hour)}},
+		Revision:  3,
+		Rows:      map[director.RegionID]Row{"de": {Stamp: until(time.Hour)}, "fr": {Stamp: anna}},
+		Nodes:     map[director.NodeID]NodeSetting{"n1": {Stamp: until(2 * time.Hour)}},
+		Overflows: map[director.RegionID]Overflow{"de": {Stamp: until(time.Hour)}},
+		Rules:     []Rule{{ID: "r1", Stamp: until(3 * time.Hour)}, {ID: "r2", Stamp: anna}},
+		Notes:     []Note{{ID: "n1", Stamp: until(4 * time.Hour)}},
 	}
 	before := o.Clone()
 	names := func(o Overlay) (names []string) {
@@ -45,7 +46,7 @@ func TestOverlayExpiry(t *testing.T) {
 		return names
 	}
 	for i, want := range [][]string{
-		{"rows/de", "rows/fr", "nodes/n1", "rules/r1", "rules/r2", "notes/n1"},
+		{"rows/de", "rows/fr", "overflows/de", "nodes/n1", "rules/r1", "rules/r2", "notes/n1"},
 		{"rows/fr", "nodes/n1", "rules/r1", "rules/r2", "notes/n1"},
 		{"rows/fr", "rules/r1", "rules/r2", "notes/n1"},
 		{"rows/fr", "rules/r2", "notes/n1"},
@@ -93,6 +94,9 @@ func TestOverlayValidate(t *testing.T) {
 		}, ""},
 		{"below zero", Overlay{Rows: map[director.RegionID]Row{"de": {weights("n1", -1.0, "n2", 3.0), anna}}}, "rows/de: weight -1 of node n1"},
 		{"all zero", Overlay{Rows: map[director.RegionID]Row{"de": {weights("n1", 0.0), anna}}}, "rows/de: no weight is above 0"},
+		{"overflow into itself", Overlay{Overflows: map[director.RegionID]Overflow{"de": {[]director.RegionID{"de"}, anna}}}, "overflows/de: a region does not overflow into itself"},
+		{"overflow twice", Overlay{Overflows: map[director.RegionID]Overflow{"de": {[]director.RegionID{"fr", "at", "fr"}, anna}}}, `overflows/de: "fr" is there twice`},
+		{"no overflow", Overlay{Overflows: map[director.RegionID]Overflow{"de": {nil, anna}}}, ""},
 		{"no weights", Overlay{Rows: map[director.RegionID]Row{"de": {nil, anna}}}, "rows/de: no weight is above 0"},
 		{"a newer kind of row", Overlay{Rows: map[director.RegionID]Row{"de": {nil, Stamp{By: "x", At: noon, Unknown: map[string]json.RawMessage{"nodes": nil}}}}}, ""},
 		{"no state", Overlay{Nodes: map[director.NodeID]NodeSetting{"n1": {State: "", Stamp: anna}}}, "nodes/n1: has no state"},

@@ -70,6 +70,15 @@ func entriesUnder(d *json.Decoder, key string, entries *[]string) error {
 			}
 			return err
 		})
+	case "overflows":
+		return eachKey(d, func(id string) error {
+			var w Overflow
+			err := d.Decode(&w)
+			if err == nil {
+				add("overflows/%s (%s)%s", id, joinIDs(w.Regions), w.told())
+			}
+			return err
+		})
 	case "nodes":
 		return eachKey(d, func(id string) error {
 			var n NodeSetting

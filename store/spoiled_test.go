@@ -18,10 +18,11 @@ func TestLostEntriesAreTold(t *testing.T) {
 	t.Parallel()
 	by := Stamp{By: "anna", Why: "new disks", At: time.Unix(1e9, 0).UTC()}
 	whole, err := json.MarshalIndent(Overlay{
-		Revision: 7,
-		Rows:     map[director.RegionID]Row{"europe": {Weights: map[director.NodeID]float64{"fra1": 2, "ams1": 1}, Stamp: by}},
-		Nodes:    map[director.NodeID]NodeSetting{"fra1": {State: NodeDrained, Stamp: by}},
-		Rules:    []Rule{{ID: "kitchen", Rule: json.RawMessage(`{"answer":"proxy"}`), Stamp: by}},
+		Revision:  7,
+		Rows:      map[director.RegionID]Row{"europe": {Weights: map[director.NodeID]float64{"fra1": 2, "ams1": 1}, Stamp: by}},
+		Overflows: map[director.RegionID]Overflow{"europe": {Regions: []director.RegionID{"world"}, Stamp: by}},
+		Nodes:     map[director.NodeID]NodeSetting{"fra1": {State: NodeDrained, Stamp: by}},
+		Rules:     []Rule{{ID: "kitchen", Rule: json.RawMessage(`{"answer":"proxy"}`), Stamp: by}},
 	}, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +32,7 @@ func TestLostEntriesAreTold(t *testing.T) {
 		content    string
 		want, lack []string
 	}{
-		"cut":         {string(whole[:bytes.Index(whole, []byte(`"rules"`))+12]), []string{row, node, "what follows cannot be read"}, []string{rule}},
+		"cut":         {string(whole[:bytes.Index(whole, []byte(`"rules"`))+12]), []string{row, "overflows/europe (world) by anna", node, "what follows cannot be read"}, []string{rule}},
 		"newer":       {strings.Replace(string(whole), `"schema": 1`, `"schema": 2`, 1), []string{row, node, rule}, []string{"cannot be read"}},
 		"an answer":   {`{"overlay":` + strings.Replace(string(whole), `"schema": 1`, `"schema": 0`, 1) + `}`, []string{row, node, rule}, []string{"cannot be read"}},
 		"a torn page": {strings.Replace(string(whole), `"fra1": {`, "\x00\x00\x00", 1), []string{row, "what follows cannot be read"}, []string{node}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -15,6 +16,8 @@ import (
 type Proposal struct {
 	// Rows are weights that replace a region's row; nil: the declared row.
 	Rows map[director.RegionID]map[director.NodeID]float64
+	// Overflows are the regions that a region overflows into, in order; nil: as declared.
+	Overflows map[director.RegionID][]director.RegionID
 	// Nodes are states to give to nodes; empty: the overlay's entry is taken back.
 	Nodes map[director.NodeID]NodeState
 	// LostNodes and LostSites name nodes that are assumed to be down, by id and by site.
@@ -50,9 +53,13 @@ func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (out Prospect, err error) 
 	if err := p.check(c); err != nil {
 		return out, err
 	}
-	fleet, _, effects, err := compile(c, p.over(o, s.Now()), s.Now())
+	with := p.over(o, s.Now())
+	fleet, _, effects, err := compile(c, with, s.Now())
 	if err == nil {
 		err = p.failed(effects)
+	}
+	if err == nil && len(p.Overflows) > 0 {
+		err = checkOverflows(c, o, with, s.Now())
 	}
 	if err != nil {
 		return out, err
@@ -103,6 +110,11 @@ func (p *Proposal) check(c director.Config) error {
 			}
 		}
 	}
+	for region := range p.Overflows {
+		if !slices.ContainsFunc(c.Regions, func(r director.Region) bool { return r.ID == region }) {
+			fail("overflows/"+string(region), "no region has this id")
+		}
+	}
 	for id, state := range p.Nodes {
 		if !node(id) {
 			fail("nodes/"+string(id), "no node has this id")
@@ -141,6 +153,16 @@ func (p *Proposal) over(o Overlay, now time.Time) Overlay {
 			o.Rows[id] = Row{Weights: weights, Stamp: stamp}
 		}
 	}
+	if o.Overflows == nil {
+		o.Overflows = map[director.RegionID]Overflow{}
+	}
+	for id, order := range p.Overflows {
+		if order == nil {
+			delete(o.Overflows, id)
+		} else {
+			o.Overflows[id] = Overflow{Regions: order, Stamp: stamp}
+		}
+	}
 	if o.Nodes == nil {
 		o.Nodes = map[director.NodeID]NodeSetting{}
 	}
@@ -163,6 +185,47 @@ func (p *Proposal) failed(effects []Effect) error {
 		if p.Rows[id] != nil && at >= 0 && effects[at].Kind != Masks {
 			errs = append(errs, fmt.Errorf("%s: %s", entry, effects[at].Detail))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// CheckOverflows says which overflows would have no effect, or not the whole, if after were
+// the operators' changes instead of before: those that differ, and those that have an
+// effect now, for two may make a circle together. Each error begins with "overflow of" and
+// the region.
+func (s *Syncer) CheckOverflows(before, after Overlay) error {
+	s.mu.Lock()
+	c := s.base
+	s.mu.Unlock()
+	return checkOverflows(c, before, after, s.Now())
+}
+
+func checkOverflows(c director.Config, before, after Overlay, now time.Time) error {
+	_, _, was, err := compile(c, before, now)
+	if err != nil {
+		return err
+	}
+	_, _, effects, err := compile(c, after, now)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range effects {
+		id, ok := strings.CutPrefix(e.Entry, "overflows/")
+		if !ok || e.Kind == Masks {
+			continue
+		}
+		region := director.RegionID(id)
+		same := sameJSON(encode(before.Overflows[region]), encode(after.Overflows[region]))
+		skipped := func(was Effect) bool { return was.Entry == e.Entry && was.Kind == Skipped }
+		if same && (e.Kind != Skipped || slices.ContainsFunc(was, skipped)) {
+			continue
+		}
+		detail := e.Detail
+		if _, said, placed := strings.Cut(detail, "]: "); placed { // without its place in a file
+			detail = said
+		}
+		errs = append(errs, fmt.Errorf("overflow of %s: %s", id, detail))
 	}
 	return errors.Join(errs...)
 }

@@ -76,6 +76,15 @@ func TestWhatIf(t *testing.T) {
 			}
 		}
 
+		// An overflow decides where those go for whom the row has no room.
+		if got, err := d.WhatIf(store.Proposal{
+			Overflows: map[director.RegionID][]director.RegionID{"de": {"world"}}, Nodes: map[director.NodeID]store.NodeState{"n1": store.NodeDrained, "n2": store.NodeDrained},
+		}, mix); err != nil {
+			t.Error(err)
+		} else if diff := cmp.Diff("n1 0 0.00, n2 0 0.00, n3 1200 1.00", standing(got.Then)); diff != "" {
+			t.Errorf("with an overflow (-want +got):\n%s", diff)
+		}
+
 		// What was made at run time is the ground, and can be proposed away.
 		change(t, d, anna, func(o *store.Overlay) error {
 			o.Rows = map[director.RegionID]store.Row{"de": {Weights: weights}}
@@ -101,6 +110,7 @@ func TestWhatIfMistakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config("n1", "n2")
 		c.MayRegister = []string{"edge-*"}
+		c.Regions = append(c.Regions, director.Region{ID: "other", Match: director.Match{Countries: []string{"DE"}}, Row: c.Regions[0].Row})
 		d := start(t, store.SyncerConfig{Store: memory(t), Config: c})
 		row := func(kv ...any) map[director.RegionID]map[director.NodeID]float64 {
 			w := map[director.NodeID]float64{}
@@ -120,6 +130,10 @@ func TestWhatIfMistakes(t *testing.T) {
 			{"rows/world: no weight is above 0", store.Proposal{Rows: row("world")}},
 			{"rows/world: weight -1 of node n1", store.Proposal{Rows: row("world", "n1", -1.0, "n2", 2.0)}},
 			{"rows/world: no node that is there", store.Proposal{Rows: row("world", "edge-7", 1.0)}},
+			{"overflows/mars: no region", store.Proposal{Overflows: map[director.RegionID][]director.RegionID{"mars": {"world"}}}},
+			{"overflow of world: no region has the id mars", store.Proposal{Overflows: map[director.RegionID][]director.RegionID{"world": {"mars", "other"}}}},
+			{"overflows/world: a region does not", store.Proposal{Overflows: map[director.RegionID][]director.RegionID{"world": {"world"}}}},
+			{"overflow of world: overflow goes in a circle", store.Proposal{Overflows: map[director.RegionID][]director.RegionID{"other": {"world"}, "world": {"other"}}}},
 			{"nodes/n9: no node", store.Proposal{Nodes: map[director.NodeID]store.NodeState{"n9": store.NodeDrained}}},
 			{`nodes/n1: "asleep" is no state`, store.Proposal{Nodes: map[director.NodeID]store.NodeState{"n1": "asleep"}}},
 			{"nodes/n9: no node has this id, so", store.Proposal{LostNodes: []director.NodeID{"n9"}}},

@@ -40,16 +40,17 @@ type cli struct {
 
 	Certificates certificatesCmd `cmd:"" help:"Show, export, import or replace the certificates that directors share."`
 
-	Nodes   client.NodesCmd   `cmd:"" group:"operate" help:"Show the nodes."`
-	Weights client.WeightsCmd `cmd:"" group:"operate" help:"Show or change the regions' weights."`
-	Drain   client.DrainCmd   `cmd:"" group:"operate" help:"Stop sending a node new listeners."`
-	Disable client.DisableCmd `cmd:"" group:"operate" help:"Drain a node, and stop probing it too."`
-	Resume  client.ResumeCmd  `cmd:"" group:"operate" help:"Send a node listeners again."`
-	Rules   client.RulesCmd   `cmd:"" group:"operate" help:"Show or change client rules."`
-	History client.HistoryCmd `cmd:"" group:"operate" help:"Show what operators changed."`
-	Undo    client.UndoCmd    `cmd:"" group:"operate" help:"Undo a change."`
-	Whatif  client.WhatIfCmd  `cmd:"" group:"operate" help:"Forecast the listeners if nodes died, were drained or had other weights."`
-	Status  client.StatusCmd  `cmd:"" group:"operate" help:"Show the state of the directors."`
+	Nodes    client.NodesCmd    `cmd:"" group:"operate" help:"Show the nodes."`
+	Weights  client.WeightsCmd  `cmd:"" group:"operate" help:"Show or change the regions' weights."`
+	Overflow client.OverflowCmd `cmd:"" group:"operate" help:"Show or change where regions overflow."`
+	Drain    client.DrainCmd    `cmd:"" group:"operate" help:"Stop sending a node new listeners."`
+	Disable  client.DisableCmd  `cmd:"" group:"operate" help:"Drain a node, and stop probing it too."`
+	Resume   client.ResumeCmd   `cmd:"" group:"operate" help:"Send a node listeners again."`
+	Rules    client.RulesCmd    `cmd:"" group:"operate" help:"Show or change client rules."`
+	History  client.HistoryCmd  `cmd:"" group:"operate" help:"Show what operators changed."`
+	Undo     client.UndoCmd     `cmd:"" group:"operate" help:"Undo a change."`
+	Whatif   client.WhatIfCmd   `cmd:"" group:"operate" help:"Forecast the listeners if nodes died, were drained or had other weights."`
+	Status   client.StatusCmd   `cmd:"" group:"operate" help:"Show the state of the directors."`
 
 	Completion client.CompletionCmd `cmd:"" help:"Print a shell's completion script."`
 	Complete   client.CompleteCmd   `cmd:"" hidden:"" help:"Complete a command line, for those scripts."`

@@ -22,11 +22,12 @@ func testCompareAndSet(t *testing.T, b *backend) {
 	first, second := b.open(t), b.open(t)
 	stamp := store.Stamp{By: "anna", At: day, Why: "maintenance", Until: day.Add(time.Hour)}
 	o := store.Overlay{
-		Revision: 99, // ignored by Edit
-		Rows:     map[director.RegionID]store.Row{"de": {Weights: map[director.NodeID]float64{"n1": 0.3, "n2": 70}, Stamp: stamp}},
-		Nodes:    map[director.NodeID]store.NodeSetting{"n1": {State: store.NodeDrained, Stamp: stamp}},
-		Rules:    []store.Rule{{ID: "z", Rule: json.RawMessage(`{"agent":"a*"}`), Stamp: stamp}, {ID: "a", Rule: json.RawMessage(`[1]`), Stamp: stamp}},
-		Notes:    []store.Note{{ID: "n", About: "nodes/n1", Text: "new \"disk\" <ü>\n", Stamp: stamp}},
+		Revision:  99, // ignored by Edit
+		Rows:      map[director.RegionID]store.Row{"de": {Weights: map[director.NodeID]float64{"n1": 0.3, "n2": 70}, Stamp: stamp}},
+		Nodes:     map[director.NodeID]store.NodeSetting{"n1": {State: store.NodeDrained, Stamp: stamp}},
+		Overflows: map[director.RegionID]store.Overflow{"de": {Regions: []director.RegionID{"world", "at"}, Stamp: stamp}, "at": {Regions: []director.RegionID{}, Stamp: stamp}},
+		Rules:     []store.Rule{{ID: "z", Rule: json.RawMessage(`{"agent":"a*"}`), Stamp: stamp}, {ID: "a", Rule: json.RawMessage(`[1]`), Stamp: stamp}},
+		Notes:     []store.Note{{ID: "n", About: "nodes/n1", Text: "new \"disk\" <ü>\n", Stamp: stamp}},
 	}
 	o.History = []store.Change{{
 		Revision: 1, By: "anna", At: day, Why: "maintenance", Undoes: 7, Unknown: map[string]json.RawMessage{"via": json.RawMessage(`"api"`)},

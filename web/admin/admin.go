@@ -231,6 +231,8 @@ func (a *API) fleetRoutes(v1 *echo.Group) {
 	v1.GET("/regions/:id", a.getRegion, view)
 	v1.PUT("/regions/:id/weights", a.putWeights, operate)
 	v1.DELETE("/regions/:id/weights", a.deleteWeights, operate)
+	v1.PUT("/regions/:id/overflow", a.putOverflow, operate)
+	v1.DELETE("/regions/:id/overflow", a.deleteOverflow, operate)
 	v1.PUT("/weights", a.putAllWeights, operate)
 	v1.POST("/whatif", a.whatIf, view)
 

@@ -77,7 +77,7 @@ func TestRegions(t *testing.T) {
 	de := r.region("de")
 	want := api.Region{
 		ID: "de", Match: "DE AT", Row: []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}, Declared: []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}},
-		Overflow: []director.RegionID{}, Deny: []string{"*"}, Shares: de.Shares, Listeners: 7, Version: de.Version,
+		Overflow: []director.RegionID{}, DeclaredOverflow: []director.RegionID{}, Deny: []string{"*"}, Shares: de.Shares, Listeners: 7, Version: de.Version, OverflowVersion: de.OverflowVersion,
 	}
 	if diff := cmp.Diff(want, de); diff != "" || de.Version == "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -113,6 +113,84 @@ func TestWeightsAndBack(t *testing.T) {
 	back := decode[api.Region](t, r.with("o", "DELETE", "/api/v1/regions/de/weights", got.Version, `{"why":"enough"}`), 200)
 	if diff := cmp.Diff(before, back); diff != "" {
 		t.Errorf("taken back (-before +after):\n%s", diff)
+	}
+}
+
+// The order of overflow is an entry of its own: with its version, its author, its undo, and
+// refused where it would have no effect.
+func TestOverflowAndBack(t *testing.T) {
+	t.Parallel()
+	r := edited(t)
+	before := r.region("rest")
+	put := func(id, seen, body string) *httptest.ResponseRecorder {
+		return r.with("o", "PUT", "/api/v1/regions/"+id+"/overflow", seen, body)
+	}
+	got := decode[api.Region](t, put("rest", before.OverflowVersion, `{"overflow":[],"why":"nobody abroad","for":"2h"}`), 200)
+	o := got.OverflowOverride
+	if len(got.Overflow) != 0 || len(got.DeclaredOverflow) != 1 || o == nil || o.By != "ops" || o.Why != "nobody abroad" || o.Until.IsZero() || got.Override != nil {
+		t.Fatalf("%+v", got)
+	}
+	if got.Version != before.Version || got.OverflowVersion == before.OverflowVersion {
+		t.Errorf("versions of the row %q, %q, of the overflow %q, %q: want the first two the same", before.Version, got.Version, before.OverflowVersion, got.OverflowVersion)
+	}
+	if p := problemIn(t, put("rest", before.OverflowVersion, `{"overflow":["de"]}`)); p.Status != 412 || p.By != "ops" {
+		t.Errorf("a stale edit: %+v", p)
+	}
+
+	// What would have no effect is refused, in words, and nothing is changed.
+	decode[api.Region](t, put("de", r.region("de").OverflowVersion, `{"overflow":["rest"]}`), 200)
+	for body, want := range map[string]string{
+		`{"overflow":["mars"]}`:       `no region has the id "mars"`,
+		`{"overflow":["de","mars"]}`:  `no region has the id "mars"`,
+		`{"overflow":["rest"]}`:       `does not overflow into itself`,
+		`{"overflow":["de"]}`:         `overflow of de: overflow goes in a circle (de -> rest -> de)`,
+		`{"overflow":["de","de"]}`:    `de is there twice`,
+		`{}`:                          `[] for none`,
+		`{"overflow":null,"why":"x"}`: `[] for none`,
+	} {
+		if p := problemIn(t, put("rest", r.region("rest").OverflowVersion, body)); p.Status != 422 || !strings.Contains(p.Detail, want) {
+			t.Errorf("%s: %d %s, want %q", body, p.Status, p.Detail, want)
+		}
+	}
+	if p := problemIn(t, put("nowhere", "x", `{"overflow":[]}`)); p.Status != 404 {
+		t.Errorf("a region that is not there: %+v", p)
+	}
+	if p := problemIn(t, put("rest", "", `{"overflow":[]}`)); p.Status != 428 {
+		t.Errorf("without a version: %+v", p)
+	}
+
+	// The what-if knows it, and what it could not do.
+	if rec := r.with("v", "POST", "/api/v1/whatif", "", `{"overflows":{"rest":null,"de":null}}`); rec.Code != 200 {
+		t.Errorf("what-if: %d %s", rec.Code, rec.Body)
+	}
+	if p := problemIn(t, r.with("v", "POST", "/api/v1/whatif", "", `{"overflows":{"rest":["de"]}}`)); p.Status != 422 || !strings.Contains(p.Detail, "circle") {
+		t.Errorf("what-if: %+v", p)
+	}
+
+	// A row and an overflow in one revision, or neither.
+	both := func(version string) *httptest.ResponseRecorder {
+		return r.with("o", "PUT", "/api/v1/weights", "", `{"rows":{"de":{"version":"`+r.region("de").Version+`","weights":{"fra1":1}}},"overflows":{"de":{"version":"`+version+`","overflow":null}}}`)
+	}
+	if p := problemIn(t, both("old")); p.Status != 412 || r.region("de").Override != nil {
+		t.Errorf("half of a change was made: %+v", p)
+	}
+	rec := both(r.region("de").OverflowVersion)
+	if de := r.region("de"); rec.Code != 200 || de.Override == nil || de.OverflowOverride != nil {
+		t.Errorf("both: %d %s", rec.Code, rec.Body)
+	}
+	undone := decode[api.Change](t, r.with("o", "POST", "/api/v1/history/"+rec.Header().Get(revisionHeader)+"/undo", "", `{}`), 200)
+	if de := r.region("de"); len(undone.Entries) != 2 || de.Override != nil || len(de.Overflow) != 1 || de.Overflow[0] != "rest" {
+		t.Errorf("undone: %+v, %+v", undone, de)
+	}
+
+	// To go back is refused, too, where another would have no effect any more.
+	if p := problemIn(t, r.with("o", "DELETE", "/api/v1/regions/rest/overflow", got.OverflowVersion, `{"why":"enough"}`)); p.Status != 422 || !strings.Contains(p.Detail, "overflow of de: overflow goes in a circle") {
+		t.Errorf("back to the file: %+v", p)
+	}
+	decode[api.Region](t, r.with("o", "DELETE", "/api/v1/regions/de/overflow", r.region("de").OverflowVersion, ``), 200)
+	back := decode[api.Region](t, r.with("o", "DELETE", "/api/v1/regions/rest/overflow", got.OverflowVersion, `{"why":"enough"}`), 200)
+	if back.OverflowVersion != before.OverflowVersion || len(back.Overflow) != 1 {
+		t.Errorf("taken back: %+v, want %+v", back, before)
 	}
 }
 

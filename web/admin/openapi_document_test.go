@@ -81,7 +81,9 @@ var operations = []operation{
 	{path: "GET /regions/{id}", summary: "One region.", roles: "view", answer: api.Region{}, codes: []int{200, 404, 503}},
 	{path: "PUT /regions/{id}/weights", summary: "Replace a region's row of weights.", roles: "operate", match: "must", body: api.RowEdit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
 	{path: "DELETE /regions/{id}/weights", summary: "Go back to the file's row.", roles: "operate", match: "must", body: api.Edit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
-	{path: "PUT /weights", summary: "Replace several rows in one revision: all of them, or none.", roles: "operate", body: api.RowsEdit{}, answer: api.RegionsAnswer{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "PUT /regions/{id}/overflow", summary: "Replace the regions that a region overflows into, in order. The version is overflow_version.", roles: "operate", match: "must", body: api.OverflowEdit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "DELETE /regions/{id}/overflow", summary: "Go back to the file's overflow.", roles: "operate", match: "must", body: api.Edit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
+	{path: "PUT /weights", summary: "Replace several rows and overflows in one revision: all of them, or none.", roles: "operate", body: api.RowsEdit{}, answer: api.RegionsAnswer{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
 	{path: "POST /whatif", summary: "What would become of the listeners that are there now; nothing is changed.", roles: "view", body: api.WhatIfQuestion{}, answer: api.WhatIfAnswer{}, codes: []int{200, 400, 413, 422, 503}},
 
 	{path: "GET /rules", summary: "All client rules in order of precedence, with how often each held.", roles: "view", answer: api.RulesAnswer{}, codes: []int{200}},

@@ -157,6 +157,7 @@ func TestOpenAPIExchanges(t *testing.T) {
 	r := everything(t)
 	r.h.sample()
 	seen := func() string { return r.region("de").Version }
+	order := func() string { return r.region("de").OverflowVersion }
 	var rule string
 	covered := map[string]bool{}
 	for _, c := range []struct {
@@ -214,6 +215,11 @@ func TestOpenAPIExchanges(t *testing.T) {
 		{"o", "PUT", "/regions/de/weights", `{"weights":{"ams1":1}}`, nil, 428, false},
 		{"o", "PUT", "/regions/de/weights", `{"weights":{"ams1":-1}}`, seen, 422, false},
 		{"o", "DELETE", "/regions/de/weights", `{"why":"enough"}`, seen, 200, false},
+		{"o", "PUT", "/regions/de/overflow", `{"overflow":[]}`, order, 200, false},
+		{"o", "PUT", "/regions/de/overflow", `{"overflow":["mars"]}`, order, 422, false},
+		{"o", "PUT", "/regions/de/overflow", `{"overflow":[]}`, func() string { return "old" }, 412, false},
+		{"o", "DELETE", "/regions/de/overflow", `{"why":"enough"}`, order, 200, false},
+		{"o", "PUT", "/weights", `{"overflows":{"de":{"version":"old","overflow":[]}}}`, nil, 412, false},
 		{"o", "PUT", "/weights", `{"rows":{"de":{"version":"old","weights":null}}}`, nil, 412, false},
 		{"o", "PUT", "/weights", "SEEN", nil, 200, false},
 		{"v", "POST", "/whatif", `{"rows":{"de":{"ams1":1}},"nodes":{"fra1":"drained"},"lost_sites":["ams"]}`, nil, 200, false},

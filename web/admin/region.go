@@ -28,11 +28,11 @@ func (a *API) Regions() (api.RegionsAnswer, error) {
 		shares[f.Region] = f.Shares
 	}
 	for i, r := range declared.Regions {
-		row := r.Row
+		used := r
 		if i < len(inForce.Regions) && inForce.Regions[i].ID == r.ID {
-			row = inForce.Regions[i].Row
+			used = inForce.Regions[i]
 		}
-		one := describeRegion(r, row, overlay, from.At)
+		one := describeRegion(r, used, overlay, from.At)
 		one.SentPerS, one.Listeners, one.Centre = a.meter.from(r.ID), demand[r.ID], a.centre(&r.Match)
 		if s := shares[r.ID]; s != nil {
 			one.Shares = s
@@ -60,16 +60,31 @@ func noRegion(id director.RegionID) *api.Problem {
 	return problem(http.StatusNotFound, fmt.Sprintf("no region has the id %.80q; GET /api/v1/regions lists them", id))
 }
 
-func describeRegion(r director.Region, row []director.Weight, overlay store.Overlay, now time.Time) api.Region {
+// describeRegion describes a region as the file has it (r), and as it is used.
+func describeRegion(r, used director.Region, overlay store.Overlay, now time.Time) api.Region {
 	out := api.Region{
-		ID: r.ID, Match: matchText(&r.Match), Row: weights(row), Declared: weights(r.Row),
-		ByLoad: len(row) > 0 && !row[0].Given, Overflow: append([]director.RegionID{}, r.Overflow...),
-		Deny: append([]string{}, r.Deny...), Shares: []director.NodeShare{}, Version: rowVersion(&r, overlay),
+		ID: r.ID, Match: matchText(&r.Match), Row: weights(used.Row), Declared: weights(r.Row),
+		ByLoad:   len(used.Row) > 0 && !used.Row[0].Given,
+		Overflow: append([]director.RegionID{}, used.Overflow...), DeclaredOverflow: append([]director.RegionID{}, r.Overflow...),
+		Deny: append([]string{}, r.Deny...), Shares: []director.NodeShare{},
+		Version: rowVersion(&r, overlay), OverflowVersion: overflowVersion(&r, overlay),
 	}
 	if e, ok := overlay.Rows[r.ID]; ok {
 		out.Override = overrideOf(overlay, "rows/"+string(r.ID), e.Stamp, now)
 	}
+	if e, ok := overlay.Overflows[r.ID]; ok {
+		out.OverflowOverride = overrideOf(overlay, "overflows/"+string(r.ID), e.Stamp, now)
+	}
 	return out
+}
+
+// overflowVersion is the version of a region's overflow. It changes with the file's, too.
+func overflowVersion(declared *director.Region, inForce store.Overlay) string {
+	var entry any
+	if e, ok := inForce.Overflows[declared.ID]; ok {
+		entry = e
+	}
+	return version("overflow", declared.Overflow, entry)
 }
 
 // rowVersion is the version of a region's row. It changes with the file's row, too.

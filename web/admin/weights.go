@@ -46,35 +46,85 @@ func (a *API) putRow(ctx echo.Context, e *api.Edit, row map[director.NodeID]floa
 		return err
 	}
 	id := director.RegionID(ctx.Param("id"))
-	err = a.putRows(ctx, e, map[director.RegionID]newRow{id: {row, match}})
-	if err != nil {
+	if err := a.putRegions(ctx, e, map[director.RegionID]newRegion{id: {row: &newRow{row, match}}}); err != nil {
 		return err
 	}
 	out, err := a.Region(id)
 	return answerVersion(ctx, out, out.Version, err)
 }
 
-// putAllWeights replaces several rows at once, or none.
+// putOverflow replaces the regions that a region overflows into.
+func (a *API) putOverflow(ctx echo.Context) error {
+	var e api.OverflowEdit
+	if err := readRows(ctx, &e); err != nil {
+		return err
+	}
+	if e.Overflow == nil {
+		return problem(http.StatusUnprocessableEntity, "overflow: give the regions in order, as [\"europe\", \"world\"], or [] for none; DELETE goes back to the file's")
+	}
+	return a.putOrder(ctx, &e.Edit, e.Overflow)
+}
+
+// deleteOverflow goes back to the file's overflow.
+func (a *API) deleteOverflow(ctx echo.Context) error {
+	var e api.Edit
+	if err := readEdit(ctx, &e); err != nil {
+		return err
+	}
+	return a.putOrder(ctx, &e, nil)
+}
+
+func (a *API) putOrder(ctx echo.Context, e *api.Edit, order []director.RegionID) error {
+	match, err := ifMatch(ctx, true)
+	if err != nil {
+		return err
+	}
+	id := director.RegionID(ctx.Param("id"))
+	if err := a.putRegions(ctx, e, map[director.RegionID]newRegion{id: {overflow: &newOverflow{order, match}}}); err != nil {
+		return err
+	}
+	out, err := a.Region(id)
+	return answerVersion(ctx, out, out.OverflowVersion, err)
+}
+
+// putAllWeights replaces several rows and overflows at once, or none.
 func (a *API) putAllWeights(ctx echo.Context) error {
 	var e api.RowsEdit
 	if err := readRows(ctx, &e); err != nil {
 		return err
 	}
-	if len(e.Rows) == 0 {
-		return problem(http.StatusUnprocessableEntity, "rows: give at least one region's row")
+	if len(e.Rows)+len(e.Overflows) == 0 {
+		return problem(http.StatusUnprocessableEntity, "rows: give at least one region's row, or under overflows its overflow")
 	}
-	rows := make(map[director.RegionID]newRow, len(e.Rows))
+	unseen := func(kind string, id director.RegionID) error {
+		return problem(http.StatusPreconditionRequired, fmt.Sprintf("%s.%s.version: give the version that you have read, from GET /api/v1/regions", kind, clipName(id)))
+	}
+	all := make(map[director.RegionID]newRegion, len(e.Rows))
 	for id, r := range e.Rows {
 		if r.Version == "" {
-			return problem(http.StatusPreconditionRequired, fmt.Sprintf("rows.%s.version: give the version of the row that you have read, from GET /api/v1/regions", id))
+			return unseen("rows", id)
 		}
-		rows[id] = newRow{r.Weights, precondition{versions: []string{r.Version}}}
+		all[id] = newRegion{row: &newRow{r.Weights, precondition{versions: []string{r.Version}}}}
 	}
-	if err := a.putRows(ctx, &e.Edit, rows); err != nil {
+	for id, o := range e.Overflows {
+		if o.Version == "" {
+			return unseen("overflows", id)
+		}
+		one := all[id]
+		one.overflow = &newOverflow{o.Overflow, precondition{versions: []string{o.Version}}}
+		all[id] = one
+	}
+	if err := a.putRegions(ctx, &e.Edit, all); err != nil {
 		return err
 	}
 	out, err := a.Regions()
 	return answer(ctx, out, err)
+}
+
+// newRegion is what replaces a region's row and overflow; nil: nothing does.
+type newRegion struct {
+	row      *newRow
+	overflow *newOverflow
 }
 
 // newRow replaces a row of the versions in ifMatch; nil weights: by the file's row.
@@ -83,42 +133,96 @@ type newRow struct {
 	ifMatch precondition
 }
 
-// putRows replaces rows, all or none.
-func (a *API) putRows(ctx echo.Context, e *api.Edit, rows map[director.RegionID]newRow) error {
+// newOverflow replaces an overflow of the versions in ifMatch; nil: by the file's.
+type newOverflow struct {
+	order   []director.RegionID
+	ifMatch precondition
+}
+
+// putRegions replaces rows and overflows, all or none.
+func (a *API) putRegions(ctx echo.Context, e *api.Edit, all map[director.RegionID]newRegion) error {
 	declared, inForce := a.cfg.Syncer.Config()
 	known := make(map[director.RegionID]*director.Region, len(declared.Regions))
 	for i := range declared.Regions {
 		known[declared.Regions[i].ID] = &declared.Regions[i]
 	}
-	order := slices.Sorted(maps.Keys(rows))
+	order := slices.Sorted(maps.Keys(all))
 	for _, id := range order {
 		if known[id] == nil {
 			return noRegion(id)
 		}
-		if err := checkRow(&inForce, id, rows[id].weights); err != nil {
-			return err
+		if r := all[id].row; r != nil {
+			if err := checkRow(&inForce, id, r.weights); err != nil {
+				return err
+			}
+		}
+		if w := all[id].overflow; w != nil {
+			if err := checkOrder(known, id, w.order); err != nil {
+				return err
+			}
 		}
 	}
 	var at director.RegionID
 	err := a.change(ctx, e, func(o *store.Overlay, now time.Time) error {
-		inForce := o.InForce(now)
-		if o.Rows == nil {
-			o.Rows = map[director.RegionID]store.Row{}
-		}
+		before, inForce := o.Clone(), o.InForce(now)
 		for _, id := range order {
 			at = id
-			if err := rows[id].ifMatch.check("rows/"+string(id), rowVersion(known[id], inForce)); err != nil {
-				return err
+			if r := all[id].row; r != nil {
+				if err := r.ifMatch.check("rows/"+string(id), rowVersion(known[id], inForce)); err != nil {
+					return err
+				}
+				o.Rows = with(o.Rows, id, store.Row{Weights: r.weights}, r.weights != nil)
 			}
-			if w := rows[id].weights; w != nil {
-				o.Rows[id] = store.Row{Weights: w}
-			} else {
-				delete(o.Rows, id)
+			if w := all[id].overflow; w != nil {
+				if err := w.ifMatch.check("overflows/"+string(id), overflowVersion(known[id], inForce)); err != nil {
+					return err
+				}
+				o.Overflows = with(o.Overflows, id, store.Overflow{Regions: w.order}, w.order != nil)
 			}
 		}
-		return nil
+		return a.checkOverflows(before, *o)
 	})
 	return a.orStale(ctx, err, func() (any, error) { return a.Region(at) })
+}
+
+// checkOverflows refuses overflows that would have no effect.
+func (a *API) checkOverflows(before, after store.Overlay) error {
+	if err := a.cfg.Syncer.CheckOverflows(before, after); err != nil {
+		return problem(http.StatusUnprocessableEntity, oneLine(err))
+	}
+	return nil
+}
+
+// checkOrder says what is wrong with an order of overflow in itself.
+func checkOrder(known map[director.RegionID]*director.Region, region director.RegionID, order []director.RegionID) error {
+	ck := checker{}
+	for i, id := range order {
+		switch {
+		case known[id] == nil:
+			ck.fail("overflow of "+clipName(region), "no region has the id %.80q", id)
+		case id == region:
+			ck.fail("overflow of "+clipName(region), "a region does not overflow into itself; leave it out")
+		case slices.Contains(order[:i], id):
+			ck.fail("overflow of "+clipName(region), "%s is there twice", id)
+		}
+	}
+	if err := ck.err(); err != nil {
+		return problem(http.StatusUnprocessableEntity, err.Error())
+	}
+	return nil
+}
+
+// with sets or removes an entry.
+func with[E any](all map[director.RegionID]E, id director.RegionID, e E, set bool) map[director.RegionID]E {
+	if !set {
+		delete(all, id)
+		return all
+	}
+	if all == nil {
+		all = map[director.RegionID]E{}
+	}
+	all[id] = e
+	return all
 }
 
 // checkRow says what is wrong with a row. It may name nodes that have yet to register.

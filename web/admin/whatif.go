@@ -12,7 +12,7 @@ import (
 
 // WhatIf forecasts what a change would do. Nothing is changed.
 func (a *API) WhatIf(q api.WhatIfQuestion) (out api.WhatIfAnswer, err error) {
-	p := store.Proposal{Rows: q.Rows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
+	p := store.Proposal{Rows: q.Rows, Overflows: q.Overflows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
 	prospect, err := a.cfg.Syncer.WhatIf(p, a.cfg.Mix)
 	switch {
 	case errors.Is(err, store.ErrNoSnapshot):

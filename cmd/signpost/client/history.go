@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
@@ -84,6 +85,7 @@ func valueText(raw json.RawMessage) string {
 	}
 	var v struct {
 		Weights map[string]float64
+		Regions []director.RegionID
 		State   store.NodeState
 		Rule    *clientRule
 		Text    string
@@ -99,6 +101,8 @@ func valueText(raw json.RawMessage) string {
 		}
 		slices.Sort(words)
 		return strings.Join(words, " ")
+	case v.Regions != nil:
+		return overflowText(v.Regions)
 	case v.State != "":
 		return string(v.State)
 	case v.Rule != nil:

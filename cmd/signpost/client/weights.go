@@ -64,6 +64,9 @@ func printRegions(t *Terminal, regions []api.Region) {
 		if r.Override != nil {
 			changed = byWhom(t, r.Override)
 		}
+		if r.OverflowOverride != nil {
+			changed = strings.TrimPrefix(changed+"; overflow "+byWhom(t, r.OverflowOverride), "; ")
+		}
 		out.add(r.ID, clip(r.Match, 24), rowText(r.Row, r.ByLoad), join(r.Overflow), changed)
 	}
 	out.print(t)
@@ -104,9 +107,12 @@ func rowText(row []api.Weight, byLoad bool) string {
 }
 
 func printRegion(t *Terminal, r api.Region) {
-	t.say("%s matches %s; overflow: %s", r.ID, cmp.Or(r.Match, "nobody by itself"), cmp.Or(join(r.Overflow), "none"))
+	t.say("%s matches %s; overflow: %s", r.ID, cmp.Or(r.Match, "nobody by itself"), overflowText(r.Overflow))
 	if r.Override != nil {
 		t.say("changed %s ago %s", t.ago(r.Override.At), byWhom(t, r.Override))
+	}
+	if r.OverflowOverride != nil {
+		t.say("overflow changed %s ago %s; in the file: %s", t.ago(r.OverflowOverride.At), byWhom(t, r.OverflowOverride), overflowText(r.DeclaredOverflow))
 	}
 	declared := map[director.NodeID]string{}
 	for _, w := range r.Declared {
@@ -177,7 +183,8 @@ func (c *weightsSetCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
-	r := rowEdit{Query: c.Query, region: c.Region, row: row, preview: c.Preview, version: c.IfMatch}
+	r := rowEdit(c.Query, c.Region, row, c.Preview)
+	r.version = c.IfMatch
 	r.call = Call{Method: http.MethodPut, Body: api.RowEdit{Edit: e, Weights: row}}
 	return r.run(ctx, t)
 }
@@ -191,22 +198,39 @@ type weightsResetCmd struct {
 
 // Run shows the present listeners before and after, and takes the row back.
 func (c *weightsResetCmd) Run(ctx context.Context, t *Terminal) error {
-	r := rowEdit{Query: c.Query, region: c.Region, preview: c.Preview}
+	r := rowEdit(c.Query, c.Region, nil, c.Preview)
 	r.call = Call{Method: http.MethodDelete, Body: api.Edit{Why: c.Why}}
 	return r.run(ctx, t)
 }
 
-// A rowEdit replaces a region's row.
-type rowEdit struct {
-	Query
-	region  string
-	row     map[director.NodeID]float64 // nil: the file's
-	preview bool
-	version string // empty: the newest
-	call    Call
+// rowEdit replaces a region's row; nil: by the file's.
+func rowEdit(q Query, region string, row map[director.NodeID]float64, preview bool) regionEdit {
+	return regionEdit{
+		Query: q, region: region, preview: preview, part: "weights",
+		question: api.WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{director.RegionID(region): row}},
+		of:       func(r *api.Region) (string, *api.Override) { return r.Version, r.Override },
+		text:     func(r *api.Region) string { return rowText(r.Row, r.ByLoad) },
+		back:     "has the file's row again:",
+		now:      "is now",
+	}
 }
 
-func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
+// A regionEdit replaces a region's row, or its overflow.
+type regionEdit struct {
+	Query
+	region   string
+	part     string // of the region's path
+	question api.WhatIfQuestion
+	preview  bool
+	version  string // empty: the newest
+	call     Call
+
+	of        func(*api.Region) (version string, made *api.Override)
+	text      func(*api.Region) string // what it is
+	back, now string                   // what to say before that, if the file's holds again, and if not
+}
+
+func (e *regionEdit) run(ctx context.Context, t *Terminal) error {
 	s, err := e.Open(t)
 	if err != nil {
 		return err
@@ -216,7 +240,7 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 		return s.whichRegion(ctx, err, e.region)
 	}
 	var f forecasts
-	answer, err := f.ask(ctx, s, api.WhatIfQuestion{Rows: map[director.RegionID]map[director.NodeID]float64{director.RegionID(e.region): e.row}})
+	answer, err := f.ask(ctx, s, e.question)
 	if err != nil {
 		return err
 	}
@@ -227,7 +251,8 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 		f.print(t, e.region)
 		return nil
 	}
-	e.call.Path, e.call.IfMatch = regionPath(e.region)+"/weights", cmp.Or(e.version, seen.Version)
+	version, _ := e.of(&seen)
+	e.call.Path, e.call.IfMatch = regionPath(e.region)+"/"+e.part, cmp.Or(e.version, version)
 	var r api.Region
 	answer, err = s.Do(ctx, e.call, &r)
 	switch {
@@ -237,17 +262,17 @@ func (e *rowEdit) run(ctx context.Context, t *Terminal) error {
 		return t.JSON(answer.Body)
 	}
 	f.print(t, e.region)
-	if r.Override == nil {
-		t.say("%s has the file's row again: %s", r.ID, rowText(r.Row, r.ByLoad))
-	} else {
-		t.say("%s is now %s", r.ID, rowText(r.Row, r.ByLoad))
+	said := e.now
+	if _, made := e.of(&r); made == nil {
+		said = e.back
 	}
+	t.say("%s %s %s", r.ID, said, e.text(&r))
 	t.changed(answer)
 	return nil
 }
 
-// stale returns an error that says who was faster, and what the row is now.
-func (e *rowEdit) stale(t *Terminal, err error) error {
+// stale returns an error that says who was faster, and what it is now.
+func (e *regionEdit) stale(t *Terminal, err error) error {
 	refusal := RefusalOf(err)
 	if refusal == nil || refusal.Status != http.StatusPreconditionFailed {
 		return err
@@ -257,11 +282,11 @@ func (e *rowEdit) stale(t *Terminal, err error) error {
 		return err
 	}
 	who := "somebody took the change of " + e.region + " back"
-	if o := now.Override; o != nil {
+	if _, o := e.of(&now); o != nil {
 		who = fmt.Sprintf("%s changed %s %s ago", o.By, e.region, t.ago(o.At))
 		if o.Why != "" {
 			who += " (" + o.Why + ")"
 		}
 	}
-	return errors.New(clean(fmt.Sprintf("nothing was set: %s; it is now %s. Look at it, and set it again", who, rowText(now.Row, now.ByLoad))))
+	return errors.New(clean(fmt.Sprintf("nothing was set: %s; it is now %s. Look at it, and set it again", who, e.text(&now))))
 }

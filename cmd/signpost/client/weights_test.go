@@ -38,7 +38,9 @@ func TestRowsOnTheCommandLine(t *testing.T) {
 
 func TestProposals(t *testing.T) {
 	t.Parallel()
-	c := WhatIfCmd{Drain: []director.NodeID{"a"}, Resume: []director.NodeID{"b"}, Disable: []director.NodeID{"c"}, Row: []Proposed{{"de", map[director.NodeID]float64{"a": 1}}}, Reset: []director.RegionID{"at"}, LostSite: []string{"fra"}}
+	c := WhatIfCmd{Drain: []director.NodeID{"a"}, Resume: []director.NodeID{"b"}, Disable: []director.NodeID{"c"}, Row: []Proposed{{"de", map[director.NodeID]float64{"a": 1}}}, Reset: []director.RegionID{"at"}, LostSite: []string{"fra"},
+		Overflow: []ProposedOrder{{"de", []director.RegionID{"world"}}}, ResetOverflow: []director.RegionID{"at"},
+	}
 	p, err := c.question()
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +48,7 @@ func TestProposals(t *testing.T) {
 	want := api.WhatIfQuestion{
 		Rows:  map[director.RegionID]map[director.NodeID]float64{"de": {"a": 1}, "at": nil},
 		Nodes: map[director.NodeID]store.NodeState{"a": "drained", "b": "", "c": "disabled"}, LostSites: []string{"fra"},
+		Overflows: map[director.RegionID][]director.RegionID{"de": {"world"}, "at": nil},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -53,6 +56,7 @@ func TestProposals(t *testing.T) {
 	for _, c := range []WhatIfCmd{
 		{Drain: []director.NodeID{"a"}, Resume: []director.NodeID{"a"}}, {Drain: []director.NodeID{"a", "a"}},
 		{Reset: []director.RegionID{"de"}, Row: []Proposed{{Region: "de"}}}, {Row: []Proposed{{Region: "de"}, {Region: "de"}}},
+		{Overflow: []ProposedOrder{{Region: "de"}, {Region: "de"}}}, {ResetOverflow: []director.RegionID{"de"}, Overflow: []ProposedOrder{{Region: "de"}}},
 	} {
 		if _, err := c.question(); err == nil || !strings.Contains(err.Error(), "give it one") {
 			t.Errorf("%+v: %v", c, err)

@@ -18,14 +18,35 @@ import (
 
 // WhatIfCmd shows where the present listeners would be after a change.
 type WhatIfCmd struct {
-	LostNode []director.NodeID   `name:"lost-node" placeholder:"NODE" completion:"nodes" help:"The node dies."`
-	LostSite []string            `name:"lost-site" placeholder:"SITE" help:"All nodes of the site die."`
-	Drain    []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node is drained."`
-	Disable  []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node is disabled."`
-	Resume   []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node gets listeners again."`
-	Row      []Proposed          `sep:"none" placeholder:"REGION:NODE=WEIGHT,..." help:"The region has this row of weights."`
-	Reset    []director.RegionID `placeholder:"REGION" completion:"regions" help:"The region has the file's row again."`
+	LostNode      []director.NodeID   `name:"lost-node" placeholder:"NODE" completion:"nodes" help:"The node dies."`
+	LostSite      []string            `name:"lost-site" placeholder:"SITE" help:"All nodes of the site die."`
+	Drain         []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node is drained."`
+	Disable       []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node is disabled."`
+	Resume        []director.NodeID   `placeholder:"NODE" completion:"nodes" help:"The node gets listeners again."`
+	Row           []Proposed          `sep:"none" placeholder:"REGION:NODE=WEIGHT,..." help:"The region has this row of weights."`
+	Reset         []director.RegionID `placeholder:"REGION" completion:"regions" help:"The region has the file's row again."`
+	Overflow      []ProposedOrder     `sep:"none" placeholder:"REGION:REGION,..." help:"The region overflows into these, in order; into none, if none is named behind the colon."`
+	ResetOverflow []director.RegionID `placeholder:"REGION" completion:"regions" help:"The region has the file's overflow again."`
 	Query
+}
+
+// ProposedOrder is an order of overflow in one word, "de:europe,world".
+type ProposedOrder struct {
+	Region director.RegionID
+	Order  []director.RegionID
+}
+
+// UnmarshalText reads "de:europe,world".
+func (p *ProposedOrder) UnmarshalText(b []byte) error {
+	region, list, ok := strings.Cut(string(b), ":")
+	if !ok || region == "" {
+		return fmt.Errorf("%q: write REGION:REGION,REGION as in de:europe,world", b)
+	}
+	*p = ProposedOrder{director.RegionID(region), []director.RegionID{}}
+	for _, id := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+		p.Order = append(p.Order, director.RegionID(id))
+	}
+	return nil
 }
 
 // Proposed is a row of weights in one word, "de:fra1=3,ams1=1".
@@ -95,6 +116,19 @@ func (c *WhatIfCmd) question() (api.WhatIfQuestion, error) {
 	q := api.WhatIfQuestion{
 		Rows:  map[director.RegionID]map[director.NodeID]float64{},
 		Nodes: map[director.NodeID]store.NodeState{}, LostNodes: c.LostNode, LostSites: c.LostSite,
+		Overflows: map[director.RegionID][]director.RegionID{},
+	}
+	for _, o := range c.Overflow {
+		if _, twice := q.Overflows[o.Region]; twice {
+			return q, fmt.Errorf("%s is given two overflows; give it one", o.Region)
+		}
+		q.Overflows[o.Region] = o.Order
+	}
+	for _, region := range c.ResetOverflow {
+		if _, twice := q.Overflows[region]; twice {
+			return q, fmt.Errorf("%s is given two overflows; give it one", region)
+		}
+		q.Overflows[region] = nil
 	}
 	for _, r := range c.Row {
 		if _, twice := q.Rows[r.Region]; twice {
@@ -125,7 +159,11 @@ func (f *forecasts) ask(ctx context.Context, s *Session, q api.WhatIfQuestion) (
 	answer, err := s.Do(ctx, Call{Method: http.MethodPost, Path: "/api/v1/whatif", Body: q}, f)
 	if err != nil {
 		err = s.whichNode(ctx, err, named(q)...)
-		for _, region := range slices.Sorted(maps.Keys(q.Rows)) {
+		regions := slices.Concat(slices.Sorted(maps.Keys(q.Rows)), slices.Sorted(maps.Keys(q.Overflows)))
+		for _, order := range q.Overflows {
+			regions = append(regions, order...)
+		}
+		for _, region := range regions {
 			err = s.whichRegion(ctx, err, string(region))
 		}
 		return Answer{}, err

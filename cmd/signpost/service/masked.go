@@ -11,60 +11,77 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// A maskedRow is of a region whose row was changed in the file while an operators' row is
-// used in its place: whoever changed the file may wait for an effect in vain.
-type maskedRow struct {
-	by  store.Stamp       // of the operators' row
-	was []director.Weight // the file's row when this was first seen
+// A used entry is an operators' row or overflow of a region that the file declares, too.
+type used struct {
+	entry  string // of the overlay: "rows/de"
+	region director.RegionID
+	what   string // weights or overflow
+	file   string // what the file says, to be compared
+	by     store.Stamp
 }
 
-// maskedRows returns the rows that are masked once the file says now, where it said old
-// before. Whoever made an operators' row knew the file's: a row that is as it was then is
-// not among them, nor is one for which operators made another row since.
-func maskedRows(before map[director.RegionID]maskedRow, old, now director.Config, o store.Overlay) map[director.RegionID]maskedRow {
-	all := map[director.RegionID]maskedRow{}
-	for _, r := range now.Regions {
-		row, there := o.Rows[r.ID]
-		if !there {
-			continue
+// operatorsEntries returns them for the regions of c, in order.
+func operatorsEntries(c director.Config, o store.Overlay) (all []used) {
+	for _, r := range c.Regions {
+		if row, there := o.Rows[r.ID]; there {
+			all = append(all, used{"rows/" + string(r.ID), r.ID, "weights", fmt.Sprint(r.Row), row.Stamp})
 		}
-		m, known := before[r.ID]
-		if !known || !m.of(row) {
-			m = maskedRow{by: row.Stamp}
-			if i := slices.IndexFunc(old.Regions, func(was director.Region) bool { return was.ID == r.ID }); i >= 0 {
-				m.was = old.Regions[i].Row
-			}
-		}
-		if !slices.Equal(r.Row, m.was) {
-			all[r.ID] = m
+		if w, there := o.Overflows[r.ID]; there {
+			all = append(all, used{"overflows/" + string(r.ID), r.ID, "overflow", fmt.Sprint(r.Overflow), w.Stamp})
 		}
 	}
 	return all
 }
 
-// of says whether it was this row of operators' that masked the file's.
-func (m maskedRow) of(row store.Row) bool {
-	return m.by.Revision == row.Revision && m.by.At.Equal(row.At)
+// A maskedRow is a row or overflow that was changed in the file while an operators' one is
+// used in its place: whoever changed the file may wait for an effect in vain.
+type maskedRow struct {
+	by  store.Stamp // of the operators'
+	was string      // what the file said when this was first seen
 }
 
-// usedRows calls do for each operators' row that is used in place of the file's.
-func (d *Service) usedRows(st store.Status, do func(director.RegionID, store.Row)) {
-	o := d.syncer.Overlay()
-	for _, r := range d.settings.Load().Fleet.Regions {
-		entry := "rows/" + string(r.ID)
-		row, there := o.Rows[r.ID]
-		if !there || !slices.ContainsFunc(st.Effects, func(e store.Effect) bool { return e.Entry == entry && e.Kind == store.Masks }) {
-			continue
+// maskedRows returns what is masked, by entry, once the file says now, where it said old
+// before. Whoever made an operators' row knew the file's: a row that is as it was then is
+// not among them, nor is one for which operators made another row since.
+func maskedRows(before map[string]maskedRow, old, now director.Config, o store.Overlay) map[string]maskedRow {
+	all, was := map[string]maskedRow{}, operatorsEntries(old, o)
+	for _, u := range operatorsEntries(now, o) {
+		m, known := before[u.entry]
+		if !known || !m.of(u) {
+			m = maskedRow{by: u.by}
+			if i := slices.IndexFunc(was, func(w used) bool { return w.entry == u.entry }); i >= 0 {
+				m.was = was[i].file
+			}
 		}
-		if view := d.syncer.View(); view.Snapshot != nil {
-			row.Stamp = o.Told(entry, row.Stamp, view.Snapshot.Built())
+		if u.file != m.was {
+			all[u.entry] = m
 		}
-		do(r.ID, row)
 	}
+	return all
 }
 
-func takeRowBack(id director.RegionID) string {
-	return fmt.Sprintf("`signpost weights reset %s` takes the operators' weights back; `signpost history` has the change, which `signpost undo` takes back", id)
+// of says whether it was this entry of operators' that masked the file's.
+func (m maskedRow) of(u used) bool {
+	return m.by.Revision == u.by.Revision && m.by.At.Equal(u.by.At)
+}
+
+// usedEntries returns what is used in place of the file's.
+func (d *Service) usedEntries(st store.Status) []used {
+	o := d.syncer.Overlay()
+	all := slices.DeleteFunc(operatorsEntries(d.settings.Load().Fleet, o), func(u used) bool {
+		return !slices.ContainsFunc(st.Effects, func(e store.Effect) bool { return e.Entry == u.entry && e.Kind == store.Masks })
+	})
+	if view := d.syncer.View(); view.Snapshot != nil {
+		for i := range all {
+			all[i].by = o.Told(all[i].entry, all[i].by, view.Snapshot.Built())
+		}
+	}
+	return all
+}
+
+// takeBack says how to take it back.
+func (u used) takeBack() string {
+	return fmt.Sprintf("`signpost %s reset %s` takes the operators' %s back; `signpost history` has the change, which `signpost undo` takes back", u.what, u.region, u.what)
 }
 
 // maskedConditions returns what was changed in the file, and has no effect.
@@ -73,27 +90,27 @@ func (d *Service) maskedConditions(st store.Status) (all []notify.Condition) {
 	if masked == nil {
 		return nil
 	}
-	d.usedRows(st, func(id director.RegionID, row store.Row) {
-		if m, is := (*masked)[id]; !is || !m.of(row) {
-			return
+	for _, u := range d.usedEntries(st) {
+		if m, is := (*masked)[u.entry]; !is || !m.of(u) {
+			continue
 		}
 		all = append(all, notify.Condition{
-			Key:    "masked/" + string(id),
-			Text:   fmt.Sprintf("the weights of region %s were changed in the file, without effect: those that %s set at %s are used", id, row.By, row.At.UTC().Format(time.RFC3339)),
-			Remedy: takeRowBack(id), Over: fmt.Sprintf("the weights of region %s are no longer others than those in the file, or were set anew", id),
+			Key:    "masked/" + u.entry,
+			Text:   fmt.Sprintf("the %s of region %s in the file changed, without effect: what %s set at %s is used", u.what, u.region, u.by.By, u.by.At.UTC().Format(time.RFC3339)),
+			Remedy: u.takeBack(), Over: fmt.Sprintf("the %s of region %s in the file and in use: the same again, or set anew", u.what, u.region),
 		})
-	})
+	}
 	return all
 }
 
-// sayUsedRows logs once, with the first snapshot, which operators' rows are used: the file
-// may have been changed while no director ran.
+// sayUsedRows logs once, with the first snapshot, which operators' rows and overflows are
+// used: the file may have been changed while no director ran.
 func (d *Service) sayUsedRows(ctx context.Context) error {
 	select {
 	case <-d.syncer.Ready():
-		d.usedRows(d.syncer.Status(), func(id director.RegionID, row store.Row) {
-			d.log.Warn("operators' weights are used in place of the file's", "region", id, "by", row.By, "at", row.At.UTC().Format(time.RFC3339), "why", row.Why, "remedy", takeRowBack(id))
-		})
+		for _, u := range d.usedEntries(d.syncer.Status()) {
+			d.log.Warn("what operators set is used in place of the file's", "what", u.what, "region", u.region, "by", u.by.By, "at", u.by.At.UTC().Format(time.RFC3339), "why", u.by.Why, "remedy", u.takeBack())
+		}
 	case <-ctx.Done():
 	}
 	<-ctx.Done()

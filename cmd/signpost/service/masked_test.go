@@ -19,21 +19,23 @@ func TestMaskedRow(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	const overlay = `{"schema": 1, "revision": 3, "rows": {"all": {"weights": {"one": 3, "two": 1}, "by": "anna", "at": "2026-03-01T12:00:00Z", "revision": 3}}}`
+	const overlay = `{"schema": 1, "revision": 3, "rows": {"all": {"weights": {"one": 3, "two": 1}, "by": "anna", "at": "2026-03-01T12:00:00Z", "revision": 3}}, "overflows": {"all": {"regions": [], "by": "anna", "at": "2026-03-01T12:00:00Z", "revision": 2}}}`
 	if err := os.WriteFile(filepath.Join(dir, "state", "overlay.json"), []byte(overlay), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	const format = "state_dir: state\nlisten: {http: '127.0.0.1:0'}\nadmin: {listen: ''}\nnodes: [{id: one, urls: '%s', kind: http}, {id: two, urls: 'http://127.0.0.1:1', kind: http}]\n" +
-		"regions: [{id: all, match: default, weights: {one: %d, two: 1}}]\n"
-	d := startService(t, dir, strings.Replace(format, "%d", "1", 1), Options{})
+		"regions: [{id: all, match: default, weights: {one: %d, two: 1}, overflow: %s}, {id: spare, weights: [two]}]\n"
+	d := startService(t, dir, strings.NewReplacer("%d", "1", "overflow: %s", "overflow: []").Replace(format), Options{})
 	url := d.settings.Load().Fleet.Nodes[0].URLs[0]
+	what := "weights"
 	masked := func() bool {
-		const text = "the weights of region all were changed in the file, without effect: those that anna set at 2026-03-01T12:00:00Z are used"
+		text := "the " + what + " of region all in the file changed, without effect: what anna set at 2026-03-01T12:00:00Z is used"
 		return slices.Contains(texts(d), text)
 	}
+	overflow := "[]"
 	apply := func(weight int) {
 		t.Helper()
-		s, err := readConfig(t, filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, format, url, weight))
+		s, err := readConfig(t, filepath.Join(dir, "radio.yaml"), fmt.Appendf(nil, format, url, weight, overflow))
 		if err == nil {
 			err = d.apply(s)
 		}
@@ -57,6 +59,10 @@ func TestMaskedRow(t *testing.T) {
 	if masked() {
 		t.Error("told, though the file is as it was again")
 	}
+	what, overflow = "overflow", "[spare]"
+	apply(1)
+	eventually(t, "it is told of another overflow in the file", masked)
+	what, overflow = "weights", "[]"
 	// Whoever sets weights anew has seen the file's.
 	apply(2)
 	anew := d.syncer.Overlay().Clone()

@@ -13,7 +13,6 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
-	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
 )
 
@@ -49,7 +48,7 @@ func (d *Service) apply(s *config.Settings) error {
 		}
 	}
 	d.operatorRules = p.Overlay
-	before := map[director.RegionID]maskedRow{}
+	before := map[string]maskedRow{}
 	if m := d.masked.Load(); m != nil {
 		before = *m
 	}

@@ -79,7 +79,7 @@ type Service struct {
 	operatorRules []web.Rule
 
 	// masked are the file's rows that were changed without effect; nil: none.
-	masked atomic.Pointer[map[director.RegionID]maskedRow]
+	masked atomic.Pointer[map[string]maskedRow]
 
 	addrs      []net.Addr     // of the public listeners, http first
 	admin      net.Addr       // nil: there is none

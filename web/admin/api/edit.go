@@ -27,16 +27,30 @@ type RowEdit struct {
 	Weights map[director.NodeID]float64 `json:"weights"`
 }
 
-// RowsEdit is the body of PUT /api/v1/weights: several rows at once, or none of them.
+// OverflowEdit is the body of PUT /api/v1/regions/{id}/overflow.
+type OverflowEdit struct {
+	Edit
+	Overflow []director.RegionID `json:"overflow"` // the regions whose rows come next, in order; empty: none
+}
+
+// RowsEdit is the body of PUT /api/v1/weights: several rows and overflows at once, or none
+// of them.
 type RowsEdit struct {
 	Edit
-	Rows map[director.RegionID]RowVersion `json:"rows"`
+	Rows      map[director.RegionID]RowVersion      `json:"rows,omitempty"`
+	Overflows map[director.RegionID]OverflowVersion `json:"overflows,omitempty"`
 }
 
 // RowVersion is a row, and the version of the row that it replaces.
 type RowVersion struct {
 	Version string                      `json:"version"`
 	Weights map[director.NodeID]float64 `json:"weights"` // nil: the file's row
+}
+
+// OverflowVersion is an overflow, and the version of the overflow that it replaces.
+type OverflowVersion struct {
+	Version  string              `json:"version"`
+	Overflow []director.RegionID `json:"overflow"` // nil: the file's
 }
 
 // RuleEdit is the body of POST /api/v1/rules and PUT /api/v1/rules/{id}.
@@ -61,8 +75,9 @@ type UndoEdit struct {
 
 // WhatIfQuestion is the body of POST /api/v1/whatif.
 type WhatIfQuestion struct {
-	Rows      map[director.RegionID]map[director.NodeID]float64 `json:"rows,omitempty"`  // nil: the file's row
-	Nodes     map[director.NodeID]store.NodeState               `json:"nodes,omitempty"` // empty: resumed
+	Rows      map[director.RegionID]map[director.NodeID]float64 `json:"rows,omitempty"`      // nil: the file's row
+	Overflows map[director.RegionID][]director.RegionID         `json:"overflows,omitempty"` // nil: the file's overflow
+	Nodes     map[director.NodeID]store.NodeState               `json:"nodes,omitempty"`     // empty: resumed
 	LostNodes []director.NodeID                                 `json:"lost_nodes,omitempty"`
 	LostSites []string                                          `json:"lost_sites,omitempty"`
 }

@@ -224,8 +224,10 @@ type Region struct {
 	ByLoad   bool      `json:"by_load"`            // the row in force has no weights: shares go by free capacity
 	Override *Override `json:"override,omitempty"` // of the row; nil: none
 
-	Overflow []director.RegionID `json:"overflow"` // regions whose rows come next
-	Deny     []string            `json:"deny"`     // mounts that are not licensed here; "*": all
+	Overflow         []director.RegionID `json:"overflow"`                    // regions whose rows come next, in order, when its own has no room
+	DeclaredOverflow []director.RegionID `json:"declared_overflow"`           // as the file has it
+	OverflowOverride *Override           `json:"overflow_override,omitempty"` // of the overflow; nil: none
+	Deny             []string            `json:"deny"`                        // mounts that are not licensed here; "*": all
 
 	Shares   []director.NodeShare `json:"shares"`     // of new listeners, the largest first
 	SentPerS float64              `json:"sent_per_s"` // listeners that this director sends to nodes
@@ -234,7 +236,8 @@ type Region struct {
 	Listeners int    `json:"listeners"`
 	Centre    *Place `json:"centre,omitempty"` // the middle of what it matches; nil: that has none
 
-	Version string `json:"version"` // of the row, for If-Match
+	Version         string `json:"version"`          // of the row, for If-Match
+	OverflowVersion string `json:"overflow_version"` // of the overflow, for If-Match
 }
 
 // Weight is a node's weight in a row; 1 where the row only lists nodes.

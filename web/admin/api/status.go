@@ -113,7 +113,7 @@ type Change struct {
 
 // EntryChange is what a change did to one entry of the overlay.
 type EntryChange struct {
-	Entry  string          `json:"entry"`            // "rows/de", "nodes/fra1", "rules/kitchen", "notes/x"
+	Entry  string          `json:"entry"`            // "rows/de", "overflows/de", "nodes/fra1", "rules/kitchen", "notes/x"
 	Before json.RawMessage `json:"before,omitempty"` // nil: there was none
 	After  json.RawMessage `json:"after,omitempty"`  // nil: there is none
 }

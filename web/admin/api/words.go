@@ -71,6 +71,8 @@ func EntryInWords(entry string) (what, none string) {
 	switch kind, id, _ := strings.Cut(entry, "/"); kind {
 	case "rows":
 		return "Weights of " + id, "as in the file"
+	case "overflows":
+		return "Overflow of " + id, "as in the file"
 	case "nodes":
 		return "Node " + id, "as in the file"
 	case "rules":

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -92,10 +93,11 @@ func sketch(entry string, value json.RawMessage) string {
 		return ""
 	}
 	var e struct {
-		Weights map[string]float64 `json:"weights"`
-		State   string             `json:"state"`
-		Rule    json.RawMessage    `json:"rule"`
-		Text    string             `json:"text"`
+		Weights map[string]float64  `json:"weights"`
+		Regions []director.RegionID `json:"regions"`
+		State   string              `json:"state"`
+		Rule    json.RawMessage     `json:"rule"`
+		Text    string              `json:"text"`
 	}
 	var order []string
 	if json.Unmarshal(value, &order) == nil {
@@ -112,6 +114,8 @@ func sketch(entry string, value json.RawMessage) string {
 			parts = append(parts, fmt.Sprintf("%s %s", node, number(e.Weights[node])))
 		}
 		return listed(parts)
+	case kind == "overflows":
+		return overflowText(e.Regions)
 	case kind == "nodes":
 		return e.State
 	case kind == "rules" && len(e.Rule) > 0:

@@ -65,6 +65,25 @@ func (d *dashboard) weights(*http.Request) (any, error) {
 	return p, nil
 }
 
+// Overflows writes the regions that it overflows into: "europe, then world".
+func (r matrixRow) Overflows() string { return overflowText(r.Overflow) }
+
+// Order and FileOrder are the overflow in use and in the file, as ids with spaces between.
+func (r matrixRow) Order() string     { return joinedBy(r.Overflow, " ") }
+func (r matrixRow) FileOrder() string { return joinedBy(r.DeclaredOverflow, " ") }
+
+func overflowText(order []director.RegionID) string {
+	return cmp.Or(joinedBy(order, ", then "), "none")
+}
+
+func joinedBy(order []director.RegionID, between string) string {
+	words := make([]string, len(order))
+	for i, id := range order {
+		words[i] = string(id)
+	}
+	return strings.Join(words, between)
+}
+
 // Entries returns the row as "ams1:1 fra1:3". It includes nodes that are absent and so have
 // no column: they are saved, too.
 func (r matrixRow) Entries() string {

@@ -174,3 +174,65 @@ func TestMatrixFollowsTheFile(t *testing.T) {
 	m.save("world", map[director.NodeID]float64{"aar1": 3, "fra1": 3.125})
 	noFaults(t, m.Tab)
 }
+
+// The order of overflow is edited beside the weights: drafts, what would happen, one save
+// for both, somebody else's change, and back to the file's.
+func TestOverflowIsEdited(t *testing.T) {
+	t.Parallel()
+	config, reports := station()
+	r := play(t, config, reports)
+	m := &matrix{r, browsertest.Start(t), t, config}
+	m.As(browsertest.Looks["390-light"])
+	m.Go(r.URL + "/weights")
+	m.Await("it is live", live)
+	says := func(region, text string) string {
+		return fmt.Sprintf(`document.querySelector('#matrix tr[data-region=%s] .over span').textContent === %q`, region, text)
+	}
+	edit := func(region string) {
+		m.Click(fmt.Sprintf(`[data-overflow=%s]`, region))
+		m.Await("the order is shown", `document.querySelector('#order').open`)
+	}
+	add := func(region string) {
+		browsertest.Eval[bool](m.Tab, fmt.Sprintf(`(() => { const add = document.querySelector('#order select'); add.value = %q; add.dispatchEvent(new Event('change')); return true; })()`, region))
+	}
+	m.Await("the file's order", says("de", "europe"))
+	edit("de")
+	add("world")
+	m.Click(`#order [aria-label="world earlier"]`)
+	holdBars(t, m.Tab, "the order of overflow")
+	holdAxe(t, m.Tab, "the order of overflow")
+	m.Screenshot("order-390-light")
+	m.Click(`#order [value=take]`)
+	m.Await("the draft is in the row", says("de", "world, then europe"))
+	m.forecast()
+	m.weigh("de", "fra1", "7")
+	m.Await("both are not saved yet", `/2 changes/.test(document.querySelector('[data-part="changes"]').textContent) && /overflow: europe → world, then europe/.test(document.querySelector('[data-part="changes"]').textContent)`)
+	m.save("de", map[director.NodeID]float64{"fra1": 7, "fra2": 2, "ams1": 1})
+	o := m.syncer.Overlay()
+	if diff := cmp.Diff([]director.RegionID{"world", "europe"}, o.Overflows["de"].Regions); diff != "" || o.Revision != 1 {
+		t.Errorf("saved as revision %d (-want +got):\n%s", o.Revision, diff)
+	}
+
+	edit("de")
+	m.Click(`#order [aria-label="Remove europe"]`)
+	m.Click(`#order [value=take]`)
+	m.Await("another draft", says("de", "world"))
+	if _, err := m.syncer.Change(t.Context(), store.Author{By: "ben", Why: "mine"}, func(o *store.Overlay) error {
+		o.Overflows["de"] = store.Overflow{Regions: []director.RegionID{"americas"}}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m.Await("somebody was faster", `/overflow of de was changed meanwhile by ben/.test(document.querySelector('[data-part="clash"]').textContent) && document.querySelector('#save [type=submit]').disabled`)
+	m.ClickOn(`[...document.querySelectorAll('[data-part="clash"] button')].find((b) => b.textContent === 'Take theirs')`)
+	m.Await("theirs is in the row", says("de", "americas")+` && !document.querySelector('#save')`)
+	edit("de")
+	m.Click(`#order [data-file]`)
+	m.Await("as in the file", says("de", "europe"))
+	m.Click(`#save [type="submit"]`)
+	m.Await("it is saved", `!document.querySelector('#save') && !document.querySelector('#matrix tr[data-region=de] .over [data-stamp]')`)
+	if _, there := m.syncer.Overlay().Overflows["de"]; there {
+		t.Error("the file's order is still replaced")
+	}
+	noFaults(t, m.Tab)
+}

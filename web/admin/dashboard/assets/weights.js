@@ -4,6 +4,7 @@
 import { api, done, Problem, toast } from './api.js';
 import { $, $$, attr, count, make, newBar, operate, percent, svg, text } from './dom.js';
 import { grid } from './grid.js';
+import { overflow, written } from './overflow.js';
 import { handlers, refresh, refreshers, refreshSoon } from './live.js';
 import { verdict, wording } from './nodes.js';
 
@@ -17,6 +18,7 @@ export default function weights() {
   // wanted (weights; null: the file's row), and, if somebody changed the row meanwhile,
   // {version, row, who} (clash).
   const drafts = new Map();
+  const orders = overflow({ rowOf: (region) => rowOf(region), changed: () => changed() }); // drafts of overflows
   const served = new Map($$('tbody tr', table).map((tr) => [tr.dataset.region, tr.outerHTML])); // as last received
   let servedHead = table.tHead.outerHTML;
   const rowOf = (region) => $(`tr[data-region="${CSS.escape(region)}"]`, table);
@@ -93,6 +95,7 @@ export default function weights() {
   function markAll(tr) {
     for (const td of tr.cells) if (td.cellIndex) mark(td);
     reckonShares(tr);
+    orders.mark(tr);
     tr.classList.toggle('stale', Boolean(drafts.get(tr.dataset.region)?.clash));
   }
 
@@ -133,7 +136,7 @@ export default function weights() {
   let timer;
 
   function changed() {
-    if (!drafts.size) {
+    if (!drafts.size && !orders.drafts.size) {
       clearTimeout(timer);
       asking?.abort();
       panel.replaceChildren(...idle);
@@ -154,19 +157,27 @@ export default function weights() {
       const what = !d.weights ? 'back to the file’s row' : [...new Set([...d.before.keys(), ...d.weights.keys()])]
         .filter((node) => d.before.get(node) !== d.weights.get(node))
         .map((node) => `${node} ${d.before.get(node) ?? '–'} → ${d.weights.get(node) ?? '–'}`).join(', ');
-      return make('div.row', make('b', region), make('span.grow.wrap', what), revert(region));
+      return make('div.row', make('b', region), make('span.grow.wrap', what), revert(() => drop(region)));
     });
-    part('changes').replaceChildren(make('h3', `Not saved yet: ${lines.length} ${lines.length === 1 ? 'row' : 'rows'}`), ...lines);
+    const orderLines = [...orders.drafts].map(([region, d]) => make('div.row', make('b', region), make('span.grow.wrap', `overflow: ${written(d.before)} → ${d.wanted ? written(d.wanted) : 'as in the file'}`), revert(() => dropOrder(region))));
+    const n = lines.length + orderLines.length;
+    part('changes').replaceChildren(make('h3', `Not saved yet: ${n} ${n === 1 ? 'change' : 'changes'}`), ...lines, ...orderLines);
     const clashes = [...drafts].filter(([, d]) => d.clash);
-    part('clash').hidden = !clashes.length;
+    const orderClashes = [...orders.drafts].filter(([, d]) => d.clash);
+    part('clash').hidden = !clashes.length && !orderClashes.length;
     part('clash').replaceChildren(...clashes.flatMap(([region, d]) => [
       make('p.say.warn', make('span', `${region} was changed meanwhile ${d.clash.who}`)),
       make('p.wrap', 'It is now: ', make('b', list(d.clash.row))),
       make('p.wrap', 'You want: ', make('b', d.weights ? list(d.weights) : 'the file’s row')),
       make('div.row', button('Keep mine', () => keep(region)),
         button('Take theirs', () => drop(region))),
+    ]), ...orderClashes.flatMap(([region, d]) => [
+      make('p.say.warn', make('span', `The overflow of ${region} was changed meanwhile ${d.clash.who}`)),
+      make('p.wrap', 'It is now: ', make('b', written(d.clash.order))),
+      make('p.wrap', 'You want: ', make('b', d.wanted ? written(d.wanted) : 'as in the file')),
+      make('div.row', button('Keep mine', () => { orders.keep(region); changed(); }), button('Take theirs', () => dropOrder(region))),
     ]));
-    $('#save [type="submit"]', panel).disabled = clashes.length > 0;
+    $('#save [type="submit"]', panel).disabled = clashes.length + orderClashes.length > 0;
   }
 
   function button(words, run) {
@@ -175,8 +186,8 @@ export default function weights() {
     b.onclick = run;
     return b;
   }
-  const revert = (region) => {
-    const b = button('Revert', () => drop(region));
+  const revert = (run) => {
+    const b = button('Revert', run);
     b.classList.add('quiet');
     return b;
   };
@@ -185,6 +196,11 @@ export default function weights() {
     cells.close();
     drafts.delete(region);
     markAll(rowOf(region));
+    changed();
+  }
+
+  function dropOrder(region) {
+    orders.drop(region);
     changed();
   }
 
@@ -201,10 +217,10 @@ export default function weights() {
     asking?.abort();
     asking = new AbortController();
     try {
-      const got = await api('POST', '/whatif', { rows: proposal() }, { signal: asking.signal });
-      if (!drafts.size) return;
+      const got = await api('POST', '/whatif', { rows: proposal(), overflows: orders.proposal() }, { signal: asking.signal });
+      if (!drafts.size && !orders.drafts.size) return;
       part('verdict').replaceChildren(verdict(got));
-      part('shares').replaceChildren(...[...drafts.keys()].flatMap((region) => shares(region, got)));
+      part('shares').replaceChildren(...[...new Set([...drafts.keys(), ...orders.drafts.keys()])].flatMap((region) => shares(region, got)));
       part('nodes').replaceChildren(...uses(got));
     } catch (err) {
       if (err.name === 'AbortError' || !(err instanceof Problem)) return;
@@ -249,7 +265,10 @@ export default function weights() {
   }
 
   panel.addEventListener('click', (e) => {
-    if (e.target.closest('[data-discard]')) for (const region of [...drafts.keys()]) drop(region);
+    if (!e.target.closest('[data-discard]')) return;
+    for (const region of [...orders.drafts.keys()]) orders.drop(region);
+    for (const region of [...drafts.keys()]) drop(region);
+    changed();
   });
   panel.addEventListener('submit', async (e) => {
     e.preventDefault();
@@ -259,9 +278,11 @@ export default function weights() {
     const save = $('[type="submit"]', form);
     save.disabled = true;
     try {
-      const got = await api('PUT', '/weights', { rows, why: form.why.value, ...(form.for.value ? { for: form.for.value } : {}) });
+      const overflows = orders.edits();
+      const got = await api('PUT', '/weights', { rows, overflows, why: form.why.value, ...(form.for.value ? { for: form.for.value } : {}) });
       for (const region of Object.keys(rows)) drop(region);
-      done(`Saved: ${Object.keys(rows).join(', ')}`, got.revision);
+      for (const region of Object.keys(overflows)) dropOrder(region);
+      done(`Saved: ${[...new Set([...Object.keys(rows), ...Object.keys(overflows)])].join(', ')}`, got.revision);
     } catch (err) {
       if (!(err instanceof Problem)) throw err;
       save.disabled = false;
@@ -293,11 +314,13 @@ export default function weights() {
       served.set(region, next.outerHTML);
       const draft = drafts.get(region);
       if (draft) rebase(draft, next);
+      orders.rebase(next);
       if (tr) cells.replace(tr, next, (column) => columns.indexOf(before[column]));
       else table.tBodies[0].insertBefore(document.adoptNode(next), table.tBodies[0].rows[i]);
       if (draft) markAll(next);
+      else orders.mark(next);
     });
-    if (drafts.size) changed();
+    if (drafts.size || orders.drafts.size) changed();
   };
 
   /** rebase updates a draft to its row as it is now. */
@@ -306,7 +329,7 @@ export default function weights() {
     const now = draft.before = saved(next);
     if (draft.version !== next.dataset.version) {
       if (draft.clash?.version === next.dataset.version) return;
-      draft.clash = { version: next.dataset.version, row: now, who: $('th small[data-stamp]', next)?.textContent ?? 'back to the file’s row' };
+      draft.clash = { version: next.dataset.version, row: now, who: $('th > small[data-stamp]', next)?.textContent ?? 'back to the file’s row' };
     } else if (draft.clash) {
       draft.clash = null; // the other change was undone
     } else if (draft.weights) { // a node that entered or left the file did so with its weight
@@ -321,12 +344,12 @@ export default function weights() {
       served.delete(region);
       cells.remove(rowOf(region));
     }
-    const lost = regions.filter((region) => drafts.delete(region));
+    const lost = regions.filter((region) => [drafts.delete(region), orders.drafts.delete(region)].some(Boolean));
     if (!lost.length) return;
     toast(`No longer a region, so that what you changed in it is gone: ${lost.join(', ')}`, { bad: true });
     changed();
   }
-  addEventListener('beforeunload', (e) => { if (drafts.size) e.preventDefault(); });
+  addEventListener('beforeunload', (e) => { if (drafts.size || orders.drafts.size) e.preventDefault(); });
   setInterval(() => { if (!document.hidden) refresh(); }, 5000); // shares follow the load
   handlers.nodes = ({ nodes, gone = [] }) => {
     for (const n of nodes) {
