@@ -8,55 +8,55 @@ type carried struct {
 	schemes Scheme // in which the mount plays there
 }
 
-// knowCarriers fills s.carries and s.fullAt from the reports. A node whose report and
-// mounts have not changed since prev keeps its entries.
-func (s *Snapshot) knowCarriers(prev *Snapshot) {
-	n := len(s.nodes)
-	s.carries = make([]carried, len(s.mounts)*n)
-	sameMounts := prev != nil && prev.fleet == s.fleet && len(prev.mounts) == len(s.mounts)
-	for i := range s.nodes {
-		r := &s.nodes[i].report
-		if sameMounts && sameReport(&prev.nodes[i].report, r) {
-			for m := range s.mounts {
-				s.carries[m*n+i] = prev.carries[m*n+i]
-				if prev.fullAt != nil {
-					s.limitMount(m*n+i, prev.fullAt[m*n+i])
-				}
-			}
-			continue
-		}
-		for m := range s.mounts {
-			is, fullAt := s.carry(i, m)
-			s.carries[m*n+i] = carried{is, s.plays(i, m)}
-			s.limitMount(m*n+i, fullAt)
-		}
+// knowCarriers fills s.carries, s.fullAt and the nodes' plays from the reports.
+func (s *Snapshot) knowCarriers() {
+	s.carries, s.fullAt = make([][]carried, len(s.mounts)), make([][]int, len(s.mounts))
+	for m := range s.mounts {
+		s.carries[m] = make([]carried, len(s.nodes))
 	}
-	s.countPlaying()
-}
-
-// countPlaying sets, for each node, the schemes in which it plays at least one mount.
-func (s *Snapshot) countPlaying() {
-	n := len(s.nodes)
 	for i := range s.nodes {
-		st := &s.nodes[i]
-		if st.plays = 0; len(s.mounts) == 0 {
-			st.plays = st.schemes
-		}
-		for m := range s.mounts {
-			if c := &s.carries[m*n+i]; c.is != LacksMount {
-				st.plays |= c.schemes
-			}
-		}
+		s.carryAnew(i, nil)
 	}
 }
 
-func (s *Snapshot) limitMount(i, fullAt int) {
-	if fullAt > 0 && s.fullAt == nil {
-		s.fullAt = make([]int, len(s.carries))
+// carryAnew updates, for one node, s.carries and s.fullAt from its report, and the schemes
+// in which it plays at least one mount. Columns that s shares with prev are copied first.
+func (s *Snapshot) carryAnew(i int, prev *Snapshot) {
+	st := s.nodes[i]
+	if st.plays = 0; len(s.mounts) == 0 {
+		st.plays = st.schemes
 	}
-	if s.fullAt != nil {
-		s.fullAt[i] = fullAt
+	for m := range s.mounts {
+		is, fullAt := s.carry(i, m)
+		c := carried{is, s.plays(i, m)}
+		if c != s.carries[m][i] {
+			if prev != nil && &s.carries[m][0] == &prev.carries[m][0] {
+				s.carries[m] = slices.Clone(s.carries[m])
+			}
+			s.carries[m][i] = c
+		}
+		if fullAt != s.mountFullAt(m, i) {
+			switch {
+			case s.fullAt[m] == nil:
+				s.fullAt[m] = make([]int, len(s.nodes))
+			case prev != nil && prev.fullAt[m] != nil && &s.fullAt[m][0] == &prev.fullAt[m][0]:
+				s.fullAt[m] = slices.Clone(s.fullAt[m])
+			}
+			s.fullAt[m][i] = fullAt
+		}
+		if is != LacksMount {
+			st.plays |= c.schemes
+		}
 	}
+}
+
+// mountFullAt returns the number of listeners at a node at which the mount's own limit may
+// be reached; 0: it has none. m below 0 means any mount.
+func (s *Snapshot) mountFullAt(m, node int) int {
+	if m < 0 || s.fullAt[m] == nil {
+		return 0
+	}
+	return s.fullAt[m][node]
 }
 
 // sameReport compares what identifies a report: one prober never uses the same time

@@ -207,7 +207,7 @@ func (q *search) take(j *judged, e entry) {
 
 // judge returns the reason to pass a node over, the weightiest if several apply, or Fit.
 func (q *search) judge(e entry) Reason {
-	st := &q.s.nodes[e.node]
+	st := q.s.nodes[e.node]
 	if st.health != Fit {
 		return st.health
 	}
@@ -223,7 +223,7 @@ func (q *search) judge(e entry) Reason {
 		return ToAvoid
 	case e.weight == 0:
 		return WeightZero
-	case st.full || carries.is == NodeFull || q.s.fullAt != nil && q.d.Mount >= 0 && q.mountFull(e.node, q.s.fullAt[q.d.Mount*len(q.s.nodes)+e.node]):
+	case st.full || carries.is == NodeFull || q.mountFull(e.node):
 		return NodeFull
 	case st.limit > 0 && q.used(e.node) >= st.limit:
 		return AtLimit
@@ -257,7 +257,10 @@ func (q *search) used(node int) int {
 
 // mountFull says whether the listeners sent to a node since its report may have reached
 // the mount's own limit there.
-func (q *search) mountFull(node, at int) bool { return at > 0 && q.used(node) >= at }
+func (q *search) mountFull(node int) bool {
+	at := q.s.mountFullAt(q.d.Mount, node)
+	return at > 0 && q.used(node) >= at
+}
 
 func (q *search) recent(node int) int {
 	if q.live == nil {
@@ -290,7 +293,7 @@ func lacksRoom(r Reason) bool {
 
 // share is weight x room x warm-up, or free capacity x warm-up by load.
 func (s *Snapshot) share(r *rung, e entry, waived bool) float64 {
-	st := &s.nodes[e.node]
+	st := s.nodes[e.node]
 	share := st.free
 	if r.given {
 		share = e.weight * st.room
@@ -314,7 +317,7 @@ func nominal(s *Snapshot, r *rung, e entry) float64 {
 func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 	var steady, all float64
 	for _, e := range r.entries {
-		st := &s.nodes[e.node]
+		st := s.nodes[e.node]
 		n := nominal(s, r, e)
 		all += n
 		if st.warm == 1 && st.health == Fit && !st.full && s.carriesAt(mount, e.node).is == Fit {
@@ -327,7 +330,7 @@ func (s *Snapshot) warmUpWaived(r *rung, mount int) bool {
 // accept says whether the stage accepts the candidate, and sets its tier. It also
 // returns the share that divides the candidate's draw.
 func (q *search) accept(c *Candidate, j *judged, since time.Time) (float64, bool) {
-	st := &q.s.nodes[j.node]
+	st := q.s.nodes[j.node]
 	switch q.stage {
 	case byShare:
 		c.tier = c.Rung
@@ -364,7 +367,7 @@ func (q *search) lastGood(ladder []*rung) (since time.Time) {
 	}
 	for _, r := range ladder {
 		for _, e := range r.entries {
-			if st := &q.s.nodes[e.node]; st.health == Down && st.report.Since.After(since) {
+			if st := q.s.nodes[e.node]; st.health == Down && st.report.Since.After(since) {
 				since = st.report.Since
 			}
 		}
@@ -373,7 +376,7 @@ func (q *search) lastGood(ladder []*rung) (since time.Time) {
 }
 
 func (q *search) mayStillServe(e entry, since time.Time) bool {
-	st, carries := &q.s.nodes[e.node], q.s.carriesAt(q.d.Mount, e.node)
+	st, carries := q.s.nodes[e.node], q.s.carriesAt(q.d.Mount, e.node)
 	if e.weight == 0 || carries.schemes&q.l.Scheme == 0 || carries.is == LacksMount ||
 		q.l.Port != 0 && !q.s.servesAt(e.node, q.d.Mount, q.l.Scheme, q.l.Port) {
 		return false

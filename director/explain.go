@@ -81,7 +81,7 @@ func (x *Explanation) add(q search, c Candidate, j judged) {
 }
 
 func (s *Snapshot) candidacy(node, mount int, l *Listener) Candidacy {
-	st, n := &s.nodes[node], &s.fleet.nodes[node]
+	st, n := s.nodes[node], &s.fleet.nodes[node]
 	out := Candidacy{
 		Node: n.ID, Site: n.Site, Detail: st.report.Detail,
 		Room: st.room, WarmUp: st.warm,

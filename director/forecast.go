@@ -101,7 +101,7 @@ func (s *Snapshot) Forecast(d Demand) Forecast {
 func (s *Snapshot) forecastNodes(out *Forecast, held []float64) []NodeForecast {
 	nodes := make([]NodeForecast, len(s.nodes))
 	for i := range nodes {
-		st := &s.nodes[i]
+		st := s.nodes[i]
 		nodes[i] = NodeForecast{
 			Node: s.fleet.nodes[i].ID, State: st.health, Listeners: int(math.Round(held[i])), Target: st.target, Limit: st.limit,
 		}
@@ -131,7 +131,7 @@ func (s *Snapshot) mainMount() int {
 					listeners += r.Listeners
 				}
 			}
-			if s.carries[m*len(s.nodes)+n].is == Fit {
+			if s.carries[m][n].is == Fit {
 				carry++
 			}
 		}

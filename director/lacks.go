@@ -43,7 +43,7 @@ func (l *Lack) String(now time.Time) string {
 // then the mounts in the order of [Snapshot.Mounts]. It is for operators, and is not
 // called per request.
 func (s *Snapshot) Lacks(n int) (all []Lack) {
-	st := &s.nodes[n]
+	st := s.nodes[n]
 	if st.report.Health != Up {
 		return nil
 	}

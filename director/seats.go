@@ -33,7 +33,7 @@ func newSeating(o *origins, empty bool) *seating {
 	nodes := len(o.s.nodes)
 	k := &seating{origins: o, empty: empty, target: make([]float64, nodes), limit: make([]float64, nodes), known: map[string]int{}}
 	for i := range o.s.nodes {
-		st := &o.s.nodes[i]
+		st := o.s.nodes[i]
 		used := float64(st.used)
 		if empty {
 			used = 0

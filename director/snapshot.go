@@ -23,19 +23,23 @@ type Input struct {
 }
 
 // A Snapshot is the state of the fleet that Decide reads. It is immutable and
-// safe for concurrent use.
+// safe for concurrent use. It shares what has not changed with the one before it.
 type Snapshot struct {
-	fleet   *Fleet
-	built   time.Time
-	nodes   []nodeState
-	mounts  []Mount
-	names   map[string]int
-	paths   []string  // escaped public paths, by mount
-	carries []carried // [mount*nodes+node]
-	// fullAt is, with the index of carries, the number of listeners at the node at which
-	// the mount's own limit may be reached; 0: it has none. Nil: no mount has one.
-	fullAt  []int
-	warming bool // some node is not yet warm
+	fleet  *Fleet
+	built  time.Time
+	nodes  []*nodeState
+	mounts []Mount
+	names  map[string]int
+	paths  []string // escaped public paths, by mount
+	// carries says by mount, then by node, whether and how the node carries the mount.
+	carries [][]carried
+	// fullAt is, by mount and node, the number of listeners at the node at which the
+	// mount's own limit may be reached; 0: it has none. A mount that has none at any node
+	// may be nil.
+	fullAt   [][]int
+	middle   int   // the median of the nodes' targets; 0: no node has one
+	restless []int // the nodes that the next snapshot has to look at without news of them
+	warming  bool  // some node is not yet warm
 
 	uncounted map[string]int
 }
@@ -63,21 +67,115 @@ type nodeState struct {
 // Build makes the snapshot that follows prev, which hysteresis needs. prev may be nil.
 // The snapshot keeps the reports and Uncounted of in.
 func (f *Fleet) Build(prev *Snapshot, in Input) *Snapshot {
-	s := &Snapshot{fleet: f, built: in.Now, nodes: make([]nodeState, len(f.nodes)), uncounted: in.Uncounted}
+	s := &Snapshot{fleet: f, built: in.Now, nodes: make([]*nodeState, len(f.nodes)), uncounted: in.Uncounted}
 	for i := range f.nodes {
-		s.nodes[i] = f.state(i, prev, in)
-		s.warming = s.warming || s.nodes[i].warm < 1
+		s.nodes[i] = f.state(i, prev, &in, in.Reports[f.nodes[i].ID])
+		s.settle(i)
 	}
-	s.freeShares()
+	s.middle = s.median()
+	for _, st := range s.nodes {
+		st.free = st.freeShare(s.middle)
+	}
 	s.knowMounts(prev)
-	s.knowCarriers(prev)
+	s.knowCarriers()
 	return s
 }
 
-func (f *Fleet) state(i int, prev *Snapshot, in Input) nodeState {
+// Next makes the snapshot that follows s. It is the one that Build makes, but in.Reports
+// has only reports that s does not have: all other nodes keep theirs. Next looks at those
+// nodes, at nodes with listeners en route, and at those that warm up. in.Now must not be
+// before s was built.
+func (s *Snapshot) Next(in Input) *Snapshot {
+	if s.discovers(in.Reports) {
+		return s.fleet.Build(s, s.whole(in))
+	}
+	next := *s
+	next.built, next.uncounted, next.restless, next.warming = in.Now, in.Uncounted, nil, false
+	next.nodes = slices.Clone(s.nodes)
+	next.carries, next.fullAt = slices.Clone(s.carries), slices.Clone(s.fullAt)
+	touched := s.touched(&in)
+	targets := false // some target has changed
+	for _, i := range touched {
+		was := s.nodes[i]
+		r, news := in.Reports[s.fleet.nodes[i].ID]
+		if !news {
+			r = was.report
+		}
+		st := s.fleet.state(i, s, &in, r)
+		next.nodes[i] = st
+		next.settle(i)
+		targets = targets || st.target != was.target
+		if st.plays = was.plays; news && !sameReport(&was.report, &st.report) {
+			next.carryAnew(i, s)
+		}
+	}
+	if targets {
+		next.middle = next.median()
+	}
+	for _, i := range touched {
+		next.nodes[i].free = next.nodes[i].freeShare(next.middle)
+	}
+	if next.middle != s.middle {
+		for i, st := range next.nodes {
+			if st == s.nodes[i] && st.target == 0 {
+				other := *st
+				other.free = other.freeShare(next.middle)
+				next.nodes[i] = &other
+			}
+		}
+	}
+	return &next
+}
+
+// touched returns the nodes that Next has to look at, in order.
+func (s *Snapshot) touched(in *Input) []int {
+	touched := slices.Clone(s.restless)
+	add := func(id NodeID) {
+		if i, ok := s.fleet.index[id]; ok {
+			touched = append(touched, i)
+		}
+	}
+	for id := range in.Reports {
+		add(id)
+	}
+	for id := range in.EnRoute {
+		add(id)
+	}
+	for id := range in.Recent {
+		add(id)
+	}
+	slices.Sort(touched)
+	return slices.Compact(touched)
+}
+
+// whole returns in with the reports that s has and in lacks.
+func (s *Snapshot) whole(in Input) Input {
+	all := make(map[NodeID]Report, len(s.nodes))
+	for i, st := range s.nodes {
+		id := s.fleet.nodes[i].ID
+		all[id] = st.report
+		if r, news := in.Reports[id]; news {
+			all[id] = r
+		}
+	}
+	in.Reports = all
+	return in
+}
+
+// settle notes whether a node that was looked at has to be looked at the next time, too.
+func (s *Snapshot) settle(i int) {
+	st := s.nodes[i]
+	s.warming = s.warming || st.warm < 1
+	if st.warm < 1 || st.enRoute != 0 || st.estimated != 0 || st.recent != 0 {
+		s.restless = append(s.restless, i)
+	}
+}
+
+// state returns what is known of a node, but for free and plays, which depend on the
+// other nodes and on the mounts.
+func (f *Fleet) state(i int, prev *Snapshot, in *Input, r Report) *nodeState {
 	n := &f.nodes[i]
-	r := in.Reports[n.ID]
-	st := nodeState{
+	st := &nodeState{
 		health: healthReason(n, r), full: r.Full, unconfirmed: r.Unconfirmed, ipv4: n.ipv4, ipv6: n.ipv6, schemes: n.schemes(),
 		maxNew: n.MaxNewPerS, hold: n.Pace == PaceHold, enRoute: in.EnRoute[n.ID], estimated: in.Estimated[n.ID], recent: in.Recent[n.ID], report: r,
 	}
@@ -109,7 +207,7 @@ func (s *Snapshot) stateOf(id NodeID) *nodeState {
 		return nil
 	}
 	if i, ok := s.fleet.index[id]; ok {
-		return &s.nodes[i]
+		return s.nodes[i]
 	}
 	return nil
 }
@@ -184,33 +282,33 @@ func lowest(a, b int) int {
 	return a
 }
 
-// freeShares converts steps to shares by load. A node without a known capacity is
+// median returns the median of the nodes' targets; 0: no node has one.
+func (s *Snapshot) median() int {
+	var targets []int
+	for _, st := range s.nodes {
+		if st.target > 0 {
+			targets = append(targets, st.target)
+		}
+	}
+	if len(targets) == 0 {
+		return 0
+	}
+	slices.Sort(targets)
+	return targets[len(targets)/2]
+}
+
+// freeShare converts steps to a share by load. A node without a known capacity is
 // assumed to have the median target of the others. If no node has a target, the share is
 // the inverse of what a node holds.
-func (s *Snapshot) freeShares() {
-	var targets []int
-	for i := range s.nodes {
-		if t := s.nodes[i].target; t > 0 {
-			targets = append(targets, t)
-		}
+func (st *nodeState) freeShare(median int) float64 {
+	switch {
+	case st.target > 0:
+		return float64(st.target) * float64(st.freeStep) / freeSteps
+	case median > 0:
+		free := float64(median) * float64(freeStep(float64(st.used)/float64(median), -1)) / freeSteps
+		return max(free, float64(median)/freeSteps)
 	}
-	middle := 0
-	if len(targets) > 0 {
-		slices.Sort(targets)
-		middle = targets[len(targets)/2]
-	}
-	for i := range s.nodes {
-		st := &s.nodes[i]
-		switch {
-		case st.target > 0:
-			st.free = float64(st.target) * float64(st.freeStep) / freeSteps
-		case middle > 0:
-			st.free = float64(middle) * float64(freeStep(float64(st.used)/float64(middle), -1)) / freeSteps
-			st.free = max(st.free, float64(middle)/freeSteps)
-		default:
-			st.free = heldShare(st.freeStep)
-		}
-	}
+	return heldShare(st.freeStep)
 }
 
 // knowMounts takes the declared mounts or, where none is, collects those that nodes
@@ -241,22 +339,46 @@ func (s *Snapshot) discoverMounts(prev *Snapshot) {
 			found[m.Name] = m
 		}
 	}
-	for i := range s.nodes {
-		public := invert(s.fleet.nodes[i].Paths)
-		for _, m := range s.nodes[i].report.Mounts {
-			name := m.Path
-			if p, ok := public[name]; ok {
-				name = p
-			}
+	for i, st := range s.nodes {
+		s.fleet.nodes[i].eachMount(&st.report, func(name, typ string) {
 			if _, known := found[name]; !known && checkMountName(name) == "" && len(found) < maxDiscovered {
-				found[name] = Mount{Name: name, Type: m.Type}
+				found[name] = Mount{Name: name, Type: typ}
 			}
-		}
+		})
 	}
 	s.names = make(map[string]int, len(found))
 	for i, name := range slices.Sorted(maps.Keys(found)) {
 		s.mounts = append(s.mounts, found[name])
 		s.names[name] = i
+	}
+}
+
+// discovers says whether discoverMounts would find a mount in these reports that s does
+// not have.
+func (s *Snapshot) discovers(reports map[NodeID]Report) (anew bool) {
+	if len(s.fleet.mounts) > 0 || len(s.mounts) >= maxDiscovered {
+		return false
+	}
+	for id, r := range reports {
+		if i, ok := s.fleet.index[id]; ok {
+			s.fleet.nodes[i].eachMount(&r, func(name, _ string) {
+				_, known := s.names[name]
+				anew = anew || !known && checkMountName(name) == ""
+			})
+		}
+	}
+	return anew
+}
+
+// eachMount calls do with the public name and the type of each mount in a report of n.
+func (n *fleetNode) eachMount(r *Report, do func(name, typ string)) {
+	public := invert(n.Paths)
+	for i := range r.Mounts {
+		name := r.Mounts[i].Path
+		if p, ok := public[name]; ok {
+			name = p
+		}
+		do(name, r.Mounts[i].Type)
 	}
 }
 
@@ -301,7 +423,7 @@ func (s *Snapshot) FindMount(name string) (int, bool) {
 // acceptable; of two in which the mount plays, HTTP is preferred. An empty base means none.
 func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 	node := &s.fleet.nodes[n]
-	if plays := s.carries[m*len(s.nodes)+n].schemes & scheme; plays != 0 {
+	if plays := s.carries[m][n].schemes & scheme; plays != 0 {
 		scheme = plays // else listeners are sent to the last node known good
 	}
 	switch {
@@ -319,7 +441,7 @@ func (s *Snapshot) URL(n, m int, scheme Scheme) (base, path string) {
 // such as "http://10.0.0.7:8000" and an escaped path.
 func (s *Snapshot) Upstream(n, m int) (base, path string) {
 	node := &s.fleet.nodes[n]
-	if node.upstream == node.http && s.carries[m*len(s.nodes)+n].schemes == HTTPS {
+	if node.upstream == node.http && s.carries[m][n].schemes == HTTPS {
 		return node.https, s.pathAt(node, m)
 	}
 	return node.upstream, s.pathAt(node, m)
@@ -328,9 +450,9 @@ func (s *Snapshot) Upstream(n, m int) (base, path string) {
 // carriesAt says whether and how node n carries mount m. m below 0 means any mount.
 func (s *Snapshot) carriesAt(m, n int) carried {
 	if m >= 0 {
-		return s.carries[m*len(s.nodes)+n]
+		return s.carries[m][n]
 	}
-	if st := &s.nodes[n]; st.plays != 0 {
+	if st := s.nodes[n]; st.plays != 0 {
 		return carried{Fit, st.plays}
 	}
 	return carried{LacksMount, s.nodes[n].schemes}

@@ -33,7 +33,7 @@ func (s *Snapshot) State(n int) Reason { return s.nodes[n].health }
 
 // Node returns what is known of node n.
 func (s *Snapshot) Node(n int) NodeState {
-	st := &s.nodes[n]
+	st := s.nodes[n]
 	return NodeState{
 		Node: s.fleet.nodes[n].Node, State: st.health,
 		Used: st.used, EnRoute: st.enRoute, Estimated: st.estimated, Recent: st.recent,
