@@ -22,6 +22,9 @@ func (s *Snapshot) Nodes() int { return len(s.nodes) }
 // NodeID returns the id of node n.
 func (s *Snapshot) NodeID(n int) NodeID { return s.fleet.nodes[n].ID }
 
+// Shares says whether what s knows of node n is what o knows of it, for o of the same Fleet.
+func (s *Snapshot) Shares(o *Snapshot, n int) bool { return s.nodes[n] == o.nodes[n] }
+
 // FindNode returns the number of the node with this id.
 func (s *Snapshot) FindNode(id NodeID) (int, bool) {
 	n, ok := s.fleet.index[id]

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -14,15 +15,26 @@ func (l *loop) build() {
 	began := l.cfg.Now()
 	now := l.now()
 	anew := l.compile(now)
-	reports := byNode(now, l.cfg.Director, l.reports(), l.picture.Reports)
-	live := l.assign(now, reports)
-	l.share(reports)
+	l.look()
+	l.sightings.hear(l.cfg.Director, l.picture.Reports)
+	changed := l.sightings.group(now)
+	live, others := l.assign(now)
+	l.share(maps.Clone(changed), others)
+	l.whole = l.whole || anew || l.snapshot == nil
 	if !l.probed || !l.answered {
+		l.whole = true
 		return
 	}
-	l.judge(now, live, reports)
-	held := l.withAgents(l.verdicts)
-	sum := newLoad(now, l.cfg.Settle, held)
+	news := l.news(l.judge(now, live, changed, l.whole || others))
+	sum := newLoad(now, l.cfg.Settle, func(id director.NodeID) director.Report {
+		if r, ok := news[id]; ok || l.whole {
+			return r
+		}
+		if n, ok := l.snapshot.FindNode(id); ok {
+			return l.snapshot.Node(n).Report
+		}
+		return director.Report{}
+	})
 	for _, n := range l.ledgers {
 		for _, c := range n.buckets {
 			sum.add(c)
@@ -36,11 +48,16 @@ func (l *loop) build() {
 			sum.add(c)
 		}
 	}
-	l.snapshot = l.fleet.Build(l.snapshot, director.Input{
-		Now: now, Reports: held, EnRoute: sum.enRoute, Estimated: sum.estimated, Recent: sum.recent, Uncounted: l.uncounted(),
-	})
-	l.saw.Store(&reports)
-	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.live()}) == nil
+	in := director.Input{Now: now, Reports: news, EnRoute: sum.enRoute, Estimated: sum.estimated, Recent: sum.recent, Uncounted: l.uncounted()}
+	if before := l.snapshot; l.whole {
+		l.snapshot = l.fleet.Build(before, in)
+		l.counters = l.countersOf(l.snapshot)
+	} else {
+		l.snapshot = before.Next(in)
+		l.counters = l.counters.after(l.snapshot, before)
+	}
+	l.whole = false
+	first := l.view.Swap(&director.View{Snapshot: l.snapshot, Live: l.counters}) == nil
 	l.update(func(st *Status) {
 		l.built, l.asOf = l.cfg.Now(), l.picture.Now
 		st.BuildTime = l.built.Sub(began)
@@ -81,15 +98,16 @@ func (l *loop) carried() map[string]int {
 	return l.cfg.Uncounted()
 }
 
-// live returns the counters for the newest snapshot.
-func (l *loop) live() live {
-	out := make(live, l.snapshot.Nodes())
-	for i := range out {
-		st := l.snapshot.Node(i)
-		n := l.ledgers.of(st.ID)
-		out[i] = liveNode{counter: n.counter, base: n.read, used: st.Used, recent: st.Recent}
+// news returns the reports that the snapshot does not have yet: of the nodes that were
+// judged, and of those with agents. They are all that there are if it is to be built from
+// everything.
+func (l *loop) news(judged sighted) map[director.NodeID]director.Report {
+	news := make(map[director.NodeID]director.Report, len(judged))
+	for id := range judged {
+		news[id] = l.verdicts[id]
 	}
-	return out
+	l.withAgents(news)
+	return news
 }
 
 // compiled is what a fleet was compiled from.
@@ -179,7 +197,8 @@ func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
 		}
 	}
 	c.Nodes = slices.Concat(declared, good)
-	if _, err := director.Compile(c); err != nil {
+	if len(good) > 0 && !compiles(c) { // without good, it has compiled before
+
 		c.Nodes = slices.Clone(declared)
 		for _, n := range good { // one by one, each with those already accepted
 			c.Nodes = append(c.Nodes, n)
@@ -198,6 +217,11 @@ func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
 		}
 	}
 	return c
+}
+
+func compiles(c director.Config) bool {
+	_, err := director.Compile(c)
+	return err == nil
 }
 
 // ruleEffects returns an effect for each client rule of the overlay that cannot be used.

@@ -48,6 +48,12 @@ func notAfter(now time.Time, times ...*time.Time) (furthest time.Duration) {
 	return furthest
 }
 
+// isEarly says whether a time in a report lies in the future.
+func isEarly(r *director.Report, now time.Time) bool {
+	return r.Taken.After(now) || r.Since.After(now) || r.Returned.After(now) ||
+		slices.ContainsFunc(r.Verdicts, func(v director.Verdict) bool { return v.Since.After(now) || v.Taken.After(now) })
+}
+
 // timesOf returns pointers to all times in a report. It clones the verdicts first,
 // so that they are not shared. CertificateEnds is not among them: it is the
 // issuer's time.
@@ -74,6 +80,8 @@ func (l *loop) setClock(r result) {
 		}
 		l.registry.setOffset(offset)
 		l.offset = offset
+		l.sightings.edit = 0 // this director's reports are by the old offset
+		l.whole = true
 		l.ahead.Store(int64(offset))
 	}
 	first := l.picture.Now.IsZero()

@@ -98,7 +98,7 @@ func TestForeignStampsAreClipped(t *testing.T) {
 		later := time.Now().Add(time.Hour)
 		o := store.Offer{Director: store.Director{ID: "strange"}}
 		for _, id := range []director.NodeID{"n1", "n2"} {
-			o.Reports = append(o.Reports, director.Report{Node: id, By: "strange", Taken: later, Since: later, Returned: later, Health: director.Up, AnyMount: true})
+			o.Reports = append(o.Reports, &director.Report{Node: id, By: "strange", Taken: later, Since: later, Returned: later, Health: director.Up, AnyMount: true})
 		}
 		if _, err := join(t, shared).Sync(t.Context(), o); err != nil {
 			t.Fatal(err)

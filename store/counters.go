@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,22 +17,48 @@ type counter struct {
 	_        [48]byte     // fills a cache line, so that nodes do not slow each other down
 }
 
-// live implements director.Live for one snapshot.
-type live []liveNode
+// live implements director.Live for one snapshot. It shares with the one before what has
+// not changed.
+type live []*liveNode
 
 type liveNode struct {
-	*counter
+	*ledger            // for its counter
 	base         int64 // the counter's value when the snapshot's load was summed
 	used, recent int   // the snapshot's values
 }
 
-func (l live) Used(node int) int   { n := &l[node]; return n.used + n.since() }
-func (l live) Recent(node int) int { n := &l[node]; return n.recent + n.since() }
+func (l live) Used(node int) int   { n := l[node]; return n.used + n.since() }
+func (l live) Recent(node int) int { n := l[node]; return n.recent + n.since() }
 func (l live) Count(node int)      { l[node].sent.Add(1) }
 
 func (l live) Expect(node, n int) {
 	l[node].sent.Add(int64(n))
 	l[node].expected.Add(int64(n))
+}
+
+// countersOf returns the counters of a snapshot's nodes.
+func (l *loop) countersOf(s *director.Snapshot) live {
+	out := make(live, s.Nodes())
+	for i := range out {
+		out[i] = newLiveNode(l.ledgers.of(s.NodeID(i)), s, i)
+	}
+	return out
+}
+
+// after returns the counters of s, which followed before.
+func (l live) after(s, before *director.Snapshot) live {
+	out := slices.Clone(l)
+	for i, n := range out {
+		if n.base != n.read || !s.Shares(before, i) {
+			out[i] = newLiveNode(n.ledger, s, i)
+		}
+	}
+	return out
+}
+
+func newLiveNode(g *ledger, s *director.Snapshot, node int) *liveNode {
+	st := s.Node(node)
+	return &liveNode{ledger: g, base: g.read, used: st.Used, recent: st.Recent}
 }
 
 func (n *liveNode) since() int { return int(n.sent.Load() - n.base) }

@@ -15,7 +15,7 @@ func liveOf(l ledgers, ids ...director.NodeID) live {
 	out := make(live, len(ids))
 	for i, id := range ids {
 		n := l.of(id)
-		out[i] = liveNode{counter: n.counter, base: n.read, used: 10 * (i + 1), recent: i + 1}
+		out[i] = &liveNode{ledger: n, base: n.read, used: 10 * (i + 1), recent: i + 1}
 	}
 	return out
 }

@@ -50,27 +50,35 @@ func recent(at, now time.Time) bool {
 type load struct {
 	now    time.Time
 	settle time.Duration
-	taken  map[director.NodeID]time.Time // when each node's listeners were last counted
+	report func(director.NodeID) director.Report
+	taken  map[director.NodeID]time.Time // when a node's listeners were last counted, of those that were asked for
 
 	enRoute   map[director.NodeID]int
 	estimated map[director.NodeID]int // how many of enRoute are an estimate
 	recent    map[director.NodeID]int
 }
 
-func newLoad(now time.Time, settle time.Duration, reports map[director.NodeID]director.Report) *load {
-	l := &load{
+func newLoad(now time.Time, settle time.Duration, report func(director.NodeID) director.Report) *load {
+	return &load{
 		now:     now,
 		settle:  settle,
-		taken:   make(map[director.NodeID]time.Time, len(reports)),
+		report:  report,
+		taken:   map[director.NodeID]time.Time{},
 		enRoute: map[director.NodeID]int{}, estimated: map[director.NodeID]int{},
 		recent: map[director.NodeID]int{},
 	}
-	for id, r := range reports {
-		if r.Listeners >= 0 && !r.Full { // else the report has no count
-			l.taken[id] = r.Taken
+}
+
+// takenAt returns when a node's listeners were last counted; zero: they were not.
+func (l *load) takenAt(id director.NodeID) time.Time {
+	at, known := l.taken[id]
+	if !known {
+		if r := l.report(id); r.Listeners >= 0 && !r.Full { // else the report has no count
+			at = r.Taken
 		}
+		l.taken[id] = at
 	}
-	return l
+	return at
 }
 
 // add adds c to the sums, unless it is invalid or too old.
@@ -81,7 +89,7 @@ func (l *load) add(c Count) {
 	if recent(c.At, l.now) {
 		l.recent[c.Node] += c.N
 	}
-	if enRoute(c.At, l.taken[c.Node], l.now, l.settle) {
+	if enRoute(c.At, l.takenAt(c.Node), l.now, l.settle) {
 		l.enRoute[c.Node] += c.N
 		if c.Estimated > 0 {
 			l.estimated[c.Node] += min(c.Estimated, c.N)

@@ -71,7 +71,7 @@ func TestLoad(t *testing.T) {
 		"silent": {Taken: now, Listeners: -1},
 		"full":   {Taken: now, Listeners: 100, Full: true},
 	}
-	l := newLoad(now, 3*time.Second, reports)
+	l := newLoad(now, 3*time.Second, func(id director.NodeID) director.Report { return reports[id] })
 	for node := range reports {
 		l.add(Count{Node: node, At: ago(500 * time.Millisecond), N: 1})
 		l.add(Count{Node: node, At: ago(5 * time.Second), N: 10, Estimated: 4})

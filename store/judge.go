@@ -18,6 +18,9 @@ type judges struct {
 	stale  time.Duration       // an older report does not count
 	live   map[string]Director // by ID
 	before map[director.NodeID]director.Report
+	// staleAt is when the first of the reports that counted becomes stale; zero: none has
+	// counted.
+	staleAt time.Time
 }
 
 // opinion is a report by one of the two directors that are to probe the node.
@@ -27,15 +30,15 @@ type opinion struct {
 }
 
 // judge returns the merged report of a node; all are the reports of it.
-func (j *judges) judge(p pair, all []director.Report) director.Report {
+func (j *judges) judge(p pair, all []*director.Report) director.Report {
 	var said [2]opinion
 	opinions := said[:0]
 	trusted := 0
-	for i := range all {
-		r := &all[i]
+	for _, r := range all {
 		if !p.has(r.By) || r.Health == director.HealthUnknown || j.now.Sub(r.Taken) > j.stale || len(opinions) == len(said) {
 			continue
 		}
+		j.staleAt = earliest(j.staleAt, r.Taken.Add(j.stale))
 		o := opinion{r, r.Health == director.Failed && j.live[r.By].Suspect != ""}
 		if !o.suspect {
 			trusted++
@@ -68,10 +71,9 @@ func (j *judges) judge(p pair, all []director.Report) director.Report {
 // hearsay returns a node's health by the newest report of any director. It is used
 // while those that are to probe the node have no report. A director that suspects
 // itself is not believed when it says that the node is down, unless it is alone.
-func (j *judges) hearsay(all []director.Report) director.Health {
+func (j *judges) hearsay(all []*director.Report) director.Health {
 	health, taken := director.HealthUnknown, time.Time{}
-	for i := range all {
-		r := &all[i]
+	for _, r := range all {
 		if r.Health == director.HealthUnknown || r.Health == director.Failed && j.live[r.By].Suspect != "" && len(j.live) > 1 {
 			continue
 		}
@@ -84,10 +86,9 @@ func (j *judges) hearsay(all []director.Report) director.Health {
 
 // basis returns the newest report with this health, or the newest of all if there is
 // none. In the latter case it clears the numbers.
-func basis(health director.Health, all []director.Report) director.Report {
-	best := &all[0]
-	for i := range all {
-		r := &all[i]
+func basis(health director.Health, all []*director.Report) director.Report {
+	best := all[0]
+	for _, r := range all {
 		if a, b := r.Health == health, best.Health == health; a && !b || a == b && r.Taken.After(best.Taken) {
 			best = r
 		}
@@ -146,24 +147,4 @@ func (j *judges) remember(r *director.Report, opinions []opinion) {
 			r.Returned = r.Since
 		}
 	}
-}
-
-// byNode groups reports by node. This director's reports are those in mine; its own
-// in others are ignored. Times in the future, as after a step of the clock, become
-// now.
-func byNode(now time.Time, own string, mine, others []director.Report) map[director.NodeID][]director.Report {
-	out := make(map[director.NodeID][]director.Report, len(mine))
-	add := func(r director.Report) {
-		notAfter(now, timesOf(&r)...)
-		out[r.Node] = append(out[r.Node], r)
-	}
-	for _, r := range mine {
-		add(r)
-	}
-	for _, r := range others {
-		if r.By != own { // what it offered before is older than mine
-			add(r)
-		}
-	}
-	return out
 }

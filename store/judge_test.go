@@ -1,6 +1,8 @@
 package store
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,7 +139,7 @@ func TestJudge(t *testing.T) {
 		if tc.alone {
 			p.second = ""
 		}
-		got := j.judge(p, tc.reports)
+		got := j.judge(p, byPointer(tc.reports))
 		if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(director.Report{}, "Node", "Taken", "Since")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
@@ -175,7 +177,7 @@ func TestJudgeRemembers(t *testing.T) {
 		if step.health != step.b.Health {
 			step.a.Taken = j.now
 		}
-		got := j.judge(pair{step.a.By, step.b.By}, []director.Report{step.a, step.b})
+		got := j.judge(pair{step.a.By, step.b.By}, []*director.Report{&step.a, &step.b})
 		j.before = map[director.NodeID]director.Report{"n": got}
 		want := director.Report{Health: step.health, Since: at(step.since)}
 		if step.returned != 0 {
@@ -189,23 +191,46 @@ func TestJudgeRemembers(t *testing.T) {
 	j.before = nil
 	a, b := back(-20, r("a", up, -20)), r("b", up, -1)
 	a.Taken, b.Taken = j.now, j.now
-	if got := j.judge(pair{"a", "b"}, []director.Report{a, b}); !got.Returned.IsZero() {
+	if got := j.judge(pair{"a", "b"}, []*director.Report{&a, &b}); !got.Returned.IsZero() {
 		t.Errorf("it warms up since %v, although b never saw it down", got.Returned)
 	}
 }
 
-func TestByNode(t *testing.T) {
+func TestSightings(t *testing.T) {
 	t.Parallel()
-	r := func(node director.NodeID, by string, after time.Duration) director.Report {
-		return director.Report{Node: node, By: by, Taken: noon.Add(after)}
+	r := func(node director.NodeID, by string, after time.Duration) *director.Report {
+		return &director.Report{Node: node, By: by, Taken: noon.Add(after)}
 	}
-	got := byNode(noon, "me", []director.Report{r("n", "me", time.Hour)},
-		[]director.Report{r("n", "me", -1), r("n", "other", time.Minute), r("m", "other", -2), r("m", "me", -2)})
-	want := map[director.NodeID][]director.Report{
+	var g sightings
+	changed := func(now time.Time) (ids []director.NodeID) {
+		return slices.Sorted(maps.Keys(g.group(now)))
+	}
+	g.own, g.at = []*director.Report{r("n", "me", time.Second)}, map[director.NodeID]int{"n": 0}
+	g.changed.add("n")
+	ahead := r("n", "other", time.Minute)
+	others := []*director.Report{r("n", "me", -1), ahead, r("m", "other", -2), r("m", "me", -2)}
+	g.hear("me", others)
+	first := changed(noon)
+	want := map[director.NodeID][]*director.Report{
 		"n": {r("n", "me", 0), r("n", "other", 0)}, // none is from the future
 		"m": {r("m", "other", -2)},                 // what this director no longer measures does not come back
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff(want, g.of); diff != "" || !slices.Equal(first, []director.NodeID{"m", "n"}) {
+		t.Error(first, diff)
+	}
+	g.hear("me", slices.Clone(others))
+	if got := changed(noon.Add(time.Second)); !slices.Equal(got, []director.NodeID{"n"}) || !g.of["n"][1].Taken.Equal(noon.Add(time.Second)) {
+		t.Errorf("a report from the future stays as new as can be: %v, %v", got, g.of["n"][1])
+	}
+	if got := changed(noon.Add(time.Minute)); !slices.Equal(got, []director.NodeID{"n"}) || len(changed(noon.Add(time.Minute))) > 0 || ahead.Taken != noon.Add(time.Minute) {
+		t.Errorf("when it is of the present: %v, and then it changes no more", got)
+	}
+	g.hear("me", others[2:])
+	if got := changed(noon.Add(time.Hour)); !slices.Equal(got, []director.NodeID{"n"}) || len(g.of["n"]) != 1 {
+		t.Errorf("what another director no longer offers: %v", got)
+	}
+	g.hear("me", nil)
+	if got := changed(noon.Add(time.Hour)); !slices.Equal(got, []director.NodeID{"m"}) || g.of["m"] != nil {
+		t.Errorf("a node that nobody measures: %v", got)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -95,9 +94,10 @@ type loop struct {
 	hasty bool      // the next tick is to come soon
 	again bool      // there is news that the exchange under way may have missed
 
-	ledgers ledgers
-	picture Picture
-	offset  time.Duration // store's clock minus ours
+	ledgers   ledgers
+	picture   Picture
+	sightings sightings
+	offset    time.Duration // store's clock minus ours
 
 	fleet    *director.Fleet
 	compiled compiled                   // what fleet was compiled from
@@ -107,7 +107,10 @@ type loop struct {
 	shared   map[director.NodeID]shared
 	heeded   map[heard]bool                      // doubts of others that were passed on
 	verdicts map[director.NodeID]director.Report // the merged report of each node
+	judged   judged
 	snapshot *director.Snapshot
+	counters live // of snapshot's nodes
+	whole    bool // the next snapshot is built from everything, and not from what has changed
 
 	expired bool                          // see leaseEnded
 	absent  map[director.NodeID]time.Time // since when, by our clock, a node with an overlay entry is unknown
@@ -184,7 +187,8 @@ func (l *loop) known() {
 // offer returns all that this director knows and others do not.
 func (l *loop) offer() (o Offer) {
 	if !l.picture.Now.IsZero() { // until the store's clock is known, our times would mislead others
-		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.reports(), l.registry.offers()
+		l.look()
+		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.sightings.own, l.registry.offers()
 	}
 	uncounted := l.carried()
 	l.mu.Lock()
@@ -256,21 +260,6 @@ func (l *loop) receive(r result) {
 	if l.again {
 		l.begin()
 	}
-}
-
-// reports returns the prober's reports with times by the store's clock and this
-// director in By.
-func (l *loop) reports() []director.Report {
-	reports := slices.Clone(l.cfg.Prober.Reports())
-	now := l.cfg.Now()
-	for i := range reports {
-		r := &reports[i]
-		r.By = l.cfg.Director
-		for _, t := range timesOf(r) {
-			*t = byStore(*t, now, l.offset)
-		}
-	}
-	return reports
 }
 
 // stop waits for the exchange under way, tells the others that this director stops,

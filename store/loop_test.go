@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,13 +13,25 @@ import (
 // still is a prober whose reports do not change.
 type still []director.Report
 
-func (s still) SetNodes([]director.Node, []director.Mount)      {}
-func (s still) Reports() []director.Report                      { return s }
+func (s still) SetNodes([]director.Node, []director.Mount) {}
+func (s still) Changes(since uint64) ([]director.Report, bool, uint64) {
+	if since == 1 {
+		return nil, false, 1
+	}
+	return slices.Clone(s), true, 1
+}
 func (s still) Doubt(director.NodeID, string, string)           {}
 func (s still) Share(director.NodeID, bool, []director.Verdict) {}
 func (s still) News() <-chan struct{}                           { return nil }
 func (s still) Suspicion() string                               { return "" }
 func (s still) First() <-chan struct{}                          { return nil }
+
+func byPointer(all []director.Report) (out []*director.Report) {
+	for i := range all {
+		out = append(out, &all[i])
+	}
+	return out
+}
 
 // bigLoop has a fleet of this size, a second of listeners of four directors, and
 // is past its first tick.
@@ -48,7 +61,7 @@ func bigLoop(t testing.TB, nodes, regions int) *loop {
 		t.Fatal(err)
 	}
 	l := s.loop
-	l.picture = Picture{Now: noon, Counts: map[string][]Count{"b": counts, "c": counts, "d": counts}, Reports: reports}
+	l.picture = Picture{Now: noon, Counts: map[string][]Count{"b": counts, "c": counts, "d": counts}, Reports: byPointer(reports)}
 	l.probed, l.answered = true, true
 	l.build()
 	return l
@@ -116,7 +129,8 @@ func BenchmarkTick(b *testing.B) {
 			view.Live.Count(n)
 		}
 		l.ledgers.collect(noon)
-		_, _ = l.ledgers.counts(), l.reports()
+		l.look()
+		_ = l.ledgers.counts()
 		l.build()
 	}
 }

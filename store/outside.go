@@ -1,31 +1,29 @@
 package store
 
 import (
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
 )
 
-// withAgents combines the agents' reports of registered nodes with what directors
-// see of them.
-func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[director.NodeID]director.Report {
+// withAgents sets in news the reports of all registered nodes, which combine their agents'
+// with what directors see of them. They change with time alone.
+func (l *loop) withAgents(news map[director.NodeID]director.Report) {
 	if len(l.joined) == 0 {
-		return verdicts
+		return
 	}
 	now := l.cfg.Now()
 	expired := l.leaseEnded(now)
-	all := maps.Clone(verdicts) // the originals are compared with the next ones
 	for id := range l.joined {
-		delete(all, id)
 		r, word, ok := l.registry.report(id, now)
 		if !ok {
-			continue // it has just deregistered
+			news[id] = director.Report{} // it has just deregistered
+			continue
 		}
 		r.Unconfirmed = expired && now.Sub(l.registry.heardHere(id)) > l.cfg.DownAfter
-		r = fromOutside(r, verdicts[id], word)
-		all[id] = r
+		r = fromOutside(r, l.verdicts[id], word)
+		news[id] = r
 		if l.snapshot == nil {
 			continue
 		}
@@ -35,7 +33,6 @@ func (l *loop) withAgents(verdicts map[director.NodeID]director.Report) map[dire
 			}
 		}
 	}
-	return all
 }
 
 // fromOutside returns an agent's report r of its node, as far as directors can

@@ -116,8 +116,8 @@ func (l *loop) noteDrains(p Picture, joining []director.Node) {
 		d.inFile = inFile
 		drains[id] = d
 	}
-	for _, n := range l.declared.config.Nodes {
-		if n.Drained {
+	for i := range l.declared.config.Nodes {
+		if n := &l.declared.config.Nodes[i]; n.Drained {
 			add(n.ID, true, true)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -101,9 +102,11 @@ type prober struct {
 	mu      sync.Mutex
 	nodes   []director.NodeID
 	reports []director.Report
-	ahead   time.Duration // of this machine's clock
-	doubt   string        // of itself
-	doubted []string      // nodes, and why
+	told    map[director.NodeID]director.Report // by the last Changes
+	edit    uint64                              // number of calls of it
+	ahead   time.Duration                       // of this machine's clock
+	doubt   string                              // of itself
+	doubted []string                            // nodes, and why
 	shared  map[director.NodeID]sharedWith
 	news    chan struct{}
 	first   chan struct{}
@@ -181,10 +184,24 @@ func (p *prober) suspects(why string) {
 	p.doubt = why
 }
 
-func (p *prober) Reports() []director.Report {
+func (p *prober) Changes(since uint64) (changed []director.Report, all bool, now uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.reports)
+	told := p.told
+	p.edit, p.told = p.edit+1, map[director.NodeID]director.Report{}
+	all = since+1 != p.edit || since == 0
+	for _, r := range p.reports {
+		p.told[r.Node] = r
+		if all || !reflect.DeepEqual(told[r.Node], r) {
+			changed = append(changed, r)
+		}
+	}
+	for id := range told {
+		if _, still := p.told[id]; !still && !all {
+			return slices.Clone(p.reports), true, p.edit
+		}
+	}
+	return changed, all, p.edit
 }
 
 // report makes the newest report of a node, taken now.

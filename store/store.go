@@ -80,9 +80,9 @@ type Store interface {
 // An Offer is all that one director knows and others do not.
 type Offer struct {
 	Director Director
-	Counts   []Count           // the listeners that it sent to nodes within about EnRouteMax
-	Reports  []director.Report // the newest of each node that it measured
-	Overlay  Overlay           // the copy that it holds, to refill an empty store
+	Counts   []Count            // the listeners that it sent to nodes within about EnRouteMax
+	Reports  []*director.Report // the newest of each node that it measured, one for each Node and By
+	Overlay  Overlay            // the copy that it holds, to refill an empty store
 
 	Registrations []Registration // the registered nodes that it offers to the others
 }
@@ -95,7 +95,7 @@ type Picture struct {
 	Directors []Director         // live ones, in order of ID
 	Absent    []Director         // no longer live ones, in order of ID, up to ReportLife after their Sync
 	Counts    map[string][]Count // by Director.ID, up to CountLife after its last Sync
-	Reports   []director.Report  // the newest for each Node and By, in no order
+	Reports   []*director.Report // the newest for each Node and By, in no order
 
 	Registrations []Registration // all that directors offer, in no order
 }

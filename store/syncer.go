@@ -24,9 +24,10 @@ import (
 type Prober interface {
 	// SetNodes sets what to measure from now on.
 	SetNodes(nodes []director.Node, mounts []director.Mount)
-	// Reports returns the newest report of each node that was measured, with times by
-	// this machine's clock.
-	Reports() []director.Report
+	// Changes returns the newest report of each measured node that has another one than
+	// at since, with times by this machine's clock, and the number for the next call. If
+	// all is set, these are all reports that there are; so with since 0.
+	Changes(since uint64) (reports []director.Report, all bool, now uint64)
 	// Suspicion says why the prober does not trust what it measures; empty: it does.
 	Suspicion() string
 	// Doubt says that there is evidence against a node, and against a mount if one is
@@ -93,7 +94,6 @@ type Syncer struct {
 	cfg   SyncerConfig     // its Now is a steady clock: see steady
 	wall  func() time.Time // this machine's clock, with its steps
 	view  atomic.Pointer[director.View]
-	saw   atomic.Pointer[map[director.NodeID][]director.Report] // what the newest snapshot was judged by
 	ready chan struct{}
 	kick  chan struct{} // receives when something changed here that cannot wait for the tick
 	copy  *stateCopy    // nil: none is kept
@@ -173,9 +173,9 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
 		s.overlay = o
 	}
-	s.loop = &loop{Syncer: s, ledgers: ledgers{}, shared: map[director.NodeID]shared{}, absent: map[director.NodeID]time.Time{}}
+	s.loop = &loop{Syncer: s, ledgers: ledgers{}, shared: map[director.NodeID]shared{}, verdicts: map[director.NodeID]director.Report{}, absent: map[director.NodeID]time.Time{}}
 	s.loop.compile(s.loop.now())
-	s.loop.assign(s.loop.now(), nil) // so that the prober has nodes from the start
+	s.loop.assign(s.loop.now()) // so that the prober has nodes from the start
 	return s, nil
 }
 
@@ -278,15 +278,6 @@ func (s *Syncer) View() director.View {
 		return *v
 	}
 	return director.View{}
-}
-
-// Sightings returns the reports of a node that directors have now, each director's own.
-// The caller must not change them.
-func (s *Syncer) Sightings(id director.NodeID) []director.Report {
-	if all := s.saw.Load(); all != nil {
-		return (*all)[id]
-	}
-	return nil
 }
 
 // Ready returns a channel that is closed once View has a snapshot.

@@ -135,15 +135,22 @@ type shared struct {
 }
 
 // share passes to the prober the verdicts of the other director that probes a node, so
-// that only one of the two asks for a mount in doubt.
-func (l *loop) share(reports map[director.NodeID][]director.Report) {
+// that only one of the two asks for a mount in doubt. It looks at the nodes whose reports
+// have changed, and at all if the pairs have.
+func (l *loop) share(changed sighted, anew bool) {
 	self := l.cfg.Director
-	for id := range l.shared {
-		if p := l.probing.pairs[id]; !p.has(self) {
-			delete(l.shared, id)
+	if anew {
+		for id := range l.shared {
+			if p := l.probing.pairs[id]; !p.has(self) {
+				delete(l.shared, id)
+			}
+		}
+		for id := range l.probing.pairs {
+			changed.add(id)
 		}
 	}
-	for id, p := range l.probing.pairs {
+	for id := range changed {
+		p := l.probing.pairs[id]
 		other := p.first
 		if other == self {
 			other = p.second
@@ -152,7 +159,7 @@ func (l *loop) share(reports map[director.NodeID][]director.Report) {
 			continue
 		}
 		now := shared{second: p.second == self}
-		for _, r := range reports[id] {
+		for _, r := range l.sightings.of[id] {
 			if r.By == other {
 				now.verdicts = r.Verdicts
 			}

@@ -60,7 +60,7 @@ func TestSettle(t *testing.T) {
 				reports = reports[:1]
 			}
 			for range 2 { // whoever is heard first
-				r := j.judge(pair{"a", "b"}, reports)
+				r := j.judge(pair{"a", "b"}, byPointer(reports))
 				var mounts []string
 				for _, m := range r.Mounts {
 					mounts = append(mounts, m.Path)
@@ -88,7 +88,7 @@ func TestSettleRemembers(t *testing.T) {
 	j := judges{now: noon, stale: 15 * time.Second, before: map[director.NodeID]director.Report{"n": {Node: "n", Health: director.Up, Verdicts: []director.Verdict{first}}}}
 	r := said("b", director.Up, 0, 5)
 	r.Verdicts = []director.Verdict{{Path: "/live.mp3", State: director.MountSilent, Since: noon, Taken: noon}}
-	got := j.judge(pair{first: "b"}, []director.Report{r})
+	got := j.judge(pair{first: "b"}, []*director.Report{&r})
 	if len(got.Verdicts) != 1 || !got.Verdicts[0].Since.Equal(first.Since) || !got.Verdicts[0].Taken.Equal(noon) {
 		t.Errorf("%+v", got.Verdicts)
 	}

@@ -79,6 +79,16 @@ func (p *Prober) Reports() []director.Report {
 	return p.reports()
 }
 
+// Changes returns the newest report of every node that was probed at least once and has
+// another report than at since, which an earlier call returned as now. If all is set, the
+// nodes were set since, and these are all reports. The caller owns the slice, not the
+// mounts in it.
+func (p *Prober) Changes(since uint64) (reports []director.Report, all bool, now uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changesSince(since)
+}
+
 // A Tally counts a node's probes since the Prober first knew the node.
 type Tally struct {
 	Node              director.NodeID

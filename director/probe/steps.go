@@ -122,6 +122,11 @@ func (t *Steps) SetNodes(nodes []director.Node, mounts []director.Mount) {
 // Reports is [Prober.Reports].
 func (t *Steps) Reports() []director.Report { return t.w.reports() }
 
+// Changes is [Prober.Changes].
+func (t *Steps) Changes(since uint64) ([]director.Report, bool, uint64) {
+	return t.w.changesSince(since)
+}
+
 // Suspicion is [Prober.Suspicion].
 func (t *Steps) Suspicion() string { return t.w.suspects }
 

@@ -18,11 +18,14 @@ import (
 type watch struct {
 	cfg Config
 
-	set        bool // setNodes was called
-	first      bool // every node was probed once
-	unprobed   int  // how many of states were not probed yet
-	news       bool // since it was last reset, a node's health or a GET's verdict has changed
-	due        bool // since it was last reset, the schedule has changed
+	set        bool     // setNodes was called
+	first      bool     // every node was probed once
+	unprobed   int      // how many of states were not probed yet
+	edits      uint64   // number of changes to reports
+	reset      uint64   // the edit at which the nodes were last set
+	edited     []uint64 // by state, the edit at which its report last changed
+	news       bool     // since it was last reset, a node's health or a GET's verdict has changed
+	due        bool     // since it was last reset, the schedule has changed
 	states     []*state
 	index      map[director.NodeID]int // into states
 	suspects   string                  // why it does not trust itself
@@ -43,6 +46,8 @@ func (w *watch) setNodes(nodes []director.Node, mounts []director.Mount, now tim
 	}
 	w.states, w.index = make([]*state, len(nodes)), make(map[director.NodeID]int, len(nodes))
 	w.queue, w.unprobed = w.queue[:0], 0
+	w.edits++
+	w.reset, w.edited = w.edits, make([]uint64, len(nodes))
 	for i, n := range nodes {
 		s := known[n.ID]
 		if s == nil || !slices.Equal(s.urls, n.URLs) || s.internal != n.InternalURL {
@@ -135,6 +140,7 @@ func (w *watch) end(s *state, h heard, lost bool, now time.Time) (news []event) 
 			w.unprobed--
 		}
 		news = s.hear(h, &w.cfg, now)
+		w.edit(s)
 		w.news = w.news || s.report.Health != was
 		if failed == s.failing.IsZero() {
 			w.reflect(now)
@@ -259,6 +265,7 @@ func (w *watch) abandonTry(s *state) { w.tries--; s.trying = false }
 // probe, and returns what is different from was.
 func (w *watch) changes(s *state, was *director.Report, now time.Time) (news []event) {
 	s.assemble(now)
+	w.edit(s)
 	news = mountEvents(was, &s.report)
 	w.news = w.news || len(news) > 0
 	return news
@@ -303,6 +310,26 @@ func (w *watch) reports() []director.Report {
 		}
 	}
 	return out
+}
+
+// edit notes that the report of a node has changed.
+func (w *watch) edit(s *state) {
+	w.edits++
+	w.edited[w.index[s.report.Node]] = w.edits
+}
+
+// changesSince is [Prober.Changes].
+func (w *watch) changesSince(since uint64) (reports []director.Report, all bool, now uint64) {
+	all = since < w.reset || since == 0
+	for i, edit := range w.edited {
+		if !all && edit <= since {
+			continue
+		}
+		if s := w.states[i]; s.probed {
+			reports = append(reports, s.report)
+		}
+	}
+	return reports, all, w.edits
 }
 
 // queue is a heap of states, ordered by due time.

@@ -50,7 +50,7 @@ type shared struct {
 type offered struct {
 	store.Director
 	counts        []store.Count
-	reports       []director.Report
+	reports       []*director.Report
 	registrations []store.Registration
 }
 
@@ -216,8 +216,8 @@ func (s *shared) replace(o store.Overlay) error {
 
 // picture drops what has exceeded its life and returns the rest. s.mu is held.
 func (s *shared) picture(now time.Time) store.Picture {
+	var newest map[reportKey]int // nil: p.Reports are one director's
 	p := store.Picture{Now: now, Overlay: s.overlay, Counts: map[string][]store.Count{}}
-	newest := map[reportKey]int{}
 	for _, id := range slices.Sorted(maps.Keys(s.directors)) { // in an order, so that the same calls give the same Picture
 		d := s.directors[id]
 		if d.Seen.After(now) { // the clock was set back
@@ -242,6 +242,14 @@ func (s *shared) picture(now time.Time) store.Picture {
 			continue
 		}
 		p.Registrations = append(p.Registrations, d.registrations...)
+		if p.Reports == nil {
+			p.Reports = slices.Clip(d.reports) // shared: most often there is one director
+			continue
+		}
+		if newest == nil {
+			newest = positions(p.Reports)
+			p.Reports = slices.Clone(p.Reports)
+		}
 		for _, r := range d.reports {
 			key := reportKey{r.Node, r.By}
 			i, known := newest[key]
@@ -255,6 +263,15 @@ func (s *shared) picture(now time.Time) store.Picture {
 		}
 	}
 	return p
+}
+
+// positions returns where in reports each is.
+func positions(reports []*director.Report) map[reportKey]int {
+	at := make(map[reportKey]int, len(reports))
+	for i, r := range reports {
+		at[reportKey{r.Node, r.By}] = i
+	}
+	return at
 }
 
 type reportKey struct {

@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -83,11 +84,11 @@ func simulate(b *testing.B, server *redistest.Server, i, directors int) *simulat
 	return d
 }
 
-func report(n int, by string, taken time.Time) director.Report {
+func report(n int, by string, taken time.Time) *director.Report {
 	mount := func(path, title string) director.MountReport {
 		return director.MountReport{Path: path, Listeners: n, Type: "audio/mpeg", Name: "Radio Example", Title: title}
 	}
-	return director.Report{Node: director.NodeID(fmt.Sprintf("node-%04d", n)), By: by, Taken: taken, Health: director.Up, Since: taken,
+	return &director.Report{Node: director.NodeID(fmt.Sprintf("node-%04d", n)), By: by, Taken: taken, Health: director.Up, Since: taken,
 		Listeners: n, Limit: 1000, Kbit: 128 * float64(n), Server: "Icecast 2.4.4", IPv4: true, IPv6: true,
 		Mounts: []director.MountReport{mount("/live.mp3", "Somebody - Something"), mount("/live.aac", "Somebody - Something")}}
 }
@@ -110,12 +111,13 @@ func (d *simulated) tick(b *testing.B) {
 	b.Helper()
 	d.n++
 	d.now = d.now.Add(tick)
-	reports := make([]director.Report, len(d.offer.Reports))
-	copy(reports, d.offer.Reports)
+	reports := slices.Clone(d.offer.Reports)
 	for i := range reports {
 		if i%probesPerTick == d.n%probesPerTick {
-			reports[i].Taken = d.now
-			reports[i].Listeners++
+			newer := *reports[i]
+			newer.Taken = d.now
+			newer.Listeners++
+			reports[i] = &newer
 		}
 	}
 	var counts []store.Count

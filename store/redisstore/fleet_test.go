@@ -123,7 +123,7 @@ func (p *probers) SetNodes(nodes []director.Node, _ []director.Mount) {
 	p.nodes.Store(&nodes)
 }
 
-func (p *probers) Reports() []director.Report {
+func (p *probers) Changes(uint64) ([]director.Report, bool, uint64) {
 	const interval = 2 * time.Second
 	nodes := *p.nodes.Load()
 	now := time.Now()
@@ -131,10 +131,10 @@ func (p *probers) Reports() []director.Report {
 	for i, n := range nodes {
 		phase := interval * time.Duration(i) / time.Duration(len(nodes)) // spread evenly
 		taken := now.Add(-phase).Truncate(interval).Add(phase)
-		out[i] = report(i, "", taken)
+		out[i] = *report(i, "", taken)
 		out[i].Node, out[i].Since = n.ID, now.Truncate(time.Hour)
 	}
-	return out
+	return out, true, 0
 }
 
 func (p *probers) Suspicion() string                               { return "" }

@@ -17,13 +17,13 @@ import (
 // are sent.
 type offered struct {
 	counts  map[time.Time][]store.Count // by bucket, in order of nodes
-	reports map[reportID]director.Report
+	reports map[reportID]*director.Report
 
 	registrations map[registrationID]store.Registration
 }
 
 func newOffered() offered {
-	return offered{map[time.Time][]store.Count{}, map[reportID]director.Report{}, map[registrationID]store.Registration{}}
+	return offered{map[time.Time][]store.Count{}, map[reportID]*director.Report{}, map[registrationID]store.Registration{}}
 }
 
 // reportID identifies a report: a newer report with the same reportID replaces it.
@@ -41,9 +41,9 @@ type registrationID struct {
 // A change is the difference between an earlier and a later offered, in the form that
 // it has in Redis. The difference to an empty one is all that is offered.
 type change struct {
-	Counts  []bucket          `json:"counts,omitempty"`
-	Reports []director.Report `json:"reports,omitempty"`
-	Gone    []reportID        `json:"gone,omitempty"` // reports no longer offered
+	Counts  []bucket           `json:"counts,omitempty"`
+	Reports []*director.Report `json:"reports,omitempty"`
+	Gone    []reportID         `json:"gone,omitempty"` // reports no longer offered
 
 	Registrations []store.Registration `json:"registrations,omitempty"`
 	Left          []registrationID     `json:"left,omitempty"` // registrations no longer offered
@@ -69,7 +69,11 @@ func offeredIn(o store.Offer) offered {
 		out.counts[at] = merged(counts)
 	}
 	for _, r := range o.Reports {
-		r.Kbit = finite(r.Kbit)
+		if kbit := finite(r.Kbit); kbit != r.Kbit {
+			sound := *r
+			sound.Kbit = kbit
+			r = &sound
+		}
 		id := reportID{r.Node, r.By}
 		if have, ok := out.reports[id]; !ok || r.Taken.After(have.Taken) {
 			out.reports[id] = r
@@ -170,6 +174,9 @@ func (o offered) apply(c change) {
 		o.counts[at] = merged(counts)
 	}
 	for _, r := range c.Reports {
+		if r == nil {
+			continue // nobody writes that
+		}
 		o.reports[reportID{r.Node, r.By}] = r
 	}
 	for _, id := range c.Gone {

@@ -125,9 +125,9 @@ func (all others) picture(now time.Time, o store.Offer) store.Picture {
 	for _, other := range all {
 		reports += len(other.offered.reports)
 	}
-	p.Reports = make([]director.Report, 0, reports)
+	p.Reports = make([]*director.Report, 0, reports)
 	newest := make(map[reportID]int, reports)
-	add := func(r director.Report) {
+	add := func(r *director.Report) {
 		id := reportID{r.Node, r.By}
 		i, known := newest[id]
 		switch {

@@ -16,13 +16,13 @@ import (
 // idle is a prober that has heard nothing of any node.
 type idle struct{ first chan struct{} }
 
-func (idle) SetNodes([]director.Node, []director.Mount)      {}
-func (idle) Reports() []director.Report                      { return nil }
-func (idle) Suspicion() string                               { return "" }
-func (idle) Doubt(director.NodeID, string, string)           {}
-func (idle) Share(director.NodeID, bool, []director.Verdict) {}
-func (idle) News() <-chan struct{}                           { return nil }
-func (p idle) First() <-chan struct{}                        { return p.first }
+func (idle) SetNodes([]director.Node, []director.Mount)       {}
+func (idle) Changes(uint64) ([]director.Report, bool, uint64) { return nil, true, 0 }
+func (idle) Suspicion() string                                { return "" }
+func (idle) Doubt(director.NodeID, string, string)            {}
+func (idle) Share(director.NodeID, bool, []director.Verdict)  {}
+func (idle) News() <-chan struct{}                            { return nil }
+func (p idle) First() <-chan struct{}                         { return p.first }
 
 // syncer runs a director's syncer until the test ends.
 func syncer(t *testing.T, url string, tick time.Duration) *store.Syncer {

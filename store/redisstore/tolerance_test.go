@@ -278,7 +278,7 @@ func TestMistakes(t *testing.T) {
 		t.Errorf("Edit of what is no JSON: %v", err)
 	}
 	o := offer("a")
-	o.Reports = []director.Report{{Node: "n1", Taken: time.Date(99999, 1, 1, 0, 0, 0, 0, time.UTC)}}
+	o.Reports = []*director.Report{{Node: "n1", Taken: time.Date(99999, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	if _, err := s.Sync(t.Context(), o); err == nil || errors.Is(err, store.ErrAway) {
 		t.Errorf("Sync of a time that JSON cannot hold: %v", err)
 	}

@@ -34,7 +34,7 @@ func TestRoundTrips(t *testing.T) {
 	trips("a sync with 1,000 reports and counts", 1, func() {
 		for n := range 1000 {
 			id := director.NodeID(fmt.Sprint("n", n))
-			o.Reports = append(o.Reports, director.Report{Node: id, By: "a", Taken: day, Listeners: n})
+			o.Reports = append(o.Reports, &director.Report{Node: id, By: "a", Taken: day, Listeners: n})
 			o.Counts = append(o.Counts, store.Count{Node: id, At: day, N: 1})
 		}
 		do()
@@ -73,7 +73,7 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 			o.Counts = append(o.Counts, store.Count{Node: "n", At: day.Add(time.Duration(n/4+i) * store.BucketWidth), N: 1 + dice.IntN(3)})
 		}
 		for i := range dice.IntN(20) {
-			o.Reports = append(o.Reports, director.Report{Node: director.NodeID(fmt.Sprint(i)), By: "w", Taken: day, Listeners: dice.IntN(2)})
+			o.Reports = append(o.Reports, &director.Report{Node: director.NodeID(fmt.Sprint(i)), By: "w", Taken: day, Listeners: dice.IntN(2)})
 		}
 		switch dice.IntN(40) {
 		case 0:
@@ -95,7 +95,7 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 		}
 		want := store.Picture{Counts: map[string][]store.Count{"w": o.Counts}, Reports: o.Reports}
 		got := sync(t, reader, offer("r"))
-		byNode := cmpopts.SortSlices(func(a, b director.Report) bool { return a.Node < b.Node })
+		byNode := cmpopts.SortSlices(func(a, b *director.Report) bool { return a.Node < b.Node })
 		if len(o.Counts) == 0 {
 			delete(want.Counts, "w")
 		}

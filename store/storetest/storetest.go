@@ -143,7 +143,7 @@ func testRepeatedSync(t *testing.T, b *backend) {
 	s := b.open(t)
 	o := offer("a", count("n1", 0, 5), count("n1", 1, 2), count("n2", 1, 1))
 	o.Counts[0].Estimated = 3
-	o.Reports = []director.Report{{Node: "n1", By: "a", Taken: day, Health: director.Up, Listeners: 7}}
+	o.Reports = []*director.Report{{Node: "n1", By: "a", Taken: day, Health: director.Up, Listeners: 7}}
 	first := take(t, s, o)
 	for range 3 {
 		again := take(t, s, o)
@@ -162,10 +162,10 @@ func testRepeatedSync(t *testing.T, b *backend) {
 func testOfferReplaces(t *testing.T, b *backend) {
 	s := b.open(t)
 	o := offer("a", count("n1", 0, 5), count("n1", 1, 2))
-	o.Reports = []director.Report{{Node: "n1", By: "a", Taken: day}}
+	o.Reports = []*director.Report{{Node: "n1", By: "a", Taken: day}}
 	take(t, s, o)
 	next := offer("a", count("n1", 1, 4), count("n1", 2, 1))
-	next.Reports = []director.Report{{Node: "n2", By: "a", Taken: day}}
+	next.Reports = []*director.Report{{Node: "n2", By: "a", Taken: day}}
 	next.Director.Config = "decade"
 	p := take(t, s, next)
 	want := store.Picture{
@@ -204,7 +204,7 @@ func testSeveralDirectors(t *testing.T, b *backend) {
 func testDeadDirector(t *testing.T, b *backend) {
 	dead, s := b.open(t), b.open(t)
 	o := offer("dead", count("n1", 0, 4))
-	o.Reports = []director.Report{{Node: "n1", By: "dead", Taken: day}}
+	o.Reports = []*director.Report{{Node: "n1", By: "dead", Taken: day}}
 	o.Director.AsOf = day
 	take(t, dead, o)
 
@@ -272,18 +272,18 @@ func testRestartedDirector(t *testing.T, b *backend) {
 }
 
 func testNewestReports(t *testing.T, b *backend) {
-	report := func(by string, second, listeners int) director.Report {
-		return director.Report{Node: "n1", By: by, Taken: day.Add(time.Duration(second) * time.Second), Health: director.Up,
+	report := func(by string, second, listeners int) *director.Report {
+		return &director.Report{Node: "n1", By: by, Taken: day.Add(time.Duration(second) * time.Second), Health: director.Up,
 			Listeners: listeners, Mounts: []director.MountReport{{Path: "/ü.mp3", Title: "<b>\x00"}}}
 	}
 	// An agent's report may reach the store through several directors.
 	x, y := offer("x"), offer("y")
-	x.Reports = []director.Report{report("agent", 1, 10), report("x", 5, 50)}
-	y.Reports = []director.Report{report("agent", 2, 20), report("y", 4, 40)}
+	x.Reports = []*director.Report{report("agent", 1, 10), report("x", 5, 50)}
+	y.Reports = []*director.Report{report("agent", 2, 20), report("y", 4, 40)}
 	take(t, b.open(t), x)
 	p := take(t, b.open(t), y)
-	want := []director.Report{y.Reports[0], x.Reports[1], y.Reports[1]}
-	byProber := cmpopts.SortSlices(func(a, b director.Report) bool { return a.By < b.By })
+	want := []*director.Report{y.Reports[0], x.Reports[1], y.Reports[1]}
+	byProber := cmpopts.SortSlices(func(a, b *director.Report) bool { return a.By < b.By })
 	if diff := cmp.Diff(want, p.Reports, same, byProber); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}

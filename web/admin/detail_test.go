@@ -12,12 +12,12 @@ import (
 // silent plays /live.mp3 and has lost the source of /news.mp3.
 type silent struct{ prober }
 
-func (silent) Reports() []director.Report {
+func (silent) Changes(uint64) ([]director.Report, bool, uint64) {
 	lost := director.Verdict{Path: "/news.mp3", State: director.MountSilent, Cause: "source gone", Detail: "GET /news.mp3: 404 Not Found", Since: day, By: "d1"}
 	return []director.Report{{
 		Node: "fra1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7, Server: "Icecast 2.4.4",
 		Mounts: []director.MountReport{{Path: "/live.mp3", Listeners: 7, Title: "A song", Limit: 50}}, Verdicts: []director.Verdict{lost},
-	}}
+	}}, true, 0
 }
 
 // All that is known of a node stands in one answer: each mount in each of its schemes,

@@ -719,8 +719,8 @@ type lost struct {
 	suspects atomic.Bool
 }
 
-func (*lost) Reports() []director.Report {
-	return []director.Report{{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Failed, Listeners: -1}}
+func (*lost) Changes(uint64) ([]director.Report, bool, uint64) {
+	return []director.Report{{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Failed, Listeners: -1}}, true, 0
 }
 
 func (l *lost) Suspicion() string {

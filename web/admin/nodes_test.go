@@ -33,11 +33,11 @@ func (prober) Suspicion() string                               { return "" }
 func (prober) Doubt(director.NodeID, string, string)           {}
 func (prober) Share(director.NodeID, bool, []director.Verdict) {}
 func (prober) News() <-chan struct{}                           { return nil }
-func (prober) Reports() []director.Report {
+func (prober) Changes(uint64) ([]director.Report, bool, uint64) {
 	return []director.Report{
 		{Node: "fra1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7, Detail: "fine", AnyMount: true},
 		{Node: "edge-1", Taken: time.Now(), Since: day, Health: director.Up, Listeners: -1},
-	}
+	}, true, 0
 }
 
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -38,14 +38,14 @@ type counting struct {
 	nodes int
 }
 
-func (c counting) Reports() (all []director.Report) {
+func (c counting) Changes(uint64) (all []director.Report, _ bool, _ uint64) {
 	for i := range c.nodes {
 		all = append(all, director.Report{
 			Node: director.NodeID(fmt.Sprint("node", i)), Taken: time.Now(), Since: day, Health: director.Up, Listeners: 7,
 			Mounts: []director.MountReport{{Path: "/live.mp3", Listeners: 7}, {Path: "/live.aac", Listeners: -1}},
 		})
 	}
-	return all
+	return all, true, 0
 }
 
 // What is known is sampled, once in each interval; what nobody knows is no 0.

@@ -39,7 +39,9 @@ func (prober) Suspicion() string                               { return "" }
 func (prober) Doubt(director.NodeID, string, string)           {}
 func (prober) Share(director.NodeID, bool, []director.Verdict) {}
 func (prober) News() <-chan struct{}                           { return nil }
-func (p prober) Reports() []director.Report                    { return p.reports(time.Now()) }
+func (p prober) Changes(uint64) ([]director.Report, bool, uint64) {
+	return p.reports(time.Now()), true, 0
+}
 
 // A rig is a dashboard over a fleet that is made up.
 type rig struct {
