@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -267,7 +268,14 @@ type fields struct {
 	index map[string]int
 }
 
+// known are the fields of types that were asked for, by reflect.Type: a file of thousands
+// of nodes asks for each of them.
+var known sync.Map
+
 func fieldsOf(t reflect.Type) fields {
+	if f, ok := known.Load(t); ok {
+		return f.(fields)
+	}
 	f := fields{index: map[string]int{}}
 	for i := range t.NumField() {
 		if name := t.Field(i).Tag.Get("yaml"); name != "" {
@@ -275,6 +283,7 @@ func fieldsOf(t reflect.Type) fields {
 			f.index[name] = i
 		}
 	}
+	known.Store(t, f)
 	return f
 }
 
