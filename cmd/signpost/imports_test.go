@@ -78,6 +78,9 @@ var house = map[string]houseRule{
 	"cmd/signpost/notice":   {nil, "what is linked is asked of the go command"},
 	"cmd/signpost/e2e":      {nil, "only tests are there, and they see the built program"},
 	"cmd/bench":             {nil, "a benchmark that shares code with what it measures measures itself"},
+
+	"cmd/signpost/importer":  {[]string{"director", "director/probe", "cmd/signpost/azuracast", "cmd/signpost/yamlfile"}, "what is there is read and written down; what it means is the configuration's affair"},
+	"cmd/signpost/azuracast": {[]string{"director"}, "an AzuraCast is told what a snapshot says, and nothing waits for it"},
 }
 
 // libraries may be imported where they are named, and nowhere else.

@@ -347,6 +347,15 @@ func ReadCredentials(name string) (user, password string, err error) {
 	return user, password, nil
 }
 
+// ReadKey reads a file that has one line, a key.
+func ReadKey(name string) (string, error) {
+	text, err := readSecret(name)
+	if err == nil && (text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })) {
+		err = fmt.Errorf("%s must hold one line, the key and nothing else", name)
+	}
+	return text, err
+}
+
 // bounds checks the numbers that no other package checks: those with a tag `above`, and
 // those with a tag `least`, which must not be below it. Both tags are 0.
 func (c *converter) bounds(section reflect.Value, path ...any) {

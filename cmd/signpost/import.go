@@ -1,0 +1,352 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/azuracast"
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/importer"
+	"github.com/signpost-fm/signpost/director/wording"
+	"github.com/signpost-fm/signpost/geo"
+)
+
+type importCmd struct {
+	Sources []string `arg:"" optional:"" name:"source" help:"Any number of: icecast.xml files (HOST=FILE where listeners reach the server as HOST), lists of URLs (CSV, M3U, PLS, XSPF), and URLs of running Icecasts."`
+	importOptions
+}
+
+// importOptions are those of import and init.
+type importOptions struct {
+	AzuraCast    string   `name:"azuracast" placeholder:"URL" help:"An AzuraCast, whose stations and relays are read from its API."`
+	AzuraCastKey string   `name:"azuracast-key" placeholder:"FILE" help:"A file with an API key of it, for stations and mounts that are not public."`
+	Station      []string `placeholder:"NAME" help:"Only these of its stations, by their short names."`
+	Credentials  string   `placeholder:"FILE" help:"A file with one line user:password, of the running Icecasts' administrator."`
+	PublicURL    string   `name:"public-url" placeholder:"URL" help:"The URL that listeners will be given."`
+	DefaultMount string   `placeholder:"MOUNT" help:"The mount that / stands for."`
+	Listen       string   `placeholder:"ADDRESS" help:"Where the director listens. Default: :8000, or :8080 beside a server at that port."`
+	Locate       bool     `default:"true" negatable:"" help:"Look up which country each server is in, by its address."`
+	Out          string   `short:"o" default:"signpost.yaml" placeholder:"FILE" help:"The file to write."`
+	Force        bool     `help:"Replace the file if it exists."`
+	DryRun       bool     `short:"n" help:"Print the file instead of writing it."`
+}
+
+// Run reads the sources and writes the file.
+func (c *importCmd) Run(ctx context.Context, out *console) error {
+	if len(c.Sources) == 0 && c.AzuraCast == "" {
+		return errors.New("import: what? Name icecast.xml files, lists, or URLs of running servers, as in `signpost import /etc/icecast2/icecast.xml`, or --azuracast URL")
+	}
+	if err := c.mayWrite(); err != nil {
+		return err
+	}
+	found, err := c.read(ctx, c.Sources)
+	if err != nil {
+		return err
+	}
+	f := importer.Combine(found)
+	c.locate(ctx, f)
+	c.apply(f, "signpost import", c.Sources)
+	return c.finish(f, out)
+}
+
+// mayWrite says early that the file is there, before anybody is asked.
+func (c *importOptions) mayWrite() error {
+	if _, err := os.Lstat(c.Out); err == nil && !c.Force && !c.DryRun {
+		return c.exists()
+	}
+	return nil
+}
+
+func (c *importOptions) exists() error {
+	return fmt.Errorf("%s exists, and stays as it is; --force replaces it, --out FILE writes another, and --dry-run prints", c.Out)
+}
+
+// read reads all sources. The error has a line for each that could not be read.
+func (c *importOptions) read(ctx context.Context, sources []string) (importer.Found, error) {
+	var found importer.Found
+	var errs []error
+	var running []importer.Running
+	admin, adminFile, err := c.admin()
+	if err != nil {
+		return found, err
+	}
+	for _, s := range sources {
+		if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") {
+			running = append(running, importer.Running{URL: s, Admin: admin, AdminFile: adminFile})
+			continue
+		}
+		one, err := readSource(s)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		found.Add(one)
+	}
+	if len(running) > 0 {
+		one, err := importer.Ask(ctx, running)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		found.Add(one)
+	}
+	if c.AzuraCast != "" {
+		client, err := azuraClient(c.AzuraCast, c.AzuraCastKey)
+		if err == nil {
+			var one importer.Found
+			one, err = importer.AzuraCast(ctx, client, c.Station)
+			found.Add(one)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// maxSourceFile bounds what is read of a file; package importer says what is too large.
+const maxSourceFile = 8 << 20
+
+// readSource reads FILE or HOST=FILE.
+func readSource(source string) (importer.Found, error) {
+	host, name := "", source
+	if _, err := os.Stat(source); err != nil {
+		if h, file, ok := strings.Cut(source, "="); ok && !strings.ContainsAny(h, "/:") {
+			host, name = h, file
+		}
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		hint := ""
+		if errors.Is(err, fs.ErrNotExist) && !strings.Contains(source, "://") && strings.Contains(source, ":") {
+			hint = "; a running server is given as http://" + source
+		}
+		return importer.Found{}, fmt.Errorf("%s: %s%s", name, wording.Text(pathCause(err)), hint)
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, maxSourceFile))
+	if err != nil {
+		return importer.Found{}, fmt.Errorf("%s: %s", name, wording.Text(pathCause(err)))
+	}
+	return importer.File(name, b, host)
+}
+
+// pathCause leaves the path aside, which is told already.
+func pathCause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func azuraClient(url, keyFile string) (*azuracast.Client, error) {
+	c := &azuracast.Client{URL: url}
+	if keyFile != "" {
+		key, err := config.ReadKey(keyFile)
+		if err != nil {
+			return nil, err
+		}
+		c.Key = key
+	}
+	return c, nil
+}
+
+// admin reads the file of credentials. The path that it returns is as the file to be
+// written has it.
+func (c *importOptions) admin() (admin importer.Credentials, file string, err error) {
+	if c.Credentials == "" {
+		return admin, "", nil
+	}
+	if admin.User, admin.Password, err = config.ReadCredentials(c.Credentials); err != nil {
+		return admin, "", err
+	}
+	file = c.Credentials
+	if !filepath.IsAbs(file) {
+		if rel, err := filepath.Rel(filepath.Dir(c.Out), file); err == nil {
+			file = rel
+		}
+	}
+	return admin, file, nil
+}
+
+// locateTimeout bounds the look-up of all names.
+const locateTimeout = 4 * time.Second
+
+// locate finds the countries of the servers' addresses, by the embedded database. A name
+// that leads nowhere is told, and leaves the place open.
+func (c *importOptions) locate(ctx context.Context, f *importer.Fleet) {
+	if !c.Locate {
+		return
+	}
+	db, err := geo.Open(geo.Config{})
+	if err != nil {
+		return // places are of use, and not needed
+	}
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
+	notes := make([]string, len(f.Nodes))
+	var asked sync.WaitGroup
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		if n.Place != "" {
+			continue
+		}
+		asked.Go(func() {
+			addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", n.Host())
+			if err != nil {
+				notes[i] = fmt.Sprintf("%s: where it is is not known, for its name leads nowhere (%s); write `place` of %s, such as DE", n.Host(), wording.Text(err), n.ID)
+				return
+			}
+			slices.SortFunc(addrs, netip.Addr.Compare)
+			for _, a := range addrs {
+				if p := db.Locate(a.Unmap()); p.Country.String() != "" {
+					n.Place = p.Country.String()
+					return
+				}
+			}
+		})
+	}
+	asked.Wait()
+	for i, text := range notes {
+		if text != "" {
+			f.Notes = append(f.Notes, importer.Note{At: f.Nodes[i].From, Text: text, Look: true})
+		}
+	}
+}
+
+// apply adds what the options say of the director itself.
+func (c *importOptions) apply(f *importer.Fleet, command string, sources []string) {
+	f.Command = strings.Join(append([]string{command}, sources...), " ")
+	if c.AzuraCast != "" {
+		f.Command += " --azuracast " + c.AzuraCast
+	}
+	f.PublicURL, f.DefaultMount = strings.TrimRight(c.PublicURL, "/"), c.DefaultMount
+	f.Listen = cmp.Or(c.Listen, freeListen(f))
+	if abs, err := filepath.Abs(c.Out); err == nil && strings.HasPrefix(abs, "/etc/") {
+		f.StateDir = "/var/lib/signpost"
+	}
+}
+
+// freeListen returns where the director may listen beside servers on this machine.
+func freeListen(f *importer.Fleet) string {
+	own, _ := os.Hostname()
+	for i := range f.Nodes {
+		for _, u := range f.Nodes[i].URLs {
+			host := f.Nodes[i].Host()
+			addr, err := netip.ParseAddr(host)
+			here := host == "localhost" || err == nil && addr.IsLoopback() || own != "" && strings.EqualFold(host, own)
+			if here && strings.HasSuffix(u, ":8000") {
+				return ":8080"
+			}
+		}
+	}
+	return ":8000"
+}
+
+// finish checks what is to be written as `signpost check` does, writes it, and says what
+// was understood.
+func (c *importOptions) finish(f *importer.Fleet, out *console) error {
+	b := f.YAML()
+	warnings, err := checked(c.Out, b)
+	if err != nil {
+		return fmt.Errorf("what was read makes no good configuration, so nothing is written:\n%w", err)
+	}
+	to := out.out
+	if c.DryRun {
+		if _, err := out.out.Write(b); err != nil {
+			return err
+		}
+		to = out.err
+	} else if err := c.write(b); err != nil {
+		return err
+	} else {
+		fmt.Fprintf(to, "%s is written: %s, %s\n\n", c.Out, wording.Count(len(f.Nodes), "node"), wording.Count(len(f.Mounts), "mount"))
+	}
+	section(to, "Understood", f.Understood())
+	var left, look []string
+	for _, n := range f.Notes {
+		if n.Look {
+			look = append(look, n.String())
+		} else {
+			left = append(left, n.String())
+		}
+	}
+	section(to, "Left out", left)
+	section(to, "Look at", append(look, warnings...))
+	if !c.DryRun {
+		section(to, "Next", []string{"signpost check --probe " + c.Out, "signpost serve " + c.Out})
+	}
+	return nil
+}
+
+func section(w io.Writer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintln(w, title)
+	for _, l := range lines {
+		fmt.Fprintln(w, "  "+l)
+	}
+}
+
+// checked returns the warnings of a configuration, or its mistakes as an error.
+func checked(name string, source []byte) ([]string, error) {
+	d, err := config.Parse(name, source)
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.Settings()
+	if err != nil {
+		return nil, err
+	}
+	return s.Warnings()
+}
+
+// write puts the file in its place as a whole. Without --force it fails if there is one,
+// even if it came in between.
+func (c *importOptions) write(b []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(c.Out), ".signpost-*")
+	if err != nil {
+		return fmt.Errorf("%s: %s", c.Out, wording.Text(pathCause(err)))
+	}
+	defer os.Remove(tmp.Name()) // it is renamed, linked, or not wanted
+	_, err = tmp.Write(b)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
+	if err == nil && c.Force {
+		err = os.Rename(tmp.Name(), c.Out)
+	} else if err == nil {
+		err = moveNew(tmp.Name(), c.Out)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return c.exists()
+	case err != nil:
+		return fmt.Errorf("%s: %s; nothing is changed", c.Out, wording.Text(pathCause(err)))
+	}
+	return nil
+}
+
+// moveNew renames a file, and fails with [fs.ErrExist] if the new name is taken.
+func moveNew(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrExist) || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	// Without hard links, as on some mounted volumes, the name is taken first.
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Rename(from, to))
+}
