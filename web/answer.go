@@ -19,13 +19,14 @@ const (
 	JSON       // the nodes, for apps that connect to one by themselves
 	Proxy      // the stream itself, carried inline
 	Deny       // 403, by a rule
+	HTTPS      // 302 to the same URL by https, for web browsers
 	NoAnswer   // an error, or the answer to OPTIONS: the status tells
 	numAnswers = iota
 )
 
 var answerNames = [numAnswers]string{
 	Redirect: "redirect", M3U: "m3u", PLS: "pls", XSPF: "xspf", ASX: "asx", JSON: "json",
-	Proxy: "proxy", Deny: "deny", NoAnswer: "none",
+	Proxy: "proxy", Deny: "deny", HTTPS: "https", NoAnswer: "none",
 }
 
 // String returns the answer's stable name, such as "redirect".
@@ -47,7 +48,7 @@ func (a *Answer) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is not an answer; use redirect, m3u, pls, xspf, asx, proxy or deny", b)
+	return fmt.Errorf("%q is not an answer; use redirect, m3u, pls, xspf, asx, proxy, deny or https", b)
 }
 
 // playlist says whether the answer is a document that leads to the stream.

@@ -43,6 +43,9 @@ type Config struct {
 	// of a GET that is no listener's; it may block for a moment. Nil: that is a mount like
 	// any other.
 	Challenge http.Handler
+	// HTTPSWorks says whether a browser that came by plain HTTP would be content with https at
+	// a host: whether the certificate is for it, and holds. Nil: it would.
+	HTTPSWorks func(host string) bool
 	// Now returns the time, for rates and records; nil: time.Now.
 	Now func() time.Time
 	// Log is for changes of state and for faults; nil: slog.Default.
@@ -81,6 +84,15 @@ type Policy struct {
 	// KeepAlive keeps connections open after an answer, for directors behind a proxy that
 	// reuses its connections. A listener itself gains nothing: it goes elsewhere.
 	KeepAlive bool
+
+	// HTTPSPort is the port at which browsers find this server by https, for rules that say
+	// HTTPS; 0: there is no https here, and such rules hold for nobody. The host is that of
+	// the request, unless HTTPSURL is the base URL, such as "https://radio.example".
+	HTTPSPort int
+	HTTPSURL  string
+	// HSTS is how long browsers that came by https shall come by nothing else
+	// (Strict-Transport-Security, RFC 6797), in whole seconds; 0: nothing is said.
+	HSTS time.Duration
 
 	// Trusted are the proxies that are trusted to tell the client's address, in the header
 	// ForwardHeader; empty: X-Forwarded-For.
@@ -129,14 +141,15 @@ const (
 // policy is a checked Policy with its defaults filled in.
 type policy struct {
 	Policy
-	rules *ruleSet
-	trust trust
+	rules  *ruleSet
+	trust  trust
+	strict []string // of HSTS; nil: none
 }
 
 // compilePolicy checks and compiles a Policy. The error joins one [director.ConfigError]
 // for each mistake.
 func compilePolicy(in Policy) (*policy, error) {
-	p := &policy{Policy: in}
+	p := &policy{Policy: in, strict: strictTransport(in.HSTS)}
 	var errs []error
 	fail := func(msg string, path ...any) {
 		errs = append(errs, &director.ConfigError{Path: path, Msg: msg})

@@ -118,6 +118,9 @@ func (s *Server) carryOut(x *exchange) error {
 		return s.redirect(x)
 	case p.Answer == Proxy:
 		return s.carry(x)
+	case p.Answer == HTTPS:
+		x.to = nil
+		return s.toHTTPS(x)
 	default:
 		return s.playlist(x)
 	}

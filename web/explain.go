@@ -123,6 +123,8 @@ func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 		e.Answer = NoAnswer
 	} else if p.Answer == Redirect {
 		e.Location = p.to.location(q)
+	} else if p.Answer == HTTPS {
+		e.Location = q.httpsAt
 	}
 	return e
 }
@@ -178,7 +180,7 @@ func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 	case p.noRoom:
 		by = "there is no room to carry the stream inline: a redirect instead"
 	}
-	if p.Answer == Redirect {
+	if p.Answer == Redirect || p.Answer == HTTPS {
 		return http.StatusFound, by
 	}
 	return http.StatusOK, by

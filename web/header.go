@@ -43,6 +43,9 @@ func (x *exchange) streamHeaders() {
 	h["Cache-Control"] = noStore
 	cors(h)
 	x.policy.connection(h)
+	if x.client.https && x.policy.strict != nil {
+		h["Strict-Transport-Security"] = x.policy.strict
+	}
 }
 
 // options answers preflights, for any path: with a 405, browsers would give up.

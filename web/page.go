@@ -89,6 +89,11 @@ func (s *Server) listenersPage(x *exchange) (answered bool) {
 	if !x.browser() && (x.target.mount >= 0 || x.player()) {
 		return false
 	}
+	if x.httpsAt != "" && x.rule.Answer == HTTPS {
+		x.rule.hits.Add(1)
+		_ = s.toHTTPS(x) // it has no error
+		return true
+	}
 	body := s.listenersBody(x)
 	x.pageHeaders(body)
 	h := x.header()

@@ -64,6 +64,7 @@ func (s *Server) plan(q *request, p *Plan) {
 	switch p.Answer {
 	case Deny:
 		p.fault = faultRuleDenies
+	case HTTPS: // it is decided when it comes again
 	case Proxy:
 		s.planInline(q, p)
 	default:

@@ -25,10 +25,12 @@ type request struct {
 	target target
 	agent  *agent
 	rule   *compiledRule // nil: none holds
-	key    uint64        // the listener's, for placement
-	visit  visits.Result // the result of the listener's recent visits; see arrive
-	dryRun bool          // HEAD, Range: bytes=0-1, or explain: no listener is counted
-	parts  bool          // the mount is HLS or DASH: players ask for it again and again
+	// httpsAt is where the client finds the same by https, if the rule says HTTPS.
+	httpsAt string
+	key     uint64        // the listener's, for placement
+	visit   visits.Result // the result of the listener's recent visits; see arrive
+	dryRun  bool          // HEAD, Range: bytes=0-1, or explain: no listener is counted
+	parts   bool          // the mount is HLS or DASH: players ask for it again and again
 }
 
 // identify finds out who asks for what.
@@ -43,7 +45,10 @@ func (s *Server) identify(q *request) error {
 	q.client = q.policy.trust.clientOf(q.r)
 	s.unmap(&q.client)
 	q.agent = q.policy.rules.agent(firstHeader(q.r, "User-Agent"), &s.stats.families)
-	q.rule = q.policy.rules.match(q.agent, q.r)
+	q.rule = q.policy.rules.match(q.agent, q.r, func() bool {
+		q.httpsAt = s.httpsURL(q)
+		return q.httpsAt != ""
+	})
 	if q.r.Method == http.MethodHead || firstHeader(q.r, "Range") == "bytes=0-1" {
 		q.dryRun = true
 	}

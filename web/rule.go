@@ -31,6 +31,8 @@ type Rule struct {
 	Headers         []HeaderMatch `json:"headers,omitempty"`
 	HTTP            string        `json:"http,omitempty"` // "1.0", "1.1" or "2"; empty: any
 
+	// Answer is the form of the answer. A rule that says HTTPS holds for web browsers alone
+	// that came by plain HTTP, and while https works: see [Policy.HTTPSPort].
 	Answer Answer `json:"answer"`
 	// HTTPOnly sends the client to http:// URLs only, whatever scheme it used.
 	HTTPOnly bool `json:"http_only,omitempty"`
@@ -88,7 +90,7 @@ func compileRule(r Rule, number int, origin Origin) (compiledRule, []*director.C
 	}
 	c.name = cmp.Or(r.Name, r.ID, fmt.Sprintf("rule %d", number))
 	if r.Answer >= NoAnswer || r.Answer == JSON {
-		fail("use redirect, m3u, pls, xspf, asx, proxy or deny", "answer")
+		fail("use redirect, m3u, pls, xspf, asx, proxy, deny or https", "answer")
 	}
 	switch r.HTTP {
 	case "":
@@ -177,7 +179,9 @@ func (c *compiledRule) matchesAgent(ua string) bool {
 }
 
 // agentOnly says whether the rule depends on the user agent alone.
-func (c *compiledRule) agentOnly() bool { return c.major == 0 && len(c.headers) == 0 }
+func (c *compiledRule) agentOnly() bool {
+	return c.major == 0 && len(c.headers) == 0 && c.Answer != HTTPS
+}
 
 // matchesRest says whether all conditions hold that matchesAgent does not check.
 func (c *compiledRule) matchesRest(r *http.Request) bool {

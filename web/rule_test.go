@@ -22,13 +22,16 @@ func requestOf(proto string, headers ...string) *http.Request {
 	return r
 }
 
+// never says that a client stays where it is.
+func never() bool { return false }
+
 func ruleFor(t *testing.T, own []Rule, r *http.Request) string {
 	t.Helper()
 	p, err := compilePolicy(Policy{Rules: own})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := p.rules.match(p.rules.agent(r.UserAgent(), &families{}), r); c != nil {
+	if c := p.rules.match(p.rules.agent(r.UserAgent(), &families{}), r, never); c != nil {
 		return c.name
 	}
 	return ""
@@ -219,7 +222,7 @@ func FuzzRules(f *testing.F) {
 		set := newRuleSet(rules)
 		for range 2 { // found, and found again
 			got := -1
-			if c := set.match(set.agent(ua, &families{}), r); c != nil {
+			if c := set.match(set.agent(ua, &families{}), r, never); c != nil {
 				got = c.number - 1
 			}
 			if got != want {
@@ -282,7 +285,7 @@ func BenchmarkRules(b *testing.B) {
 		b.Run(fmt.Sprintf("known/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				set.match(set.agent(ua, fams), r)
+				set.match(set.agent(ua, fams), r, never)
 			}
 		})
 		b.Run(fmt.Sprintf("new/%d", n), func(b *testing.B) {

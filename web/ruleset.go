@@ -81,10 +81,11 @@ func (s *ruleSet) holding(ua string) []int32 {
 	return out
 }
 
-// match returns the first rule that holds for the request; nil: none.
-func (s *ruleSet) match(a *agent, r *http.Request) *compiledRule {
+// match returns the first rule that holds for the request; nil: none. A rule that says
+// HTTPS holds only if upgrades says so.
+func (s *ruleSet) match(a *agent, r *http.Request, upgrades func() bool) *compiledRule {
 	for _, i := range a.rules {
-		if c := &s.rules[i]; c.matchesRest(r) {
+		if c := &s.rules[i]; c.matchesRest(r) && (c.Answer != HTTPS || upgrades()) {
 			return c
 		}
 	}

@@ -8,6 +8,9 @@ import (
 // never reached behind it. It may miss that of rules with different regular expressions,
 // and is otherwise exact in what it claims.
 func Shadows(before, r Rule) bool {
+	if before.Answer == HTTPS && r.Answer != HTTPS {
+		return false // it holds for browsers alone
+	}
 	if before.UserAgentRegexp != "" && before.UserAgentRegexp != r.UserAgentRegexp {
 		return false
 	}

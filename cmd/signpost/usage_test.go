@@ -96,7 +96,7 @@ func TestCommandLine(t *testing.T) {
 		{"drain fra1 --for 5", 2, "", "signpost: drain: --for: \"5\" is not a duration; write a number with its unit, such as 30s, 5m or 2h; see `signpost drain --help`\n"},
 		{"history -n x", 2, "", "signpost: history: --limit: \"x\" is not a whole number; see `signpost history --help`\n"},
 		{"undo x", 2, "", "signpost: undo: <revision>: \"x\" is not a whole number; see `signpost undo --help`\n"},
-		{"rules add x --answer foo", 2, "", "signpost: rules add: --answer: \"foo\" is none of redirect, m3u, pls, xspf, asx, proxy, deny; see `signpost rules add --help`\n"},
+		{"rules add x --answer foo", 2, "", "signpost: rules add: --answer: \"foo\" is none of redirect, m3u, pls, xspf, asx, proxy, deny, https; see `signpost rules add --help`\n"},
 		{"serve --log-level loud", 2, "", "signpost: serve: --log-level: \"loud\" is none of debug, info, warn, error; see `signpost serve --help`\n"},
 		{"agent", 2, "", "signpost: agent: --director=URL, --id=STRING, --url=URL must be given; see `signpost agent --help`\n"},
 		{"agent --id a --director foo --url x", 1, "", "signpost: --director \"foo\": write the address of a director's operators' side with its scheme, as in http://director1.example:8001\n"},

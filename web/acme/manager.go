@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -387,6 +388,17 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(m.c.Names, strings.ToLower(host)) || !m.issuer.HandleHTTPChallenge(w, r) {
 		http.Error(w, "no challenge is pending for this name", http.StatusNotFound)
 	}
+}
+
+// Leaf returns the certificate that is shown for a host; nil: there is none of that name.
+func (m *Manager) Leaf(host string) *x509.Certificate {
+	var newest *x509.Certificate
+	for _, c := range m.cache.AllMatchingCertificates(host) {
+		if c.Leaf != nil && (newest == nil || c.Leaf.NotAfter.After(newest.NotAfter)) {
+			newest = c.Leaf
+		}
+	}
+	return newest
 }
 
 // States returns the state of each name, in the order of [Config.Names].

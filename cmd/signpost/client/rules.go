@@ -124,7 +124,7 @@ type rulesAddCmd struct {
 	UARegexp   string   `name:"ua-regexp" placeholder:"RE" help:"The same as a regular expression (RE2)."`
 	Header     []string `sep:"none" placeholder:"NAME:GLOB" help:"For requests with such a header; NAME alone for one that is there, !NAME for one that is not."`
 	HTTP       string   `name:"http" enum:",1.0,1.1,2" default:"" placeholder:"VERSION" help:"For requests of this version of HTTP: 1.0, 1.1 or 2."`
-	Answer     string   `default:"redirect" enum:"redirect,m3u,pls,xspf,asx,proxy,deny" placeholder:"ANSWER" help:"What they get: redirect, m3u, pls, xspf, asx, proxy or deny."`
+	Answer     string   `default:"redirect" enum:"redirect,m3u,pls,xspf,asx,proxy,deny,https" placeholder:"ANSWER" help:"What they get: redirect, m3u, pls, xspf, asx, proxy, deny or https."`
 	HTTPOnly   bool     `name:"http-only" help:"They are sent to http URLs only."`
 	SameScheme bool     `help:"They cannot follow a redirect to the other scheme."`
 	ICY        bool     `name:"icy" help:"A stream that is carried inline begins with ICY 200 OK."`

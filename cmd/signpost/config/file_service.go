@@ -61,6 +61,8 @@ type tlsSection struct {
 	Minimum tlsVersion `yaml:"minimum" default:"1.2"`
 	// Offer cipher suites without forward secrecy and with 3DES, too, and let `acme` get RSA keys, for radios that know no others.
 	Legacy bool `yaml:"legacy" default:"false"`
+	// How long browsers that came by https shall come by nothing else to this host, at any port (HSTS); 0: nothing is said to them. It cannot be taken back before that time is over.
+	HSTS time.Duration `yaml:"hsts" default:"0s" least:"0"`
 }
 
 // Certificates are ordered and renewed by themselves, once for all directors, which share
@@ -101,7 +103,7 @@ type ruleEntry struct {
 	Headers []headerEntry `yaml:"headers"`
 	// The protocol version: `1.0`, `1.1` or `2`.
 	HTTP string `yaml:"http"`
-	// What is answered at a mount's own URL: `redirect`, `m3u`, `pls`, `xspf`, `asx`, `proxy` or `deny` (403).
+	// What is answered at a mount's own URL: `redirect`, `m3u`, `pls`, `xspf`, `asx`, `proxy`, `deny` (403) or `https`: to the same URL by https. A rule that says `https` holds only for web browsers that come by plain http, while https works at that name; never for players.
 	Answer web.Answer `yaml:"answer" default:"redirect"`
 	// Send the player to `http://` URLs only.
 	HTTPOnly bool `yaml:"http_only" default:"false"`

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -204,6 +205,13 @@ func (c *converter) policy() web.Policy {
 	if len(c.Listen.PublicURLs) > 0 {
 		p.PublicURL = c.Listen.PublicURLs[0]
 	}
+	p.HSTS = c.Listen.TLS.HSTS
+	p.HTTPSPort, p.HTTPSURL = c.browsersHTTPS()
+	for i, r := range c.Rules.List {
+		if r.Answer == web.HTTPS && p.HTTPSPort == 0 {
+			c.fail("needs listen.https, where browsers are to go", "rules", "list", i, "answer")
+		}
+	}
 	p.Trusted = prefixes(c.Listen.TrustedProxies)
 	for sid, mount := range c.Listen.SIDs {
 		n, err := strconv.Atoi(sid)
@@ -223,6 +231,24 @@ func (c *converter) policy() web.Policy {
 		p.Rules = append(p.Rules, r.rule())
 	}
 	return p
+}
+
+// browsersHTTPS says at which port browsers find this director by https, and by which base
+// URL; 0: there is none.
+func (c *converter) browsersHTTPS() (port int, base string) {
+	for _, addr := range c.Listen.HTTPS {
+		_, p, err := net.SplitHostPort(addr)
+		n, bad := strconv.ParseUint(p, 10, 16)
+		if err == nil && bad == nil && (port == 0 || n == 443) {
+			port = max(1, int(n)) // 0 is any port: public_urls tells which
+		}
+	}
+	for _, raw := range c.Listen.PublicURLs {
+		if port > 0 && base == "" && strings.HasPrefix(raw, "https://") {
+			base = raw
+		}
+	}
+	return port, base
 }
 
 func (r *ruleEntry) rule() web.Rule {

@@ -125,12 +125,19 @@ func (s *Settings) awaited(r regionSurvey) bool {
 	})
 }
 
-// tlsWarnings says what TLS for old radios costs the others.
-func (s *Settings) tlsWarnings() []string {
-	if t := s.Listen.TLS; len(s.Listen.HTTPS) > 0 && (t.Legacy || t.Minimum < tls.VersionTLS12) {
-		return []string{"listen.tls allows what scanners for security find fault with, for old radios: whoever is on the way can read what these send and hear; take it out when they are gone"}
+// tlsWarnings says what TLS for old radios costs the others, and HSTS those at other ports.
+func (s *Settings) tlsWarnings() (all []string) {
+	if s.Policy.HSTS > 0 {
+		for _, addr := range s.Listen.HTTP {
+			if !strings.HasSuffix(addr, ":80") {
+				all = append(all, fmt.Sprintf("listen.tls.hsts makes browsers speak https at every port of this host, and %s under listen.http speaks plain http: who has come by https once cannot open it any more; take hsts out, or that address", addr))
+			}
+		}
 	}
-	return nil
+	if t := s.Listen.TLS; len(s.Listen.HTTPS) > 0 && (t.Legacy || t.Minimum < tls.VersionTLS12) {
+		all = append(all, "listen.tls allows what scanners for security find fault with, for old radios: whoever is on the way can read what these send and hear; take it out when they are gone")
+	}
+	return all
 }
 
 // acmeWarnings finds what may keep the certificate authority from this director, and

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -113,4 +114,16 @@ func (m certificateMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descCertificateEnd, prometheus.GaugeValue, end, s.Name)
 		ch <- prometheus.MustNewConstMetric(descCertificateFailed, prometheus.GaugeValue, oneIf(s.Error != ""), s.Name)
 	}
+}
+
+// httpsWorks says whether browsers are content with this director's certificate for a host.
+func (d *Service) httpsWorks(host string) bool {
+	leaf := (*x509.Certificate)(nil)
+	if m := d.acme.Load(); m != nil {
+		leaf = m.Leaf(host)
+	} else if pair := d.certs.current.Load(); pair != nil {
+		leaf = pair.Leaf
+	}
+	now := time.Now()
+	return leaf != nil && leaf.VerifyHostname(host) == nil && now.After(leaf.NotBefore) && now.Before(leaf.NotAfter)
 }

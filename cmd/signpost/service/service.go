@@ -236,6 +236,7 @@ func (d *Service) openWeb(s *config.Settings) error {
 	if d.proxy != nil {
 		c.Carrier = NewCarrier(d.proxy)
 	}
+	c.HTTPSWorks = d.httpsWorks
 	if s.Listen.ACME != nil {
 		c.Challenge = http.HandlerFunc(d.challenge)
 	}
