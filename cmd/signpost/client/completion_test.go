@@ -34,7 +34,7 @@ func TestCandidates(t *testing.T) {
 		"weights set --preview de ":      "<weights>",
 		"weights set --why=x de ":        "<weights>",
 		"weights set --unknown de ":      "<weights>",
-		"rules add kitchen --answer ":    "redirect m3u pls xspf asx proxy deny",
+		"rules add kitchen --answer ":    "redirect m3u pls xspf asx proxy deny https",
 		"rules add kitchen --before ":    "<rules>",
 		"drain --token-file ":            "",
 		"drain fra1 --f":                 "--help --wait --timeout --threshold --why --for --server --token-file --json",

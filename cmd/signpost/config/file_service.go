@@ -61,6 +61,8 @@ type tlsSection struct {
 	Minimum tlsVersion `yaml:"minimum" default:"1.2"`
 	// Offer cipher suites without forward secrecy and with 3DES, too, and let `acme` get RSA keys, for radios that know no others.
 	Legacy bool `yaml:"legacy" default:"false"`
+	// To whom HTTP/2 is offered: `browsers`, as their TLS tells, `all` that ask for it, or `off`. Radios and players are best served by HTTP/1.1.
+	HTTP2 HTTP2 `yaml:"http2" default:"browsers"`
 	// How long browsers that came by https shall come by nothing else to this host, at any port (HSTS); 0: nothing is said to them. It cannot be taken back before that time is over.
 	HSTS time.Duration `yaml:"hsts" default:"0s" least:"0"`
 }

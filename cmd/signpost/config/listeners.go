@@ -38,7 +38,7 @@ func (c *converter) listeners() (Listen, Admin) {
 		check(c.Admin.Listen, "admin", "listen")
 	}
 	public := Listen{
-		TLS:  TLS{tlsVersions[c.Listen.TLS.Minimum], c.Listen.TLS.Legacy},
+		TLS:  TLS{tlsVersions[c.Listen.TLS.Minimum], c.Listen.TLS.Legacy, c.Listen.TLS.HTTP2},
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, PublicURLs: c.Listen.PublicURLs, ProxyProtocol: prefixes(c.Listen.ProxyProtocol),
 		MaxConnections: c.Listen.MaxConnections, ShutdownDelay: c.Listen.ShutdownDelay, ShutdownTimeout: c.Listen.ShutdownTimeout,
 	}
@@ -66,6 +66,25 @@ func (v *tlsVersion) UnmarshalText(text []byte) error {
 	}
 	*v = tlsVersion(text)
 	return nil
+}
+
+// HTTP2 says to whom HTTP/2 is offered.
+type HTTP2 string
+
+// Those to whom HTTP/2 may be offered.
+const (
+	HTTP2Browsers HTTP2 = "browsers" // clients whose TLS is a web browser's
+	HTTP2All      HTTP2 = "all"      // all that ask for it
+	HTTP2Off      HTTP2 = "off"      // nobody
+)
+
+// UnmarshalText reads a setting.
+func (v *HTTP2) UnmarshalText(text []byte) error {
+	switch *v = HTTP2(text); *v {
+	case HTTP2Browsers, HTTP2All, HTTP2Off:
+		return nil
+	}
+	return fmt.Errorf("%q: use browsers, all or off", text)
 }
 
 // acme converts and checks the section listen.acme; nil: it is not there.

@@ -70,6 +70,7 @@ type Listen struct {
 type TLS struct {
 	Minimum uint16 // a version of package crypto/tls
 	Legacy  bool   // cipher suites for old radios, too
+	HTTP2   HTTP2
 }
 
 // Admin is about the operators' listener.

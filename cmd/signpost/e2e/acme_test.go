@@ -54,13 +54,19 @@ func newDoorman(t *testing.T) *doorman {
 
 // lead makes the doorman lead to these directors.
 func (d *doorman) lead(all ...*signpost) {
+	var to []string
+	for _, s := range all {
+		to = append(to, strings.TrimPrefix(s.url, "http://"))
+	}
+	d.leadTo(to...)
+}
+
+// leadTo makes the doorman lead to these addresses.
+func (d *doorman) leadTo(to ...string) {
 	defer d.ready()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.to = nil
-	for _, s := range all {
-		d.to = append(d.to, strings.TrimPrefix(s.url, "http://"))
-	}
+	d.to = to
 }
 
 func (d *doorman) pass(from net.Conn) {

@@ -33,8 +33,7 @@ type certificates struct {
 	lastError string // why the files cannot be used; empty: they can
 }
 
-// config returns the TLS configuration of a listener. Players are not offered HTTP/2:
-// they do not speak it, and streams are carried over HTTP/1.
+// config returns the TLS configuration of a listener that speaks these protocols.
 func (c *certificates) config(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

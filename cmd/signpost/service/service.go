@@ -286,6 +286,7 @@ func (d *Service) openTLS(s *config.Settings) (*tls.Config, error) {
 	c := d.certs.config("http/1.1")
 	speak(c, s.Listen.TLS)
 	if s.Listen.ACME == nil {
+		offerHTTP2(c, s.Listen.TLS.HTTP2)
 		d.shareTickets(c, s)
 		return c, d.openCertificates(&d.certs, "listen", func(s *config.Settings) config.Certificate { return s.Listen.Certificate })
 	}
@@ -299,6 +300,7 @@ func (d *Service) openTLS(s *config.Settings) (*tls.Config, error) {
 	m := d.acme.Load()
 	c.NextProtos = append(c.NextProtos, m.Protocols()...)
 	c.GetCertificate = m.GetCertificate
+	offerHTTP2(c, s.Listen.TLS.HTTP2)
 	d.shareTickets(c, s)
 	return c, nil
 }

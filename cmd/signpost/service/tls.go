@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
@@ -57,6 +58,32 @@ var legacySuites = []uint16{
 	tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
 	tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_256_CBC_SHA,
 	tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
+}
+
+// browserHello says whether a TLS client is a web browser: those say reserved values, so that
+// servers get used to new ones (GREASE, RFC 8701: Chromium, Safari), or offer to encrypt the
+// name (ECH, RFC 9849: Firefox, Chromium). No player does that did not take a browser's
+// TLS, with a browser's HTTP/2.
+func browserHello(h *tls.ClientHelloInfo) bool {
+	grease := func(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
+	const ech = 0xfe0d
+	return slices.ContainsFunc(h.CipherSuites, grease) || slices.ContainsFunc(h.Extensions, func(e uint16) bool { return e == ech || grease(e) })
+}
+
+// offerHTTP2 makes c offer HTTP/2 to those who shall have it. All others get HTTP/1.1, in which
+// players were tried.
+func offerHTTP2(c *tls.Config, to config.HTTP2) {
+	if to == config.HTTP2Off {
+		return
+	}
+	second := c.Clone() // it gets c's tickets, for it has no keys of its own
+	second.NextProtos = append([]string{"h2"}, c.NextProtos...)
+	c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(h.SupportedProtos, "h2") && (to == config.HTTP2All || browserHello(h)) {
+			return second, nil
+		}
+		return nil, nil
+	}
 }
 
 // speak makes c speak what the settings allow.

@@ -53,6 +53,51 @@ func TestSessionsAreShared(t *testing.T) {
 	}
 }
 
+// HTTP/2 is for web browsers, which say reserved values or encrypt names; all others that ask
+// for it get HTTP/1.1, unless it is for all.
+func TestHTTP2IsOffered(t *testing.T) {
+	t.Parallel()
+	both := []string{"h2", "http/1.1"}
+	hellos := map[string]*tls.ClientHelloInfo{
+		"chromium": {CipherSuites: []uint16{0x3a3a, 0x1301}, Extensions: []uint16{0x1a1a, 0, 0xfe0d}, SupportedProtos: both},
+		"firefox":  {CipherSuites: []uint16{0x1301, 0x1303}, Extensions: []uint16{0, 23, 0xfe0d}, SupportedProtos: both},
+		"safari":   {CipherSuites: []uint16{0xfafa, 0x1301}, Extensions: []uint16{0x0a0a, 0}, SupportedProtos: both},
+		"curl":     {CipherSuites: []uint16{0x1302, 0x1303, 0x1a2a}, Extensions: []uint16{0, 11, 10, 16}, SupportedProtos: both},
+		"radio":    {CipherSuites: []uint16{0x2f}},
+		"old":      {CipherSuites: []uint16{0x3a3a}, SupportedProtos: []string{"http/1.1"}},
+	}
+	browsers := []string{"chromium", "firefox", "safari"}
+	for to, want := range map[config.HTTP2][]string{config.HTTP2Browsers: browsers, config.HTTP2All: append(browsers, "curl"), config.HTTP2Off: nil} {
+		c := &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+		offerHTTP2(c, to)
+		for name, hello := range hellos {
+			got := c
+			if c.GetConfigForClient != nil {
+				if other, err := c.GetConfigForClient(hello); err != nil {
+					t.Fatal(err)
+				} else if other != nil {
+					got = other
+				}
+			}
+			if offered := slices.Contains(got.NextProtos, "h2"); offered != slices.Contains(want, name) || !slices.Contains(got.NextProtos, "http/1.1") {
+				t.Errorf("%s, %s: offered %v", to, name, got.NextProtos)
+			}
+		}
+	}
+
+	// Who speaks HTTP/2 resumes at other directors as well.
+	pair := selfSigned(t, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+	client := &tls.Config{ServerName: "radio.example", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(8), NextProtos: both}
+	for i := range 2 {
+		server := &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
+		offerHTTP2(server, config.HTTP2All)
+		server.SetSessionTicketKeys(ticketKeys([]byte("a secret of all directors"), time.Now()))
+		if state := handshake(t, client, server); state.NegotiatedProtocol != "h2" || state.DidResume != (i > 0) {
+			t.Errorf("at director %d: %s, resumed %v", i+1, state.NegotiatedProtocol, state.DidResume)
+		}
+	}
+}
+
 // handshake makes a TLS connection, over which a byte comes: tickets of TLS 1.3 come before
 // it.
 func handshake(t *testing.T, client, server *tls.Config) tls.ConnectionState {
