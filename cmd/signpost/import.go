@@ -46,7 +46,7 @@ type importOptions struct {
 // Run reads the sources and writes the file.
 func (c *importCmd) Run(ctx context.Context, out *console) error {
 	if len(c.Sources) == 0 && c.AzuraCast == "" {
-		return errors.New("import: what? Name icecast.xml files, lists, or URLs of running servers, as in `signpost import /etc/icecast2/icecast.xml`, or --azuracast URL")
+		return errors.New("import: what? Name icecast.xml files, lists, or URLs of running servers, as in `signpost import /etc/icecast2/icecast.xml`, or --azuracast URL; `signpost init` asks")
 	}
 	if err := c.mayWrite(); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (c *importOptions) locate(ctx context.Context, f *importer.Fleet) {
 	asked.Wait()
 	for i, text := range notes {
 		if text != "" {
-			f.Notes = append(f.Notes, importer.Note{At: f.Nodes[i].From, Text: text, Look: true})
+			f.Notes = append(f.Notes, importer.Note{At: f.Nodes[i].From, Text: text, Look: true, PlaceOf: f.Nodes[i].ID})
 		}
 	}
 }

@@ -35,6 +35,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
 	Check   checkCmd   `cmd:"" help:"Check a configuration file, and show what it means."`
 	Explain explainCmd `cmd:"" help:"Show where a listener would be sent, and why."`
+	Init    initCmd    `cmd:"" help:"Write a first configuration file: asks for the servers and looks at them."`
 	Import  importCmd  `cmd:"" help:"Write a configuration file for servers that are there: from icecast.xml, running Icecasts, an AzuraCast, or a list of URLs."`
 	Geo     geoCmd     `cmd:"" help:"Keep geographic databases fresh."`
 	Ready   readyCmd   `cmd:"" help:"Ask a director whether it is ready for listeners: a health check for images without curl."`

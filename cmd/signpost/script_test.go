@@ -80,7 +80,8 @@ func TestMain(m *testing.M) {
 //	shown PAGE HEADING FILE  write the shell commands below a heading of a page of ours into a file
 //
 // NODE1 and NODE2 are the addresses of servers that pass for nodes of kind http.
-// ICECAST1 to ICECAST3 pass for Icecast with /live.mp3, where nobody listens.
+// ICECAST1 to ICECAST3 pass for Icecast with /live.mp3, where nobody listens, and
+// AZURACAST for an AzuraCast with one station, whose key is "id:verifier".
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -99,11 +100,18 @@ func TestScripts(t *testing.T) {
 			}
 			for _, name := range []string{"ICECAST1", "ICECAST2", "ICECAST3"} {
 				node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if _, _, admin := r.BasicAuth(); admin && r.URL.Path == "/admin/stats" {
+						_, _ = io.WriteString(w, `<icestats><server_id>Icecast 2.4.4</server_id><source mount="/live.mp3"><listeners>0</listeners><server_type>audio/mpeg</server_type></source></icestats>`)
+						return
+					}
 					_, _ = fmt.Fprintf(w, `{"icestats":{"server_id":"Icecast 2.4.4","source":{"listenurl":"http://%s/live.mp3","listeners":0,"server_type":"audio/mpeg"}}}`, r.Host)
 				}))
 				e.Defer(node.Close)
 				e.Setenv(name, node.URL)
 			}
+			azura := httptest.NewServer(http.HandlerFunc(passForAzuraCast))
+			e.Defer(azura.Close)
+			e.Setenv("AZURACAST", azura.URL)
 			e.Values["running"] = &running{all: map[string]*process{}}
 			return nil
 		},
@@ -112,6 +120,21 @@ func TestScripts(t *testing.T) {
 			"expand": cmdExpand, "link": cmdLink, "shown": cmdShown,
 		},
 	})
+}
+
+func passForAzuraCast(w http.ResponseWriter, r *http.Request) {
+	mounts := fmt.Sprintf(`[{"path":"/radio.mp3","is_default":true,"id":1,"name":"128kbps MP3","url":"http://%s/listen/studio/radio.mp3","bitrate":128,"format":"mp3"}]`, r.Host)
+	switch {
+	case r.URL.Path == "/api/nowplaying":
+		_, _ = fmt.Fprintf(w, `[{"station":{"id":1,"name":"Studio","shortcode":"studio","mounts":%s,"remotes":[]}}]`, mounts)
+	case r.Header.Get("Authorization") != "Bearer id:verifier":
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":403,"message":"You must be logged in to access this page."}`)
+	case r.Method == http.MethodPost:
+		_, _ = io.WriteString(w, `{"success":true,"message":"Changes saved successfully."}`)
+	default:
+		_, _ = fmt.Fprintf(w, `[{"id":1,"name":"Studio","shortcode":"studio","type":"icecast","port":8000,"relay_pw":"r","admin_pw":"a","mounts":%s}]`, mounts)
+	}
 }
 
 // patience is how long a script waits for anything; it says more of the machine

@@ -69,11 +69,23 @@ type Upstream struct {
 
 func (u *Upstream) addr() string { return net.JoinHostPort(strings.ToLower(u.Host), u.Port) }
 
+// PathsOf lists public paths of mounts, in order.
+func PathsOf(mounts []Mount) string {
+	var names []string
+	for _, m := range mounts {
+		names = append(names, cmp.Or(m.Name, m.Path))
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
 // A Note says what was left out, or what somebody should look at, and why.
 type Note struct {
 	At   string // the place: "fra1.xml:12", "https://radio.example/api/nowplaying"
 	Text string
 	Look bool // something to look at; otherwise something that was left out
+	// PlaceOf is the node whose place is not known, if that is what it says.
+	PlaceOf string
 }
 
 // Found is what sources have.
@@ -110,17 +122,36 @@ func (s *Server) Host() string {
 	return u.Hostname()
 }
 
-// isAt reports whether host:port is the server's.
-func (s *Server) isAt(addr string) bool {
-	if slices.Contains(s.answersTo, addr) {
-		return true
+// SetHost gives the server another name or address in its URLs.
+func (s *Server) SetHost(host string) {
+	s.answersTo = append(s.answersTo, s.addrs()...)
+	for i, raw := range s.URLs {
+		u, err := url.Parse(raw)
+		if err != nil {
+			continue
+		}
+		if port := u.Port(); port != "" {
+			u.Host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		} else if u.Host = host; strings.Contains(host, ":") {
+			u.Host = "[" + strings.Trim(host, "[]") + "]"
+		}
+		s.URLs[i] = u.String()
 	}
+}
+
+// addrs returns host:port of each URL.
+func (s *Server) addrs() (all []string) {
 	for _, raw := range s.URLs {
-		if u, err := url.Parse(raw); err == nil && strings.ToLower(net.JoinHostPort(u.Hostname(), portOf(u))) == addr {
-			return true
+		if u, err := url.Parse(raw); err == nil {
+			all = append(all, strings.ToLower(net.JoinHostPort(u.Hostname(), portOf(u))))
 		}
 	}
-	return false
+	return all
+}
+
+// isAt reports whether host:port is the server's.
+func (s *Server) isAt(addr string) bool {
+	return slices.Contains(s.answersTo, addr) || slices.Contains(s.addrs(), addr)
 }
 
 func portOf(u *url.URL) string {
@@ -308,7 +339,7 @@ func (f *Fleet) followMasters() {
 		switch {
 		case master == nil:
 			n.Unlisted = true
-			f.Notes = append(f.Notes, Note{n.From, fmt.Sprintf("its master %s is in none of the sources, so it gets no listeners and its mounts are not known; if listeners may go there too, give its icecast.xml or URL as well", n.Master), true})
+			f.Notes = append(f.Notes, Note{At: n.From, Look: true, Text: fmt.Sprintf("its master %s is in none of the sources, so it gets no listeners and its mounts are not known; if listeners may go there too, give its icecast.xml or URL as well", n.Master)})
 			continue
 		case master == n:
 			continue
@@ -395,12 +426,12 @@ func (f *Fleet) countRelays() {
 			n.RelaysNote = "its connections from relays of the fleet, which are no listeners"
 		}
 		if c := onDemand[n]; c > 0 {
-			f.Notes = append(f.Notes, Note{n.From, fmt.Sprintf("up to %d more of its connections are relays on demand, which come and go with their listeners; they are not in `relays` of %s", c, n.ID), true})
+			f.Notes = append(f.Notes, Note{At: n.From, Look: true, Text: fmt.Sprintf("up to %d more of its connections are relays on demand, which come and go with their listeners; they are not in `relays` of %s", c, n.ID)})
 		}
 	}
 	for _, addr := range sortedKeys(external) {
 		ids := slices.Compact(external[addr])
-		f.Notes = append(f.Notes, Note{addr, fmt.Sprintf("what %s relays comes from there, and it is in none of the sources, so it gets no listeners; if it may, give its icecast.xml or URL too", strings.Join(ids, ", ")), true})
+		f.Notes = append(f.Notes, Note{At: addr, Look: true, Text: fmt.Sprintf("what %s relays comes from there, and it is in none of the sources, so it gets no listeners; if it may, give its icecast.xml or URL too", strings.Join(ids, ", "))})
 	}
 }
 
@@ -448,11 +479,11 @@ func (f *Fleet) collectMounts() {
 			return was
 		})
 		if ids := at[m.Name]; unlisted == "" && len(ids) < listing {
-			f.Notes = append(f.Notes, Note{m.Name, fmt.Sprintf("only %s %s it, and Signpost will show that the others lack it; take it out of `mounts` if listeners do not need it", strings.Join(ids, ", "), map[bool]string{true: "has", false: "have"}[len(ids) == 1]), true})
+			f.Notes = append(f.Notes, Note{At: m.Name, Look: true, Text: fmt.Sprintf("only %s %s it, and Signpost will show that the others lack it; take it out of `mounts` if listeners do not need it", strings.Join(ids, ", "), map[bool]string{true: "has", false: "have"}[len(ids) == 1])})
 		}
 	}
 	if unlisted != "" && len(f.Mounts) == 0 {
-		f.Notes = append(f.Notes, Note{unlisted, "its mounts are not known, so every mount that a node reports will be served under its own path", true})
+		f.Notes = append(f.Notes, Note{At: unlisted, Look: true, Text: "its mounts are not known, so every mount that a node reports will be served under its own path"})
 	}
 }
 
@@ -478,7 +509,7 @@ func (f *Fleet) lookAtHosts() {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		if why := n.unreachable(); why != "" {
-			f.Notes = append(f.Notes, Note{n.From, fmt.Sprintf("%s is %s: write the name by which listeners reach it under `urls` of %s, or give it here as NAME=%s", n.Host(), why, n.ID, n.From), true})
+			f.Notes = append(f.Notes, Note{At: n.From, Look: true, Text: fmt.Sprintf("%s is %s: write the name by which listeners reach it under `urls` of %s, or give it here as NAME=%s", n.Host(), why, n.ID, n.From)})
 		}
 	}
 }

@@ -162,12 +162,7 @@ func (f *Fleet) Understood() (lines []string) {
 		if n.Limit > 0 {
 			parts = append(parts, fmt.Sprintf("limit %d", n.Limit))
 		}
-		var names []string
-		for _, m := range n.Mounts {
-			names = append(names, m.Name)
-		}
-		slices.Sort(names)
-		parts = append(parts, cmp.Or(strings.Join(names, " "), "mounts not known"))
+		parts = append(parts, cmp.Or(PathsOf(n.Mounts), "mounts not known"))
 		if n.Master != "" {
 			parts = append(parts, "slave of "+n.Master)
 		}

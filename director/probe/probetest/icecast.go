@@ -121,6 +121,9 @@ func (n *Node) URL() string { return "http://" + n.addr }
 // Credentials returns the server's admin user and password.
 func (n *Node) Credentials() (user, password string) { return "admin", n.password }
 
+// ConfigFile returns the path of the server's own icecast.xml.
+func (n *Node) ConfigFile() string { return n.config }
+
 // Kill ends the server and its sources at once (SIGKILL).
 func (n *Node) Kill() {
 	n.mu.Lock()
