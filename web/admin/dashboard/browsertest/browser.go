@@ -23,7 +23,7 @@ import (
 
 // Patience is how long a test waits for a page: far longer than a page needs, since tests
 // run in parallel on small machines.
-const Patience = 2 * time.Minute
+const Patience = 5 * time.Minute
 
 // A Tab is one page of a browser.
 type Tab struct {
