@@ -88,14 +88,14 @@ var bars = []bar{
 	{"beside echo with a city database", hangUp, tenNodes, echoAndCity, 0.65, false},
 	{"beside echo with a city database", openLoop, tenNodes, echoAndCity, 0.65, false},
 	{"beside bare echo", keepAlive, tenNodes, bareEcho, 1.15, false},
-	{"1,000 nodes beside 10", closing, "signpost, 1000 nodes", tenNodes, 1.1, true},
+	{"1,000 nodes beside 10", closing, "signpost, 1000 nodes", tenNodes, 1.03, true},
 	{"Redis store beside the embedded one", closing, tenWithRedis, tenNodes, 1.03, false},
 	{"Redis store beside the embedded one", hangUp, tenWithRedis, tenNodes, 1.03, false},
 	{"full handshake, beside nginx", full13, tenNodes, "nginx", 1.3, false},
 	{"resumed, beside nginx", resumed13, tenNodes, "nginx", 1.3, false},
 	{"full handshake, beside nginx", full12, tenNodes, "nginx", 1.3, false},
 	{"resumed, beside nginx", resumed12, tenNodes, "nginx", 1.3, false},
-	{"resident MB", hangUp, tenNodes, "", 100, false},
+	{"resident MB", hangUp, tenNodes, "", 64, false},
 }
 
 // printBars writes which bars are reached, for the parties that took part.
