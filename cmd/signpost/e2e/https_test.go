@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,21 +25,15 @@ func TestBrowsersByHTTPS(t *testing.T) {
 	proctest.Need(t, "curl")
 	node := probetest.Icecast(t, probetest.Options{Mounts: []probetest.Mount{{Path: "/live.mp3", Hz: 440, Kbit: 128, Title: "Tone"}}})
 	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	cert := filepath.Join(dir, "cert.pem")
 	pair := probetest.NewAuthority(t).Issue("localhost", time.Now().Add(24*time.Hour))
-	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
+	if err := os.WriteFile(cert, probetest.Bundle(t, pair), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: der}} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	door := newDoorman(t)
 	config := func(http2 string) string {
 		c := configuration([]*probetest.Node{node}, "rules: {list: [{name: browsers, answer: https}]}\n")
-		return strings.Replace(c, "listen: {", fmt.Sprintf("listen: {https: ['127.0.0.1:0'], cert_file: '%s', key_file: '%s', public_urls: ['https://localhost:%d'], page: true, tls: {http2: %s, hsts: 1h}, ", cert, key, door.port, http2), 1)
+		return strings.Replace(c, "listen: {", fmt.Sprintf("listen: {https: ['127.0.0.1:0'], cert_file: '%s', key_file: '%s', public_urls: ['https://localhost:%d'], page: true, tls: {http2: %s, hsts: 1h}, ", cert, cert, door.port, http2), 1)
 	}
 	s := directFile(t, config("browsers"))
 	door.leadTo(s.secure)

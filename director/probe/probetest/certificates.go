@@ -81,6 +81,21 @@ func (a *Authority) issue(host string, ends time.Time, by *x509.Certificate) tls
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
+// Bundle returns a certificate and its key in PEM form, in the order in which Icecast takes
+// them in one file.
+func Bundle(t testing.TB, c tls.Certificate) []byte {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	for _, der := range c.Certificate {
+		all = append(all, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return all
+}
+
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a

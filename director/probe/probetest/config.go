@@ -38,9 +38,17 @@ func (n *Node) writeConfig() {
 			n.t.Fatal(err)
 		}
 	}
+	certificate, securePort := "", ""
+	if c := n.opts.Certificate; c != nil {
+		_, securePort, _ = net.SplitHostPort(n.secure)
+		certificate = filepath.Join(filepath.Dir(n.config), "bundle.pem")
+		if err := os.WriteFile(certificate, Bundle(n.t, *c), 0o644); err != nil {
+			n.t.Fatal(err)
+		}
+	}
 	var b bytes.Buffer
 	err := config.Execute(&b, map[string]any{
-		"Host": host, "Port": port, "Password": n.password,
+		"Host": host, "Port": port, "Password": n.password, "SecurePort": securePort, "Certificate": certificate,
 		"MaxClients": n.opts.MaxClients, "Relays": n.opts.Relays, "Mounts": n.opts.Mounts, "Members": members,
 	})
 	if err == nil {
@@ -63,6 +71,9 @@ var config = template.Must(template.New("icecast.xml").Parse(`<icecast>
   <admin-user>admin</admin-user><admin-password>{{.Password}}</admin-password>
  </authentication>
  <listen-socket><port>{{.Port}}</port><bind-address>{{.Host}}</bind-address></listen-socket>
+{{- with .SecurePort}}
+ <listen-socket><port>{{.}}</port><bind-address>{{$.Host}}</bind-address><ssl>1</ssl></listen-socket>
+{{- end}}
 {{- range $i, $m := .Mounts}}
  <mount type="normal"><mount-name>{{.Path | html}}</mount-name>
   {{- with .Fallback}}<fallback-mount>{{. | html}}</fallback-mount><fallback-override>1</fallback-override>{{end}}
@@ -77,6 +88,7 @@ var config = template.Must(template.New("icecast.xml").Parse(`<icecast>
  <paths>
   <basedir>/usr/share/icecast2</basedir><logdir>/nonexistent</logdir>
   <webroot>/usr/share/icecast2/web</webroot><adminroot>/usr/share/icecast2/admin</adminroot>
+  {{- with .Certificate}}<ssl-certificate>{{.}}</ssl-certificate>{{end}}
  </paths>
  <logging><accesslog>-</accesslog><errorlog>-</errorlog><loglevel>3</loglevel></logging>
 </icecast>

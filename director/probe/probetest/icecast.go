@@ -5,6 +5,7 @@ package probetest
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
@@ -25,6 +26,8 @@ type Options struct {
 	Addr string
 	// Port is for tests in a network of their own; 0: a free one.
 	Port int
+	// Certificate makes the server speak https, too, at another port.
+	Certificate *tls.Certificate
 	// MaxClients is the server's limit of connections, sources and requests for
 	// statistics included; default 1000.
 	MaxClients int
@@ -70,6 +73,7 @@ type Node struct {
 	t        testing.TB
 	opts     Options
 	addr     string // host:port
+	secure   string // host:port for https
 	password string
 	config   string // the configuration's path
 
@@ -117,6 +121,9 @@ func startNode(t testing.TB, o Options) *Node {
 
 // URL returns the server's base URL: "http://127.0.0.1:34567".
 func (n *Node) URL() string { return "http://" + n.addr }
+
+// SecurePort returns the port of a server with a Certificate.
+func (n *Node) SecurePort() string { _, port, _ := net.SplitHostPort(n.secure); return port }
 
 // Credentials returns the server's admin user and password.
 func (n *Node) Credentials() (user, password string) { return "admin", n.password }
@@ -235,6 +242,9 @@ func (n *Node) start() {
 		if n.server == nil {
 			if n.addr = net.JoinHostPort(n.opts.Addr, strconv.Itoa(n.opts.Port)); n.opts.Port == 0 {
 				n.addr = freePort(n.t, n.opts.Addr)
+			}
+			if n.opts.Certificate != nil {
+				n.secure = freePort(n.t, n.opts.Addr)
 			}
 			n.writeConfig()
 		}

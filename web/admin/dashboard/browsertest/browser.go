@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,21 +52,54 @@ var browser struct {
 func Start(t *testing.T) *Tab {
 	t.Helper()
 	proctest.Need(t, "chromium")
-	browser.once.Do(func() {
-		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"),
-			chromedp.WSURLReadTimeout(Patience), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
-		for _, f := range flags {
-			options = append(options, chromedp.Flag(f, true))
-		}
-		alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
-		ctx, cancel := chromedp.NewContext(alloc)
-		browser.ctx, browser.cancel = ctx, func() { cancel(); stop() }
-		browser.err = chromedp.Do(ctx)
-	})
+	browser.once.Do(func() { browser.ctx, browser.cancel, browser.err = launch() })
 	if browser.err != nil {
 		t.Fatalf("start chromium: %v", browser.err)
 	}
-	return tabOf(t, chromedp.WithNewBrowserContext())
+	return tabOf(t, browser.ctx, chromedp.WithNewBrowserContext())
+}
+
+// StartTrusting returns a tab of a browser of its own that trusts a root certificate in PEM
+// form.
+func StartTrusting(t *testing.T, root []byte) *Tab {
+	t.Helper()
+	proctest.Need(t, "chromium", "certutil")
+	home := t.TempDir()
+	store, file := filepath.Join(home, ".pki", "nssdb"), filepath.Join(home, "root.pem")
+	if err := errors.Join(os.MkdirAll(store, 0o700), os.WriteFile(file, root, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-n", "test root", "-t", "C,,", "-i", file}} {
+		if out, err := exec.Command("certutil", append(args, "-d", "sql:"+store)...).CombinedOutput(); err != nil {
+			t.Fatalf("certutil %q: %v\n%s", args, err, out)
+		}
+	}
+	ctx, cancel, err := launch(chromedp.Env("HOME=" + home))
+	if err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	t.Cleanup(func() { end(ctx, cancel) })
+	return tabOf(t, ctx)
+}
+
+// launch starts a browser.
+func launch(more ...chromedp.ExecAllocatorOption) (context.Context, context.CancelFunc, error) {
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"),
+		chromedp.WSURLReadTimeout(Patience), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
+	for _, f := range flags {
+		options = append(options, chromedp.Flag(f, true))
+	}
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	return ctx, func() { cancel(); stop() }, chromedp.Do(ctx)
+}
+
+// end closes a browser.
+func end(ctx context.Context, cancel context.CancelFunc) {
+	patient, give := context.WithTimeout(ctx, Patience)
+	defer give()
+	_ = chromedp.Cancel(patient) // the browser removes its directory; what is left is killed
+	cancel()
 }
 
 // Run runs a package's tests, closes their browser, and returns the exit code. TestMain of
@@ -73,17 +107,14 @@ func Start(t *testing.T) *Tab {
 func Run(m *testing.M) int {
 	code := m.Run()
 	if browser.ctx != nil {
-		patient, give := context.WithTimeout(browser.ctx, Patience)
-		defer give()
-		_ = chromedp.Cancel(patient) // the browser removes its directory; what is left is killed
-		browser.cancel()
+		end(browser.ctx, browser.cancel)
 	}
 	return code
 }
 
-func tabOf(t *testing.T, options ...chromedp.ContextOption) *Tab {
+func tabOf(t *testing.T, browser context.Context, options ...chromedp.ContextOption) *Tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser.ctx, options...)
+	ctx, cancel := chromedp.NewContext(browser, options...)
 	t.Cleanup(func() {
 		patient, give := context.WithTimeout(ctx, Patience)
 		defer give()
@@ -98,7 +129,7 @@ func tabOf(t *testing.T, options ...chromedp.ContextOption) *Tab {
 // Another opens a tab that shares no cookies with b, as of a second person.
 func (b *Tab) Another() *Tab {
 	b.t.Helper()
-	return tabOf(b.t, chromedp.WithNewBrowserContext())
+	return tabOf(b.t, browser.ctx, chromedp.WithNewBrowserContext())
 }
 
 // Beside opens a tab that shares cookies and connections with b, as of the same person.
