@@ -36,19 +36,20 @@ func (l *loop) build() {
 		return director.Report{}
 	})
 	for _, n := range l.ledgers {
-		for _, c := range n.buckets {
-			sum.add(c)
+		for i := range n.buckets {
+			sum.add(&n.buckets[i])
 		}
 	}
 	for id, counts := range l.picture.Counts {
 		if id == l.cfg.Director {
 			continue // the ledgers are newer
 		}
-		for _, c := range counts {
-			sum.add(c)
+		for i := range counts {
+			sum.add(&counts[i])
 		}
 	}
-	in := director.Input{Now: now, Reports: news, EnRoute: sum.enRoute, Estimated: sum.estimated, Recent: sum.recent, Uncounted: l.uncounted()}
+	in := director.Input{Now: now, Reports: news, Uncounted: l.uncounted()}
+	sum.input(&in)
 	if before := l.snapshot; l.whole {
 		l.snapshot = l.fleet.Build(before, in)
 		l.counters = l.countersOf(l.snapshot)

@@ -87,13 +87,11 @@ func (l ledgers) of(id director.NodeID) *ledger {
 func (l ledgers) collect(now time.Time) {
 	at := now.Truncate(BucketWidth)
 	for id, n := range l {
-		kept := n.buckets[:0]
-		for _, c := range n.buckets {
-			if enRoute(c.At, time.Time{}, now, 0) {
-				kept = append(kept, c)
-			}
+		over := 0 // they are in order, but for steps of the clock: those are ignored until it is their turn
+		for over < len(n.buckets) && !enRoute(n.buckets[over].At, time.Time{}, now, 0) {
+			over++
 		}
-		n.buckets = kept
+		n.buckets = slices.Delete(n.buckets, 0, over)
 		sent := n.sent.Load()
 		since := int(sent - n.read)
 		n.read = sent
@@ -125,7 +123,11 @@ func (l ledgers) shift(d time.Duration) {
 
 // counts returns all buckets.
 func (l ledgers) counts() []Count {
-	var all []Count
+	size := 0
+	for _, n := range l {
+		size += len(n.buckets)
+	}
+	all := make([]Count, 0, size)
 	for _, n := range l {
 		all = append(all, n.buckets...)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
@@ -29,20 +30,27 @@ const (
 // by the store's clock, which can step: a bucket too far in the future is from
 // before a step, and is ignored like one too far in the past.
 func enRoute(at, taken, now time.Time, settle time.Duration) bool {
-	end := at.Add(BucketWidth)
-	if age := now.Sub(end); age >= EnRouteMax || age <= -EnRouteMax {
-		return false
-	}
-	if taken.After(now) {
-		taken = now
-	}
-	return taken.Before(end.Add(settle))
+	return stillEnRoute(at.Sub(now), taken.Sub(now), settle)
 }
 
-// recent says whether any part of the bucket that begins at at lies within
+// stillEnRoute is enRoute with times since now, which are below 0 in the past. Those too
+// long ago for a Duration are the longest ago that it can be.
+func stillEnRoute(at, taken, settle time.Duration) bool {
+	if at >= EnRouteMax {
+		return false
+	}
+	end := at + BucketWidth
+	if age := -end; age >= EnRouteMax || age <= -EnRouteMax {
+		return false
+	}
+	taken = min(taken, 0)
+	return taken < end+settle
+}
+
+// recent says whether any part of the bucket that begins at since now lies within
 // recentSpan before now.
-func recent(at, now time.Time) bool {
-	age := now.Sub(at.Add(BucketWidth))
+func recent(at time.Duration) bool {
+	age := -(at + BucketWidth)
 	return age < recentSpan && age > -EnRouteMax
 }
 
@@ -51,48 +59,66 @@ type load struct {
 	now    time.Time
 	settle time.Duration
 	report func(director.NodeID) director.Report
-	taken  map[director.NodeID]time.Time // when a node's listeners were last counted, of those that were asked for
+	nodes  map[director.NodeID]*nodeLoad // those with a count
+	last   director.NodeID               // of the newest count: they come node by node
+	lastOf *nodeLoad
+}
 
-	enRoute   map[director.NodeID]int
-	estimated map[director.NodeID]int // how many of enRoute are an estimate
-	recent    map[director.NodeID]int
+type nodeLoad struct {
+	taken     time.Duration // since now, when its listeners were last counted
+	enRoute   int
+	estimated int // how many of enRoute are an estimate
+	recent    int
 }
 
 func newLoad(now time.Time, settle time.Duration, report func(director.NodeID) director.Report) *load {
-	return &load{
-		now:     now,
-		settle:  settle,
-		report:  report,
-		taken:   map[director.NodeID]time.Time{},
-		enRoute: map[director.NodeID]int{}, estimated: map[director.NodeID]int{},
-		recent: map[director.NodeID]int{},
-	}
+	return &load{now: now, settle: settle, report: report, nodes: map[director.NodeID]*nodeLoad{}}
 }
 
-// takenAt returns when a node's listeners were last counted; zero: they were not.
-func (l *load) takenAt(id director.NodeID) time.Time {
-	at, known := l.taken[id]
-	if !known {
-		if r := l.report(id); r.Listeners >= 0 && !r.Full { // else the report has no count
-			at = r.Taken
-		}
-		l.taken[id] = at
+func (l *load) of(id director.NodeID) *nodeLoad {
+	if l.lastOf != nil && l.last == id {
+		return l.lastOf
 	}
-	return at
+	n := l.nodes[id]
+	if n == nil {
+		n = &nodeLoad{taken: math.MinInt64}
+		if r := l.report(id); r.Listeners >= 0 && !r.Full { // else the report has no count
+			n.taken = r.Taken.Sub(l.now)
+		}
+		l.nodes[id] = n
+	}
+	l.last, l.lastOf = id, n
+	return n
 }
 
 // add adds c to the sums, unless it is invalid or too old.
-func (l *load) add(c Count) {
+func (l *load) add(c *Count) {
 	if c.N <= 0 || c.N > maxCount {
 		return
 	}
-	if recent(c.At, l.now) {
-		l.recent[c.Node] += c.N
+	n, at := l.of(c.Node), c.At.Sub(l.now)
+	if recent(at) {
+		n.recent += c.N
 	}
-	if enRoute(c.At, l.takenAt(c.Node), l.now, l.settle) {
-		l.enRoute[c.Node] += c.N
+	if stillEnRoute(at, n.taken, l.settle) {
+		n.enRoute += c.N
 		if c.Estimated > 0 {
-			l.estimated[c.Node] += min(c.Estimated, c.N)
+			n.estimated += min(c.Estimated, c.N)
 		}
+	}
+}
+
+// input sets the sums in in. Nodes without listeners are left out.
+func (l *load) input(in *director.Input) {
+	in.EnRoute, in.Estimated, in.Recent = map[director.NodeID]int{}, map[director.NodeID]int{}, map[director.NodeID]int{}
+	set := func(m map[director.NodeID]int, id director.NodeID, n int) {
+		if n > 0 {
+			m[id] = n
+		}
+	}
+	for id, n := range l.nodes {
+		set(in.EnRoute, id, n.enRoute)
+		set(in.Estimated, id, n.estimated)
+		set(in.Recent, id, n.recent)
 	}
 }
