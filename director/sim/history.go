@@ -33,7 +33,7 @@ type Sample struct {
 	Crowd     int // how many of the curve's listeners there should be; 0: arrivals are told from outside
 
 	Arrived  int                      // newcomers
-	Outcomes [director.Denied + 1]int // answers of directors, by their outcome
+	Outcomes [director.Nobody + 1]int // answers of directors, by their outcome
 	Refused  int                      // answers without a node
 	Silent   int                      // requests that no director answered
 	Failed   int                      // attempts at nodes that brought no audio
@@ -58,7 +58,7 @@ type Totals struct {
 	Arrived, Asked, Answered, Refused, Silent int
 	Seated, Failed, Left, Lost                int
 	Exchanges, Probes, Gets                   int
-	Outcomes                                  [director.Denied + 1]int
+	Outcomes                                  [director.Nobody + 1]int
 }
 
 // waitBounds are the upper bounds of the classes of Waits, in seconds.

@@ -27,6 +27,14 @@ type listener struct {
 	opens        uint8    // requests that are to follow for the same play
 	is           listening
 	back         bool // its stream had ended
+	sent         bool // it goes where it was just sent
+	shared       bool // its address is that of others, too
+
+	// The last answer, for the promises.
+	lastAt        int64
+	lastSignature uint64
+	lastTo        int16
+	lastBy        uint8
 }
 
 // listening is what a listener does.
@@ -86,10 +94,10 @@ func (w *world) identify(l *listener, a *Arrival) {
 			person = 1<<63 + uint64(a.Origin)<<32 + uint64(c.IntN(shared))
 		}
 	}
-	version := l.version + 1
+	version, nat := l.version+1, person>>63 == 1
 	*l = listener{
 		version: version, node: noOne, next: noOne, prev: noOne, entries: [3]int16{noOne, noOne, noOne},
-		origin: uint16(a.Origin), habit: uint8(habit), mount: uint8(a.Mount), until: w.now + int64(stays), is: asking,
+		origin: uint16(a.Origin), habit: uint8(habit), mount: uint8(a.Mount), until: w.now + int64(stays), is: asking, shared: nat,
 	}
 	l.network = mix(uint64(a.Origin)<<32 + mix(person)%uint64(w.networks[a.Origin]))
 	l.key = mix(mix(person)^uint64(habit)<<56^uint64(a.Mount)) | 1
@@ -98,7 +106,7 @@ func (w *world) identify(l *listener, a *Arrival) {
 // turnTo has a listener ask a director, as often as its player does for one play.
 func (w *world) turnTo(i int32) {
 	l := &w.listeners[i]
-	l.opens = uint8(max(1, w.s.Habits[l.habit].Opens)) - 1
+	l.opens = uint8(max(1, w.habit(l).Opens)) - 1
 	w.ask(i)
 }
 
@@ -106,7 +114,7 @@ func (w *world) turnTo(i int32) {
 func (w *world) ask(i int32) {
 	l := &w.listeners[i]
 	l.is, l.node = asking, noOne
-	h := &w.s.Habits[l.habit]
+	h := w.habit(l)
 	w.history.Totals.Asked++
 	p := w.directorFor(l)
 	if p == nil {
@@ -125,8 +133,12 @@ func (w *world) ask(i int32) {
 		w.after(i, 20*time.Millisecond+w.people.span(300*time.Millisecond), evAsk)
 		return
 	}
+	l.sent = true
 	w.connect(i, to)
 }
+
+// habit is what a listener's player does.
+func (w *world) habit(l *listener) *Habit { return &w.s.Habits[l.habit] }
 
 // directorFor returns the director that a listener reaches: one by its address, and the
 // next ones if that one does not answer; nil: none does.
@@ -159,6 +171,7 @@ func (w *world) answer(p *process, l *listener, h *Habit) int16 {
 		return noOne
 	}
 	if visit.From != "" {
+		w.cameBack(p, l, visit.From)
 		p.syncer.Doubt(visit.From, w.s.Fleet.Mounts[l.mount].Name, l.network)
 		p.settle()
 	}
@@ -172,7 +185,7 @@ func (w *world) answer(p *process, l *listener, h *Habit) int16 {
 	w.history.Totals.Answered++
 	w.history.Totals.Outcomes[d.Outcome]++
 	w.sample.Outcomes[d.Outcome]++
-	w.decided(p, l, d)
+	w.decided(p, l, &visit, &ask, d)
 	if len(d.Ranked) == 0 {
 		w.sample.Refused++
 		w.history.Totals.Refused++
@@ -219,6 +232,10 @@ func (w *world) connect(i int32, to int16) {
 		w.after(i, time.Duration(way), evFailed)
 		return
 	}
+	if !l.sent {
+		*w.checks.nodes[to].alone.turn(w.now)++
+	}
+	l.sent = false
 	accepted := w.now + way
 	if n.Pace > 0 {
 		accepted = max(accepted, n.accepts)
@@ -227,6 +244,7 @@ func (w *world) connect(i int32, to int16) {
 	n.queue++
 	l.tries |= queued
 	if wait := accepted - w.now; wait > int64(patience) {
+		w.attemptFailed(l, "it was not accepted in time")
 		w.after(i, patience, evFailed)
 		return
 	}
@@ -255,6 +273,9 @@ func (w *world) accept(i int32) {
 		w.after(i, w.patience(l), evFailed)
 		return
 	case n.state() == crashed, limit > 0 && n.listeners >= limit, n.lost[l.mount] > 0:
+		if n.state() == serving && n.lost[l.mount] == 0 {
+			w.attemptFailed(l, "the node is full")
+		}
 		w.failed(i, 0)
 		return
 	case w.now >= l.until:
@@ -322,7 +343,7 @@ func (w *world) cutOff(n *node, mount, origin int, soonest, latest time.Duration
 
 // patience is how long a listener waits for audio.
 func (w *world) patience(l *listener) time.Duration {
-	if p := w.s.Habits[l.habit].Patience; p > 0 {
+	if p := w.habit(l).Patience; p > 0 {
 		return p
 	}
 	return 10 * time.Second
@@ -339,7 +360,7 @@ func (w *world) failed(i int32, later time.Duration) {
 		w.leave(i)
 		return
 	}
-	h := &w.s.Habits[l.habit]
+	h := w.habit(l)
 	again := later + h.After + w.people.span(h.After/2+1)
 	retry := h.Retry
 	if int(l.tries) >= min(max(h.Tries, 1), queued-1) {

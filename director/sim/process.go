@@ -18,9 +18,10 @@ type process struct {
 	w     *world
 	index int
 	Director
-	chance chance
-	run    uint32 // its number; 0: it has never been started
-	up     bool
+	chance  chance
+	run     uint32 // its number; 0: it has never been started
+	started int64
+	up      bool
 
 	// What goes wrong with it.
 	down, blind      int // faults
@@ -59,14 +60,14 @@ func (p *process) now() time.Time { return p.w.at(p.w.now).Add(p.Skew) }
 func (p *process) start() {
 	w := p.w
 	p.run++
-	p.up = true
+	p.up, p.started = true, w.now
 	c := w.s.Probe
 	c.Now, c.Chance, c.Log = p.now, p.chance.span, nil
 	c.Kind, c.Credentials, c.Path, c.Expect = nil, nil, nil, nil
 	p.prober = probe.NewSteps(c)
 	p.link = &link{shared: w.store, cut: p.cuts()}
 	s, err := store.NewSyncer(store.SyncerConfig{
-		Store: p.link, Config: w.s.Fleet, Prober: p.prober, Director: fmt.Sprintf("d%02d-%08d", p.index, p.run), Name: fmt.Sprintf("d%02d", p.index),
+		Store: p.link, Config: w.s.Fleet, Prober: doubter{p.prober, w}, Director: fmt.Sprintf("d%02d-%08d", p.index, p.run), Name: fmt.Sprintf("d%02d", p.index),
 		Site: p.Site, Tick: w.s.Tick, Settle: w.s.Settle, Now: p.now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -81,6 +82,17 @@ func (p *process) start() {
 	w.put(event{at: w.now, kind: evTick, a: int32(p.index), b: p.tick})
 	w.put(event{at: w.now + int64(5*time.Second), kind: evGiveUp, a: int32(p.index), b: p.run})
 	p.look()
+}
+
+// doubter is a prober that notes of what it is told.
+type doubter struct {
+	*probe.Steps
+	w *world
+}
+
+func (d doubter) Doubt(id director.NodeID, mount, why string) {
+	d.w.doubted(id)
+	d.Steps.Doubt(id, mount, why)
 }
 
 func (p *process) cuts() int { return p.w.cuts[p.index] }

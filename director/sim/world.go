@@ -67,6 +67,7 @@ type world struct {
 	nextTold                                  func() (Arrival, bool)
 	nextArrival                               Arrival
 	lastUp                                    [][]bool // by director and node
+	checks                                    checks
 }
 
 // Run plays a scenario. It returns early, with what happened until then, when ctx is done.
@@ -92,6 +93,7 @@ func Run(ctx context.Context, s Scenario, progress func(done time.Duration)) (*H
 	}
 	w.schedule()
 	w.play(ctx, progress)
+	w.closeChecks()
 	return w.history, nil
 }
 
@@ -127,6 +129,7 @@ func newWorld(s Scenario) *world {
 		w.processes = append(w.processes, process{w: w, index: i, Director: d, chance: newChance(s.Seed, ofDirectors+i)})
 		w.lastUp = append(w.lastUp, make([]bool, len(w.nodes)))
 	}
+	w.newChecks()
 	return w
 }
 
@@ -453,6 +456,7 @@ func (w *world) fault(i int, ends bool) {
 	} else {
 		w.note("begins: %s", f)
 	}
+	w.troubled(f, by)
 	switch f.Kind {
 	case NodeCrash:
 		w.nodeFault(&w.nodes[w.index[f.Node]], crashed, by)
@@ -513,11 +517,13 @@ func (w *world) directorFault(f Fault, by int) {
 		w.store.lossy = on * f.Much
 	case StoreFlush:
 		if by > 0 {
+			w.lose()
 			w.store.flush()
 		}
 	case StoreFailover:
 		w.store.away += by
 		if by < 0 {
+			w.lose()
 			if err := w.store.failOver(max(0, int64(f.At)-int64(f.Span))); err != nil {
 				panic(err) // memstore refuses no offer of a director with an id
 			}
