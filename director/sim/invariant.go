@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/visits"
 )
 
@@ -84,6 +85,7 @@ type nodeChecks struct {
 	recent, alone window
 	most          window // the most listeners in each slot
 	queued        int64  // when its queue was last not empty
+	cut           int64  // when a link to it last broke: its listeners go, and no report tells yet
 	backs         []back // who came back from it lately
 }
 
@@ -167,7 +169,7 @@ func (w *world) newChecks() {
 	c.trouble, c.active = make([]int64, len(w.processes)), make([]int, len(w.processes))
 	c.nodes, c.views = make([]nodeChecks, len(w.nodes)), make([]viewChecks, len(w.processes))
 	for i := range c.nodes {
-		c.nodes[i].queued = -int64(time.Hour)
+		c.nodes[i].queued, c.nodes[i].cut = -int64(time.Hour), -int64(time.Hour)
 	}
 	c.disagree = make([]int64, len(w.nodes))
 	c.shares, c.acked = map[shareKey]*shareSum{}, map[director.NodeID]ack{}
@@ -209,7 +211,9 @@ func (w *world) troubled(f Fault, by int) {
 		}
 	case TicksLate, TicksLost, DirectorCrash, DirectorCut, DirectorBlind:
 		process(f.Director)
-	case TicksTwice, Burst, LinkBreak, Drain: // no excuse
+	case LinkBreak:
+		c.nodes[w.index[f.Node]].cut = w.now
+	case TicksTwice, Burst, Drain: // no excuse
 	default:
 		node(w.index[f.Node])
 	}
@@ -481,7 +485,7 @@ func (w *world) refused(p *process, l *listener, d *director.Decision) {
 		if a := w.checks.acked[node.id]; a.drained || w.now-a.at < int64(calmAfter) && a.at > 0 {
 			continue
 		}
-		if w.well(n) > calmAfter && w.serves(d.Region, node.id) && (limit == 0 || node.listeners+node.queue < limit*6/10) {
+		if w.well(n) > calmAfter && w.now-w.checks.nodes[n].cut > int64(calmAfter) && w.serves(d.Region, node.id) && (limit == 0 || node.listeners+node.queue < limit*6/10) {
 			w.breach(Room, string(d.Region), "director %d refuses a listener (%v, reasons %b), and %s holds %d of %d", p.index, d.Outcome, d.Seen, node.id, node.listeners, limit)
 			return
 		}
@@ -677,11 +681,12 @@ func (w *world) drained(id director.NodeID, yes bool) {
 	w.checks.acked[id] = ack{yes, w.now}
 }
 
-// lose notes that the store lost what it held, and with it the changes that no running
-// director has seen.
-func (w *world) lose() {
+// lose notes that the store lost what it held but for kept, and with it the changes that no
+// running director has seen.
+func (w *world) lose(kept *store.Overlay) {
 	for id, a := range w.checks.acked {
-		seen := false
+		_, has := kept.Nodes[id]
+		seen := has == a.drained
 		for i := range w.processes {
 			p := &w.processes[i]
 			if p.up {

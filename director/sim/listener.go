@@ -28,6 +28,7 @@ type listener struct {
 	is           listening
 	back         bool // its stream had ended
 	sent         bool // it goes where it was just sent
+	counted      bool // its director counts it as on the way: not, if its address was a second before
 	shared       bool // its address is that of others, too
 
 	// The last answer, for the promises.
@@ -106,7 +107,7 @@ func (w *world) identify(l *listener, a *Arrival) {
 // turnTo has a listener ask a director, as often as its player does for one play.
 func (w *world) turnTo(i int32) {
 	l := &w.listeners[i]
-	l.opens = uint8(max(1, w.habit(l).Opens)) - 1
+	l.opens, l.counted = uint8(max(1, w.habit(l).Opens))-1, false
 	w.ask(i)
 }
 
@@ -203,6 +204,7 @@ func (w *world) answer(p *process, l *listener, h *Habit) int16 {
 	mu.Unlock()
 	if counts && !h.Relay {
 		p.view.Live.Count(to)
+		l.counted = true
 	}
 	n := w.nodeOf(p, to)
 	w.nodes[n].sent++
@@ -232,7 +234,7 @@ func (w *world) connect(i int32, to int16) {
 		w.after(i, time.Duration(way), evFailed)
 		return
 	}
-	if !l.sent {
+	if !l.sent || !l.counted {
 		*w.checks.nodes[to].alone.turn(w.now)++
 	}
 	l.sent = false

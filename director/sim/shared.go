@@ -43,14 +43,18 @@ func (s *shared) keep(now int64, o store.Overlay) {
 	}
 }
 
-// failOver makes the store what a replica knew of it at a time.
-func (s *shared) failOver(at int64) error {
-	var o store.Overlay
+// keptAt is what a replica knew of the overlay at a time.
+func (s *shared) keptAt(at int64) (o store.Overlay) {
 	for _, k := range s.kept {
 		if k.at <= at {
 			o = k.overlay
 		}
 	}
+	return o
+}
+
+// failOver makes the store a replica that knows o.
+func (s *shared) failOver(o store.Overlay) error {
 	s.flush()
 	if o.Revision == 0 {
 		return nil

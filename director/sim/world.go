@@ -517,14 +517,15 @@ func (w *world) directorFault(f Fault, by int) {
 		w.store.lossy = on * f.Much
 	case StoreFlush:
 		if by > 0 {
-			w.lose()
+			w.lose(&store.Overlay{})
 			w.store.flush()
 		}
 	case StoreFailover:
 		w.store.away += by
 		if by < 0 {
-			w.lose()
-			if err := w.store.failOver(max(0, int64(f.At)-int64(f.Span))); err != nil {
+			kept := w.store.keptAt(int64(f.At - f.Span))
+			w.lose(&kept)
+			if err := w.store.failOver(kept); err != nil {
 				panic(err) // memstore refuses no offer of a director with an id
 			}
 		}
