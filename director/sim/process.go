@@ -122,6 +122,8 @@ func (p *process) settle() {
 	}
 	if v := p.syncer.View(); v.Snapshot != p.view.Snapshot {
 		p.adopt(v)
+	} else {
+		p.view = v
 	}
 }
 
