@@ -93,15 +93,24 @@ var errLocked = errors.New("another signpost process has it")
 
 // peek returns the overlay in a file that another process holds, as far as it can be read.
 func (f *File) peek() Overlay {
-	b, damage, err := readFile(f.path, maxFile)
-	if damage != nil || err != nil {
-		return Overlay{}
-	}
-	o, err := decode(b)
+	o, err := ReadOverlay(f.path)
 	if err != nil {
 		return Overlay{}
 	}
 	return o
+}
+
+// ReadOverlay reads the overlay in a file as it is now, without a lock, and changes
+// nothing. If there is no file, the overlay is empty.
+func ReadOverlay(path string) (Overlay, error) {
+	b, damage, err := readFile(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Overlay{}, nil
+	}
+	if err = errors.Join(err, damage); err != nil {
+		return Overlay{}, err
+	}
+	return decode(b)
 }
 
 func decode(b []byte) (o Overlay, err error) {

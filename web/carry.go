@@ -134,15 +134,16 @@ func (s *Server) notCarried(x *exchange, f *fault) error {
 // carried returns the function to call when the stream has ended. The exchange is over by
 // then, so its record is prepared now.
 func (s *Server) carried(x *exchange) func(Carried) {
-	rec := new(Record)
+	rec, person := new(Record), s.personOf(x)
 	s.fill(rec, x)
 	return func(c Carried) {
 		defer s.carrying.Done()
 		s.stats.carried.Add(1)
 		s.stats.bytes.Add(uint64(max(0, c.Bytes)))
+		rec.Duration = s.cfg.Now().Sub(rec.Time)
+		rec.Node, rec.Bytes, rec.End = c.Node, c.Bytes, c.End
+		s.remember(rec, person, false)
 		if s.cfg.Record != nil {
-			rec.Duration = s.cfg.Now().Sub(rec.Time)
-			rec.Node, rec.Bytes, rec.End = c.Node, c.Bytes, c.End
 			s.cfg.Record(rec)
 		}
 	}

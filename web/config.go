@@ -32,6 +32,9 @@ type Config struct {
 	// Record is called with the record of each request that has ended; nil: no records
 	// are made. It must not keep the Record.
 	Record func(*Record)
+	// Past is how many requests are remembered for [Server.Explain], for [PastSpan] at most;
+	// each takes about 300 bytes. 0: none.
+	Past int
 	// Evidence is called when a node may have failed a listener of a mount: the listener
 	// was redirected there and soon came back. network is a hash of the listener's network,
 	// a /24 of IPv4 or a /48 of IPv6, constant while the server runs. Nil: no evidence is

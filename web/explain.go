@@ -36,6 +36,8 @@ type Explanation struct {
 	Location string               `json:"location,omitempty"` // of a redirect
 	Inline   *InlineExplanation   `json:"inline,omitempty"`   // nil: no stream is to be carried
 	Decision director.Explanation `json:"decision"`
+	// Past is what became of this address's requests at this director; nil: it remembers none.
+	Past *Past `json:"past,omitempty"`
 }
 
 // ClientExplanation is the client that a request is taken to come from.
@@ -92,6 +94,7 @@ func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 		},
 		Escalate: q.explainEscalate(), Answer: p.Answer,
 	}
+	e.Past = s.pastOf(q.client.addr)
 	if s.cfg.Origin != nil {
 		e.Client.PlacedBy = s.cfg.Origin(q.client.addr)
 	}

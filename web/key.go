@@ -97,6 +97,14 @@ func (k *keyer) listener(now time.Time, a netip.Addr, agent uint64) uint64 {
 	return siphash.Hash(salt.k0, salt.k1, b[:])
 }
 
+// person returns the hash of an address alone, with the same salt, which stays in memory: by
+// it an operator who has the address finds what became of its requests.
+func (k *keyer) person(now time.Time, a netip.Addr) uint64 {
+	full := a.As16()
+	salt := k.saltOf(now)
+	return max(1, siphash.Hash(salt.k0, salt.k1, full[:])) // 0 is nobody's
+}
+
 func (k *keyer) saltOf(now time.Time) *daySalt {
 	day := now.Unix() / (24 * 60 * 60)
 	if s := k.day.Load(); s != nil && s.day == day {

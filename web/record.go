@@ -50,15 +50,22 @@ func (s *Server) record(x *exchange) {
 		s.stats.decided(&x.to.d, x.answer)
 	}
 	if x.inline {
+		if s.past != nil {
+			s.fill(&x.rec, x)
+			s.remember(&x.rec, s.personOf(x), true)
+		}
 		return
 	}
 	s.stats.seconds.observe(took)
-	if s.cfg.Record == nil {
+	if s.cfg.Record == nil && s.past == nil {
 		return
 	}
 	s.fill(&x.rec, x)
 	x.rec.Duration = took
-	s.cfg.Record(&x.rec)
+	s.remember(&x.rec, s.personOf(x), false)
+	if s.cfg.Record != nil {
+		s.cfg.Record(&x.rec)
+	}
 }
 
 // fill fills the record of a request, except its duration.

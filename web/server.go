@@ -30,6 +30,7 @@ type Server struct {
 	keys    *keyer
 	stats   *stats
 	start   time.Time
+	past    *past     // nil: nothing is remembered
 	pool    sync.Pool // of *exchange
 	fleet   atomic.Pointer[fleetPage]
 	dnas    atomic.Pointer[dnasPage]
@@ -85,7 +86,7 @@ func New(c Config) (*Server, error) {
 		c.MaxConnections = defaultMaxConnections
 	}
 	s := &Server{
-		cfg: c, keys: newKeyer(c.HashSecret), stats: newStats(), start: c.Now(), connLimit: int64(c.MaxConnections),
+		cfg: c, keys: newKeyer(c.HashSecret), stats: newStats(), start: c.Now(), past: newPast(c.Past, c.Now()), connLimit: int64(c.MaxConnections),
 		visits: visits.NewTable[visits.Visit](rememberedKeys), addresses: visits.NewTable[visits.Rate](rememberedAddresses),
 	}
 	s.pool.New = func() any { return newExchange() }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/wording"
@@ -42,6 +44,11 @@ func (c *checkCmd) Run(out *console) error {
 	m, err := s.Meaning(reports)
 	if err != nil {
 		return err
+	}
+	replaced, unread := service.Replaced(context.Background(), s, c.Probe)
+	m.Warnings = append(m.Warnings, replaced...)
+	if unread != nil {
+		m.Warnings = append(m.Warnings, "operators' changes cannot be read, so it is not known which of the file's rows they replace: "+wording.Text(unread))
 	}
 	if c.Probe {
 		m.Warnings = append(m.Warnings, s.LimitWarnings(reports)...)

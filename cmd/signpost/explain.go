@@ -21,6 +21,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin/api"
@@ -219,6 +220,30 @@ func printExplanation(w io.Writer, e api.Explanation) {
 	if len(d.Candidates) > 0 {
 		fmt.Fprintln(w)
 		printCandidates(w, d.Candidates)
+	}
+	if e.Past != nil {
+		fmt.Fprintln(w)
+		printPast(w, e.Past)
+	}
+}
+
+// printPast prints what became of the address's requests at the director that was asked.
+func printPast(w io.Writer, p *api.Past) {
+	fmt.Fprintf(w, "this director remembers %s of this address since %s", wording.Count(len(p.Records)+p.More, "request"), p.Since.Format(time.TimeOnly))
+	if len(p.Records) == 0 {
+		fmt.Fprintln(w)
+		return
+	}
+	fmt.Fprintln(w, ":")
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "TIME\tSTATUS\tASKED FOR\tWHAT BECAME OF IT\tREGION\tRULE\tPLAYER\tIN THE LOG")
+	for _, r := range p.Records {
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.Format(time.TimeOnly), r.Status, r.Path, r.What(),
+			cmp.Or(r.Region, "-"), cmp.Or(r.Rule, "-"), cmp.Or(r.UserAgent, "-"), cmp.Or(r.Listener, "-"))
+	}
+	t.Flush()
+	if p.More > 0 {
+		fmt.Fprintf(w, "and %d older\n", p.More)
 	}
 }
 

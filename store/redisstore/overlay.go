@@ -3,8 +3,11 @@ package redisstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/signpost-fm/signpost/store"
 )
@@ -19,6 +22,21 @@ type overlay struct {
 
 // noOverlay is the tag if there is no overlay.
 const noOverlay = "  0"
+
+// Overlay returns the operators' changes as they are now. It changes nothing.
+func (s *Store) Overlay(ctx context.Context) (store.Overlay, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.callTimeout)
+	defer cancel()
+	text, err := s.client.HGet(ctx, s.keys.overlay, "document").Result()
+	if errors.Is(err, redis.Nil) {
+		return store.Overlay{}, nil
+	}
+	if err != nil {
+		return store.Overlay{}, s.failed(ctx, err)
+	}
+	var o store.Overlay
+	return o, json.Unmarshal([]byte(text), &o)
+}
 
 // readOverlay reads the overlay that the script returned.
 func readOverlay(tag, revision, document string) *overlay {

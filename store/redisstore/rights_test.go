@@ -5,7 +5,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/store/redisstore"
 	"github.com/signpost-fm/signpost/store/redisstore/redistest"
 	"github.com/signpost-fm/signpost/store/storetest"
@@ -165,5 +168,27 @@ func TestUserOfTheDocsInACluster(t *testing.T) {
 	}
 	for _, node := range c.Nodes {
 		noneRejected(t, node)
+	}
+}
+
+// The operators' changes can be read alone, as the user of the docs, without a trace.
+func TestOverlayIsRead(t *testing.T) {
+	t.Parallel()
+	_, c := userOfTheDocs(t)
+	s, err := redisstore.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if o, err := s.Overlay(t.Context()); err != nil || o.Revision != 0 {
+		t.Fatalf("of nobody's changes: %+v, %v", o, err)
+	}
+	want := store.Overlay{Overflows: map[director.RegionID]store.Overflow{"de": {Regions: []director.RegionID{"world"}, Stamp: store.Stamp{By: "anna", At: time.Unix(1e9, 0).UTC()}}}}
+	if _, err := s.Edit(t.Context(), 0, want); err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.Overlay(t.Context())
+	if err != nil || o.Revision != 1 || len(o.Overflows["de"].Regions) != 1 {
+		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -2,13 +2,18 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/store/redisstore"
 )
 
 // A used entry is an operators' row or overflow of a region that the file declares, too.
@@ -115,4 +120,47 @@ func (d *Service) sayUsedRows(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// Replaced says of each row and overflow of a file that operators' changes replace now,
+// so that the file has no effect there. It reads the file of changes in state_dir, or with
+// ask, if it is configured, Redis. It changes nothing.
+func Replaced(ctx context.Context, s *config.Settings, ask bool) (all []string, err error) {
+	var o store.Overlay
+	switch {
+	case ask && s.Store.Redis != nil:
+		c := *s.Store.Redis
+		c.Log = slog.New(slog.DiscardHandler) // the error says it
+		shared, err := redisstore.Open(c)
+		if err != nil {
+			return nil, err
+		}
+		o, err = shared.Overlay(ctx)
+		if err = errors.Join(err, shared.Close()); err != nil {
+			return nil, err
+		}
+	case s.StateDir != "":
+		if o, err = store.ReadOverlay(filepath.Join(s.StateDir, "overlay.json")); err != nil {
+			return nil, err
+		}
+	}
+	_, effects := store.Apply(s.Fleet, o, time.Now())
+	for _, u := range operatorsEntries(s.Fleet, o) {
+		if !slices.ContainsFunc(effects, func(e store.Effect) bool { return e.Entry == u.entry && e.Kind == store.Masks }) {
+			continue
+		}
+		why := ""
+		if u.by.Why != "" {
+			why = ": " + u.by.Why
+		}
+		all = append(all, fmt.Sprintf("the %s of region %s in the file: no effect now, for what %s set at %s is used (%s%s); %s", u.what, u.region, u.by.By, u.by.At.UTC().Format(time.RFC3339), untilText(u.by.Until), why, u.takeBack()))
+	}
+	return all, nil
+}
+
+func untilText(t time.Time) string {
+	if t.IsZero() {
+		return "until it is taken back"
+	}
+	return "until " + t.UTC().Format(time.RFC3339)
 }

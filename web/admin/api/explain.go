@@ -1,6 +1,11 @@
 package api
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Explanation is the answer of GET /api/v1/explain as its readers see it. Names are text,
 // so that those of a newer director can be shown too.
@@ -22,6 +27,46 @@ type Explanation struct {
 		Node       string
 		Candidates []Candidate
 	}
+	Past *Past // of the address at the director that was asked; nil: it remembers none
+}
+
+// Past is what a director remembers of an address's requests of the last hour.
+type Past struct {
+	Since   time.Time // from when on it remembers all
+	Records []PastRecord
+	More    int // older ones, which are left out
+}
+
+// PastRecord is what became of one request, in the names of the requests' log.
+type PastRecord struct {
+	Time                                 time.Time
+	Status                               int
+	Path, Answer, Outcome, Fault         string
+	Mount, Node, Region, Rule, Step, End string
+	Listener                             string // the pseudonym in the requests' log
+	UserAgent                            string `json:"user_agent"`
+	HTTPS, Begins                        bool
+	Seconds                              float64
+	Bytes                                int64
+}
+
+// What says what became of the request, in an operator's words: "sent to fra1".
+func (r PastRecord) What() string {
+	switch {
+	case r.Fault != "":
+		return fmt.Sprintf("refused: %s", r.Fault)
+	case r.Begins:
+		return "carried inline from " + cmp.Or(r.Node, "a node") + ", which began then"
+	case r.End != "":
+		return fmt.Sprintf("carried inline from %s for %s, until: %s", cmp.Or(r.Node, "a node"), time.Duration(r.Seconds*float64(time.Second)).Round(time.Second), strings.ReplaceAll(r.End, "_", " "))
+	case r.Answer == "redirect" && r.Node != "":
+		return "sent to " + r.Node
+	case r.Answer == "redirect":
+		return "sent elsewhere"
+	case r.Node != "":
+		return fmt.Sprintf("given %s, with %s first", r.Answer, r.Node)
+	}
+	return cmp.Or(r.Answer, "answered")
 }
 
 // ClientExplanation is who the listener is taken to be.

@@ -371,5 +371,11 @@ func explained(view director.View, q admin.Question) web.Explanation {
 	if n, ok := view.FindNode(d.Node); ok {
 		e.Location = view.Node(n).URLs[0] + d.Mount
 	}
+	now := time.Now()
+	e.Past = &web.Past{Since: now.Add(-time.Hour), More: 3, Records: []web.PastRecord{
+		{Time: now.Add(-time.Minute), Status: 302, Path: "/live.mp3", Answer: web.Redirect, Node: d.Node, Region: "de", Listener: "1f0c5a7b9d3e2468", UserAgent: "VLC/3.0.20 LibVLC/3.0.20"},
+		{Time: now.Add(-9 * time.Minute), Status: 503, Path: "/a/mount/with/a/rather/long/name/for/regional-programmes.mp3", Answer: web.Deny, Fault: "all servers are full; come again in a moment", Region: "telekom", Rule: "radios of the kitchen that know no redirects", Listener: "1f0c5a7b9d3e2469", UserAgent: "Mozilla/5.0_(a_player_whose_name_has_no_spaces)_AppleWebKit/605.1"},
+		{Time: now.Add(-40 * time.Minute), Status: 200, Path: "/live.mp3", Answer: web.Proxy, Node: "fra1", Region: "de", Listener: "1f0c5a7b9d3e2468", UserAgent: "Kitchen/1", HTTPS: true, Seconds: 1500, Bytes: 24e6, End: "listener_left"},
+	}}
 	return e
 }
