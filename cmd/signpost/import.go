@@ -40,7 +40,7 @@ type importOptions struct {
 	Locate       bool     `default:"true" negatable:"" help:"Look up which country each server is in, by its address."`
 	Out          string   `short:"o" default:"signpost.yaml" placeholder:"FILE" help:"The file to write."`
 	Force        bool     `help:"Replace the file if it exists."`
-	DryRun       bool     `short:"n" help:"Print the file instead of writing it."`
+	DryRun       bool     `help:"Print the file instead of writing it."`
 }
 
 // Run reads the sources and writes the file.

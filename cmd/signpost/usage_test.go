@@ -25,7 +25,7 @@ func TestCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		commands = "serve, agent, demo, check, explain, geo, ready, certificates, nodes, weights, drain, disable, resume, rules, history, undo, whatif, status, completion, version, help"
+		commands = "serve, agent, demo, check, explain, init, import, geo, ready, certificates, nodes, weights, overflow, drain, disable, resume, rules, history, undo, whatif, status, completion, version, help"
 		nobody   = "http://127.0.0.1:1: connection refused; is a director running there? (the address is from --server)\n"
 	)
 	for _, c := range []struct {
