@@ -67,6 +67,7 @@ bench: build ## benchmarks: the core's, and the whole program beside others (roo
 	$(GO) test -run '^$$' -bench . -benchtime 300ms ./director ./geo ./store ./web ./cmd/signpost/service
 	$(GO) build -o bin/bench ./cmd/bench
 	bin/bench redirect --signpost bin/signpost $(if $(MMDB),--mmdb $(MMDB)) --json bin/redirect.json
+	$(if $(MMDB),bin/bench redirect --tls --nodes 10 --requests 5000 --signpost bin/signpost --mmdb $(MMDB) --json bin/redirect-tls.json)
 	bin/bench decide --signpost bin/signpost --json bin/decide.json
 	$(if $(MMDB),bin/bench dns --signpost bin/signpost --mmdb $(MMDB) --json bin/dns.json)
 
