@@ -54,6 +54,7 @@ func (c *checkCmd) Run(out *console) error {
 		m.Warnings = append(m.Warnings, s.LimitWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MountWarnings(reports)...)
+		m.Warnings = append(m.Warnings, s.NameWarnings()...)
 		err = errors.Join(append(s.Faults(reports), s.TryStore())...)
 	}
 	if c.JSON {

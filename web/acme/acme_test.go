@@ -296,6 +296,86 @@ func (f *awayFiles) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return f.Files.ReadFile(ctx, name)
 }
 
+func (f *awayFiles) WriteFile(ctx context.Context, name string, content []byte) error {
+	if f.away.Load() {
+		return store.ErrAway
+	}
+	return f.Files.WriteFile(ctx, name, content)
+}
+
+func (f *awayFiles) RemoveFile(ctx context.Context, name string) error {
+	if f.away.Load() {
+		return store.ErrAway
+	}
+	return f.Files.RemoveFile(ctx, name)
+}
+
+func (f *awayFiles) FileNames(ctx context.Context) ([]string, error) {
+	if f.away.Load() {
+		return nil, store.ErrAway
+	}
+	return f.Files.FileNames(ctx)
+}
+
+func (f *awayFiles) Claim(ctx context.Context, name, holder string, d time.Duration) (bool, error) {
+	if f.away.Load() {
+		return false, store.ErrAway
+	}
+	return f.Files.Claim(ctx, name, holder, d)
+}
+
+// A store that is away when a certificate is due, or goes away in the middle of its order,
+// fails no handshake: the old certificate is shown, and renewed once the store is back.
+func TestStoreAwayAtRenewal(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t, acme.HTTP01)
+	ca := acmetest.Start(t, acmetest.Options{Port: d.port, Validity: 30})
+	const host = "renewal.radio.example"
+	files := &awayFiles{Files: store.OpenDir(t.TempDir())}
+	c := acme.Config{Names: []string{host}, Directory: ca.Directory, Roots: ca.Roots, Challenge: acme.HTTP01, Files: files}
+	c.CheckEvery(50 * time.Millisecond)
+	c.LookEvery(50 * time.Millisecond)
+	m, _ := d.run(t, c)
+	first := eventually(t, m, "a certificate", issued).Expires
+	began := make(chan struct{})
+	ca.Watch(func(path string) { // the next order
+		if path == "/order-plz" {
+			files.away.Store(true)
+			close(began)
+			ca.Watch(nil)
+		}
+	})
+	served := 0
+	serve := func(until func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); !until(); time.Sleep(10 * time.Millisecond) {
+			if err := shake(m, ca, host, host); err != nil {
+				t.Fatalf("after %d handshakes: %v", served, err)
+			}
+			if served++; time.Now().After(deadline) {
+				t.Fatalf("not within %v: %+v", patience, m.States())
+			}
+		}
+	}
+	serve(func() bool { return closed(began) })
+	away := served
+	serve(func() bool { return served > away+20 })
+	if now := m.States()[0].Expires; !now.Equal(first) {
+		t.Errorf("without the store, the certificate of %v is shown in place of %v", now, first)
+	}
+	files.away.Store(false)
+	serve(func() bool { return m.States()[0].Expires.After(first) })
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // A director without the store starts with its own copy; one without either waits, and
 // orders nothing.
 func TestStoreAway(t *testing.T) {

@@ -39,7 +39,10 @@ type Config struct {
 	Directory string
 	Roots     []byte // in PEM, that vouch for the directory; empty: the system's
 	Challenge Challenge
-	RSA       bool // keys of 2,048 bits in place of ECDSA P-256, for old players
+	// OCSP asks the authority whether certificates are revoked, shows clients its answer
+	// (stapling, RFC 6066), and replaces those that are.
+	OCSP bool
+	RSA  bool // keys of 2,048 bits in place of ECDSA P-256, for old players
 	// Port is where this director answers the challenge; the authority's connections to
 	// port 80 or 443 must end there. 0 with DNS01.
 	Port int

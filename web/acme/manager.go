@@ -111,6 +111,7 @@ func New(c Config) (*Manager, error) {
 	if c.RSA {
 		config.KeySource = certmagic.StandardKeyGenerator{KeyType: certmagic.RSA2048}
 	}
+	config.OCSP.DisableStapling = !c.OCSP
 	m.magic = certmagic.New(m.cache, config)
 	template := certmagic.ACMEIssuer{
 		CA: c.Directory, TrustedRoots: c.roots(), Email: c.Email, Agreed: true, Logger: log,
@@ -375,18 +376,25 @@ func (m *Manager) Protocols() []string {
 	if m.c.Challenge != TLSALPN01 {
 		return nil
 	}
-	return []string{acmez.ACMETLS1Protocol}
+	return []string{ChallengeProtocol}
 }
 
 // ChallengePath begins the paths that the authority asks for.
 const ChallengePath = "/.well-known/acme-challenge/"
+
+// ChallengeProtocol is the protocol in TLS by which the authority asks for a challenge
+// (tls-alpn-01).
+const ChallengeProtocol = acmez.ACMETLS1Protocol
+
+// NoChallenge begins what a director answers while no challenge is pending.
+const NoChallenge = "no challenge is pending"
 
 // ServeHTTP answers the authority's request for a challenge, whichever director began it.
 // It looks into the store if the name is ours, and it is not for any other request.
 func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, _, _ := strings.Cut(r.Host, ":")
 	if !slices.Contains(m.c.Names, strings.ToLower(host)) || !m.issuer.HandleHTTPChallenge(w, r) {
-		http.Error(w, "no challenge is pending for this name", http.StatusNotFound)
+		http.Error(w, NoChallenge+" for this name", http.StatusNotFound)
 	}
 }
 

@@ -215,3 +215,25 @@ func accountOf(t *testing.T, files store.Files, ca *acmetest.Authority) (*acmecl
 	}
 	return client, account
 }
+
+// By OCSP the authority is asked only where that is wanted, and its answer is shown then.
+func TestOCSP(t *testing.T) {
+	t.Parallel()
+	for _, wanted := range []bool{false, true} {
+		t.Run(fmt.Sprint(wanted), func(t *testing.T) {
+			t.Parallel()
+			d := openDoor(t, acme.HTTP01)
+			ca := acmetest.Start(t, acmetest.Options{Port: d.port, OCSP: true})
+			host := fmt.Sprintf("ocsp-%v.radio.example", wanted)
+			m, _ := d.run(t, acme.Config{Names: []string{host}, Directory: ca.Directory, Roots: ca.Roots, Challenge: acme.HTTP01, Files: store.OpenDir(t.TempDir()), OCSP: wanted})
+			eventually(t, m, "a certificate", issued)
+			pair, err := m.GetCertificate(&tls.ClientHelloInfo{ServerName: host})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if shown, asked := len(pair.OCSPStaple) > 0, ca.AsksByOCSP() > 0; shown != wanted || asked != wanted {
+				t.Errorf("with ocsp: %v the authority was asked: %v; its answer is shown: %v", wanted, asked, shown)
+			}
+		})
+	}
+}

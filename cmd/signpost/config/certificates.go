@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func (s *Settings) certificateWarnings(now time.Time) (all []string) {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 		if err != nil || pair.Leaf == nil {
 			continue // it was refused before
+		}
+		if info, err := os.Stat(c.KeyFile); err == nil && info.Mode().Perm()&0o004 != 0 {
+			all = append(all, fmt.Sprintf("every user of this machine may read %s, the private key of %s; chmod o= it", c.KeyFile, c.section))
 		}
 		if text, remedy := CertificateTrouble(pair.Leaf, c.section, s.CertificateHosts(c.section), now); text != "" {
 			all = append(all, text+"; "+remedy)

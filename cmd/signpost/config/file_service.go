@@ -80,6 +80,8 @@ type acmeSection struct {
 	CAFile string `yaml:"ca_file"`
 	// How to prove that a name is ours: `http-01`, for which the name's port 80 must lead to an address of `http`, `tls-alpn-01`, for which its port 443 must lead to one of `https`, or `dns-01`, for names in `dns.zone`, which alone can prove one such as `*.live.radio.example`. If absent, `http-01` where there is an address under `http`.
 	Challenge string `yaml:"challenge"`
+	// Ask the authority whether the certificates are revoked, and show players its answer (OCSP stapling). Let's Encrypt ended OCSP in 2025, so this is only for authorities that still have it; whether one is to be replaced is asked in another way, too (ARI).
+	OCSP bool `yaml:"ocsp" default:"false"`
 	// A file with a secret that encrypts keys and certificates in the store and in `state_dir`: the same at all directors. It is needed with Redis.
 	SecretFile string `yaml:"secret_file"`
 }

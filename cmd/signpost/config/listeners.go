@@ -94,7 +94,7 @@ func (c *converter) acme() *acme.Config {
 		return nil
 	}
 	fail := func(msg string, path ...any) { c.fail(msg, append([]any{"listen", "acme"}, path...)...) }
-	out := &acme.Config{Names: slices.Clone(in.Names), Email: in.Email, Challenge: acme.HTTP01, RSA: c.Listen.TLS.Legacy}
+	out := &acme.Config{Names: slices.Clone(in.Names), Email: in.Email, Challenge: acme.HTTP01, RSA: c.Listen.TLS.Legacy, OCSP: in.OCSP}
 	if len(out.Names) == 0 {
 		fail("needs names: the host names by which listeners reach the directors")
 	}

@@ -159,7 +159,7 @@ func (s *Settings) acmeWarnings() []string {
 	if secret == "" {
 		return all
 	}
-	if info, err := os.Stat(s.document.path(secret)); err == nil && info.Mode().Perm()&0o007 != 0 {
+	if info, err := os.Stat(s.document.path(secret)); err == nil && info.Mode().Perm()&0o006 != 0 {
 		all = append(all, fmt.Sprintf("every user of this machine may read %s, which keeps the private keys secret; chmod o= it", s.document.path(secret)))
 	}
 	return all

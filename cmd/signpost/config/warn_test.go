@@ -2,13 +2,17 @@ package config
 
 import (
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/probetest"
 )
 
 // TestWarnings: each is given where it is due, and only there.
@@ -168,6 +172,51 @@ func TestCertificateTrouble(t *testing.T) {
 		text, remedy := CertificateTrouble(c.cert, "listen", hosts, now)
 		if c.want == "" && text != "" || c.want != "" && (!strings.HasPrefix(text, c.want) || remedy == "") {
 			t.Errorf("%s: %q, %q; want %q", c.name, text, remedy, c.want)
+		}
+	}
+}
+
+// TestFilesThatOthersMayRead: private keys, and what encrypts them, are for the director's
+// user and group alone.
+func TestFilesThatOthersMayRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	secret, key, cert := filepath.Join(dir, "secret"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
+	pair := probetest.NewAuthority(t).Issue("radio.example", time.Now().Add(90*24*time.Hour))
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		secret: []byte("a secret of all directors"),
+		cert:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
+		key:    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+	} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for listen, file := range map[string]string{
+		"{https: [':443'], cert_file: '" + cert + "', key_file: '" + key + "'}":                                    key,
+		"{https: [':443'], acme: {names: [radio.example], email: a@radio.example, secret_file: '" + secret + "'}}": secret,
+	} {
+		for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
+			s, err := readConfig("radio.yaml", []byte("nodes: [{id: a, urls: http://a.example}]\nstate_dir: state\nlisten: "+listen+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Warnings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if warned := slices.ContainsFunc(got, func(w string) bool {
+				return strings.Contains(w, "every user of this machine may read "+file) && strings.Contains(w, "chmod o= it")
+			}); warned != want {
+				t.Errorf("%s with mode %o: %q", file, mode, got)
+			}
 		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/miekg/dns"
+	"golang.org/x/crypto/ocsp"
 )
 
 // Options say how the authority works.
@@ -37,6 +38,8 @@ type Options struct {
 	// AskAgain makes clients ask after a second, and not only after six hours, whether a
 	// certificate is to be renewed earlier (ARI, RFC 9773).
 	AskAgain bool
+	// OCSP says that certificates name a responder, which says that they are good.
+	OCSP bool
 }
 
 // An Authority is a running one.
@@ -44,12 +47,15 @@ type Authority struct {
 	Directory string // its URL
 	Roots     []byte // in PEM, that vouch for the directory
 
-	options  Options
-	resolver string         // its address
-	issuers  *x509.CertPool // of the certificates
+	options   Options
+	resolver  string         // its address
+	responder string         // of OCSP, its URL; empty: there is none
+	issuers   *x509.CertPool // of the certificates
 
 	mu     sync.Mutex
+	issuer *ca.CAImpl
 	data   *db.MemoryStore
+	asks   int // of OCSP
 	front  http.Handler
 	ahead  time.Duration
 	orders map[string]int // by name
@@ -66,6 +72,11 @@ func Start(t testing.TB, o Options) *Authority {
 	t.Helper()
 	settings()
 	a := &Authority{options: o, resolver: resolver(t, o.NameServer), orders: map[string]int{}, issuers: x509.NewCertPool()}
+	if o.OCSP {
+		responder := httptest.NewServer(http.HandlerFunc(a.respond))
+		t.Cleanup(responder.Close)
+		a.responder = responder.URL
+	}
 	a.Forget()
 	server := httptest.NewUnstartedServer(a.watch())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -81,13 +92,46 @@ func Start(t testing.TB, o Options) *Authority {
 func (a *Authority) Forget() {
 	logger := log.New(io.Discard, "", 0)
 	data := db.NewMemoryStore()
-	issuer := ca.New(logger, data, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: a.options.Validity}})
+	kind := "ecdsa"
+	if a.responder != "" {
+		kind = "rsa" // pebble gives no other key away
+	}
+	issuer := ca.New(logger, data, a.responder, kind, 0, 1, map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: a.options.Validity}})
 	validator := va.New(logger, a.options.Port, a.options.Port, false, a.resolver, data)
 	front := wfe.New(logger, data, validator, issuer, []string{"ca.example"}, false, false, 0, 0)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.data, a.front = data, front.Handler()
+	a.issuer, a.data, a.front = issuer, data, front.Handler()
 	a.issuers.AddCert(issuer.GetRootCert(0).Cert)
+}
+
+// respond answers a question by OCSP (RFC 6960).
+func (a *Authority) respond(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asks++
+	body, _ := io.ReadAll(r.Body)
+	q, err := ocsp.ParseRequest(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	issuer := a.issuer.GetIntermediateCert(0).Cert
+	b, err := ocsp.CreateResponse(issuer, issuer, ocsp.Response{
+		Status: ocsp.Good, SerialNumber: q.SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(24 * time.Hour),
+	}, a.issuer.GetIntermediateKey(0))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_, _ = w.Write(b) // a client that is gone asks again
+}
+
+// AsksByOCSP returns how many questions by OCSP there were.
+func (a *Authority) AsksByOCSP() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asks
 }
 
 // SetClock makes the authority's answers tell a time that is so far ahead of ours.
