@@ -89,13 +89,13 @@ func (d *Service) certificateTroubles() (all []notify.Condition) {
 	return all
 }
 
-// certificateMetrics are about the certificates that are obtained. It implements
+// certificateMetrics are about the certificates that this director shows. It implements
 // [prometheus.Collector].
 type certificateMetrics struct{ *Service }
 
 var (
 	descCertificateEnd    = fleetDesc("certificate_end_time_seconds", "When the certificate of one of the directors' names ends; 0: there is none.", "name")
-	descCertificateFailed = fleetDesc("certificate_failed", "1 while the certificate of one of the directors' names cannot be obtained or renewed.", "name")
+	descCertificateFailed = fleetDesc("certificate_failed", "1 while the certificate of one of the directors' names cannot be obtained, renewed or read.", "name")
 )
 
 // Describe implements [prometheus.Collector].
@@ -106,13 +106,20 @@ func (m certificateMetrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (m certificateMetrics) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range m.certificateStates() {
-		end := 0.0
-		if !s.Expires.IsZero() {
-			end = float64(s.Expires.Unix())
+	told := map[string]bool{} // listeners and operators may have the same one
+	for _, c := range m.shownCertificates() {
+		for _, name := range c.Names {
+			if told[name] {
+				continue
+			}
+			told[name] = true
+			end := 0.0
+			if !c.Ends.IsZero() {
+				end = float64(c.Ends.Unix())
+			}
+			ch <- prometheus.MustNewConstMetric(descCertificateEnd, prometheus.GaugeValue, end, name)
+			ch <- prometheus.MustNewConstMetric(descCertificateFailed, prometheus.GaugeValue, oneIf(c.Problem != ""), name)
 		}
-		ch <- prometheus.MustNewConstMetric(descCertificateEnd, prometheus.GaugeValue, end, s.Name)
-		ch <- prometheus.MustNewConstMetric(descCertificateFailed, prometheus.GaugeValue, oneIf(s.Error != ""), s.Name)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 )
 
@@ -50,6 +52,29 @@ func TestSessionsAreShared(t *testing.T) {
 		if resumed := handshake(t, client, server).DidResume; resumed != (i > 0) {
 			t.Errorf("at director %d: resumed %v", i+1, resumed)
 		}
+	}
+}
+
+// The end of a certificate is told once for each name, whoever shows it, of files too.
+func TestCertificateMetrics(t *testing.T) {
+	t.Parallel()
+	pair := selfSigned(t, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil || len(leaf.DNSNames) == 0 {
+		t.Fatalf("%v, %v", leaf.DNSNames, err)
+	}
+	var d Service
+	d.certs.current.Store(&pair)
+	d.adminCerts.current.Store(&pair)
+	d.adminCerts.lastError = "nobody can read it"
+	all := prometheus.NewPedanticRegistry()
+	all.MustRegister(certificateMetrics{&d})
+	families, err := all.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 2 || len(families[0].GetMetric()) != len(leaf.DNSNames) || families[0].GetMetric()[0].GetGauge().GetValue() != float64(leaf.NotAfter.Unix()) {
+		t.Errorf("metrics %v", families)
 	}
 }
 
