@@ -348,6 +348,27 @@ func readArchive(r io.Reader) (things, error) {
 	}
 }
 
+// clear returns a name's certificate in PEM; nil: there is none. Files that cannot be read are
+// removed, unless that is so of all, because of the secret.
+func (v *Vault) clear(ctx context.Context, name string) ([]byte, error) {
+	all, bad, err := v.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cert := certmagic.StorageKeys.SiteCert(v.issuer, name)
+	dir, file := path.Split(cert)
+	dir = strings.TrimSuffix(dir, "/")
+	if all[dir] == nil || bad[dir] == nil && v.what(dir, all[dir]).Err == nil {
+		return all[dir][file], nil
+	}
+	for other := range all[dir] {
+		if err := v.c.Files.RemoveFile(ctx, dir+"/"+other); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
 // Replace orders a new certificate of a name, with a new key, whatever the old one's age.
 // Directors that run answer the authority, and take up what is new. If leaked, the old one
 // is revoked after that, for its key is known to others.
@@ -370,8 +391,8 @@ func (v *Vault) Replace(ctx context.Context, name string, leaked bool) error {
 	}
 	defer m.cache.Stop()
 	m.magic.DisableARI = true // the order does not refer to the old one, which an authority that was set up anew does not know
-	old, err := m.storage.Load(ctx, certmagic.StorageKeys.SiteCert(v.issuer, name))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, err := v.clear(ctx, name)
+	if err != nil {
 		return err
 	}
 	err = remedy(m.magic.RenewCertSync(ctx, name, true))

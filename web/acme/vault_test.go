@@ -175,6 +175,25 @@ func TestExportAndImport(t *testing.T) {
 	if err != nil || len(held) != 2 || held[0].Err != nil || held[1].Err == nil || strings.Contains(kept.String(), host+".key") {
 		t.Errorf("export beside rubbish: %v, %+v", err, held)
 	}
+	rubbish, err := to.Files.FileNames(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.manager.Store(second)
+	if err := vault(t, to).Replace(t.Context(), host, false); err != nil {
+		t.Errorf("replacing rubbish: %v", err)
+	}
+	if held, err = vault(t, to).Held(t.Context()); err != nil || len(held) != 2 || held[1].Err != nil {
+		t.Errorf("after rubbish was replaced: %v, %+v", err, held)
+	}
+	for _, name := range rubbish {
+		if strings.HasSuffix(name, host+".key") {
+			err = to.Files.WriteFile(t.Context(), name, []byte("rubbish"))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	all, err = vault(t, to).Import(t.Context(), bytes.NewReader(archive.Bytes()), false)
 	if err != nil || outcome(t, all, host).Text != "stored in place of one that could not be read" {
 		t.Errorf("import over rubbish: %v, %+v", err, all)
