@@ -22,6 +22,7 @@ const (
 	WithinLimit Invariant = "limit"     // a limit is passed by no more than what arrives in a tick
 	Shares      Invariant = "shares"    // weights, room and warm-up give the shares that the docs say
 	Spill       Invariant = "spill"     // room follows how full a node is
+	Warm        Invariant = "warm_up"   // a node that came back warms up in its time
 	Steady      Invariant = "steady"    // a share does not go back and forth
 	Affinity    Invariant = "affinity"  // directors with the same picture give the same answer
 	SameAgain   Invariant = "same"      // who opens a stream twice gets the same node
@@ -37,7 +38,7 @@ const (
 
 // Invariants lists all promises.
 func Invariants() []Invariant {
-	return []Invariant{NotDrained, NotDown, Healthy, WithinLimit, Shares, Spill, Steady, Affinity, SameAgain, NotThere, Seated, Room, Edits, Agree, Counted, Evidence, Paced}
+	return []Invariant{NotDrained, NotDown, Healthy, WithinLimit, Shares, Spill, Warm, Steady, Affinity, SameAgain, NotThere, Seated, Room, Edits, Agree, Counted, Evidence, Paced}
 }
 
 // The times that the promises allow, beside those of the product's own configuration.
@@ -50,7 +51,7 @@ const (
 	evidenceSpan  = 10 * time.Second
 	fewNetworks   = 3
 	sharesWithin  = 0.02
-	sharesSigmas  = 5
+	sharesSigmas  = 4
 	roomSteps     = 8
 	longestSettle = 5 * time.Second
 )
@@ -147,9 +148,8 @@ func (v *window) largest(now int64, d time.Duration) (n int) {
 }
 
 type shareKey struct {
-	director int
-	region   director.RegionID
-	node     int
+	region director.RegionID
+	node   int
 }
 
 // shareSum compares how often a node was chosen with how often it should have been: the
@@ -326,7 +326,7 @@ func (w *world) checkReturn(p *process, l *listener, visit *visits.Result, ask *
 	case !again || visit.Step == visits.Crowd:
 	case visit.Step == visits.First && since < 14*time.Second:
 		w.breach(NotThere, string(id), "director %d has forgotten a listener who asked %v ago", p.index, since)
-	case visit.Step == visits.Again && w.given() && l.lastSignature == v.signature && int(l.lastTo) != n && visit.Avoid[0] == "" && d.Outcome <= director.Overflow && !d.Seen.Has(director.AtLimit, director.Paced):
+	case w.habit(l).Opens > 1 && l.opens == 0 && since < time.Second && w.given() && l.lastSignature == v.signature && int(l.lastTo) != n && d.Outcome <= director.Overflow && !d.Seen.Has(director.AtLimit, director.Paced):
 		w.breach(SameAgain, string(id), "director %d sends a listener there who asked %v ago and was sent to %s, and knows nothing new", p.index, since, w.nodes[l.lastTo].id)
 	case int(l.lastTo) == n && since > visits.DoubleOpen && since < 14*time.Second:
 		other := *ask
@@ -380,7 +380,7 @@ func (w *world) checkShares(p *process, l *listener, visit *visits.Result, d *di
 		if share == 0 && i != n {
 			continue
 		}
-		key := shareKey{p.index, d.Region, i}
+		key := shareKey{d.Region, i}
 		s := w.checks.shares[key]
 		if s == nil {
 			s = &shareSum{}
@@ -537,6 +537,7 @@ func (w *world) checkView(p *process) {
 			v.signature = mix(v.signature + 2)
 		}
 		w.checkSpill(p, n, &st)
+		w.checkWarm(p, n, &st)
 		w.checkSteps(p, n, &st, &v.steps[n])
 		w.checkHealth(p, n, &st)
 	}
@@ -550,6 +551,19 @@ func (w *world) checkSpill(p *process, n int, st *director.NodeState) {
 	ideal := w.idealRoom(st)
 	if step := st.Room * roomSteps; step > ideal+1.3 || step < ideal-0.3 || ideal == 0 && step > 0 {
 		w.breach(Spill, string(w.nodes[n].id), "director %d gives it %g of 8 steps of room, with %d listeners of %d", p.index, step, st.Used, st.EffectiveTarget)
+	}
+}
+
+// checkWarm compares a node's warm-up with how long it has been back.
+func (w *world) checkWarm(p *process, n int, st *director.NodeState) {
+	t := w.s.Fleet.Tuning
+	if st.Report.Returned.IsZero() || t.WarmUp != 0 || t.WarmUpFloor != 0 { // the defaults are a minute, from a tenth
+		return
+	}
+	back := w.at(w.now).Sub(st.Report.Returned)
+	want := 0.1 + 0.9*min(max(float64(back)/float64(time.Minute), 0), 1)
+	if st.WarmUp > want+0.01 || st.WarmUp < want-0.1 {
+		w.breach(Warm, string(w.nodes[n].id), "director %d gives it %.2f of its share, %v after it came back; it should be %.2f", p.index, st.WarmUp, back, want)
 	}
 }
 
@@ -732,7 +746,7 @@ func (w *world) closeChecks() {
 	for _, key := range w.checks.keys {
 		s := w.checks.shares[key]
 		if off := math.Abs(s.got - s.want); off > sharesWithin*s.all+sharesSigmas*math.Sqrt(s.variance)+1 {
-			w.breach(Shares, fmt.Sprintf("%s in region %q", w.nodes[key.node].id, key.region), "director %d sent it %.0f of %.0f listeners; its share was %.1f", key.director, s.got, s.all, s.want)
+			w.breach(Shares, fmt.Sprintf("%s in region %q", w.nodes[key.node].id, key.region), "it was sent %.0f of %.0f listeners; its share was %.1f", s.got, s.all, s.want)
 		}
 	}
 }

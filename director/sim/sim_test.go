@@ -1,13 +1,14 @@
 package sim
 
 import (
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
 )
 
-// TestSameHistory plays one scenario several times, with one processor and with more.
-func TestSameHistory(t *testing.T) {
+// sameScenario is one with several things that go wrong.
+func sameScenario() Scenario {
 	s := fleetOf(6, 4, 3, 3000)
 	s.For = 3 * time.Minute
 	s.Faults = []Fault{
@@ -15,6 +16,14 @@ func TestSameHistory(t *testing.T) {
 		{Kind: StoreAway, At: 50 * time.Second, For: 20 * time.Second},
 		{Kind: Drain, At: 90 * time.Second, For: 20 * time.Second, Node: "n03"},
 	}
+	return s
+}
+
+func hashLine(h *History) string { return fmt.Sprintf("history %016x of %d events", h.Hash, h.Events) }
+
+// TestSameHistory plays one scenario several times, with one processor and with more.
+func TestSameHistory(t *testing.T) {
+	s := sameScenario()
 	before := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(before)
 	var first *History
@@ -31,6 +40,7 @@ func TestSameHistory(t *testing.T) {
 			t.Errorf("with %d processors %d events with hash %x, before %d with %x", procs, h.Events, h.Hash, first.Events, first.Hash)
 		}
 	}
+	t.Log(hashLine(first))
 	s.Seed++
 	if h, err := Run(t.Context(), s, nil); err != nil || h.Hash == first.Hash {
 		t.Errorf("another seed has the same history: %v", err)
