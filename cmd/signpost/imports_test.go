@@ -75,7 +75,7 @@ var house = map[string]houseRule{
 	"cmd/signpost/version":  {nil, "what the linker sets is asked from everywhere"},
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},
 	"cmd/signpost/demonode": {nil, "a node is known by what it answers, as any other server is"},
-	"cmd/signpost/notice":   {nil, "what is linked is asked of the go command"},
+	"cmd/signpost/notice":   {[]string{"cmd/signpost/version"}, "what is linked is asked of the go command"},
 	"cmd/signpost/e2e":      {nil, "only tests are there, and they see the built program"},
 	"cmd/bench":             {nil, "a benchmark that shares code with what it measures measures itself"},
 
@@ -104,6 +104,7 @@ var libraries = []struct {
 	{"github.com/letsencrypt/pebble", []string{"web/acme"}, "an authority for tests"},
 	{"github.com/dchest/siphash", []string{"web", "web/dns"}, "the keyed hash of pseudonyms in records and of DNS cookies, and nothing else"},
 	{"github.com/chromedp/", []string{"web/admin/dashboard"}, "a browser is driven by tests alone"},
+	{"github.com/CycloneDX/", []string{"cmd/signpost/notice"}, "how a bill of materials is written is one package's affair"},
 	{"github.com/pires/go-proxyproto", []string{"web"}, "where a connection comes from is settled before anybody else sees it"},
 }
 

@@ -57,6 +57,8 @@ type cli struct {
 	Completion client.CompletionCmd `cmd:"" help:"Print a shell's completion script."`
 	Complete   client.CompleteCmd   `cmd:"" hidden:"" help:"Complete a command line, for those scripts."`
 
+	Man         manCmd      `cmd:"" help:"Print a manual page, or write all of them."`
+	Licenses    licensesCmd `cmd:"" help:"Show the licences of all that is linked and embedded, or the bill of materials."`
 	Version     versionCmd  `cmd:"" help:"Show the version, and the source of the embedded geo database."`
 	Help        helpCmd     `cmd:"" help:"Show what a command does, and its options."`
 	ShowVersion versionFlag `name:"version" help:"Show the version."`

@@ -25,7 +25,7 @@ func TestCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		commands = "serve, agent, demo, check, explain, init, import, geo, ready, certificates, nodes, weights, overflow, drain, disable, resume, rules, history, undo, whatif, status, completion, version, help"
+		commands = "serve, agent, demo, check, explain, init, import, geo, ready, certificates, nodes, weights, overflow, drain, disable, resume, rules, history, undo, whatif, status, completion, man, licenses, version, help"
 		nobody   = "http://127.0.0.1:1: connection refused; is a director running there? (the address is from --server)\n"
 	)
 	for _, c := range []struct {
@@ -43,6 +43,12 @@ func TestCommandLine(t *testing.T) {
 		{"--help drain", 0, "Usage: signpost drain <node> [flags]\n...", ""},
 		{"help dran", 2, "", "signpost: there is no command \"dran\"; did you mean \"drain\"?; see `signpost --help`\n"},
 		{"version", 0, "signpost ...", ""},
+		{"licenses", 0, "Signpost\nCopyright ...", ""},
+		{"licenses --sbom", 0, "{\n  \"$schema\": ...", ""},
+		{"man", 0, ".TH \"SIGNPOST\" ...", ""},
+		{"man drain", 0, ".TH \"SIGNPOST\\-DRAIN\" ...", ""},
+		{"man nothing", 1, "", "signpost: there is no command \"nothing\"; `signpost --help` lists them\n"},
+		{"man --all /nowhere", 1, "", "signpost: ..."},
 		{"--version", 0, "signpost ...", ""},
 		{"serve --version", 0, "signpost ...", ""},
 

@@ -14,8 +14,12 @@ type versionCmd struct{}
 // Run prints the version, and the source of the embedded database.
 func (versionCmd) Run(c *console) error {
 	b, src := version.Current(), geo.Embedded()
-	_, err := fmt.Fprintf(c.out, "signpost %s\ncommit %s of %s\nbuilt with %s for %s/%s\nembedded geo database: %s of %s\n  %s\n",
-		b.Version, b.Commit, b.Date, runtime.Version(), runtime.GOOS, runtime.GOARCH,
+	from := ""
+	if b.Commit != version.Unknown {
+		from = fmt.Sprintf("commit %s of %s\n", b.Commit, b.Date)
+	}
+	_, err := fmt.Fprintf(c.out, "signpost %s\n%sbuilt with %s for %s/%s\nembedded geo database: %s of %s\n  %s\n",
+		b.Version, from, runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		src.Type, src.Built.UTC().Format(time.DateOnly), src.Description)
 	return err
 }

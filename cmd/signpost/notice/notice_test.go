@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -14,11 +13,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/signpost-fm/signpost/cmd/signpost/version"
 )
 
 var update = flag.Bool("update", false, "write NOTICE anew")
@@ -27,13 +30,6 @@ const (
 	root   = "../../.."
 	module = "github.com/signpost-fm/signpost"
 )
-
-// A component is something in the program that others made.
-type component struct {
-	name, licence string // SPDX's name of the licence
-	text          string // of the licence
-	notice        string // its own NOTICE, which its licence wants to be passed on
-}
 
 // platforms are those that are released; each may link modules of its own.
 var platforms = []string{"amd64", "arm64"}
@@ -60,36 +56,47 @@ var embedded = map[string][]struct{ name, licence, file string }{
 		{"Natural Earth's land (https://www.naturalearthdata.com): in web/admin/dashboard/made/land.svg", "public domain", ""},
 		{"world-atlas, which made it TopoJSON: in web/admin/dashboard/made/land.svg", "ISC", "world-atlas.txt"},
 	},
-	"web/admin/dashboard/templates":   nil,
-	"web/page":                        nil,
-	"store/redisstore/prelude.lua":    nil,
-	"store/redisstore/sync.lua":       nil,
-	"store/redisstore/replace.lua":    nil,
-	"store/redisstore/claim.lua":      nil,
-	"cmd/signpost/client/shell":       nil,
-	"cmd/signpost/demo.yaml":          nil,
-	"cmd/signpost/demonode/harp.mp3":  nil,
-	"cmd/signpost/demonode/organ.mp3": nil,
-	"cmd/signpost/demonode/bells.mp3": nil,
+	"web/admin/dashboard/templates":       nil,
+	"web/page":                            nil,
+	"store/redisstore/prelude.lua":        nil,
+	"store/redisstore/sync.lua":           nil,
+	"store/redisstore/replace.lua":        nil,
+	"store/redisstore/claim.lua":          nil,
+	"cmd/signpost/client/shell":           nil,
+	"cmd/signpost/notice/components.json": nil,
+	"cmd/signpost/demo.yaml":              nil,
+	"cmd/signpost/demonode/harp.mp3":      nil,
+	"cmd/signpost/demonode/organ.mp3":     nil,
+	"cmd/signpost/demonode/bells.mp3":     nil,
 }
 
 // TestNotice makes NOTICE, and fails when it is stale.
 func TestNotice(t *testing.T) {
 	t.Parallel()
-	all := append(modules(t), data(t)...)
-	want := document(all)
-	name := filepath.Join(root, "NOTICE")
-	if *update {
-		if err := os.WriteFile(name, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(name)
+	is := bundle{find(t, root, "LICENSE"), append(modules(t), data(t)...)}
+	slices.SortFunc(is.Components, func(a, b component) int {
+		return cmp.Compare(strings.ToLower(a.String()), strings.ToLower(b.String()))
+	})
+	list, err := json.MarshalIndent(is, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := gocmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("stale; run go generate ./cmd/signpost/notice (-what is linked and embedded +NOTICE):\n%s", diff)
+	for name, want := range map[string][]byte{
+		"components.json":             append(list, '\n'),
+		filepath.Join(root, "NOTICE"): document(is.Components),
+	} {
+		if *update {
+			if err := os.WriteFile(name, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s is stale; run go generate ./cmd/signpost/notice (-what is linked and embedded +file):\n%s", name, diff)
+		}
 	}
 }
 
@@ -121,11 +128,13 @@ func modules(t *testing.T) []component {
 	}
 	var all []component
 	for path, l := range linked {
-		c := component{name: path + " " + l.Module.Version, text: find(t, l.Module.Dir, "LICEN[CS]E*", "COPYING*"), notice: find(t, l.Module.Dir, "NOTICE*")}
-		c.licence = licenceOf(t, c)
+		c := component{Name: path, Version: l.Module.Version, Text: find(t, l.Module.Dir, "LICEN[CS]E*", "COPYING*"), Notice: find(t, l.Module.Dir, "NOTICE*")}
+		if c.Licence = licenceOf(t, c); c.Licence == apache {
+			c.Text = ""
+		}
 		all = append(all, c)
 		if path == "golang.org/x/sys" { // the same authors and the same words
-			all = append(all, component{name: "Go's standard library and runtime", licence: c.licence, text: c.text})
+			all = append(all, component{Name: goItself, Licence: c.Licence, Text: c.Text})
 		}
 	}
 	return all
@@ -160,13 +169,13 @@ var words = []struct{ licence, says string }{
 
 func licenceOf(t *testing.T, c component) string {
 	t.Helper()
-	text := strings.Join(strings.Fields(c.text), " ")
+	text := strings.Join(strings.Fields(c.Text), " ")
 	for _, w := range words {
 		if strings.Contains(text, w.says) {
 			return w.licence
 		}
 	}
-	t.Fatalf("%s: its licence is none of those that are known here; read it, and add what only it says", c.name)
+	t.Fatalf("%s: its licence is none of those that are known here; read it, and add what only it says", c.Name)
 	return ""
 }
 
@@ -198,9 +207,9 @@ func data(t *testing.T) (all []component) {
 			t.Errorf("%s is no longer there: %v", file, err)
 		}
 		for _, o := range origins {
-			c := component{name: o.name, licence: o.licence}
+			c := component{Name: o.name, Licence: o.licence}
 			if o.file != "" {
-				c.text = find(t, "testdata", o.file)
+				c.Text = find(t, "testdata", o.file)
 			}
 			all = append(all, c)
 		}
@@ -208,66 +217,53 @@ func data(t *testing.T) (all []component) {
 	return all
 }
 
-// document writes NOTICE: all components, and each licence's text once, with the
-// copyrights of those that are under it.
-func document(all []component) []byte {
-	slices.SortFunc(all, func(a, b component) int { return cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) })
-	var b bytes.Buffer
-	b.WriteString("Signpost\nCopyright 2026 The Signpost authors\n\n" +
-		"Signpost is licensed under the Apache License, Version 2.0; see LICENSE.\n" +
-		"The program links and embeds the following, under their own licences.\n\n")
-	width := 0
-	for _, c := range all {
-		width = max(width, len(c.licence))
+// TestBill reads a bill of two modules, of which one was replaced: a test's own program has
+// no list of modules.
+func TestBill(t *testing.T) {
+	t.Parallel()
+	var first, second bytes.Buffer
+	build := version.Build{Version: "v1.2.3", Commit: "c", Date: "2026-05-04T12:00:00Z"}
+	const sum = "h1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	info := &debug.BuildInfo{GoVersion: "go1.26.8", Deps: []*debug.Module{
+		{Path: "github.com/alecthomas/kong", Version: "v1.2.3", Sum: sum},
+		{Path: "old.example/m", Version: "v1.0.0", Replace: &debug.Module{Path: "new.example/m", Version: "v1.0.1"}},
+	}}
+	if err := errors.Join(writeBill(&first, build, info), writeBill(&second, build, info)); err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range all {
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, c.licence, c.name)
+	if first.String() != second.String() {
+		t.Error("two bills of the same program differ")
 	}
-	for _, c := range all {
-		if c.notice != "" {
-			heading(&b, "The notice of "+c.name)
-			b.WriteString(strings.TrimSpace(c.notice) + "\n")
+	var bom cdx.BOM
+	if err := cdx.NewBOMDecoder(&first, cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	if c := bom.Metadata.Component; c.Version != "v1.2.3" || bom.Metadata.Timestamp != build.Date {
+		t.Errorf("the program is %+v of %s", c, bom.Metadata.Timestamp)
+	}
+	listed := map[string]cdx.Component{}
+	for _, c := range *bom.Components {
+		if _, twice := listed[c.BOMRef]; twice {
+			t.Errorf("%s is listed twice", c.BOMRef)
+		}
+		listed[c.BOMRef] = c
+	}
+	kong := listed["pkg:golang/github.com/alecthomas/kong@v1.2.3"]
+	if kong.Licenses == nil || (*kong.Licenses)[0].License.ID != "MIT" || kong.Hashes == nil || (*kong.Hashes)[0].Value != "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" {
+		t.Errorf("kong is %+v", kong)
+	}
+	for _, ref := range []string{"pkg:golang/new.example/m@v1.0.1", "go"} {
+		if listed[ref].Version == "" {
+			t.Errorf("%s is not among %v", ref, slices.Sorted(maps.Keys(listed)))
 		}
 	}
-	texts := map[string]string{} // by their words
-	holders := map[string][]string{}
-	for _, c := range all {
-		if c.text == "" || c.licence == "Apache-2.0" { // which is in LICENSE
-			continue
-		}
-		owners, text := split(c.text)
-		key := strings.Join(strings.Fields(text), " ")
-		texts[key] = cmp.Or(texts[key], c.licence+"\n"+text)
-		holders[key] = append(holders[key], append([]string{c.name}, owners...)...)
-	}
-	for _, key := range slices.SortedFunc(maps.Keys(texts), func(a, b string) int { return cmp.Compare(texts[a], texts[b]) }) {
-		licence, text, _ := strings.Cut(texts[key], "\n")
-		heading(&b, licence)
-		for _, line := range holders[key] {
-			b.WriteString(line + "\n")
-		}
-		b.WriteString("\n" + text + "\n")
-	}
-	return b.Bytes()
-}
-
-func heading(b *bytes.Buffer, text string) {
-	fmt.Fprintf(b, "\n%s\n%s\n\n", strings.Repeat("-", 80), text)
-}
-
-// title is what stands above a licence and is no part of it.
-var title = regexp.MustCompile(`(?i)^((the )?(mit|isc|bsd)\b.*licen[cs]e.*|all rights reserved\.?)$`)
-
-// split parts a licence into its copyrights and the words that others use as well.
-func split(text string) (owners []string, rest string) {
-	var lines []string
-	for _, line := range strings.Split(text, "\n") {
-		switch trimmed := strings.TrimSpace(line); {
-		case strings.HasPrefix(trimmed, "Copyright"):
-			owners = append(owners, "  "+trimmed)
-		case !title.MatchString(trimmed):
-			lines = append(lines, strings.TrimRight(line, " \r"))
+	data := 0
+	for _, c := range listed {
+		if c.Type == cdx.ComponentTypeData {
+			data++
 		}
 	}
-	return owners, strings.TrimSpace(strings.Join(lines, "\n"))
+	if data != 9 {
+		t.Errorf("%d sets of data, want 9", data)
+	}
 }

@@ -3,7 +3,9 @@ package version
 
 import (
 	"cmp"
+	"regexp"
 	"runtime/debug"
+	"time"
 )
 
 // `make build` and `make release` set these with
@@ -15,7 +17,10 @@ var (
 	date    string // when it was committed, RFC 3339
 )
 
-// A Build identifies a program. Fields that are not known are "unknown".
+// Unknown stands for what is not known of a build.
+const Unknown = "unknown"
+
+// A Build identifies a program. Fields that are not known are [Unknown].
 type Build struct{ Version, Commit, Date string }
 
 // Current returns what the linker set, or else what the go command recorded.
@@ -40,10 +45,28 @@ func Current() Build {
 		b.Commit += " with local changes"
 	}
 	b.Version = cmp.Or(b.Version, info.Main.Version)
+	if b.Commit == "" {
+		b.Commit, b.Date = commitIn(b.Version)
+	}
 	return b.orUnknown()
 }
 
+// pseudo is the end of a version that `go install` makes of a commit without a tag:
+// its time and the beginning of its hash (https://go.dev/ref/mod#pseudo-versions).
+var pseudo = regexp.MustCompile(`[-.](\d{14})-([0-9a-f]{12})$`)
+
+// commitIn returns what a version tells of its commit.
+func commitIn(version string) (commit, date string) {
+	m := pseudo.FindStringSubmatch(version)
+	if m == nil {
+		return "", ""
+	}
+	if at, err := time.Parse("20060102150405", m[1]); err == nil {
+		date = at.Format(time.RFC3339)
+	}
+	return m[2], date
+}
+
 func (b Build) orUnknown() Build {
-	const unknown = "unknown"
-	return Build{cmp.Or(b.Version, unknown), cmp.Or(b.Commit, unknown), cmp.Or(b.Date, unknown)}
+	return Build{cmp.Or(b.Version, Unknown), cmp.Or(b.Commit, Unknown), cmp.Or(b.Date, Unknown)}
 }
