@@ -3,6 +3,7 @@
 GO       ?= go
 PACKAGES  = icecast2 haproxy nginx-light ffmpeg mpv mpg123 mplayer cmus vlc-bin vlc-plugin-base curl iproute2 redis-server gcc libc6-dev chromium fonts-inter bind9-dnsutils knot-dnsutils unbound bind9 knot-resolver pdns-recursor dnsmasq-base musl-tools mpd streamlink gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good libnss3-tools openssl
 PROGRAMS  = icecast2 haproxy nginx ffmpeg mpv mpg123 mplayer cmus cvlc curl ss redis-server gcc chromium dig kdig unbound named kresd pdns_recursor dnsmasq musl-gcc mpd streamlink gst-launch-1.0 certutil openssl
+NFPM      = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # New inputs for each fuzz target.
 INPUTS   ?= 3000
@@ -23,11 +24,13 @@ RELEASE_GO = go1.26.8
 # Servers are in the system's directories, which not every user has in the path.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-# Where `make install` puts things; DESTDIR goes before it, for who makes packages.
+# Where `make install` puts things; DESTDIR goes before it, for who makes packages. PROGRAM
+# may be for another machine: bin/signpost writes what is made from its commands.
 PREFIX   ?= /usr/local
+PROGRAM  ?= bin/signpost
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench bench-proxy soak breaks run build install release image install-test-programs fuzz generate bin/tests
+.PHONY: help demo test quick check bench bench-proxy soak breaks run build install release packages packages-test image install-test-programs fuzz generate bin/tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,24 +87,29 @@ run: ## serve with signpost.yaml from this directory
 build: ## build bin/signpost
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/signpost ./cmd/signpost
 
-install: ## install bin/signpost, its completions, systemd units and docs under PREFIX (/usr/local), or DESTDIR/PREFIX
+install: ## install bin/signpost, its completions, manual pages, systemd units and docs under PREFIX (/usr/local), or DESTDIR/PREFIX
 	@[ -x bin/signpost ] || $(MAKE) --no-print-directory build
 	@echo "installing $$(bin/signpost version | head -1) under $(DESTDIR)$(PREFIX)"
-	install -D -m 755 bin/signpost $(DESTDIR)$(PREFIX)/bin/signpost
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/signpost
 	@set -eu; share=$(DESTDIR)$(PREFIX)/share lib=$(DESTDIR)$(PREFIX)/lib; umask 022; \
-	mkdir -p $$share/bash-completion/completions $$share/zsh/site-functions $$share/fish/vendor_completions.d $$share/doc/signpost $$lib/systemd/system $$lib/sysusers.d; \
+	mkdir -p $$share/bash-completion/completions $$share/zsh/site-functions $$share/fish/vendor_completions.d $$share/man/man1 $$share/doc/signpost $$lib/systemd/system $$lib/sysusers.d; \
 	bin/signpost completion bash >$$share/bash-completion/completions/signpost; \
 	bin/signpost completion zsh >$$share/zsh/site-functions/_signpost; \
 	bin/signpost completion fish >$$share/fish/vendor_completions.d/signpost.fish; \
+	bin/signpost man --all $$share/man/man1; \
+	gzip -9nf $$share/man/man1/signpost*.1; \
 	for unit in signpost.service signpost-agent.service signpost.socket; do \
 		sed 's,/usr/local/bin/,$(PREFIX)/bin/,' deploy/systemd/$$unit >$$lib/systemd/system/$$unit; \
 	done; \
 	install -m 644 deploy/systemd/signpost.sysusers $$lib/sysusers.d/signpost.conf; \
 	cp -R README.md CHANGELOG.md LICENSE NOTICE SECURITY.md docs deploy $$share/doc/signpost/; \
+	bin/signpost licenses >$$share/doc/signpost/copyright; \
+	bin/signpost licenses --sbom --of $(PROGRAM) >$$share/doc/signpost/signpost.cdx.json; \
 	echo "docs and an example are in $$share/doc/signpost; systemd units in $$lib/systemd/system"
 
 release: export GOTOOLCHAIN = $(RELEASE_GO)
 release: ## build dist/: an archive for each platform, and their checksums
+	@.ci/changelog $(VERSION)
 	rm -rf dist
 	@set -eu; for platform in $(PLATFORMS); do \
 		os=$${platform%/*} arch=$${platform#*/}; name=signpost_$(VERSION)_$${os}_$$arch; mkdir -p dist/$$name; \
@@ -112,6 +120,26 @@ release: ## build dist/: an archive for each platform, and their checksums
 		rm -r dist/$$name; \
 	done
 	@cd dist && sha256sum *.tar.gz | tee SHA256SUMS
+
+packages: export GOTOOLCHAIN = $(RELEASE_GO)
+packages: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+packages: ## build .deb and .rpm for each platform in dist/ (nfpm is built from the module proxy the first time)
+	@.ci/changelog $(VERSION)
+	@mkdir -p dist bin && rm -rf dist/*.deb dist/*.rpm dist/stage
+	@$(MAKE) --no-print-directory build
+	@GOBIN=$(CURDIR)/bin $(GO) install $(NFPM)
+	@set -eu; export PACKAGE_VERSION=$$(.ci/package-version $(VERSION) $(DATE)) STAGE ARCH; \
+	for platform in $(PLATFORMS); do \
+		ARCH=$${platform#*/} STAGE=dist/stage/$${platform#*/}; mkdir -p $$STAGE; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$$ARCH GOAMD64=v1 GOARM64=v8.0 $(GO) build $(BUILD) -o $$STAGE/signpost ./cmd/signpost; \
+		$(MAKE) --no-print-directory install DESTDIR=$$STAGE PREFIX=/usr PROGRAM=$$STAGE/signpost >/dev/null; \
+		for kind in deb rpm; do bin/nfpm package --config deploy/packages/nfpm.yaml --packager $$kind --target dist/; done; \
+	done; rm -r dist/stage
+	@cd dist && sha256sum $$(ls | grep -E '\.(tar\.gz|deb|rpm)$$') | tee SHA256SUMS
+
+packages-test: ## install, start, upgrade and purge the packages in a clean Debian 12 (root; Debian: debootstrap icecast2 ffmpeg curl rpm)
+	@.ci/packages-test
+	@.ci/install-test
 
 image: ## build the container image signpost:VERSION
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t signpost:$(VERSION) .

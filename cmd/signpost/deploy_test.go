@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -432,5 +433,83 @@ func TestArchitectureNamesFiles(t *testing.T) {
 	}
 	if n < 10 {
 		t.Errorf("%d files are named", n)
+	}
+}
+
+// TestPackageVersions: versions sort as dpkg and rpm have them, and one that is released is
+// in the list of changes.
+func TestPackageVersions(t *testing.T) {
+	t.Parallel()
+	sh := func(script string, args ...string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(root, ".ci", script), args...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	for version, want := range map[string]string{
+		"v1.2.3": "1.2.3", "v1.3.0-rc.1": "1.3.0~rc.1", "v1.2.3-5-g0123456789ab": "1.2.3+5.g0123456789ab",
+		"v1.3.0-rc.1-7-gabc": "1.3.0~rc.1+7.gabc", "0123456789ab": "0.0.0+20260504.0123456789ab",
+		"0123456789ab-dirty": "0.0.0+20260504.0123456789ab.dirty", "v1.2.3-dirty": "1.2.3+dirty",
+		"a/b": "",
+	} {
+		got, err := sh("package-version", version, "2026-05-04T12:00:00Z")
+		if got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %q, %v, want %q", version, got, err, want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "CHANGELOG.md")
+	text := "# Changes\n\n## Unreleased\n\n## 1.2.3 - 2026-05-04\n\n## 1.0.0-rc.1 - 2026-05-01\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for version, good := range map[string]bool{
+		"v1.2.3": true, "v1.0.0-rc.1": true, "v1.2.3-5-g0123456789ab": true, "0123456789ab": true, "v1.2.3-dirty": true,
+		"v1.2.4": false, "v1.2": false, "v11213": false, "v1.0.0": false,
+	} {
+		if _, err := sh("changelog", version, file); (err == nil) != good {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+	if _, err := sh("changelog", "0123456789ab", filepath.Join(root, "CHANGELOG.md")); err != nil {
+		t.Errorf("our own list has no part for what is not released: %v", err)
+	}
+}
+
+// TestPackageScripts: what the packages run are shell scripts without a mistake in them, and
+// what nfpm is told to take is there.
+func TestPackageScripts(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(deployDir, "packages")
+	source, err := os.ReadFile(filepath.Join(dir, "nfpm.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nfpm struct {
+		Contents  []struct{ Src, Dst string }
+		Overrides map[string]struct{ Scripts map[string]string }
+	}
+	if err := yaml.Unmarshal(source, &nfpm); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]bool{}
+	for _, c := range nfpm.Contents {
+		if c.Src != "" && !strings.Contains(c.Src, "$") {
+			files[c.Src] = false
+		}
+	}
+	for _, kind := range []string{"deb", "rpm"} {
+		for _, script := range nfpm.Overrides[kind].Scripts {
+			files[script] = true
+		}
+	}
+	if len(files) != 6 {
+		t.Errorf("%d files, want two examples and four scripts: %v", len(files), files)
+	}
+	for name, script := range files {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Error(err)
+		} else if script {
+			if out, err := exec.CommandContext(t.Context(), "sh", "-n", filepath.Join(root, name)).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", name, err, out)
+			}
+		}
 	}
 }
