@@ -7,7 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/signpost-fm/signpost/web/quick"
+	"github.com/signpost-fm/signpost/web/lane"
 )
 
 // exchange is one request, its response, and the memory for both. It is pooled: nothing of
@@ -81,9 +81,9 @@ func (s *Server) end(x *exchange) {
 }
 
 // stream answers a request for a mount or for a playlist of it. A request is planned only
-// once, even if package quick hands it on to net/http after that.
+// once, even if package lane hands it on to net/http after that.
 func (s *Server) stream(x *exchange) error {
-	if p, ok := quick.Note(x.r.Context()).(*planned); ok {
+	if p, ok := lane.Note(x.r.Context()).(*planned); ok {
 		x.takeOver(p)
 	} else {
 		if err := s.identify(&x.request); err != nil {
@@ -126,7 +126,7 @@ func (s *Server) carryOut(x *exchange) error {
 	}
 }
 
-// planned is a planned request that package quick hands on to net/http.
+// planned is a planned request that package lane hands on to net/http.
 type planned struct {
 	request
 	plan Plan
@@ -135,8 +135,8 @@ type planned struct {
 // handOn hands a request that takes time to answer on to net/http, with its plan, and says
 // whether it did: not if net/http already answers it.
 func (x *exchange) handOn() bool {
-	var p quick.Passer
-	if p, x.handedOn = x.c.Response().Writer.(quick.Passer); x.handedOn {
+	var p lane.Passer
+	if p, x.handedOn = x.c.Response().Writer.(lane.Passer); x.handedOn {
 		p.PassOn(&planned{x.request, x.plan})
 		x.plan = newPlan() // the old plan's memory is in use there
 	}

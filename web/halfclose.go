@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/signpost-fm/signpost/web/quick"
+	"github.com/signpost-fm/signpost/web/lane"
 )
 
 // halfClose is the time after a request within which a client's FIN only closes its sending
@@ -31,7 +31,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if l.mends {
-		c = quick.Mending(c)
+		c = lane.Mending(c)
 	}
 	return &patientConn{Conn: c}, nil
 }

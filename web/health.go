@@ -7,7 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/signpost-fm/signpost/web/quick"
+	"github.com/signpost-fm/signpost/web/lane"
 )
 
 // Readiness is the state of the rest of the program.
@@ -65,7 +65,7 @@ const maxChallenges = 16
 // challenge answers a certificate authority. Package quick hands the request on, for it may
 // take a moment.
 func (s *Server) challenge(c echo.Context) error {
-	if p, ok := c.Response().Writer.(quick.Passer); ok {
+	if p, ok := c.Response().Writer.(lane.Passer); ok {
 		p.PassOn(nil)
 		return nil
 	}

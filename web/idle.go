@@ -50,12 +50,27 @@ func (i *idlers) state(c net.Conn, s http.ConnState) {
 	i.set(c, s == http.StateNew || s == http.StateIdle)
 }
 
+// mayShed says whether a connection that waits since then makes room for another one.
+func (i *idlers) mayShed(since time.Time) bool {
+	return !since.IsZero() && time.Since(since) >= i.least
+}
+
+// longest is since when the connection waits that has waited longest; now: none waits.
+func (i *idlers) longest() time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if front := i.order.Front(); front != nil {
+		return front.Value.(idler).since
+	}
+	return time.Now()
+}
+
 // shed closes the connection that has waited longest. It returns false if none has waited
 // for least.
 func (i *idlers) shed() bool {
 	i.mu.Lock()
 	front := i.order.Front()
-	if front == nil || time.Since(front.Value.(idler).since) < i.least {
+	if front == nil || !i.mayShed(front.Value.(idler).since) {
 		i.mu.Unlock()
 		return false
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
-	"github.com/signpost-fm/signpost/web/quick"
+	"github.com/signpost-fm/signpost/web/lane"
 )
 
 // Listener prepares a listening socket for [Server.Serve]. A connection beyond
@@ -52,7 +52,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 		case interface{ NetConn() net.Conn }:
 			inner = w.NetConn()
 		default:
-			return quick.ConnContext(ctx, c)
+			return lane.ConnContext(ctx, c)
 		}
 	}
 }
@@ -96,6 +96,10 @@ func addrOf(a net.Addr) netip.Addr {
 type limitedListener struct {
 	net.Listener
 	s *Server
+
+	mu     sync.Mutex
+	closed bool
+	front  *lane.Listener // what [Server.Serve] answers through; nil: nothing, or nothing yet
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
@@ -104,20 +108,64 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		st := l.s.stats
-		if st.open.Add(1) > l.s.connLimit && !l.s.makeRoom() {
-			st.open.Add(-1)
-			st.excess.Add(1)
-			c.Close()
-			continue
+		if l.s.letIn() {
+			return &countedConn{Conn: c, s: l.s}, nil
 		}
-		return &countedConn{Conn: c, s: l.s}, nil
+		c.Close()
 	}
 }
 
-// makeRoom closes a connection that waits for a request; false: none does.
+func (l *limitedListener) answers(front *lane.Listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.front = front; l.closed {
+		_ = front.Stop()
+	}
+}
+
+func (l *limitedListener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.front != nil {
+		return l.front.Stop()
+	}
+	return l.Listener.Close()
+}
+
+// departures accepts the connections that leave the lane, which has counted them.
+type departures struct {
+	*lane.Listener
+	s *Server
+}
+
+func (l departures) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &countedConn{Conn: c, s: l.s}, nil
+}
+
+// letIn counts a new connection, and says whether there is room for it.
+func (s *Server) letIn() bool {
+	if s.stats.open.Add(1) > s.connLimit && !s.makeRoom() {
+		s.stats.open.Add(-1)
+		s.stats.excess.Add(1)
+		return false
+	}
+	return true
+}
+
+func (s *Server) letOut() { s.stats.open.Add(-1) }
+
+// makeRoom closes the connection that has waited longest for a request; false: none does.
 func (s *Server) makeRoom() bool {
-	if !s.idle.shed() {
+	shed := s.idle.shed
+	if since := s.lane.Longest(); s.idle.mayShed(since) && since.Before(s.idle.longest()) {
+		shed = s.lane.Shed
+	}
+	if !shed() {
 		return false
 	}
 	s.stats.shed.Add(1)
@@ -144,6 +192,6 @@ func (c *countedConn) CloseWrite() error {
 }
 
 func (c *countedConn) Close() error {
-	c.once.Do(func() { c.s.stats.open.Add(-1) })
+	c.once.Do(c.s.letOut)
 	return c.Conn.Close()
 }

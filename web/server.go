@@ -17,7 +17,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/signpost-fm/signpost/web/quick"
+	"github.com/signpost-fm/signpost/web/lane"
 	"github.com/signpost-fm/signpost/web/visits"
 )
 
@@ -44,7 +44,7 @@ type Server struct {
 
 	echo      *echo.Echo
 	http      *http.Server
-	quick     *quick.Server // in front of http, for requests that need no waiting
+	lane      *lane.Server // in front of http, for requests that need no waiting
 	connLimit int64
 	idle      idlers
 
@@ -104,7 +104,10 @@ func New(c Config) (*Server, error) {
 		ConnContext: connContext, ConnState: s.idle.state,
 		ErrorLog: log.New(serverLog{c.Log}, "", 0),
 	}
-	s.quick = &quick.Server{Handler: s.echo, Context: s.base, IdleTimeout: idleTimeout, Waits: s.idle.set, ErrorLog: s.http.ErrorLog}
+	s.lane = &lane.Server{
+		Handler: s.echo, Context: s.base, HeadTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		Admit: s.letIn, Released: s.letOut, ErrorLog: s.http.ErrorLog,
+	}
 	return s, nil
 }
 
@@ -162,7 +165,7 @@ func (s *Server) Collector() prometheus.Collector { return s.stats }
 // "never".
 func (s *Server) since(now time.Time) time.Duration { return now.Sub(s.start) + time.Hour }
 
-// answer is what net/http calls; package quick calls echo itself.
+// answer is what net/http calls; package lane calls echo itself.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	if s.leaving.Load() {
 		w.Header()["Connection"] = closeConnection
@@ -176,9 +179,17 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Serve(l net.Listener) error {
 	switch plain := l.(type) { // neither case is TLS
 	case *limitedListener: // no PROXY header before the requests
-		front := s.quick.Listen(plain)
+		front, err := s.lane.Listen(plain.Listener)
+		if err != nil {
+			return s.failed(l, err)
+		}
+		if front == nil {
+			l = patientListener{plain, true}
+			break
+		}
+		plain.answers(front)
 		served := make(chan error, 1)
-		go func() { served <- s.serve(patientListener{front, false}) }()
+		go func() { served <- s.serve(patientListener{departures{front, s}, false}) }()
 		select {
 		case <-front.Quiet(): // net/http goes on with what is handed on by connections that stay open
 			return nil
@@ -191,8 +202,11 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.serve(l)
 }
 
-func (s *Server) serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+func (s *Server) serve(l net.Listener) error { return s.failed(l, s.http.Serve(l)) }
+
+// failed is why serving failed; nil: it was ended.
+func (s *Server) failed(l net.Listener, err error) error {
+	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("web: serve %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -202,7 +216,7 @@ func (s *Server) serve(l net.Listener) error {
 // closed or given to another process. All else goes on.
 func (s *Server) Leave() {
 	s.leaving.Store(true)
-	s.quick.Leave()
+	s.lane.Leave()
 }
 
 // Connections is how many connections are open.
@@ -235,7 +249,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cut()
 	err := s.http.Shutdown(ctx)
 	if err == nil {
-		err = s.quick.Shutdown(ctx)
+		err = s.lane.Shutdown(ctx)
 	}
 	if err == nil {
 		// net/http does not wait for hijacked connections.
@@ -244,7 +258,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.cut()
 		s.http.Close()
-		s.quick.Close()
+		s.lane.Close()
 	}
 	return err
 }

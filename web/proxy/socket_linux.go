@@ -22,12 +22,6 @@ func takeOver(conn net.Conn) *looped {
 func (s *looped) takeOver(conn net.Conn) int {
 	for {
 		switch c := conn.(type) {
-		case interface{ Detach() (int, error) }:
-			fd, err := c.Detach()
-			if err != nil {
-				return -1
-			}
-			return fd
 		case *net.TCPConn:
 			return detach(c)
 		case *tls.Conn:

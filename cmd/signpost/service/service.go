@@ -26,7 +26,6 @@ import (
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/acme"
-	"github.com/signpost-fm/signpost/web/lazy"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
@@ -39,7 +38,7 @@ type Options struct {
 	LogTo   *output.Writer                                   // where Log goes to, to tell how that is; nil: not known
 	Records io.Writer                                        // a line of JSON for each request; nil: none
 	Record  func(*web.Record)                                // instead of Records; it must not block
-	Listen  func(network, addr string) (net.Listener, error) // nil: package lazy for http, net.Listen otherwise
+	Listen  func(network, addr string) (net.Listener, error) // nil: net.Listen
 	Handed  []*os.File                                       // sockets that are open already, for addresses in the settings
 	// Succeeds says that another process answers until this one is ready, and then has to
 	// release what only one may have: operators are not answered before [Service.Claim].
@@ -266,7 +265,7 @@ func (d *Service) openPublic(s *config.Settings) error {
 		return d.web.Shutdown(ctx)
 	})
 	for _, addr := range s.Listen.HTTP {
-		l, when, err := d.open("http", addr, listenLazily)
+		l, when, err := d.open("http", addr, listenPlainly)
 		if err != nil {
 			return err
 		}
@@ -312,9 +311,12 @@ func (d *Service) openTLS(s *config.Settings) (*tls.Config, error) {
 	return c, nil
 }
 
-// listenLazily takes fewer system calls for a connection that ends with a redirect.
-func listenLazily(_, addr string) (net.Listener, error) {
-	return lazy.Listen(context.Background(), addr)
+// listenPlainly listens without Multipath TCP, which package net would use: a redirect is
+// over before a second path is of use, and each connection costs 2 % more.
+func listenPlainly(network, addr string) (net.Listener, error) {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false)
+	return c.Listen(context.Background(), network, addr)
 }
 
 // open listens at one public address. when says when to begin to answer there; nil: at once.
@@ -324,12 +326,7 @@ func (d *Service) open(scheme, addr string, listen func(network, addr string) (n
 	}
 	if own := d.handed.take(addr); own != nil {
 		when = d.mayAnswer
-		listen = func(string, string) (net.Listener, error) {
-			if scheme == "http" {
-				return lazy.From(own)
-			}
-			return own, nil
-		}
+		listen = func(string, string) (net.Listener, error) { return own, nil }
 	}
 	l, err = listen("tcp", addr)
 	if err != nil {

@@ -1,15 +1,14 @@
-package lazy
+package lane
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The system calls in this file never wait, because the descriptors are non-blocking. So
+// The system calls in this file do not wait, or poll a millisecond at most. So
 // they are made without telling Go's scheduler. Telling it is expensive where a send
 // runs all the way through the loopback or a network card's queue: the scheduler then
 // takes the call for a blocked one and lets another thread continue.
@@ -33,23 +32,15 @@ func transfer(call uintptr, fd int, b []byte, flags int) (int, error) {
 	}
 }
 
-func shutdownWrite(fd int) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0); errno != 0 {
-		return errno
-	}
-	return nil
+func shutdown(fd, how int) {
+	_, _, _ = unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), uintptr(how), 0)
 }
 
-func closeSocket(fd int) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
-		return errno
-	}
-	return nil
-}
+func closeSocket(fd int) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // accept returns a non-blocking connection and its peer's address, or EAGAIN if there is
 // none. [unix.Accept4] would also ask the kernel for the protocol.
-func accept(listening int) (int, net.Addr, error) {
+func accept(listening int) (int, netip.AddrPort, error) {
 	var peer [unix.SizeofSockaddrInet6]byte
 	size := uint32(len(peer))
 	for {
@@ -61,17 +52,26 @@ func accept(listening int) (int, net.Addr, error) {
 			return int(fd), addrOf(&peer), nil
 		case unix.EINTR, unix.ECONNABORTED:
 		default:
-			return -1, nil, errno
+			return -1, netip.AddrPort{}, errno
 		}
 	}
 }
 
 // addrOf reads a struct sockaddr_in or sockaddr_in6 (ip(7), ipv6(7)).
-func addrOf(peer *[unix.SizeofSockaddrInet6]byte) net.Addr {
+func addrOf(peer *[unix.SizeofSockaddrInet6]byte) netip.AddrPort {
 	port := binary.BigEndian.Uint16(peer[2:])
 	addr := netip.AddrFrom4([4]byte(peer[4:8]))
 	if binary.NativeEndian.Uint16(peer[:]) == unix.AF_INET6 {
 		addr = netip.AddrFrom16([16]byte(peer[8:24])).Unmap()
 	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, port))
+	return netip.AddrPortFrom(addr, port)
+}
+
+// poll is epoll_wait(2) for up to the given milliseconds. It returns 0 if a signal ends it.
+func poll(epoll int, events []unix.EpollEvent, ms int) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(ms), 0, 0) //nolint:gosec // as in package syscall
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
 }

@@ -1,4 +1,4 @@
-package quick
+package lane
 
 import (
 	"net/http"
@@ -18,8 +18,8 @@ type answer struct {
 	passed bool
 	note   any
 
-	names []string // header names, sorted while they are written
-	out   []byte   // what is to be sent
+	names []string  // header names, sorted while they are written
+	now   time.Time // for the Date header
 	date  dateLine
 }
 
@@ -55,12 +55,12 @@ func hasBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// finish appends the answer to out and reports whether the connection ends with it.
-func (a *answer) finish(r *http.Request, last bool) (ends bool) {
+// appendTo appends the answer to b, and says whether the connection ends with it.
+func (a *answer) appendTo(b []byte, r *http.Request, last bool) (out []byte, ends bool) {
 	a.WriteHeader(http.StatusOK)
 	h := a.header
 	ends = last || r.Close || isClose(h["Connection"])
-	b := append(a.out, r.Proto...)
+	b = append(b, r.Proto...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(a.status), 10)
 	b = append(b, ' ')
@@ -78,15 +78,14 @@ func (a *answer) finish(r *http.Request, last bool) (ends bool) {
 	}
 	b = a.finishHeaders(b, r, ends)
 	b = append(b, "\r\n"...)
-	a.out = append(b, a.body...)
-	return ends
+	return append(b, a.body...), ends
 }
 
 // finishHeaders appends the headers that a handler may leave to the server.
 func (a *answer) finishHeaders(b []byte, r *http.Request, ends bool) []byte {
 	h := a.header
 	if len(h["Date"]) == 0 {
-		b = append(b, a.date.now()...)
+		b = append(b, a.date.at(a.now)...)
 	}
 	if hasBody(a.status) {
 		if len(h["Content-Length"]) == 0 {
@@ -131,8 +130,7 @@ type dateLine struct {
 	line   []byte
 }
 
-func (d *dateLine) now() []byte {
-	now := time.Now()
+func (d *dateLine) at(now time.Time) []byte {
 	if s := now.Unix(); s != d.second || d.line == nil {
 		d.second = s
 		d.line = now.UTC().AppendFormat(append(d.line[:0], "Date: "...), http.TimeFormat)

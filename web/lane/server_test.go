@@ -1,4 +1,4 @@
-package quick_test
+package lane
 
 import (
 	"bufio"
@@ -18,9 +18,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/signpost-fm/signpost/web/lazy"
-	"github.com/signpost-fm/signpost/web/quick"
 )
 
 // patience is how long a test waits for what must happen.
@@ -31,7 +28,7 @@ type seat struct {
 	addr        string
 	quick, slow atomic.Int64
 	server      *http.Server
-	fast        *quick.Server
+	fast        *Server
 	served      chan error
 
 	mu     sync.Mutex
@@ -44,26 +41,28 @@ func (s *seat) log(line string) {
 	s.logged.WriteString(line)
 }
 
-// serve answers with h, at first by package quick if fast is true.
+// serve answers with h, at first in the lane if fast is true.
 func serve(t *testing.T, fast bool, h http.HandlerFunc) *seat {
 	t.Helper()
-	l, err := lazy.Listen(t.Context(), "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &seat{addr: l.Addr().String(), served: make(chan error, 1)}
 	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := w.(quick.Passer); ok {
+		if _, ok := w.(Passer); ok {
 			s.quick.Add(1)
 		} else {
 			s.slow.Add(1)
 		}
 		h(w, r)
 	})
-	s.server = &http.Server{Handler: count, ReadHeaderTimeout: patience, ConnContext: quick.ConnContext, ErrorLog: newLog(s.log)}
-	s.fast = &quick.Server{Handler: count, IdleTimeout: time.Minute, ErrorLog: s.server.ErrorLog}
+	s.server = &http.Server{Handler: count, ReadHeaderTimeout: patience, ConnContext: ConnContext, ErrorLog: newLog(s.log)}
+	s.fast = &Server{Handler: count, HeadTimeout: patience, IdleTimeout: patience, ErrorLog: s.server.ErrorLog}
 	if fast {
-		l = s.fast.Listen(l)
+		if l, err = s.fast.Listen(l); err != nil {
+			t.Fatal(err)
+		}
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() { s.stop(t) })
@@ -198,13 +197,13 @@ func TestKeepAlive(t *testing.T) {
 			t.Fatalf("got %q, want %q", resp.Header.Get("Location"), want)
 		}
 	}
-	// A request in pieces is net/http's, as is what follows on its connection.
+	// So is a request in pieces.
 	io.WriteString(c, "GET /text HT")
 	io.WriteString(c, "TP/1.1\r\nHost: x\r\n\r\n")
 	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("got %v, %v", resp, err)
 	}
-	if got := s.quick.Load(); got < 50 {
+	if got := s.quick.Load(); got != 51 {
 		t.Errorf("%d requests were answered here", got)
 	}
 }
@@ -278,88 +277,19 @@ func TestWhoDoesNotRead(t *testing.T) {
 	}
 }
 
-// deadlines notes how long its connections may write.
-type deadlines struct {
-	net.Listener
-	conns chan *deadlined
-}
-
-type deadlined struct {
-	net.Conn
-	write atomic.Pointer[time.Time]
-}
-
-func (l *deadlines) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	d := &deadlined{Conn: c}
-	l.conns <- d
-	return d, nil
-}
-
-func (c *deadlined) NetConn() net.Conn { return c.Conn }
-
-func (c *deadlined) SetWriteDeadline(t time.Time) error {
-	c.write.Store(&t)
-	return c.Conn.SetWriteDeadline(t)
-}
-
-// A client that takes one answer slowly has no less time for the next.
-func TestEachAnswerHasItsTime(t *testing.T) {
-	t.Parallel()
-	bare, err := lazy.Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &deadlines{bare, make(chan *deadlined, 1)}
-	large := bytes.Repeat([]byte("status "), 1<<20)
-	s := &quick.Server{IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(large) })}
-	rest := s.Listen(l)
-	defer rest.Close()
-	c, err := net.Dial("tcp", bare.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	in := bufio.NewReader(c)
-	for range 2 {
-		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := io.ReadAll(resp.Body); err != nil || len(got) != len(large) {
-			t.Fatalf("got %d bytes, %v", len(got), err)
-		}
-	}
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	if _, err := http.ReadResponse(in, nil); err != nil { // so that the answer before is done with
-		t.Fatal(err)
-	}
-	conn := <-l.conns
-	for until := time.Now().Add(patience); conn.write.Load() == nil || !conn.write.Load().IsZero(); <-time.After(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("it may write until %v", conn.write.Load())
-		}
-		io.Copy(io.Discard, in)
-	}
-}
-
 // What a handler passes on comes again in net/http, once with its note, and can be
 // taken over there with nothing lost.
 func TestPassOn(t *testing.T) {
 	t.Parallel()
 	s := serve(t, true, func(w http.ResponseWriter, r *http.Request) {
-		if p, ok := w.(quick.Passer); ok && r.URL.Path == "/long" {
+		if p, ok := w.(Passer); ok && r.URL.Path == "/long" {
 			io.WriteString(w, "forgotten")
 			p.PassOn(r.URL.RawQuery)
 			return
 		}
-		note := quick.Note(r.Context())
+		note := Note(r.Context())
 		if r.URL.RawQuery != "take" {
-			fmt.Fprintf(w, "noted: %v, %v", note, quick.Note(r.Context()))
+			fmt.Fprintf(w, "noted: %v, %v", note, Note(r.Context()))
 			return
 		}
 		c, in, err := http.NewResponseController(w).Hijack()
@@ -413,52 +343,6 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// failing is a listener that cannot accept for a while.
-type failing struct {
-	net.Listener
-	left atomic.Int64
-}
-
-type passing struct{ error }
-
-func (passing) Timeout() bool   { return true }
-func (passing) Temporary() bool { return true }
-
-func (l *failing) Accept() (net.Conn, error) {
-	if l.left.Add(-1) >= 0 {
-		return nil, passing{errors.New("too many open files")}
-	}
-	return l.Listener.Accept()
-}
-
-// An error that passes does not end the listener.
-func TestAcceptFails(t *testing.T) {
-	t.Parallel()
-	inner, err := lazy.Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &failing{Listener: inner}
-	l.left.Store(3)
-	fast := &quick.Server{Handler: http.HandlerFunc(everything), IdleTimeout: time.Minute}
-	srv := &http.Server{Handler: http.HandlerFunc(everything), ErrorLog: newLog(func(string) {}), ReadHeaderTimeout: time.Second}
-	own := fast.Listen(l)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(own) }()
-	if got := talk(t, inner.Addr().String(), "GET /text HTTP/1.1\r\nHost: x\r\n\r\n", 1); got[0] == "closed" {
-		t.Error("not answered after errors that pass")
-	}
-	inner.Close()
-	<-own.Quiet()
-	own.Close()
-	if err := <-served; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Serve: %v, want that the listener is closed", err)
-	}
-	if err := fast.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
 type lines func(string)
 
 func (l lines) Write(b []byte) (int, error) {
@@ -468,45 +352,59 @@ func (l lines) Write(b []byte) (int, error) {
 
 func newLog(to func(line string)) *log.Logger { return log.New(lines(to), "", 0) }
 
-// Connections that were accepted before a listening socket was closed are handed on all the
+// Connections that were accepted before the listening socket was closed are handed on all the
 // same.
 func TestHandsOnAfterClose(t *testing.T) {
 	t.Parallel()
-	l := &given{conns: make(chan net.Conn), closed: make(chan struct{})}
-	fast := &quick.Server{Handler: http.HandlerFunc(everything)}
-	own := fast.Listen(l)
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	l.conns <- ours // a loop has it
-	l.Close()
-	if c, err := own.Accept(); err != nil || c != ours {
-		t.Errorf("Accept: %v, %v; want the connection that was accepted before", c, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
+	fast := &Server{Handler: http.HandlerFunc(everything), HeadTimeout: patience, IdleTimeout: patience}
+	own, err := fast.Listen(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		io.WriteString(c, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+		return c
+	}
+	accept()
+	first, err := own.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second := accept()
+	own.Stop()
+	if c, err := own.Accept(); err != nil || c.RemoteAddr().String() != second.LocalAddr().String() {
+		t.Errorf("Accept: %v, %v; want the connection that was made before", c, err)
+	} else {
+		c.Close()
+	}
+	accepted := make(chan error, 1)
+	go func() {
+		_, err := own.Accept()
+		accepted <- err
+	}()
 	<-own.Quiet()
-	if err := own.Close(); err != nil {
-		t.Error(err)
+	own.Close()
+	if err := <-accepted; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept before Close: %v", err)
 	}
 	if _, err := own.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
 	}
-}
-
-// given is a listener that accepts what it is given.
-type given struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (g *given) Accept() (net.Conn, error) {
-	select {
-	case c := <-g.conns:
-		return c, nil
-	case <-g.closed:
-		return nil, net.ErrClosed
+	if err := fast.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
-func (g *given) Close() error   { close(g.closed); return nil }
-func (g *given) Addr() net.Addr { return &net.TCPAddr{} }
 
 // After Leave, a connection that is kept open is answered once more, and ends.
 func TestLeave(t *testing.T) {
