@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -147,7 +145,7 @@ func TestWireUpdatesKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out lockedBuffer
+	var out proctest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -159,28 +157,10 @@ func TestWireUpdatesKeys(t *testing.T) {
 	_, _ = io.WriteString(in, strings.ReplaceAll(getRequest, "\r\n", "\n"))
 	s.tell(40)
 	frame := frames(1)[:36] // as all frames begin
-	until(t, "the stream plays", func() bool { return out.count(frame) >= 40 })
+	until(t, "the stream plays", func() bool { return out.Count(frame) >= 40 })
 	_, _ = io.WriteString(in, "K\n")
-	until(t, "the director answers with its own update", func() bool { return out.count("<<< TLS 1.3, Handshake [length 0005], KeyUpdate") > 0 })
-	before := out.count(frame)
+	until(t, "the director answers with its own update", func() bool { return out.Count("<<< TLS 1.3, Handshake [length 0005], KeyUpdate") > 0 })
+	before := out.Count(frame)
 	s.tell(40)
-	until(t, "the stream goes on", func() bool { return out.count(frame) >= before+40 })
-}
-
-// lockedBuffer is what a program writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Count(l.b.Bytes(), []byte(what))
+	until(t, "the stream goes on", func() bool { return out.Count(frame) >= before+40 })
 }
