@@ -212,6 +212,9 @@ func printExplanation(w io.Writer, e api.Explanation) {
 	if e.Location != "" {
 		line("location", "%s", e.Location)
 	}
+	for i, said := range e.Draw() {
+		line(map[bool]string{true: "why"}[i == 0], "%s", said)
+	}
 	if e.Inline != nil {
 		for _, f := range e.Inline.Failing {
 			line("inline", "%s did not play at %s: %s: %s", f.Node, f.At.Format(time.TimeOnly), f.Why, f.Detail)
@@ -247,11 +250,16 @@ func printPast(w io.Writer, p *api.Past) {
 	}
 }
 
-// printCandidates prints every node with its numbers, and why it was passed over.
+// printCandidates prints every node once, in the first row that lists it, with its numbers, and why it was passed over.
 func printCandidates(w io.Writer, all []api.Candidate) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "RANK\tNODE\tROW\tREASON\tSHARE\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
+	told := map[string]bool{}
 	for _, c := range all {
+		if told[c.Node] {
+			continue // in a row before
+		}
+		told[c.Node] = true
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f %%\t%g\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\n",
 			orDash(c.Rank), c.Node, c.Rung, c.Word(), 100*c.Expected, c.Weight, c.Room, c.WarmUp,
 			used(c), orDash(c.Target), orDash(c.Limit), km(c.Km), c.Detail)

@@ -139,7 +139,8 @@ func (a *API) orStale(ctx echo.Context, err error, current func() (any, error)) 
 	}
 	o := a.cfg.Syncer.Overlay()
 	a.waitApplied(ctx.Request().Context(), o.Revision)
-	p := problem(http.StatusPreconditionFailed, s.entry+" has changed since you read it: look at what it is now, and repeat the edit if it is still right")
+	what, _ := api.EntryInWords(s.entry)
+	p := problem(http.StatusPreconditionFailed, what+" has changed since you read it: look at what it is now, and repeat the edit if it is still right")
 	for i := len(o.History) - 1; i >= 0 && p.By == ""; i-- {
 		for _, e := range o.History[i].Entries {
 			if e.Entry == s.entry {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -69,7 +70,8 @@ func (a *API) undo(ctx echo.Context) error {
 	})
 	var old *store.StaleError
 	if errors.As(err, &old) {
-		p := problem(http.StatusConflict, err.Error())
+		what, _ := api.EntryInWords(old.Entry)
+		p := problem(http.StatusConflict, strings.Replace(err.Error(), old.Entry, what, 1))
 		p.By, p.At = old.Now.By, old.Now.At
 		if len(old.Value) > 0 {
 			p.Now = old.Value

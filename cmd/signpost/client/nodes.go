@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -151,12 +152,16 @@ func printNode(t *Terminal, n api.Node) {
 	if n.Estimated > 0 {
 		estimate = fmt.Sprintf(" (%d an estimate, for DNS)", n.Estimated)
 	}
-	line("listeners", fmt.Sprintf("%d, %d of them on the way%s; target %s, limit %s", n.Used, n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
+	listen := strconv.Itoa(n.Used)
+	if !n.Counted {
+		listen = "not known"
+	}
+	line("listeners", fmt.Sprintf("%s, %d of them on the way%s; target %s, limit %s", listen, n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
 	if n.Drain != nil {
 		line("drain", fmt.Sprintf("%s%s; %s%s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
 			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate], wrapped(", ", waitingText(n.Drain))))
 	}
-	line("sends", fmt.Sprintf("%.1f Mbit/s; gets %.1f listeners a second; room %.2f, warm-up %.2f", n.Kbit/1000, n.SentPerS, n.Room, n.WarmUp))
+	line("sends", fmt.Sprintf("%s; gets %.1f listeners a second; room %.2f, warm-up %.2f", sends(&n), n.SentPerS, n.Room, n.WarmUp))
 	line("mounts", strings.Join(n.Mounts, " "))
 	for _, l := range n.Lacks {
 		line("", l.Text+wrapped(" (", l.Detail)+map[bool]string{true: ")"}[l.Detail != ""]+wrapped(", says ", l.By))
@@ -168,6 +173,17 @@ func printNode(t *Terminal, n api.Node) {
 	if n.Registered != nil {
 		line("agent", fmt.Sprintf("%s (token %s), silent for %d ms", n.Registered.Instance, cmp.Or(n.Registered.Token, "-"), n.Registered.SilentMS))
 	}
+}
+
+// sends writes the bandwidth: as told, as reckoned (marked so), or that it is not known.
+func sends(n *api.Node) string {
+	switch {
+	case n.Kbit > 0 || n.Counted && n.Used-n.EnRoute <= 0:
+		return fmt.Sprintf("%.1f Mbit/s", n.Kbit/1000)
+	case n.KbitReckoned > 0:
+		return fmt.Sprintf("≈ %.1f Mbit/s", n.KbitReckoned/1000)
+	}
+	return "bandwidth not known"
 }
 
 // leftText writes how many still listen; nil: nobody counts them.

@@ -30,11 +30,11 @@ var (
 	drained = &api.Override{State: store.NodeDrained, By: "bert", At: before(4 * time.Minute), Why: "new \x1b[31mdisks\x1b[0m\nnext line"}
 	nodes   = []api.Node{
 		{ID: "fra1", URLs: []string{"http://fra1.example:8000", "https://fra1.example"}, Site: "fra", Health: director.Up, Detail: "fine", By: "d1", Server: "Icecast 2.4.4",
-			Since: before(9 * 24 * time.Hour), Used: 6120, EnRoute: 12, Estimated: 5, Target: 10000, Limit: 15000, Kbit: 783_360, SentPerS: 2.5, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3", "/live.aac"}},
-		{ID: "ams1", State: director.Drained, Health: director.Up, Since: drained.At, Used: 130, Target: 10000, Limit: 15000, Drained: true, WarmUp: 1, Override: drained,
+			Since: before(9 * 24 * time.Hour), Counted: true, Used: 6120, EnRoute: 12, Estimated: 5, Target: 10000, Limit: 15000, Kbit: 783_360, SentPerS: 2.5, Room: 1, WarmUp: 1, Mounts: []string{"/live.mp3", "/live.aac"}},
+		{ID: "ams1", State: director.Drained, Health: director.Up, Since: drained.At, Counted: true, Used: 130, Target: 10000, Limit: 15000, Drained: true, WarmUp: 1, Override: drained,
 			Drain: &api.Drain{Since: drained.At, Left: new(130)}},
 		{ID: "nyc1", State: director.Down, Health: director.Failed, Detail: "GET /: connection refused (5 in a row)", Since: before(40 * time.Second), Target: 5000, Limit: 7500, WarmUp: 1},
-		{ID: "edge-1", Registered: &api.Holder{Instance: "host-1", Token: "edges", SilentMS: 300}, Health: director.Up, Used: 10, WarmUp: 0.4},
+		{ID: "edge-1", Registered: &api.Holder{Instance: "host-1", Token: "edges", SilentMS: 300}, Health: director.Up, Counted: true, Used: 10, KbitReckoned: 1280, WarmUp: 0.4},
 		{ID: "edge-2", State: director.Drained, Health: director.Up, Drained: true, SafeToTerminate: true, WarmUp: 1, Override: &api.Override{State: store.NodeDisabled, By: "anna", At: before(time.Hour)}},
 	}
 	weights = []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}

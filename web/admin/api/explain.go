@@ -3,8 +3,11 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/signpost-fm/signpost/director"
 )
 
 // Explanation is the answer of GET /api/v1/explain as its readers see it. Names are text,
@@ -96,4 +99,73 @@ type Candidate struct {
 	Used, Target, Limit              int
 	EnRoute                          int `json:"en_route"`
 	Estimated                        int `json:"en_route_estimated"`
+}
+
+// Row returns the row that decided: that of the answer.
+func (e *Explanation) Row() string {
+	for _, c := range e.Decision.Candidates {
+		if c.Rank == 1 {
+			return c.Rung
+		}
+	}
+	return ""
+}
+
+// Shares returns the shares of the row that decided, which add up to 100.
+func (e *Explanation) Shares() []ShareOf {
+	var of []director.NodeShare
+	for _, c := range e.Decision.Candidates {
+		if c.Rung == e.Row() && c.Expected > 0 {
+			of = append(of, director.NodeShare{Node: director.NodeID(c.Node), Share: c.Expected})
+		}
+	}
+	slices.SortStableFunc(of, func(a, b director.NodeShare) int { return cmp.Compare(b.Share, a.Share) })
+	return WholePercents(of)
+}
+
+// Draw says why it is this node of the row: the shares, whose the listener is, and what
+// would change that. Empty: nobody was drawn.
+func (e *Explanation) Draw() []string {
+	var parts []string
+	own := ""
+	for _, s := range e.Shares() {
+		parts = append(parts, fmt.Sprintf("%d %% to %s", s.Percent, s.Node))
+		if s.Node == e.Decision.Node {
+			own = fmt.Sprintf("this listener is among the %d %% of %s", s.Percent, s.Node)
+		}
+	}
+	if own == "" {
+		return nil
+	}
+	said := []string{fmt.Sprintf("Newcomers of %s go %s: %s.", cmp.Or(e.Row(), "this distance"), strings.Join(parts, ", "), own)}
+	for _, c := range e.Decision.Candidates {
+		if c.Rank == 2 {
+			said = append(said, fmt.Sprintf("It would be %s if %s were drained, down or full, or lost so much of its share that this listener no longer belonged to it.", c.Node, e.Decision.Node))
+		}
+	}
+	return append(said, "The same address, player and mount get the same node at every director while the shares stay as they are.")
+}
+
+// ShareOf is a node's share in whole percent.
+type ShareOf struct {
+	Node    string
+	Percent int
+}
+
+// WholePercents rounds shares so that they add up to 100: the largest remainders are
+// rounded up.
+func WholePercents(shares []director.NodeShare) []ShareOf {
+	out, left := make([]ShareOf, len(shares)), 100
+	byRest := make([]int, len(shares))
+	for i, s := range shares {
+		out[i] = ShareOf{string(s.Node), int(s.Share * 100)}
+		left -= out[i].Percent
+		byRest[i] = i
+	}
+	rest := func(i int) float64 { return shares[i].Share*100 - float64(out[i].Percent) }
+	slices.SortStableFunc(byRest, func(a, b int) int { return cmp.Compare(rest(b), rest(a)) })
+	for _, i := range byRest[:min(max(0, left), len(byRest))] {
+		out[i].Percent++
+	}
+	return out
 }

@@ -1,13 +1,10 @@
 package dashboard
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/admin/api"
@@ -90,55 +87,10 @@ type nodeLine struct {
 	Also  []string // further rows that list it
 }
 
-// Row returns the row that decided: that of the answer.
-func (e *explanation) Row() string {
-	for _, c := range e.Decision.Candidates {
-		if c.Rank == 1 {
-			return c.Rung
-		}
-	}
-	return ""
-}
-
-// shares returns the shares of the row that decided, which add up to 100.
-func (e *explanation) shares() []shareOf {
-	var of []director.NodeShare
-	for _, c := range e.Decision.Candidates {
-		if c.Rung == e.Row() && c.Expected > 0 {
-			of = append(of, director.NodeShare{Node: director.NodeID(c.Node), Share: c.Expected})
-		}
-	}
-	slices.SortStableFunc(of, func(a, b director.NodeShare) int { return cmp.Compare(b.Share, a.Share) })
-	return wholePercents(of)
-}
-
-// Draw says why it is this node of the row: the shares, whose the listener is, and what
-// would change that. Empty: nobody was drawn.
-func (e *explanation) Draw() []string {
-	var parts []string
-	own := ""
-	for _, s := range e.shares() {
-		parts = append(parts, fmt.Sprintf("%d %% to %s", s.Percent, s.Node))
-		if s.Node == e.Decision.Node {
-			own = fmt.Sprintf("this listener is among the %d %% of %s", s.Percent, s.Node)
-		}
-	}
-	if own == "" {
-		return nil
-	}
-	said := []string{fmt.Sprintf("Newcomers of %s go %s: %s.", cmp.Or(e.Row(), "this distance"), strings.Join(parts, ", "), own)}
-	for _, c := range e.Decision.Candidates {
-		if c.Rank == 2 {
-			said = append(said, fmt.Sprintf("It would be %s if %s were drained, down or full, or lost so much of its share that this listener no longer belonged to it.", c.Node, e.Decision.Node))
-		}
-	}
-	return append(said, "The same address, player and mount get the same node at every director while the shares stay as they are.")
-}
-
 // Nodes returns each node once.
 func (e *explanation) Nodes() (all []nodeLine) {
 	share := map[string]int{}
-	for _, s := range e.shares() {
+	for _, s := range e.Shares() {
 		share[s.Node] = s.Percent
 	}
 	at := map[string]int{}

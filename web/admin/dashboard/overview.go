@@ -352,20 +352,17 @@ type regionLine struct {
 	ID, Places string
 	Listeners  int
 	To         []shareOf
-	More       int // nodes that are left out
+	More       int  // nodes that are left out
+	Spare      bool // it matches nobody: others overflow into it
 }
 
-// shareOf is a node's share in whole percent.
-type shareOf struct {
-	Node    string
-	Percent int
-}
+type shareOf = api.ShareOf
 
 const mostShares = 4
 
 func regionLines(all []api.Region) (out []regionLine) {
 	for _, r := range all {
-		l := regionLine{ID: string(r.ID), Places: matrixRow{Region: r}.Places(), Listeners: r.Listeners, To: wholePercents(r.Shares)}
+		l := regionLine{ID: string(r.ID), Places: matrixRow{Region: r}.Places(), Listeners: r.Listeners, To: wholePercents(r.Shares), Spare: r.Match == ""}
 		if l.More = len(l.To) - mostShares; l.More > 0 {
 			l.To = l.To[:mostShares]
 		}
@@ -375,20 +372,4 @@ func regionLines(all []api.Region) (out []regionLine) {
 	return out
 }
 
-// wholePercents rounds shares so that they add up to 100: the largest remainders are
-// rounded up.
-func wholePercents(shares []director.NodeShare) []shareOf {
-	out, left := make([]shareOf, len(shares)), 100
-	byRest := make([]int, len(shares))
-	for i, s := range shares {
-		out[i] = shareOf{string(s.Node), int(s.Share * 100)}
-		left -= out[i].Percent
-		byRest[i] = i
-	}
-	rest := func(i int) float64 { return shares[i].Share*100 - float64(out[i].Percent) }
-	slices.SortStableFunc(byRest, func(a, b int) int { return cmp.Compare(rest(b), rest(a)) })
-	for _, i := range byRest[:min(max(0, left), len(byRest))] {
-		out[i].Percent++
-	}
-	return out
-}
+var wholePercents = api.WholePercents
