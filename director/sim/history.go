@@ -18,7 +18,7 @@ type History struct {
 
 	Totals Totals
 	Waits  Waits // from wanting audio until there is some, of listeners who came
-	Back   Waits // the same, of those whose stream had ended
+	Back   Waits // from the end of a stream until there is audio again
 	// Sent counts listeners sent to each node, by origin and node.
 	Sent [][]int
 }

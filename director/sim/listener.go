@@ -285,12 +285,11 @@ func (w *world) accept(i int32) {
 		return
 	}
 	w.seat(i)
-	d := time.Duration(w.now - l.wants)
-	w.history.Waits.add(d)
+	waits := &w.history.Waits
 	if l.back {
-		w.history.Waits.N--
-		w.history.Back.add(d)
+		waits = &w.history.Back
 	}
+	waits.add(time.Duration(w.now - l.wants))
 	w.waiting--
 	l.wants, l.tries, l.presses, l.back = 0, 0, 0, false
 	w.history.Totals.Seated++
