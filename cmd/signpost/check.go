@@ -18,11 +18,11 @@ type checkCmd struct {
 	configFile
 	JSON  bool `help:"Print the meaning as JSON."`
 	Quiet bool `short:"q" help:"Print mistakes only, for scripts and for systemctl reload."`
-	Probe bool `help:"Ask each node once, at every URL, and say what it plays; let Redis do once all that directors ask of it. Fails if a node is down, a mount is missing or Redis refuses."`
+	Probe bool `help:"Ask each node once, at every URL, and say what it plays; let Redis do once all that directors ask of it; ask the AzuraCast. Fails if a node is down, a mount is missing, or Redis or the AzuraCast refuses."`
 }
 
 // Run checks the file and prints what it means.
-func (c *checkCmd) Run(out *console) error {
+func (c *checkCmd) Run(ctx context.Context, out *console) error {
 	file, err := c.name()
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (c *checkCmd) Run(out *console) error {
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MountWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.NameWarnings()...)
-		err = errors.Join(append(s.Faults(reports), s.TryStore())...)
+		err = errors.Join(append(s.Faults(reports), s.TryStore(), s.TryAzuraCast(ctx))...)
 	}
 	if c.JSON {
 		return errors.Join(printJSON(out.out, m), err)

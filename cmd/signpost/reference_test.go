@@ -16,7 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/azuracast"
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
+	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
 )
@@ -105,6 +107,7 @@ func different() *config.Settings {
 	s.Admin = config.Admin{Listen: "a", Certificate: config.Certificate{CertFile: "a"}}
 	s.DNS.Listen, s.DNS.LogQueries = []string{"a"}, true
 	s.Store.Site, s.Probe.Fall, s.Proxy.MaxListeners = "a", 1, 1
+	s.Notify, s.AzuraCast = make([]notify.Hook, 1), &azuracast.Config{}
 	return s
 }
 

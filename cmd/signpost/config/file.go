@@ -45,6 +45,8 @@ type File struct {
 	Admin adminSection `yaml:"admin"`
 	// Where events are posted as JSON, so that a station without Prometheus is told: each is tried again until it is taken, for some ten minutes. Every director tells.
 	Notify []notifyEntry `yaml:"notify"`
+	// An AzuraCast that has the directors as a relay: its pages and playlists show their first `https` URL (or else the first) of `listen.public_urls`, and its reports count the fleet's listeners. Nothing is changed there.
+	AzuraCast azuracastSection `yaml:"azuracast"`
 	// A directory that this director may write to, for operators' changes and what it has learned. Without it, they are lost at exit. Relative paths, here and elsewhere, are relative to this file.
 	StateDir string `yaml:"state_dir"`
 }
@@ -153,6 +155,17 @@ type notifyEntry struct {
 	URL string `yaml:"url"`
 	// Which events: `off_air` and `on_air` (a mount that no node plays), `mount_lost` and `mount_back` (at one node), `node_down` and `node_up`, `node_full` and `node_has_room`, `certificate_ends` (a node's), `warning` and `warning_over` (what else stands in `signpost status`: the store, certificates, passwords, tokens, a refused file). All, if absent.
 	Events []string `yaml:"events"`
+}
+
+type azuracastSection struct {
+	// The URL under which its own page opens, such as `https://azuracast.radio.example`.
+	URL string `yaml:"url"`
+	// A file with one line, an API key. Its user needs a role with *Manage Station Broadcasting* for the stations that are served here, and no others.
+	KeyFile string `yaml:"key_file"`
+	// What it is called there.
+	Name string `yaml:"name" default:"Signpost"`
+	// Show it on the stations' public pages.
+	Public bool `yaml:"public" default:"true"`
 }
 
 type regionsSection struct {

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/azuracast"
 	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe"
@@ -46,6 +48,7 @@ type Settings struct {
 	DNS       DNS
 	StateDir  string // need not exist yet; empty: none
 	Notify    []notify.Hook
+	AzuraCast *azuracast.Config // to be a relay of, by Client, BaseURL, Name and Hidden; nil: none
 
 	document    *Document
 	credentials map[director.NodeID]credential
@@ -143,6 +146,7 @@ func (d *Document) Settings() (*Settings, error) {
 	s.Store, s.Probe, s.Proxy = c.store(), c.probe(), c.proxy()
 	s.DNS = c.dns(s.Fleet)
 	s.Notify = c.notify()
+	s.AzuraCast = c.azuracast()
 	c.bounds(reflect.ValueOf(d.File))
 	if s.Store.ForgetAfter < s.Store.DownAfter {
 		c.fail("must not be below down_after", "store", "registered", "forget_after")
@@ -308,6 +312,48 @@ func (c *converter) notify() (hooks []notify.Hook) {
 		hooks = append(hooks, h)
 	}
 	return hooks
+}
+
+// azuracast converts the section azuracast.
+func (c *converter) azuracast() *azuracast.Config {
+	a := c.AzuraCast
+	if a.URL == "" {
+		if a.KeyFile != "" {
+			c.fail("is the AzuraCast's own page, which a key_file alone does not tell", "azuracast", "url")
+		}
+		return nil
+	}
+	if u, err := url.Parse(a.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		c.fail(fmt.Sprintf("%q: write the whole URL, such as https://azuracast.radio.example", a.URL), "azuracast", "url")
+	}
+	out := &azuracast.Config{Client: azuracast.Client{URL: a.URL}, Name: a.Name, Hidden: !a.Public}
+	if a.KeyFile == "" {
+		c.fail("needs a key_file: make an API key at the AzuraCast, under \"My API Keys\"", "azuracast", "url")
+	} else {
+		key, err := ReadKey(c.path(a.KeyFile))
+		if err != nil {
+			c.fail(wording.Text(err), "azuracast", "key_file")
+		}
+		out.Key = key
+	}
+	urls := c.Listen.PublicURLs
+	if len(urls) == 0 {
+		c.fail("needs listen.public_urls, for it shows listeners the directors' URL", "azuracast", "url")
+		return out
+	}
+	out.BaseURL = strings.TrimRight(urls[max(0, slices.IndexFunc(urls, func(u string) bool { return strings.HasPrefix(u, "https://") }))], "/")
+	return out
+}
+
+// TryAzuraCast asks the AzuraCast once for its stations, if there is one.
+func (s *Settings) TryAzuraCast(ctx context.Context) error {
+	if s.AzuraCast == nil {
+		return nil
+	}
+	if _, err := s.AzuraCast.Relayed(ctx); err != nil {
+		return fmt.Errorf("azuracast: %w", err)
+	}
+	return nil
 }
 
 // asking is how a node is asked how it is.

@@ -101,6 +101,7 @@ func RestartKeys(old, s *config.Settings) []string {
 		{"admin.listen", old.Admin.Listen, s.Admin.Listen},
 		{"admin.cert_file", old.Admin.Certificate == config.Certificate{}, s.Admin.Certificate == config.Certificate{}}, // TLS or not
 		{"notify", old.Notify, s.Notify},
+		{"azuracast", old.AzuraCast, s.AzuraCast},
 		{"state_dir", old.StateDir, s.StateDir},
 	} {
 		if !reflect.DeepEqual(fixed.old, fixed.now) {

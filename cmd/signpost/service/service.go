@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/azuracast"
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/notify"
 	"github.com/signpost-fm/signpost/cmd/signpost/output"
@@ -73,6 +74,7 @@ type Service struct {
 	plots   *plotFile // nil: nobody can look at them
 	tokens  tokens
 	watch   *notify.Watch
+	azura   *azuracast.Relay // nil: there is no AzuraCast
 	seed    maphash.Seed
 	// operatorRules are the overlay's rules in force; guarded by reload.
 	operatorRules []web.Rule
@@ -106,7 +108,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	}
 	d.closing.held = make(chan struct{}) // what one step opens, the work of another reads
 	for _, step := range []func(*config.Settings) error{
-		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openNotify, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
+		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openAzuraCast, d.openNotify, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
 			d.Close()

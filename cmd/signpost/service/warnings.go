@@ -109,6 +109,9 @@ func (d *Service) conditions() (all []notify.Condition) {
 	for _, c := range d.certificateTroubles() {
 		add(c)
 	}
+	for _, c := range d.azuraTroubles() {
+		add(c)
+	}
 	for _, w := range d.prober.Warnings() {
 		add(notify.Condition{
 			Key: "probe/" + string(w.Node), Node: string(w.Node), Text: fmt.Sprintf("node %s answers in part: %s", w.Node, w.Text), Since: w.Since,
