@@ -36,13 +36,11 @@ func enRoute(at, taken, now time.Time, settle time.Duration) bool {
 // stillEnRoute is enRoute with times since now, which are below 0 in the past. Those too
 // long ago for a Duration are the longest ago that it can be.
 func stillEnRoute(at, taken, settle time.Duration) bool {
-	if at >= EnRouteMax {
+	age := -at - BucketWidth // of times out of a Duration's range, it overflows to more than EnRouteMax
+	if age >= EnRouteMax || age <= -EnRouteMax {
 		return false
 	}
-	end := at + BucketWidth
-	if age := -end; age >= EnRouteMax || age <= -EnRouteMax {
-		return false
-	}
+	end := -age
 	taken = min(taken, 0)
 	return taken < end+settle
 }
