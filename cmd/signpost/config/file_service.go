@@ -141,7 +141,7 @@ type storeSection struct {
 	Site string `yaml:"site"`
 	// How often this director exchanges counts and reports with the store, and updates what it decides by.
 	Tick time.Duration `yaml:"tick" default:"250ms" above:"0"`
-	// How long it takes from the answer until the listener is in the node's statistics.
+	// How long it takes from the answer until the listener is in the node's statistics. Until a report that is younger by this, the listener counts as on the way.
 	Settle time.Duration `yaml:"settle" default:"3s" above:"0"`
 	// Nodes that are not listed under `nodes`: an agent registers each.
 	Registered registeredSection `yaml:"registered"`
