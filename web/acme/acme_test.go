@@ -333,7 +333,7 @@ func TestStoreAwayAtRenewal(t *testing.T) {
 		t.Skip("takes over a minute: run it with SIGNPOST_SOAK=1")
 	}
 	d := openDoor(t, acme.HTTP01)
-	ca := acmetest.Start(t, acmetest.Options{Port: d.port, Validity: 600})
+	ca := acmetest.Start(t, acmetest.Options{Port: d.port, AskAgain: true})
 	const host = "renewal.radio.example"
 	files := &awayFiles{Files: store.OpenDir(t.TempDir())}
 	c := acme.Config{Names: []string{host}, Directory: ca.Directory, Roots: ca.Roots, Challenge: acme.HTTP01, Files: files}
@@ -349,6 +349,7 @@ func TestStoreAwayAtRenewal(t *testing.T) {
 			ca.Watch(nil)
 		}
 	})
+	ca.Refuse(renewNow(t, m, host))
 	served := 0
 	serve := func(until func() bool) {
 		t.Helper()

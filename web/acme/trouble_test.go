@@ -75,19 +75,29 @@ func TestRevokedByTheAuthority(t *testing.T) {
 	}
 	// pebble's own window for one that is revoked is a second long, which acmez refuses
 	// (GetRenewalInfo in its ari.go). Let's Encrypt's is half an hour.
-	ca.Refuse(func(w http.ResponseWriter, r *http.Request) bool {
-		own, err := acmeclient.ARIUniqueIdentifier(revoked)
-		if err != nil || !strings.HasSuffix(r.URL.Path, own) {
+	ca.Refuse(renewNow(t, m, host))
+	eventually(t, m, "another certificate", func(s acme.State) bool { return issued(s) && serial(t, m, host) != old })
+	if n := ca.Orders(host); n != 2 {
+		t.Errorf("%d orders; want the first, and its replacement", n)
+	}
+}
+
+// renewNow makes the authority say that the certificate that m shows is to be renewed now, for
+// [acmetest.Authority.Refuse].
+func renewNow(t *testing.T, m *acme.Manager, host string) func(http.ResponseWriter, *http.Request) bool {
+	t.Helper()
+	own, err := acmeclient.ARIUniqueIdentifier(leaf(t, m, host))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, own) {
 			return false
 		}
 		start := time.Now().Add(-time.Hour).UTC()
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"suggestedWindow": {"start": %q, "end": %q}}`, start.Format(time.RFC3339), start.Add(30*time.Minute).Format(time.RFC3339))
 		return true
-	})
-	eventually(t, m, "another certificate", func(s acme.State) bool { return issued(s) && serial(t, m, host) != old })
-	if n := ca.Orders(host); n != 2 {
-		t.Errorf("%d orders; want the first, and its replacement", n)
 	}
 }
 
