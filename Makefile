@@ -96,7 +96,7 @@ install: ## install bin/signpost, its completions, manual pages, systemd units a
 	bin/signpost completion bash >$$share/bash-completion/completions/signpost; \
 	bin/signpost completion zsh >$$share/zsh/site-functions/_signpost; \
 	bin/signpost completion fish >$$share/fish/vendor_completions.d/signpost.fish; \
-	bin/signpost man --all $$share/man/man1; \
+	bin/signpost man --dir $$share/man/man1; \
 	gzip -9nf $$share/man/man1/signpost*.1; \
 	for unit in signpost.service signpost-agent.service signpost.socket; do \
 		sed 's,/usr/local/bin/,$(PREFIX)/bin/,' deploy/systemd/$$unit >$$lib/systemd/system/$$unit; \

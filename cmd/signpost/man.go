@@ -17,12 +17,12 @@ import (
 // manCmd writes manual pages from the definitions of the command line.
 type manCmd struct {
 	Command string `arg:"" optional:"" help:"The command whose page is wanted, such as drain. Without one, the program's."`
-	All     string `placeholder:"DIR" help:"Write all pages into this directory."`
+	Dir     string `placeholder:"DIR" help:"Write all pages into this directory."`
 }
 
 // Run prints one page, or writes all of them.
 func (m *manCmd) Run(c *console, model *kong.Application) error {
-	if m.All == "" {
+	if m.Dir == "" {
 		node := model.Node
 		if m.Command != "" {
 			if node = childOf(model.Node, m.Command); node == nil || node.Hidden {
@@ -34,7 +34,7 @@ func (m *manCmd) Run(c *console, model *kong.Application) error {
 	}
 	for _, node := range append(visible(model.Node), model.Node) {
 		//nolint:gosec // for everybody to read
-		if err := os.WriteFile(filepath.Join(m.All, manName(node)+".1"), manPage(node), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(m.Dir, manName(node)+".1"), manPage(node), 0o644); err != nil {
 			return err
 		}
 	}

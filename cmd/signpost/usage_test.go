@@ -48,7 +48,7 @@ func TestCommandLine(t *testing.T) {
 		{"man", 0, ".TH \"SIGNPOST\" ...", ""},
 		{"man drain", 0, ".TH \"SIGNPOST\\-DRAIN\" ...", ""},
 		{"man nothing", 1, "", "signpost: there is no command \"nothing\"; `signpost --help` lists them\n"},
-		{"man --all /nowhere", 1, "", "signpost: ..."},
+		{"man --dir /nowhere", 1, "", "signpost: ..."},
 		{"--version", 0, "signpost ...", ""},
 		{"serve --version", 0, "signpost ...", ""},
 
