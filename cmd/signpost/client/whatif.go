@@ -118,39 +118,34 @@ func (c *WhatIfCmd) question() (api.WhatIfQuestion, error) {
 		Nodes: map[director.NodeID]store.NodeState{}, LostNodes: c.LostNode, LostSites: c.LostSite,
 		Overflows: map[director.RegionID][]director.RegionID{},
 	}
+	var err error
 	for _, o := range c.Overflow {
-		if _, twice := q.Overflows[o.Region]; twice {
-			return q, fmt.Errorf("%s is given two overflows; give it one", o.Region)
-		}
-		q.Overflows[o.Region] = o.Order
+		err = cmp.Or(err, once(q.Overflows, o.Region, o.Order, "overflows"))
 	}
 	for _, region := range c.ResetOverflow {
-		if _, twice := q.Overflows[region]; twice {
-			return q, fmt.Errorf("%s is given two overflows; give it one", region)
-		}
-		q.Overflows[region] = nil
+		err = cmp.Or(err, once(q.Overflows, region, nil, "overflows"))
 	}
 	for _, r := range c.Row {
-		if _, twice := q.Rows[r.Region]; twice {
-			return q, fmt.Errorf("%s is given two rows; give it one", r.Region)
-		}
-		q.Rows[r.Region] = r.Row
+		err = cmp.Or(err, once(q.Rows, r.Region, r.Row, "rows"))
 	}
 	for _, region := range c.Reset {
-		if _, twice := q.Rows[region]; twice {
-			return q, fmt.Errorf("%s is given two rows; give it one", region)
-		}
-		q.Rows[region] = nil
+		err = cmp.Or(err, once(q.Rows, region, nil, "rows"))
 	}
 	for state, nodes := range map[store.NodeState][]director.NodeID{store.NodeDrained: c.Drain, store.NodeDisabled: c.Disable, "": c.Resume} {
 		for _, n := range nodes {
-			if _, twice := q.Nodes[n]; twice {
-				return q, fmt.Errorf("%s is given two states; give it one", n)
-			}
-			q.Nodes[n] = state
+			err = cmp.Or(err, once(q.Nodes, n, state, "states"))
 		}
 	}
-	return q, nil
+	return q, err
+}
+
+// once gives what a command line names one thing of a kind, and refuses a second.
+func once[K ~string, V any](all map[K]V, of K, one V, kind string) error {
+	if _, twice := all[of]; twice {
+		return fmt.Errorf("%s is given two %s; give it one", of, kind)
+	}
+	all[of] = one
+	return nil
 }
 
 type forecasts api.WhatIfAnswer
