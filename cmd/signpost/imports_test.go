@@ -73,6 +73,7 @@ var house = map[string]houseRule{
 	"cmd/signpost/notify":   {[]string{"director"}, "operators are told what a snapshot says, and nothing waits for it"},
 	"cmd/signpost/version":  {nil, "what the linker sets is asked from everywhere"},
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},
+	"cmd/signpost/simulate": {[]string{"director", "director/probe", "director/sim", "geo"}, "what is played, and what is told of it, follows from settings that were checked before"},
 	"cmd/signpost/demonode": {nil, "a node is known by what it answers, as any other server is"},
 	"cmd/signpost/notice":   {[]string{"cmd/signpost/version"}, "what is linked is asked of the go command"},
 	"cmd/signpost/e2e":      {nil, "only tests are there, and they see the built program"},

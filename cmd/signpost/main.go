@@ -30,15 +30,16 @@ const (
 // cli is the command line. What differs between machines can be set in the environment
 // too. A flag overrides the environment, and both override the file.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Direct listeners, by a configuration file."`
-	Agent   agentCmd   `cmd:"" help:"Keep a streaming server registered at the directors. Runs beside the server."`
-	Demo    demoCmd    `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
-	Check   checkCmd   `cmd:"" help:"Check a configuration file, and show what it means."`
-	Explain explainCmd `cmd:"" help:"Show where a listener would be sent, and why."`
-	Init    initCmd    `cmd:"" help:"Write a first configuration file: asks for the servers and looks at them."`
-	Import  importCmd  `cmd:"" help:"Write a configuration file for servers that are there: from icecast.xml, running Icecasts, an AzuraCast, or a list of URLs."`
-	Geo     geoCmd     `cmd:"" help:"Keep geographic databases fresh."`
-	Ready   readyCmd   `cmd:"" help:"Ask a director whether it is ready for listeners: a health check for images without curl."`
+	Serve    serveCmd    `cmd:"" help:"Direct listeners, by a configuration file."`
+	Agent    agentCmd    `cmd:"" help:"Keep a streaming server registered at the directors. Runs beside the server."`
+	Demo     demoCmd     `cmd:"" help:"Try Signpost: three small nodes and a director, in this process."`
+	Check    checkCmd    `cmd:"" help:"Check a configuration file, and show what it means."`
+	Explain  explainCmd  `cmd:"" help:"Show where a listener would be sent, and why."`
+	Simulate simulateCmd `cmd:"" help:"Play a day of listeners against a configuration file: does the fleet survive it?"`
+	Init     initCmd     `cmd:"" help:"Write a first configuration file: asks for the servers and looks at them."`
+	Import   importCmd   `cmd:"" help:"Write a configuration file for servers that are there: from icecast.xml, running Icecasts, an AzuraCast, or a list of URLs."`
+	Geo      geoCmd      `cmd:"" help:"Keep geographic databases fresh."`
+	Ready    readyCmd    `cmd:"" help:"Ask a director whether it is ready for listeners: a health check for images without curl."`
 
 	Certificates certificatesCmd `cmd:"" help:"Show, export, import or replace the certificates that directors share."`
 

@@ -24,8 +24,12 @@ func TestCommandLine(t *testing.T) {
 	if err := os.WriteFile(radio, []byte("nodes: [{id: fra1, urls: \"http://fra1.example:8000\"}]\nlisten: {https: [\":0\"], acme: {names: [radio.example], email: a@radio.example}}\nstate_dir: state\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	refused := filepath.Join(dir, "refused.yaml")
+	if err := os.WriteFile(refused, []byte("nodes: [{id: fra1}]\nmounts: [/live.mp3]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const (
-		commands = "serve, agent, demo, check, explain, init, import, geo, ready, certificates, nodes, weights, overflow, drain, disable, resume, rules, history, undo, whatif, status, completion, man, licenses, version, help"
+		commands = "serve, agent, demo, check, explain, simulate, init, import, geo, ready, certificates, nodes, weights, overflow, drain, disable, resume, rules, history, undo, whatif, status, completion, man, licenses, version, help"
 		nobody   = "http://127.0.0.1:1: connection refused; is a director running there? (the address is from --server)\n"
 	)
 	for _, c := range []struct {
@@ -82,6 +86,21 @@ func TestCommandLine(t *testing.T) {
 		{"check " + good, 0, good + " is good: 2 nodes, 1 mount, 0 regions\n...", ""},
 		{"check --config " + good, 0, good + " is good: 2 nodes, 1 mount, 0 regions\n...", ""},
 		{"check " + dir, 1, "", "signpost: configuration: " + dir + ": is a directory\n"},
+
+		// A simulation: told before anything long begins.
+		{"simulate", 1, "", "signpost: which configuration? Name the file, as in `signpost simulate signpost.yaml --listeners 10000`\n"},
+		{"simulate " + good, 1, "", "signpost: how many listen? Give --listeners, the number at the highest point of the day\n"},
+		{"simulate --listeners 10 nowhere.yaml", 1, "", "signpost: configuration: nowhere.yaml: no such file or directory\n"},
+		{"simulate --listeners 10 " + refused, 1, "", refused + ":1:..."},
+		{"simulate --listeners 10 --at 20:05 --lose-site fra " + good, 1, "", "signpost: --lose-site fra: no node stands at a site of this name; the file names no site: give nodes one, as in site: fra\n"},
+		{"simulate --listeners 10 --day nights " + good, 1, "", "signpost: nights: no such file or directory; name a CSV file, or one of morning-show, match-night, breaking-news\n"},
+		{"simulate --listeners 10 --directors 3 " + good, 1, "", "signpost: " + good + " has no store.redis, so that 3 directors would know nothing of each other; add it, or play one director\n"},
+		{"simulate --listeners 1000000000000 " + good, 1, "", "signpost: 1000000000000 listeners need about ..."},
+		{"simulate --at 8pm x", 2, "", "signpost: simulate: --at: \"8pm\" is not a time of the day; write one such as 20:05; see `signpost simulate --help`\n"},
+		{"simulate --limit refused=1 x", 2, "", "signpost: simulate: --limit: \"refused=1\": write NAME=PERCENT, as in refused=0.1%; see `signpost simulate --help`\n"},
+		{"simulate --share europe x", 2, "", "signpost: simulate: --share: \"europe\": write REGION=PART with a part of 0 or more, as in europe=3; see `signpost simulate --help`\n"},
+		{"simulate --json --listeners 100 --until 00:01 --limit load=0% " + good, 0, "{\n  \"from\": \"00:00\",\n  \"until\": \"00:01\",\n...", ""},
+		{"simulate --listeners 100 --until 00:01 --limit late=100% --limit refused=0% " + good, 0, "100 listeners at the most, 00:00 until 00:01, 1 director\n...", ""},
 
 		// Certificates.
 		{"certificates --config " + good, 1, "", "signpost: " + good + " gets no certificates from an authority, which are what is kept; see listen.acme\n"},

@@ -476,12 +476,15 @@ func (w *world) checkAffinity(p *process, l *listener, ask *director.Listener) {
 
 // refused checks an answer without a node.
 func (w *world) refused(p *process, l *listener, d *director.Decision) {
-	if w.quiet(p) < calmAfter || w.allQuiet() < calmAfter {
+	if d.Outcome == director.Denied || w.quiet(p) < calmAfter || w.allQuiet() < calmAfter {
 		return
 	}
 	for n := range w.nodes {
 		node := &w.nodes[n]
 		limit := w.s.Fleet.Nodes[n].Limit
+		if w.s.Fleet.Nodes[n].Drained {
+			continue
+		}
 		if a := w.checks.acked[node.id]; a.drained || w.now-a.at < int64(calmAfter) && a.at > 0 {
 			continue
 		}

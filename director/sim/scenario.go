@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -61,10 +62,12 @@ type Director struct {
 type Origin struct {
 	Name     string // for the history
 	Place    director.Place
-	Weight   float64 // its part of the listeners; default 1
-	Networks int     // /24 networks from which its listeners come; default 1 in 20 listeners
-	NAT      float64 // the part of its listeners 0..1 who share 1 address with Behind others
-	Behind   int     // default 50
+	Addr     netip.Addr // for regions that match addresses; zero: one of 100.64.0.0/10
+	Weight   float64    // its part of the listeners; default 1
+	Networks int        // /24 networks from which its listeners come; default 1 in 20 listeners
+	NAT      float64    // the part of its listeners 0..1 who share 1 address with Behind others
+	Behind   int        // default 50
+	Mounts   []float64  // the mounts' parts there; default: as in Crowd
 }
 
 // A Crowd is how many listen over time, each on its own.

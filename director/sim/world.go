@@ -61,7 +61,8 @@ type world struct {
 	addrs                                     []netip.Addr
 	networks                                  []int
 	expected                                  []int // listeners of an origin at the curve's peak
-	originSums, habitSums, mountSums          []float64
+	originSums, habitSums                     []float64
+	mountSums                                 [][]float64 // by origin
 	remembered                                int
 	bursts                                    []Fault // those under way
 	nextTold                                  func() (Arrival, bool)
@@ -146,12 +147,18 @@ func (w *world) sum() {
 	s := &w.s
 	w.originSums = running(len(s.Origins), func(i int) float64 { return s.Origins[i].Weight })
 	w.habitSums = running(len(s.Habits), func(i int) float64 { return s.Habits[i].Part })
-	w.mountSums = running(len(s.Fleet.Mounts), func(i int) float64 {
-		if i < len(s.Crowd.Mounts) {
-			return s.Crowd.Mounts[i]
+	for _, o := range s.Origins {
+		parts := o.Mounts
+		if len(parts) == 0 {
+			parts = s.Crowd.Mounts
 		}
-		return 1
-	})
+		w.mountSums = append(w.mountSums, running(len(s.Fleet.Mounts), func(i int) float64 {
+			if i < len(parts) {
+				return parts[i]
+			}
+			return 1
+		}))
+	}
 	peak := 1.0
 	for i, p := range s.Crowd.Curve {
 		if i == 0 || p.Value > peak {
@@ -165,7 +172,10 @@ func (w *world) sum() {
 			o.Networks = max(1, n/20)
 		}
 		w.networks = append(w.networks, o.Networks)
-		w.addrs = append(w.addrs, netip.AddrFrom4([4]byte{100, 64, byte(i >> 8), byte(i)}))
+		if !o.Addr.IsValid() {
+			o.Addr = netip.AddrFrom4([4]byte{100, 64, byte(i >> 8), byte(i)})
+		}
+		w.addrs = append(w.addrs, o.Addr)
 	}
 }
 
@@ -192,7 +202,8 @@ func (w *world) seatCrowd(fleet *director.Fleet) {
 		}
 		i := w.newListener()
 		l := &w.listeners[i]
-		w.identify(l, &Arrival{Origin: w.people.pick(w.originSums), Mount: w.people.pick(w.mountSums), Habit: -1})
+		a := w.someone(w.people)
+		w.identify(l, &a)
 		o := &w.s.Origins[l.origin]
 		snap.Decide(&d, director.Listener{
 			Addr: w.addrs[l.origin], Place: o.Place, Key: l.key, Mount: w.s.Fleet.Mounts[l.mount].Name, Scheme: director.HTTP,
@@ -241,7 +252,7 @@ func (w *world) schedule() {
 // does: as a Poisson process with a rate that follows the curve.
 func (w *world) arrive(e event) {
 	if e.b == 0 {
-		w.come(Arrival{Origin: w.arrivals.pick(w.originSums), Mount: w.arrivals.pick(w.mountSums), Habit: -1})
+		w.come(w.someone(w.arrivals))
 	}
 	if rate := w.rate(); rate > 0 {
 		if gap := w.arrivals.exponential(time.Duration(float64(time.Second) / rate)); gap < time.Second {
@@ -250,6 +261,12 @@ func (w *world) arrive(e event) {
 		}
 	}
 	w.put(event{at: w.now + int64(time.Second), kind: evArrive, b: 1}) // the rate may be another one by then
+}
+
+// someone draws one of the crowd.
+func (w *world) someone(c chance) Arrival {
+	origin := c.pick(w.originSums)
+	return Arrival{Origin: origin, Mount: c.pick(w.mountSums[origin]), Habit: -1}
 }
 
 // rate is how many listeners arrive in a second: who goes is replaced, and the crowd grows

@@ -24,7 +24,12 @@ func (t *Terminal) colours() bool {
 	if t.Getenv("NO_COLOR") != "" || t.Getenv("TERM") == "dumb" {
 		return false
 	}
-	f, ok := t.Out.(*os.File)
+	return IsTerminal(t.Out)
+}
+
+// IsTerminal says whether what is written to w is seen by somebody at once.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
