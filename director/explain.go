@@ -20,7 +20,7 @@ type Explanation struct {
 	Candidates []Candidacy `json:"candidates,omitempty"` // by rung, the ranked ones first; then nodes in no rung
 }
 
-// Candidacy is one node's part in an Explanation.
+// Candidacy is one node in an Explanation.
 type Candidacy struct {
 	Node   NodeID `json:"node"`
 	Site   string `json:"site,omitempty"`
@@ -36,7 +36,7 @@ type Candidacy struct {
 	WarmUp   float64 `json:"warm_up"`  // 0..1; 1 where it is waived
 	Share    float64 `json:"share"`    // weight x room x warm-up, or free listeners x warm-up
 	Expected float64 `json:"expected"` // 0..1: its part of the rung's listeners
-	Used     int     `json:"used"`     // listeners, those en route included
+	Used     int     `json:"used"`     // listeners, those on the way included
 	EnRoute  int     `json:"en_route"`
 	// Estimated is the part of EnRoute that is an estimate: listeners from DNS answers.
 	Estimated int      `json:"en_route_estimated,omitempty"`

@@ -12,34 +12,34 @@ import (
 // show its effect once the present listeners have left and others have replaced them.
 // Listeners who are connected are not moved.
 //
-// Seats are found as for a [Reserve], by the same computation.
+// Room is found as for a [Reserve], by the same computation.
 type Forecast struct {
 	Regions []RegionForecast `json:"regions"` // in the order of the configuration; listeners without a region last
 	Mounts  []MountForecast  `json:"mounts"`  // those with listeners, by name
 	Nodes   []NodeForecast   `json:"nodes"`   // by node number
 
-	Listeners    int `json:"listeners"`     // who look for a seat
+	Listeners    int `json:"listeners"`     // who look for a node
 	Overflow     int `json:"overflow"`      // of them, how many find one below target only in another region's row
 	BeyondTarget int `json:"beyond_target"` // of them, how many find no node below its target
-	BeyondLimit  int `json:"beyond_limit"`  // of them, how many find no node below its limit: no seat at all
+	BeyondLimit  int `json:"beyond_limit"`  // of them, how many find no node below its limit: they are turned away
 	// Unbounded says that a node which they may use has no known limit.
 	Unbounded bool `json:"unbounded"`
 }
 
-// RegionForecast is one region's part of a [Forecast].
+// RegionForecast is the [Forecast] of one region.
 type RegionForecast struct {
 	Region    RegionID `json:"region"` // empty: no region matches
 	Listeners int      `json:"listeners"`
-	// Shares are the chances of a new listener with which Decide draws for the mount
-	// with the most listeners: the largest first, their sum 1. Empty: no fit node takes
-	// the listener, though the last known good may be tried.
+	// Shares are what Decide draws a new listener's node by, for the mount with the most
+	// listeners: the largest first, their sum 1. Empty: no node in service takes the
+	// listener, though the last known good may be tried.
 	Shares       []NodeShare `json:"shares"`
 	Overflow     int         `json:"overflow"`
 	BeyondTarget int         `json:"beyond_target"`
 	BeyondLimit  int         `json:"beyond_limit"`
 }
 
-// MountForecast is one mount's part of a [Forecast].
+// MountForecast is the [Forecast] of one mount.
 type MountForecast struct {
 	Mount        string `json:"mount"` // empty: of listeners of whom that is not known
 	Listeners    int    `json:"listeners"`
@@ -47,17 +47,17 @@ type MountForecast struct {
 	BeyondLimit  int    `json:"beyond_limit"`
 }
 
-// NodeShare is a node's part 0..1 of a region's new listeners.
+// NodeShare is a node's share 0..1 of a region's new listeners.
 type NodeShare struct {
 	Node  NodeID  `json:"node"`
 	Share float64 `json:"share"`
 }
 
-// NodeForecast is one node's part of a [Forecast].
+// NodeForecast is the [Forecast] of one node.
 type NodeForecast struct {
 	Node      NodeID  `json:"node"`
-	State     Reason  `json:"state"` // fit, drained, down or unverified
-	Share     float64 `json:"share"` // part 0..1 of all new listeners
+	State     Reason  `json:"state"` // fit (in service), drained, down or unverified (not yet probed)
+	Share     float64 `json:"share"` // share 0..1 of all new listeners
 	Listeners int     `json:"listeners"`
 	Target    int     `json:"target,omitempty"` // listeners; 0: unknown
 	Limit     int     `json:"limit,omitempty"`  // listeners; 0: unknown

@@ -188,16 +188,16 @@ func (k *seating) parties(d Demand) (all []party) {
 	return all
 }
 
-// Loss is what becomes of listeners who look for another seat at once, while everybody
+// Loss is what becomes of listeners who look for another node at once, while everybody
 // else stays where they are: because a node or a site fails.
 type Loss struct {
 	Node NodeID `json:"node,omitempty"`
 	Site string `json:"site,omitempty"`
 
-	Listeners    int `json:"listeners"`          // who look for another seat, those en route included
+	Listeners    int `json:"listeners"`          // who look for another node, those on the way included
 	Overflow     int `json:"overflow,omitempty"` // of them, how many find one below target only in another region's row
 	BeyondTarget int `json:"beyond_target"`      // of them, how many find no node below its target
-	BeyondLimit  int `json:"beyond_limit"`       // of them, how many find no node below its limit: no seat at all
+	BeyondLimit  int `json:"beyond_limit"`       // of them, how many find no node below its limit: they are turned away
 	// Unbounded says that a node which they may use has no known limit. It is assumed to
 	// hold any number of listeners, so the numbers may be too optimistic.
 	Unbounded bool `json:"unbounded,omitempty"`

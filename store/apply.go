@@ -11,8 +11,8 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-// An Effect is what became of one entry of an overlay. An entry that is only
-// partly in force has several.
+// An Effect is what became of one of the operators' changes. One that is only partly in
+// force has several.
 type Effect struct {
 	Entry  string     `json:"entry"` // "rows/de", "overflows/de", "nodes/fra1"
 	Kind   EffectKind `json:"kind"`

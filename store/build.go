@@ -146,7 +146,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	fleet, applied, effects, err := compile(joined, o, now)
 	l.compiled = compiled{d.edit, edit, o, now, o.NextExpiry(now)}
 	if err != nil { // not expected: d has compiled before
-		l.cfg.Log.Error("the configuration is refused with the overlay; the fleet stays as it was", "err", err)
+		l.cfg.Log.Error("the configuration is refused with the operators' changes; the fleet stays as it was", "err", err)
 		return false
 	}
 	effects = append(effects, l.ruleEffects(o.InForce(now).Rules)...)
@@ -158,7 +158,7 @@ func (l *loop) compile(now time.Time) (anew bool) {
 	})
 	for _, e := range effects {
 		if e.Kind == Skipped {
-			l.cfg.Log.Warn("an entry of the overlay is skipped, because the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
+			l.cfg.Log.Warn("one of the operators' changes is skipped, because the configuration would be refused with it", "entry", e.Entry, "err", e.Detail)
 		}
 	}
 	l.probing.want(probed(applied, o, now), applied.Mounts)

@@ -61,9 +61,9 @@ func OpenFile(path string, log *slog.Logger) (*File, Overlay) {
 	switch {
 	case errors.Is(err, errLocked):
 		o = f.peek()
-		log.Warn("another process has the overlay file: its content applies, and edits are refused until it can be locked", "err", err, "revision", o.Revision)
+		log.Warn("another process has the file of operators' changes: its content applies, and edits are refused until it can be locked", "err", err, "revision", o.Revision)
 	case err != nil:
-		log.Error("the overlay file cannot be used; it is tried again, and until then operators' changes in it have no effect", "err", err)
+		log.Error("the file of operators' changes cannot be used; it is tried again, and until then what is in it has no effect", "err", err)
 	}
 	return f, o
 }
@@ -80,7 +80,7 @@ func (f *File) open() (o Overlay, err error) {
 		}
 	}
 	if f.err = err; err != nil {
-		f.err = fmt.Errorf("overlay file %s: %w", f.path, err)
+		f.err = fmt.Errorf("file of operators' changes %s: %w", f.path, err)
 		f.tell(wording.Text(f.err))
 		return o, f.err
 	}
@@ -149,7 +149,7 @@ func (f *File) Retry() (o Overlay, opened bool) {
 	if err != nil {
 		return o, false
 	}
-	f.log.Info("the overlay file can be used again", "path", f.path, "revision", o.Revision)
+	f.log.Info("the file of operators' changes can be used again", "path", f.path, "revision", o.Revision)
 	return o, true
 }
 
@@ -179,7 +179,7 @@ func (f *File) load() (Overlay, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return Overlay{}, nil
 	case err != nil:
-		return Overlay{}, fmt.Errorf("%w; make it a file that user %d can read and write, or move it away to begin with an empty overlay", cause(err), os.Getuid())
+		return Overlay{}, fmt.Errorf("%w; make it a file that user %d can read and write, or move it away to begin with none of the operators' changes", cause(err), os.Getuid())
 	}
 	if damage == nil {
 		var o Overlay
@@ -193,8 +193,8 @@ func (f *File) load() (Overlay, error) {
 	}
 	info, _ := os.Stat(aside) // nil: it is not told how large it is
 	lost := lostIn(b, info)
-	f.tell("the overlay file could not be used and was set aside as " + aside + ": the operators' changes in it are lost unless a store has them; mend it and move it back while signpost is stopped, or make them again: " + lost)
-	f.log.Error("the overlay file cannot be used and was set aside; starting with an empty overlay. Mend it, stop signpost and move it back, or make the changes again",
+	f.tell("the file of operators' changes could not be used and was set aside as " + aside + ": the operators' changes in it are lost unless a store has them; mend it and move it back while signpost is stopped, or make them again: " + lost)
+	f.log.Error("the file of operators' changes cannot be used and was set aside; starting with none. Mend it, stop signpost and move it back, or make the changes again",
 		"path", f.path, "set_aside", aside, "err", damage, "lost", lost)
 	return Overlay{}, syncDir(filepath.Dir(f.path))
 }
@@ -246,10 +246,10 @@ func (f *File) Save(o Overlay) error {
 	}
 	b, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
-		return fmt.Errorf("save overlay file %s: %w", f.path, err)
+		return fmt.Errorf("save file of operators' changes %s: %w", f.path, err)
 	}
 	if err := replaceFile(f.path, f.temporary(), append(b, '\n')); err != nil {
-		return fmt.Errorf("save overlay file %s: %w; free space or make its directory writable", f.path, cause(err))
+		return fmt.Errorf("save file of operators' changes %s: %w; free space or make its directory writable", f.path, cause(err))
 	}
 	return nil
 }
@@ -276,7 +276,7 @@ func replaceFile(path, temporary string, b []byte) error {
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed, f.err = true, fmt.Errorf("overlay file %s: %w", f.path, ErrClosed)
+	f.closed, f.err = true, fmt.Errorf("file of operators' changes %s: %w", f.path, ErrClosed)
 	if f.lock == nil {
 		return nil
 	}

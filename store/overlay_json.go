@@ -49,11 +49,11 @@ func (o *Overlay) UnmarshalJSON(b []byte) error {
 	case err != nil:
 		return err
 	case d.Schema > OverlaySchema:
-		return fmt.Errorf("overlay has schema %d, and this version reads up to %d: a newer signpost wrote it", d.Schema, OverlaySchema)
+		return fmt.Errorf("operators' changes have schema %d, and this version reads up to %d: a newer signpost wrote it", d.Schema, OverlaySchema)
 	case d.Schema < 1:
-		return fmt.Errorf("overlay has schema %d: not written by signpost", d.Schema)
+		return fmt.Errorf("operators' changes have schema %d: not written by signpost", d.Schema)
 	case d.Revision > maxRevision:
-		return fmt.Errorf("overlay has revision %d: not written by signpost", d.Revision)
+		return fmt.Errorf("operators' changes have revision %d: not written by signpost", d.Revision)
 	}
 	*o = Overlay(d.plainOverlay)
 	o.Unknown = unknown

@@ -64,7 +64,7 @@ func (s *Syncer) Status() Status {
 		st.PictureAge = now.Sub(s.synced)
 	}
 	if s.copy != nil && st.CopyFail == "" {
-		st.lose("the copy of the overlay: ", s.copy.file.Trouble())
+		st.lose("the copy of the operators' changes: ", s.copy.file.Trouble())
 	}
 	if k, ok := s.cfg.Store.(Keeper); ok {
 		st.lose("", k.Trouble())
@@ -202,9 +202,9 @@ func (c *stateCopy) keep(o Overlay) error {
 	if fails := err != nil; fails != c.fails {
 		c.fails = fails
 		if fails {
-			c.log.Error("the copy of the overlay cannot be written; if the store loses it too, operators' changes are lost", "err", err)
+			c.log.Error("the copy of the operators' changes cannot be written; if the store loses them too, they are lost", "err", err)
 		} else {
-			c.log.Info("the copy of the overlay can be written again")
+			c.log.Info("the copy of the operators' changes can be written again")
 		}
 	}
 	return err

@@ -29,7 +29,7 @@ const (
 
 var (
 	// ErrConflict says that the overlay was edited since it was read.
-	ErrConflict = errors.New("the overlay has been edited meanwhile: read it again and repeat the edit")
+	ErrConflict = errors.New("operators' changes came in between: read again and repeat the edit")
 	// ErrAway says that the store cannot be reached or cannot answer for now: it
 	// refuses, hangs, loads or is read-only. It never means that the store is empty.
 	ErrAway = errors.New("the store is away")

@@ -325,10 +325,10 @@ func (s *Syncer) adopt(o Overlay) {
 	switch {
 	case o.Revision > held.Revision:
 		s.changed.ring()
-		s.cfg.Log.Info("the overlay was edited", "revision", o.Revision, "before", held.Revision)
+		s.cfg.Log.Info("an operator's change is in force", "revision", o.Revision, "before", held.Revision)
 	case o.Revision == held.Revision && !reflect.DeepEqual(o, held):
 		s.changed.ring()
-		s.cfg.Log.Warn("the store has another overlay with the same revision, and the store's applies", "revision", o.Revision)
+		s.cfg.Log.Warn("the store has other operators' changes under the same number, and the store's apply", "revision", o.Revision)
 	}
 }
 

@@ -364,7 +364,7 @@ func TestStateDir(t *testing.T) {
 		// A new run finds the same in the store and in the copy.
 		d = start(t, store.SyncerConfig{Store: first, StateDir: dir})
 		pass(twoTicks)
-		if got := d.log.Count("another overlay"); got != 0 || d.Status().Revision != 1 {
+		if got := d.log.Count("other operators' changes"); got != 0 || d.Status().Revision != 1 {
 			t.Errorf("the copy and the store are taken for different:\n%s", d.log)
 		}
 		d.stop()
@@ -398,7 +398,7 @@ func TestStateDir(t *testing.T) {
 		if d.View().Node(0).State == director.Drained || d.View().Node(1).State != director.Drained {
 			t.Error("the copy won over the store")
 		}
-		if got := d.log.Count("another overlay"); got != 1 {
+		if got := d.log.Count("other operators' changes"); got != 1 {
 			t.Errorf("told %d times that content differs, want once", got)
 		}
 		if b, err := os.ReadFile(copyAt); err != nil || !strings.Contains(string(b), "n2") {

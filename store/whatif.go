@@ -34,7 +34,7 @@ type Prospect struct {
 	// have left and as many others have come.
 	Now, Then director.Forecast
 	// Loss is what becomes of the listeners of the nodes that would be lost, drained or
-	// disabled, if they all look for another seat at once. For one node or site that fails
+	// disabled, if they all look for another node at once. For one node or site that fails
 	// it is the same as in [director.Snapshot.Reserve]. Nil: there are no such nodes.
 	Loss *director.Loss
 }

@@ -28,7 +28,7 @@ type Carrier interface {
 
 var (
 	// ErrNoRoom means that the inline budget is used up.
-	ErrNoRoom = errors.New("no room to carry a stream inline")
+	ErrNoRoom = errors.New("no room for one more stream inline")
 	// ErrNoUpstream means that none of the nodes gave the stream.
 	ErrNoUpstream = errors.New("no node played the stream")
 )

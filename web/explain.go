@@ -181,7 +181,7 @@ func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 	case p.to.overflow != "":
 		by = "all nodes are full: the overflow"
 	case p.noRoom:
-		by = "there is no room to carry the stream inline: a redirect instead"
+		by = "there is no room for the stream inline: a redirect instead"
 	}
 	if p.Answer == Redirect || p.Answer == HTTPS {
 		return http.StatusFound, by

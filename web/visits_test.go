@@ -190,7 +190,7 @@ func TestParts(t *testing.T) {
 			rec := w.do(ask{url: m.Name, header: map[string]string{"User-Agent": ua}})
 			return rec.Code, rec.Body.String()
 		}
-		if code, body := as("Deaf/1"); code != 501 || !strings.Contains(body, "HLS and DASH are not carried inline") {
+		if code, body := as("Deaf/1"); code != 501 || !strings.Contains(body, "HLS and DASH are not sent inline") {
 			t.Errorf("%s, inline by a rule: %d %s", m.Name, code, body)
 		}
 		if code, _ := as("Hard/1"); code != 302 {

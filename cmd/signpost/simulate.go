@@ -23,7 +23,7 @@ type simulateCmd struct {
 	From      *simulate.Clock `placeholder:"HH:MM" help:"Play the day from then."`
 	Until     *simulate.Clock `placeholder:"HH:MM" help:"Play the day until then."`
 	Session   time.Duration   `default:"30m" help:"How long people listen on average."`
-	Share     []regionShare   `placeholder:"REGION=PART" help:"The region's part of the listeners, in any unit; may be repeated. Default: by what the regions' nodes should hold."`
+	Share     []regionShare   `placeholder:"REGION=SHARE" help:"The region's share of the listeners, in any unit; may be repeated. Default: by what the regions' nodes should hold."`
 
 	LoseSite []string          `placeholder:"SITE" help:"All nodes of the site are lost, and the directors there; may be repeated."`
 	LoseNode []director.NodeID `placeholder:"NODE" completion:"nodes" help:"The node is lost; may be repeated."`
@@ -35,7 +35,7 @@ type simulateCmd struct {
 	Pace         int      `default:"50" placeholder:"N" help:"Connections a second that a node without max_new_per_s accepts; 50 is a stock Icecast, 0 is any number."`
 
 	Limit []simulate.Limit `placeholder:"NAME=PERCENT" help:"Fail if it is passed, as in refused=0.1%; may be repeated. There are refused, unanswered, failed, lost, late (waits of more than 30 s) and load (of a node's target)."`
-	Seed  uint64           `default:"1" help:"Chance follows from it: the same seed is the same history."`
+	Seed  uint64           `default:"1" help:"What is random follows from it: the same seed is the same history."`
 	JSON  bool             `help:"Print all as JSON."`
 }
 
@@ -50,7 +50,7 @@ func (r *regionShare) UnmarshalText(b []byte) error {
 	name, value, _ := strings.Cut(string(b), "=")
 	part, err := strconv.ParseFloat(value, 64)
 	if err != nil || name == "" || !(part >= 0 && part < 1e12) {
-		return fmt.Errorf("%q: write REGION=PART with a part of 0 or more, as in europe=3", b)
+		return fmt.Errorf("%q: write REGION=SHARE with a share of 0 or more, as in europe=3", b)
 	}
 	*r = regionShare{director.RegionID(name), part}
 	return nil

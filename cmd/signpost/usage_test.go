@@ -98,7 +98,7 @@ func TestCommandLine(t *testing.T) {
 		{"simulate --listeners 1000000000000 " + good, 1, "", "signpost: 1000000000000 listeners need about ..."},
 		{"simulate --at 8pm x", 2, "", "signpost: simulate: --at: \"8pm\" is not a time of the day; write one such as 20:05; see `signpost simulate --help`\n"},
 		{"simulate --limit refused=1 x", 2, "", "signpost: simulate: --limit: \"refused=1\": write NAME=PERCENT, as in refused=0.1%; see `signpost simulate --help`\n"},
-		{"simulate --share europe x", 2, "", "signpost: simulate: --share: \"europe\": write REGION=PART with a part of 0 or more, as in europe=3; see `signpost simulate --help`\n"},
+		{"simulate --share europe x", 2, "", "signpost: simulate: --share: \"europe\": write REGION=SHARE with a share of 0 or more, as in europe=3; see `signpost simulate --help`\n"},
 		{"simulate --json --listeners 100 --until 00:01 --limit load=0% " + good, 0, "{\n  \"from\": \"00:00\",\n  \"until\": \"00:01\",\n...", ""},
 		{"simulate --listeners 100 --until 00:01 --limit late=100% --limit refused=0% " + good, 0, "100 listeners at the most, 00:00 until 00:01, 1 director\n...", ""},
 

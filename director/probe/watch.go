@@ -297,7 +297,7 @@ func (w *watch) hears(id director.NodeID, mount string, now, wall time.Time) (ne
 		return nil
 	}
 	was := s.report
-	s.hearTry(request{path: path, word: m.word}, tried{state: director.MountPlays, detail: "this director carries its stream"}, now, wall)
+	s.hearTry(request{path: path, word: m.word}, tried{state: director.MountPlays, detail: "this director gets its stream for inline listeners"}, now, wall)
 	return w.changes(s, &was, now)
 }
 

@@ -57,12 +57,12 @@ func readOverlay(tag, revision, document string) *overlay {
 	case err == nil:
 		return o
 	case form.Schema > store.OverlaySchema:
-		o.newer, o.problem = true, fmt.Sprintf("the overlay has schema %d, and this version reads up to %d: a newer signpost wrote it; upgrade this one. Until then it keeps the overlay that it has",
+		o.newer, o.problem = true, fmt.Sprintf("the operators' changes have schema %d, and this version reads up to %d: a newer signpost wrote them; upgrade this one. Until then it keeps those that it has",
 			form.Schema, store.OverlaySchema)
 	case document == "":
 		o.problem = "it has no document, or one of more than " + strconv.Itoa(maxDocument) + " bytes; " + remedy
 	default:
-		o.problem = fmt.Sprintf("the overlay cannot be read: %v; %s", err, remedy)
+		o.problem = fmt.Sprintf("the operators' changes cannot be read: %v; %s", err, remedy)
 	}
 	o.document = store.Overlay{}
 	return o
@@ -104,7 +104,7 @@ func (s *Store) replace(ctx context.Context, at string, o store.Overlay) (outcom
 		return "", 0, fmt.Errorf("%w: %w", errMistake, err)
 	}
 	if len(document) > maxDocument {
-		return "", 0, fmt.Errorf("%w: the overlay would take %d bytes, and %d is the most; take back entries that are no longer needed", errMistake, len(document), maxDocument)
+		return "", 0, fmt.Errorf("%w: the operators' changes would take %d bytes, and %d is the most; take back those that are no longer needed", errMistake, len(document), maxDocument)
 	}
 	unreadable := ""
 	if held := s.overlay.Load(); held.problem != "" && !held.newer {

@@ -31,7 +31,7 @@ func (l *problemList) set(found problems, of func(key string) bool) {
 	for key, p := range l.all {
 		if _, still := found[key]; !still && of(key) {
 			delete(l.all, key)
-			l.log.Info("data in Redis is as expected again", "key", key, "was", p.Detail)
+			l.log.Info("data in Redis is as it should be again", "key", key, "was", p.Detail)
 		}
 	}
 	for key, detail := range found {
@@ -39,7 +39,7 @@ func (l *problemList) set(found problems, of func(key string) bool) {
 			continue
 		}
 		l.all[key] = store.Problem{Key: key, Detail: detail, Since: time.Now()}
-		l.log.Warn("data in Redis is not as expected, and is ignored", "key", key, "detail", detail)
+		l.log.Warn("data in Redis is not as it should be, and is ignored", "key", key, "detail", detail)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestRubbish(t *testing.T) {
 			if p := s.Problems(); len(p) != 0 {
 				t.Errorf("mended, and problems are still %+v", p)
 			}
-			if !strings.Contains(log.String(), "as expected again") {
+			if !strings.Contains(log.String(), "as it should be again") {
 				t.Errorf("that it is mended is not logged:\n%s", log)
 			}
 		})
@@ -181,7 +181,7 @@ func TestNewerOverlay(t *testing.T) {
 	const key, document = "{signpost}:overlay", `{"schema":2,"revision":3,"rows":["other form"]}`
 	server.Do("HSET", key, "revision", 3, "sha1", "x", "document", document)
 	s, log := logged(t, redisstore.Config{URL: server.URL()})
-	wantProblem(t, s, log, key, "a newer signpost wrote it; upgrade this one")
+	wantProblem(t, s, log, key, "a newer signpost wrote them; upgrade this one")
 	held := note(9, "held")
 	if diff := cmp.Diff(held, sync(t, s, copyOf("a", held)).Overlay); diff != "" {
 		t.Errorf("a director does not keep its copy meanwhile (-want +got):\n%s", diff)
@@ -269,7 +269,7 @@ func TestMistakes(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	s := open(t, redisstore.Config{URL: server.URL()})
 	large := note(0, strings.Repeat("x", 5<<20))
-	if _, err := s.Edit(t.Context(), 0, large); err == nil || errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), "take back entries") {
+	if _, err := s.Edit(t.Context(), 0, large); err == nil || errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), "take back those") {
 		t.Errorf("Edit of 5 MB: %v", err)
 	}
 	broken := note(0, "x")

@@ -9,7 +9,7 @@ import (
 )
 
 var descSafe = prometheus.NewDesc("signpost_node_safe_to_terminate",
-	"1 if the node is drained and no more than admin.safe_below listen or are on their way, else 0.", []string{"node"}, nil)
+	"1 if the node is drained and no more than admin.safe_below listen or are on the way, else 0.", []string{"node"}, nil)
 
 var (
 	descMount = prometheus.NewDesc("signpost_node_mount_state",

@@ -24,7 +24,7 @@ func (a *API) reserve(ctx echo.Context) error {
 }
 
 var descMissing = prometheus.NewDesc("signpost_reserve_missing_seats",
-	"Listeners who would find no seat below target, or below limit, if a node or a site died now.", []string{"dies", "name", "below"}, nil)
+	"Listeners who would end above target, or be turned away (above limit), if a node or a site died now.", []string{"dies", "name", "below"}, nil)
 
 // reserveMetrics computes the reserve when metrics are collected.
 type reserveMetrics struct {

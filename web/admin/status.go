@@ -42,7 +42,7 @@ func (a *API) Status() (api.StatusAnswer, error) {
 	}
 	for _, d := range st.Missing {
 		out.Missing = append(out.Missing, api.MissingDirector{ID: d.ID, Name: d.Name, Site: d.Site, Heard: d.Heard, Until: d.Until})
-		trouble(true, "director %s has not been heard of since %s, and did not stop: until %s it may send listeners to nodes that were drained since",
+		trouble(true, "director %s was last in contact with the store at %s, and did not stop: until %s it may send listeners to nodes that were drained since",
 			d.ID, d.Heard.Format(time.TimeOnly), d.Until.Format(time.TimeOnly))
 	}
 	out.Problems = append(out.Problems, st.Problems...)

@@ -209,7 +209,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	case <-idle:
 	case <-ctx.Done():
 		err = ctx.Err()
-		p.cfg.Log.Info("ending the streams that are still carried inline", "listeners", p.Usage().Listeners)
+		p.cfg.Log.Info("ending the inline streams that still play", "listeners", p.Usage().Listeners)
 		p.cut(EndDrained)
 		p.all(taskCut)
 		<-idle

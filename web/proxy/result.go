@@ -79,10 +79,10 @@ func (f Failure) Error() string { return string(f.Node) + ": " + f.Detail }
 // Errors of Serve. With each of them nothing has been written, and the caller
 // still owns the response.
 var (
-	ErrNoRoom     = errors.New("proxy: the inline budget is used up")
-	ErrNoUpstream = errors.New("proxy: no node played")
+	ErrNoRoom     = errors.New("inline: the budget is used up")
+	ErrNoUpstream = errors.New("inline: no node played")
 	// ErrDraining wraps ErrNoRoom, so that a caller handles both alike.
-	ErrDraining = fmt.Errorf("proxy: shutting down: %w", ErrNoRoom)
+	ErrDraining = fmt.Errorf("inline: shutting down: %w", ErrNoRoom)
 )
 
 // RefusedError says that a node refused this very listener: by the password or the token

@@ -127,8 +127,8 @@ type rulesAddCmd struct {
 	Answer     string   `default:"redirect" enum:"redirect,m3u,pls,xspf,asx,proxy,deny,https" placeholder:"ANSWER" help:"What they get: redirect, m3u, pls, xspf, asx, proxy, deny or https."`
 	HTTPOnly   bool     `name:"http-only" help:"They are sent to http URLs only."`
 	SameScheme bool     `help:"They cannot follow a redirect to the other scheme."`
-	ICY        bool     `name:"icy" help:"A stream that is carried inline begins with ICY 200 OK."`
-	OrRedirect bool     `help:"They are redirected when there is no room to carry their stream."`
+	ICY        bool     `name:"icy" help:"An inline stream begins with ICY 200 OK."`
+	OrRedirect bool     `help:"They are redirected when there is no room for their stream inline."`
 	Relay      bool     `help:"They are servers that pass the stream on."`
 	Before     string   `placeholder:"ID" completion:"rules" help:"Put it before this rule, instead of behind those that were added."`
 	Reason

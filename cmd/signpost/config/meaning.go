@@ -244,7 +244,7 @@ func optional(name string, n int) string {
 }
 
 func (m Meaning) printRegions(w io.Writer) {
-	fmt.Fprintln(w, "\nRegions, and what part of its listeners each node gets while all are up and none is nearly full")
+	fmt.Fprintln(w, "\nRegions, and what share of its listeners each node gets while all are up and none is nearly full")
 	if len(m.Regions) == 0 {
 		fmt.Fprintln(w, "  none: everybody goes to the nearest nodes, by load")
 	}

@@ -270,7 +270,7 @@ func (s *Settings) MembersWarnings(reports map[director.NodeID]director.Report) 
 					mu.Lock()
 					defer mu.Unlock()
 					all = append(all, fmt.Sprintf("mount %s: node %s answers 401 to a listener without a password. Most players forget a user:password@ "+
-						"when they are redirected to another host: let them use a token in the query, or carry the mount inline (a rule with answer: proxy)", name, n.ID))
+						"when they are redirected to another host: let them use a token in the query, or send the mount inline (a rule with answer: proxy)", name, n.ID))
 				}
 			})
 		}

@@ -49,7 +49,7 @@ func (s *Settings) warnings(v survey) []string {
 		warn("no region has `match: default`: listeners from elsewhere, and from unknown places, go to the nearest nodes of all")
 	}
 	if s.Proxy.MaxListeners == 0 {
-		warn("proxy.max_listeners is 0: no stream is carried inline, so players that cannot follow a redirect, and listeners whose scheme no node has, are refused, or get a redirect that they cannot follow")
+		warn("proxy.max_listeners is 0: no stream is sent inline, so players that cannot follow a redirect, and listeners whose scheme no node has, are refused, or get a redirect that they cannot follow")
 	}
 	for _, r := range s.Fleet.Regions {
 		needs := []struct {
@@ -332,7 +332,7 @@ func (s *Settings) mismatch(nodes []director.Node) string {
 	for _, n := range nodes {
 		targets += n.Target
 	}
-	text := fmt.Sprintf("each is carried inline at %d kbit/s", kbit)
+	text := fmt.Sprintf("each gets the stream inline at %d kbit/s", kbit)
 	if targets > 0 {
 		text += fmt.Sprintf(", up to %.0f Mbit/s if all %d that the nodes should hold come by it", float64(targets)*float64(kbit)/1000, targets)
 	}

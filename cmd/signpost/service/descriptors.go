@@ -45,6 +45,6 @@ func (d descriptors) warning(s *config.Settings) string {
 	if d.connections >= s.Listen.MaxConnections*9/10 {
 		return ""
 	}
-	return fmt.Sprintf("the limit of open files is %d: %d of them are kept for probes, the store and the operators' side, so %d connections of listeners are taken (listen.max_connections: %d) and %d streams are carried inline (proxy.max_listeners: %d); raise LimitNOFILE (systemd), ulimits (Docker) or ulimit -n to %d",
+	return fmt.Sprintf("the limit of open files is %d: %d of them are kept for probes, the store and the operators' side, so %d connections of listeners are taken (listen.max_connections: %d) and %d streams are sent inline (proxy.max_listeners: %d); raise LimitNOFILE (systemd), ulimits (Docker) or ulimit -n to %d",
 		d.limit, d.reserved, d.connections, s.Listen.MaxConnections, d.inline, s.Proxy.MaxListeners, s.Listen.MaxConnections+ownDescriptors+perNode*len(s.Fleet.Nodes))
 }

@@ -218,7 +218,7 @@ func (d *Service) openProxy(s *config.Settings) error {
 func (d *Service) openInline(*config.Settings) error {
 	if d.proxy != nil {
 		d.closing.run("hand-over of inline listeners", d.vacate)
-		d.closing.run("what is carried plays", d.tellHeard)
+		d.closing.run("which mounts inline listeners hear", d.tellHeard)
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ var (
 	descRenewed   = prometheus.NewDesc("signpost_inline_renewed_total", "Connections that a node ended after a while (Icecast's max-listener-duration), and that were opened again at the same node.", []string{"mount"}, nil)
 	descSkips     = prometheus.NewDesc("signpost_inline_skips_total", "Times that an inline listener was too slow and skipped to the newest audio.", []string{"mount"}, nil)
 	descFailures  = prometheus.NewDesc("signpost_inline_node_failures_total", "Times that a node failed to play, by cause.", []string{"why"}, nil)
-	descBudget    = prometheus.NewDesc("signpost_inline_budget_kbit", "Audio carried inline, in kbit/s as declared.", nil, nil)
-	descMaxKbit   = prometheus.NewDesc("signpost_inline_max_kbit", "Audio that may be carried inline, in kbit/s; 0: as much as signpost_inline_max_listeners take.", nil, nil)
-	descMaxInline = prometheus.NewDesc("signpost_inline_max_listeners", "Streams that may be carried inline at once.", nil, nil)
+	descBudget    = prometheus.NewDesc("signpost_inline_budget_kbit", "Audio of inline streams, in kbit/s as declared.", nil, nil)
+	descMaxKbit   = prometheus.NewDesc("signpost_inline_max_kbit", "Audio that inline streams may take, in kbit/s; 0: as much as signpost_inline_max_listeners take.", nil, nil)
+	descMaxInline = prometheus.NewDesc("signpost_inline_max_listeners", "Inline listeners that there may be at once.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].

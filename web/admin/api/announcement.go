@@ -58,12 +58,12 @@ type Measured struct {
 
 	Mounts   []director.MountReport `json:"mounts,omitempty"`
 	AnyMount bool                   `json:"any_mount,omitempty"`
-	// Verdicts say what a listener got who asked the server for a mount itself, where
+	// Verdicts are what a listener got who asked the server for a mount itself, where
 	// that is not what Mounts say.
 	Verdicts []MeasuredVerdict `json:"verdicts,omitempty"`
 }
 
-// MeasuredVerdict is a [director.Verdict] of a mount in every scheme, with ages for times.
+// MeasuredVerdict is what a listener gets of a mount in every scheme: a [director.Verdict] with ages for times.
 type MeasuredVerdict struct {
 	Path       string              `json:"path"`
 	State      director.MountState `json:"state"`

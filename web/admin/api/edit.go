@@ -8,7 +8,7 @@ import (
 	"github.com/signpost-fm/signpost/store"
 )
 
-// Edit is a part of every edit's body.
+// Edit is in every edit's body.
 type Edit struct {
 	Why   string    `json:"why,omitempty"`
 	Until time.Time `json:"until,omitzero"` // when it expires; zero: never

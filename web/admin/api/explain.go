@@ -59,9 +59,9 @@ func (r PastRecord) What() string {
 	case r.Fault != "":
 		return fmt.Sprintf("refused: %s", r.Fault)
 	case r.Begins:
-		return "carried inline from " + cmp.Or(r.Node, "a node") + ", which began then"
+		return "inline from " + cmp.Or(r.Node, "a node") + ", which began then"
 	case r.End != "":
-		return fmt.Sprintf("carried inline from %s for %s, until: %s", cmp.Or(r.Node, "a node"), time.Duration(r.Seconds*float64(time.Second)).Round(time.Second), strings.ReplaceAll(r.End, "_", " "))
+		return fmt.Sprintf("inline from %s for %s, until: %s", cmp.Or(r.Node, "a node"), time.Duration(r.Seconds*float64(time.Second)).Round(time.Second), strings.ReplaceAll(r.End, "_", " "))
 	case r.Answer == "redirect" && r.Node != "":
 		return "sent to " + r.Node
 	case r.Answer == "redirect":
@@ -78,7 +78,7 @@ type ClientExplanation struct {
 	PlacedBy                   string `json:"placed_by"`
 }
 
-// InlineExplanation is a stream that is to be carried inline.
+// InlineExplanation is a stream that is to be sent inline.
 type InlineExplanation struct {
 	Kbit    int
 	Room    bool // the budget has room
@@ -88,7 +88,7 @@ type InlineExplanation struct {
 	}
 }
 
-// Candidate is one node's part in a decision, with the numbers that director.Candidacy
+// Candidate is one node in a decision, with the numbers that director.Candidacy
 // describes.
 type Candidate struct {
 	Node, Site, Rung, Reason, Detail string

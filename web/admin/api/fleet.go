@@ -23,7 +23,7 @@ type Node struct {
 	Registered *Holder         `json:"registered,omitempty"` // by whom; nil: it is declared in the file
 	Place      *Place          `json:"place,omitempty"`      // nil: not known
 
-	State  director.Reason `json:"state"`            // fit, drained, down or unverified
+	State  director.Reason `json:"state"`            // fit (in service), drained, down or unverified (not yet probed)
 	Health director.Health `json:"health"`           // a drained node has it, too
 	Detail string          `json:"detail,omitempty"` // why, in the words of the prober or the agent
 	By     string          `json:"by,omitempty"`     // the director or agent that says so
@@ -31,7 +31,7 @@ type Node struct {
 	Since  time.Time       `json:"since,omitzero"`   // when it came into that state; zero: not known
 	Full   bool            `json:"full,omitempty"`   // the server refuses listeners
 
-	Plays bool `json:"plays"` // it is up and plays some mount: only then its seats count
+	Plays bool `json:"plays"` // it is up and plays some mount: only then its room counts
 
 	Used    int `json:"used"`     // listeners, with those on the way
 	EnRoute int `json:"en_route"` // listeners on the way
@@ -53,14 +53,14 @@ type Node struct {
 	Room         float64 `json:"room"`       // 0..1
 	WarmUp       float64 `json:"warm_up"`    // 0..1; 1: it gets its whole share
 
-	Mounts []string `json:"mounts"`          // public names of the mounts that it carries now
+	Mounts []string `json:"mounts"`          // public names of the mounts that it has now
 	Lacks  []Lack   `json:"lacks,omitempty"` // what listeners do not hear there although it is up
 	// CertificateEnds is when the TLS certificate of its https URL expires; absent: not known.
 	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
 
 	Drained bool `json:"drained"`
 	// SafeToTerminate says that it is drained, that all directors know, and that at most
-	// a threshold of listeners are there or on their way. It is false where nobody knows
+	// a threshold of listeners are there or on the way. It is false where nobody knows
 	// how many there are.
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Drain           *Drain    `json:"drain,omitempty"`    // nil: it is not drained
@@ -154,7 +154,7 @@ func (n *Node) Attention(now time.Time) string {
 // Drain is how far a drained node has emptied.
 type Drain struct {
 	Since           time.Time `json:"since,omitzero"` // zero: declared in the file, or not known
-	Left            *int      `json:"left,omitempty"` // listeners, with those on their way; nil: nobody counts them, as at a disabled node
+	Left            *int      `json:"left,omitempty"` // listeners, with those on the way; nil: nobody counts them, as at a disabled node
 	SafeToTerminate bool      `json:"safe_to_terminate"`
 	Threshold       int       `json:"threshold"` // of listeners that may be left
 	// WaitingFor are directors that may not know of the drain and may still send listeners.
@@ -183,7 +183,7 @@ type Override struct {
 type Termination struct {
 	SafeToTerminate bool `json:"safe_to_terminate"`
 	Drained         bool `json:"drained"`
-	Left            *int `json:"left,omitempty"` // listeners, with those on their way; nil: nobody counts them, as at a disabled node
+	Left            *int `json:"left,omitempty"` // listeners, with those on the way; nil: nobody counts them, as at a disabled node
 
 	WaitingFor []string `json:"waiting_for,omitempty"` // directors that may not know of the drain
 }
@@ -200,9 +200,9 @@ type Mount struct {
 	Type  string `json:"type"`  // media type; empty: not known
 	Kbit  int    `json:"kbit,omitempty"`
 
-	Listeners int               `json:"listeners"` // at all nodes that count them, with relays, and carried inline
+	Listeners int               `json:"listeners"` // at all nodes that count them, with relays, and inline
 	Counted   bool              `json:"counted"`   // some node counts them
-	Nodes     []director.NodeID `json:"nodes"`     // that carry it now
+	Nodes     []director.NodeID `json:"nodes"`     // that have it now
 	Down      []director.NodeID `json:"down"`      // the others
 	Playing   string            `json:"playing,omitempty"`
 	URL       string            `json:"url,omitempty"` // for listeners; empty: the file has no listen.public_urls
@@ -210,7 +210,7 @@ type Mount struct {
 
 // RegionsAnswer is all regions, in the file's order.
 type RegionsAnswer struct {
-	Revision store.Revision `json:"revision"` // of the overlay
+	Revision store.Revision `json:"revision"` // number of the newest of the operators' changes
 	Regions  []Region       `json:"regions"`
 }
 
@@ -246,7 +246,7 @@ type Weight struct {
 	Weight float64         `json:"weight"`
 }
 
-// ReserveAnswer says who would find no seat if a node or a site died.
+// ReserveAnswer says who would be turned away if a node or a site died.
 type ReserveAnswer struct {
 	Nodes []director.Loss `json:"nodes"`
 	Sites []director.Loss `json:"sites"`
@@ -258,7 +258,7 @@ type WhatIfAnswer struct {
 	Now  director.Forecast `json:"now"`
 	Then director.Forecast `json:"then"`
 	// Loss is what becomes of the listeners of the nodes that the proposal takes out, if
-	// they all look for another seat at once. For one node or site that fails it is the same as
+	// they all look for another node at once. For one node or site that fails it is the same as
 	// in its reserve. Absent: the proposal takes no node out.
 	Loss *director.Loss `json:"loss,omitempty"`
 }

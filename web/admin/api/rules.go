@@ -9,7 +9,7 @@ import (
 
 // RulesAnswer is the client rules in order of precedence.
 type RulesAnswer struct {
-	Revision store.Revision `json:"revision"` // of the overlay
+	Revision store.Revision `json:"revision"` // number of the newest of the operators' changes
 	Rules    []Rule         `json:"rules"`
 }
 
@@ -18,7 +18,7 @@ type Rule struct {
 	ID      string          `json:"id,omitempty"`      // of an operator's rule, which alone can be edited
 	Version string          `json:"version,omitempty"` // for If-Match
 	Rule    json.RawMessage `json:"rule"`              // with the keys of the configuration file
-	Origin  string          `json:"origin"`            // overlay, file or shipped
+	Origin  string          `json:"origin"`            // overlay (operators'), file or shipped
 	Hits    uint64          `json:"hits"`              // at this director since it started
 
 	By     string    `json:"by,omitempty"`

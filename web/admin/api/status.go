@@ -21,11 +21,11 @@ type StatusAnswer struct {
 
 	SnapshotAgeMS int64          `json:"snapshot_age_ms"`
 	PictureAgeMS  int64          `json:"picture_age_ms"` // since the store answered last
-	Revision      store.Revision `json:"revision"`       // of the overlay in force
+	Revision      store.Revision `json:"revision"`       // number of the newest of the operators' changes in force
 
 	Directors []Director        `json:"directors"` // live ones, with this one
 	Missing   []MissingDirector `json:"missing,omitempty"`
-	Effects   []store.Effect    `json:"effects"`  // of the overlay's entries
+	Effects   []store.Effect    `json:"effects"`  // what became of each of the operators' changes
 	Problems  []string          `json:"problems"` // for an operator to look at, each in a sentence: the warnings, and what else there is
 	Warnings  []Warning         `json:"warnings"` // what stands until it is mended
 	Store     string            `json:"store"`    // memory or redis
@@ -80,7 +80,7 @@ type MissingDirector struct {
 	ID    string    `json:"id"`
 	Name  string    `json:"name,omitempty"` // absent: an older director's
 	Site  string    `json:"site,omitempty"`
-	Heard time.Time `json:"heard"` // when it was heard of last
+	Heard time.Time `json:"heard"` // its last contact with the store
 	Until time.Time `json:"until"` // drained nodes wait for it until then
 }
 
@@ -95,13 +95,13 @@ type Rates struct {
 
 // HistoryAnswer is operators' changes, the newest first.
 type HistoryAnswer struct {
-	Revision store.Revision `json:"revision"` // of the overlay
+	Revision store.Revision `json:"revision"` // number of the newest of the operators' changes
 	Changes  []Change       `json:"changes"`
 }
 
 // Change is one edit by an operator.
 type Change struct {
-	Revision store.Revision `json:"revision"` // of the overlay with it
+	Revision store.Revision `json:"revision"` // number of the change
 	By       string         `json:"by"`
 	At       time.Time      `json:"at"`
 	Why      string         `json:"why,omitempty"`
@@ -111,7 +111,7 @@ type Change struct {
 	WhyNot   string         `json:"why_not,omitempty"` // if it is not
 }
 
-// EntryChange is what a change did to one entry of the overlay.
+// EntryChange is what a change did to one row, node, rule or note.
 type EntryChange struct {
 	Entry  string          `json:"entry"`            // "rows/de", "overflows/de", "nodes/fra1", "rules/kitchen", "notes/x"
 	Before json.RawMessage `json:"before,omitempty"` // nil: there was none

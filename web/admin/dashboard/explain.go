@@ -63,7 +63,7 @@ func (e *explanation) Verdict() string {
 	case e.Location != "":
 		return fmt.Sprintf("%d to %s", e.Status, e.Location)
 	case e.Decision.Node != "" && e.Answer == "proxy":
-		return fmt.Sprintf("%d, carried inline from %s", e.Status, e.Decision.Node)
+		return fmt.Sprintf("%d, inline from %s", e.Status, e.Decision.Node)
 	case e.Answer != "" && e.Answer != "none":
 		return fmt.Sprintf("%d, as %s", e.Status, e.Answer)
 	}

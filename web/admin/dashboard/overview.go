@@ -121,7 +121,7 @@ func worst(losses []director.Loss) reserve {
 	case r.BeyondTarget > 0:
 		r.Level, r.Text = "warn", fmt.Sprintf("if it is %s", r.Node)
 	default:
-		r.Level, r.Text = "good", "none beyond target"
+		r.Level, r.Text = "good", "none above target"
 	}
 	return r
 }

@@ -48,7 +48,7 @@ export const needsAttention = (n) => urgency(n) < 3;
 // A what-if's result, as a sentence
 
 export function verdict({ now, then, loss }) {
-  const [level, words] = loss?.beyond_limit > 0 && !then.beyond_limit ? ['bad', `${count(loss.beyond_limit)} listeners would have no seat at once, all in time`]
+  const [level, words] = loss?.beyond_limit > 0 && !then.beyond_limit ? ['bad', `${count(loss.beyond_limit)} listeners would be turned away at once, and none in time`]
     : then.beyond_limit > 0 ? ['bad', `${count(then.beyond_limit)} of ${count(then.listeners)} listeners would be turned away`]
     : then.beyond_target > 0 ? ['warn', `${count(then.beyond_target)} of ${count(then.listeners)} listeners would be above the nodes' targets`]
     : ['good', then.listeners ? `All ${count(then.listeners)} listeners would find room below target` : 'There is room for everybody: nobody listens now'];
