@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -47,9 +48,13 @@ func TestBar(t *testing.T) {
 	}
 	s := fleetOf(50, 30, 5, 1_000_000)
 	s.Faults = []Fault{{Kind: SiteLoss, At: 20 * time.Minute, For: 15 * time.Minute, Site: "site9"}}
+	begun := time.Now()
 	h, err := Run(t.Context(), s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("an hour took %v and %d MB from the system", time.Since(begun).Round(time.Millisecond), m.Sys>>20)
 	t.Logf("%x, %d events, %+v, waits %+v, back %+v", h.Hash, h.Events, h.Totals, h.Waits, h.Back)
 }

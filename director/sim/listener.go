@@ -245,6 +245,7 @@ func (w *world) connect(i int32, to int16) {
 	}
 	n.queue++
 	l.tries |= queued
+	accepted += int64(max(0, n.Begins))
 	if wait := accepted - w.now; wait > int64(patience) {
 		w.attemptFailed(l, "it was not accepted in time")
 		w.after(i, patience, evFailed)

@@ -46,3 +46,34 @@ func TestSameHistory(t *testing.T) {
 		t.Errorf("another seed has the same history: %v", err)
 	}
 }
+
+// TestNodeTakesListeners lets 300 come at once to a node that takes 100 a second, and lets
+// each wait for two seconds.
+func TestNodeTakesListeners(t *testing.T) {
+	s := fleetOf(1, 1, 1, 0)
+	s.For, s.Every = 20*time.Second, time.Second
+	s.Fleet.Nodes[0].Target, s.Fleet.Nodes[0].Limit = 1000, 0
+	s.Nodes[0] = Node{Pace: 100, Begins: 2 * time.Second}
+	s.Origins[0].NAT = 0 // one address may ask ten times a second
+	s.Habits = []Habit{{Name: "patient", Part: 1, Patience: time.Minute}}
+	s.Arrivals = func(yield func(Arrival) bool) {
+		for range 300 {
+			if !yield(Arrival{At: 10 * time.Second, Stays: time.Hour}) {
+				return
+			}
+		}
+	}
+	h, err := Run(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for second, most := range map[int]int{11: 0, 12: 0, 13: 100, 14: 200, 15: 300, 16: 300} {
+		got := h.Samples[second].Nodes[0].Listeners
+		if least := most - 12; got > most || got < least { // a connection is on its way for up to 0.12 s
+			t.Errorf("after %d s %d listen, want %d to %d", second, got, max(0, least), most)
+		}
+	}
+	if got := h.Samples[16].Nodes[0].Listeners; got != 300 {
+		t.Errorf("in the end %d listen, want all", got)
+	}
+}
