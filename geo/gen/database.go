@@ -54,10 +54,11 @@ func database() error {
 	return writeDatabase(append(header, '\n'), merged)
 }
 
-// merge takes DB-IP's country of a network, except where the registries and geofeeds
-// have a smaller network: whoever distinguishes networks knows more about them. Where
-// DB-IP has none, it takes theirs. `gen agreement` shows that the result is better than
-// either.
+// merge takes the country of the registries and geofeeds, except where DB-IP has a smaller
+// network: whoever distinguishes networks knows more about them. DB-IP's networks that are
+// finer than anyone announces are what is left of larger ones around others, and do not count. Where
+// one has no country, it takes the other's. `gen agreement` shows that the result is better
+// than either.
 func merge(dbip, whois *maxminddb.Reader) (*maxminddb.Reader, error) {
 	tree, err := mmdbwriter.New(mmdbwriter.Options{
 		RecordSize: 28, DisableIPv4Aliasing: true,
@@ -66,14 +67,20 @@ func merge(dbip, whois *maxminddb.Reader) (*maxminddb.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	smaller := func(r maxminddb.Result) bool {
-		return r.Prefix().Bits() > dbip.Lookup(r.Prefix().Addr()).Prefix().Bits()
-	}
 	all := func(maxminddb.Result) bool { return true }
+	announced := func(r maxminddb.Result) bool {
+		if r.Prefix().Addr().Is4() {
+			return r.Prefix().Bits() <= 24
+		}
+		return r.Prefix().Bits() <= 48
+	}
+	noLarger := func(r maxminddb.Result) bool {
+		return r.Prefix().Bits() >= dbip.Lookup(r.Prefix().Addr()).Prefix().Bits()
+	}
 	for _, pass := range []struct {
 		from  *maxminddb.Reader
 		takes func(maxminddb.Result) bool
-	}{{whois, all}, {dbip, all}, {whois, smaller}} {
+	}{{dbip, all}, {whois, all}, {dbip, announced}, {whois, noLarger}} {
 		for result := range pass.from.Networks() {
 			code, err := director.ParseCode(countryOf(result))
 			if err != nil || geo.ContinentOf(code) == (director.Code{}) || !pass.takes(result) {
