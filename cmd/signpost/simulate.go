@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/simulate"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/sim"
+	"github.com/signpost-fm/signpost/web/admin/dashboard"
 )
 
 type simulateCmd struct {
@@ -36,6 +39,7 @@ type simulateCmd struct {
 
 	Limit []simulate.Limit `placeholder:"NAME=PERCENT" help:"Fail if it is passed, as in refused=0.1%; may be repeated. There are refused, unanswered, failed, lost, late (waits of more than 30 s) and load (of a node's target)."`
 	Seed  uint64           `default:"1" help:"What is random follows from it: the same seed is the same history."`
+	HTML  string           `name:"html" placeholder:"FILE" help:"Write a page with plots, which needs nothing else."`
 	JSON  bool             `help:"Print all as JSON."`
 }
 
@@ -65,6 +69,9 @@ func (c *simulateCmd) Run(ctx context.Context, t *client.Terminal) error {
 	if err := simulate.CheckMemory(&scenario, simulate.AvailableMemory()); err != nil {
 		return err
 	}
+	if err := c.tryHTML(); err != nil {
+		return err
+	}
 	bar := newProgress(t, scenario.For)
 	history, err := sim.Run(ctx, scenario, bar.show)
 	bar.clear()
@@ -72,13 +79,38 @@ func (c *simulateCmd) Run(ctx context.Context, t *client.Terminal) error {
 		return err
 	}
 	r := simulate.NewReport(history, regions, c.Limit, remarks)
+	written := c.writeHTML(r)
 	if c.JSON {
-		return errors.Join(printJSON(t.Out, r), r.Err())
+		return errors.Join(printJSON(t.Out, r), written, r.Err())
 	}
 	var b strings.Builder
 	r.Print(&b)
 	_, err = io.WriteString(t.Out, client.Clean(b.String()))
-	return errors.Join(err, r.Err())
+	return errors.Join(err, written, r.Err())
+}
+
+// tryHTML opens the page's file, and leaves it as it is.
+func (c *simulateCmd) tryHTML() error {
+	if c.HTML == "" {
+		return nil
+	}
+	f, err := os.OpenFile(c.HTML, os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // a report, for whom the directory lets in
+	if err != nil {
+		return fmt.Errorf("--html: %w; name a file that can be written", err)
+	}
+	return f.Close()
+}
+
+func (c *simulateCmd) writeHTML(r *simulate.Report) error {
+	if c.HTML == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	js, css := dashboard.Plotting()
+	if err := r.HTML(&b, simulate.Plotting{JS: js, CSS: css}); err != nil {
+		return err
+	}
+	return os.WriteFile(c.HTML, b.Bytes(), 0o644) //nolint:gosec // as above
 }
 
 func (c *simulateCmd) scenario() (s sim.Scenario, regions []director.RegionID, remarks []string, err error) {

@@ -270,7 +270,8 @@ func (w *world) someone(c chance) Arrival {
 }
 
 // rate is how many listeners arrive in a second: who goes is replaced, and the crowd grows
-// and shrinks with its curve. If it shrinks faster than people go, nobody comes.
+// and shrinks with its curve. It grows by those who stay for Session alone, as who zaps by has
+// gone again. If it shrinks faster than people go, nobody comes.
 func (w *world) rate() float64 {
 	c := &w.s.Crowd
 	t := time.Duration(w.now)
@@ -278,7 +279,7 @@ func (w *world) rate() float64 {
 	now, then := c.Curve.At(t), c.Curve.At(t+step)
 	short := max(0, c.Short)
 	mean := (1-short)*c.Session.Seconds() + short*30
-	rate := max(0, float64(c.Listeners)*(now/mean+(then-now)/step.Seconds()))
+	rate := max(0, float64(c.Listeners)*(now+(then-now)/step.Seconds()*c.Session.Seconds())/mean)
 	for _, b := range w.bursts {
 		until := b.For
 		if until == 0 {

@@ -64,6 +64,8 @@ var embedded = map[string][]struct{ name, licence, file string }{
 	"store/redisstore/claim.lua":          nil,
 	"cmd/signpost/client/shell":           nil,
 	"cmd/signpost/notice/components.json": nil,
+	"cmd/signpost/simulate/report.html":   nil,
+	"cmd/signpost/simulate/report.js":     nil,
 	"cmd/signpost/demo.yaml":              nil,
 	"cmd/signpost/demonode/harp.mp3":      nil,
 	"cmd/signpost/demonode/organ.mp3":     nil,

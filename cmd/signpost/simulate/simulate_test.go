@@ -151,6 +151,29 @@ func TestLostSite(t *testing.T) {
 	}
 }
 
+// TestHTML: the page carries all that it needs, and text from outside cannot end a script.
+func TestHTML(t *testing.T) {
+	t.Parallel()
+	p := plan()
+	p.Until = p.At + time.Minute
+	r := played(t, p, Limit{"refused", 0})
+	r.Remarks = append(r.Remarks, "</script><b>")
+	var b strings.Builder
+	if err := r.HTML(&b, Plotting{JS: "var uPlot = 'here & there';", CSS: ".u > x{}"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"var uPlot = 'here & there';", ".u > x{}", `"every_s":1`, `\u003c/script\u003e`, "&lt;/script&gt;", "site fra is lost", `id="node1"`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	for _, not := range []string{"ZgotmplZ", "src=", "<link", "@import", "</script><b>"} {
+		if strings.Contains(b.String(), not) {
+			t.Errorf("the page has %q", not)
+		}
+	}
+}
+
 // TestShares: listeners are where the operator says.
 func TestShares(t *testing.T) {
 	t.Parallel()
@@ -176,9 +199,13 @@ func TestNetworksOfRegions(t *testing.T) {
 	t.Parallel()
 	p := plan()
 	p.Fleet.Regions[0].Match = director.Match{CIDRs: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
-	_, regions, _, err := p.Scenario()
-	if err != nil || len(regions) != 2 || regions[0] != "europe" || regions[1] != "world" {
-		t.Errorf("regions %v, %v", regions, err)
+	p.LoseSites, p.At, p.For = nil, -1, 0
+	p.Until = 2 * time.Minute
+	r := played(t, p)
+	for i, want := range []director.NodeID{"fra1", "nyc1"} {
+		if sent := r.Regions[i].Sent; len(r.Regions) != 2 || len(sent) != 1 || sent[want] == 0 {
+			t.Errorf("sent %+v, want each region's listeners at its own node", r.Regions)
+		}
 	}
 }
 

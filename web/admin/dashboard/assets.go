@@ -58,6 +58,20 @@ func loadAssets() assets {
 	return out
 }
 
+// Plotting returns uPlot, for pages that carry it inside: a module that defines uPlot, and
+// its style sheet.
+func Plotting() (js, css string) {
+	var out [2]string
+	for i, name := range []string{"made/uplot.js", "made/uplot.css"} {
+		content, err := madeFiles.ReadFile(name)
+		if err != nil {
+			panic(err) // it is compiled in
+		}
+		out[i] = string(content)
+	}
+	return out[0], out[1]
+}
+
 // zip compresses content.
 func zip(content []byte) []byte {
 	var b bytes.Buffer
