@@ -70,8 +70,12 @@ func (s *Settings) keepWarnings() []string {
 	if s.StateDir != "" || s.Store.Redis != nil {
 		return nil
 	}
-	return []string{"neither state_dir nor store.redis is set: what operators change while it runs (weights, drains, rules) is forgotten when the director stops; give it a state_dir, or serve --state-dir"}
+	return []string{Forgets}
 }
+
+// Forgets is the warning that operators' changes are kept nowhere. A director that runs has it
+// among what stands until it is mended.
+const Forgets = "neither state_dir nor store.redis is set: what operators change while it runs (weights, drains, rules) is forgotten when the director stops; give it a state_dir, or serve --state-dir"
 
 // ruleWarnings finds client rules that no player reaches, and names that stand twice.
 func (s *Settings) ruleWarnings() (all []string) {

@@ -373,6 +373,8 @@ func (d *Service) sayWarnings(s *config.Settings) {
 		warnings = append(warnings, w)
 	}
 	for _, w := range warnings {
-		d.log.Warn(w)
+		if w != config.Forgets { // conditions has it
+			d.log.Warn(w)
+		}
 	}
 }
