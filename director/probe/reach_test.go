@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 func TestReach(t *testing.T) {
@@ -35,8 +36,6 @@ func TestReach(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	for name, c := range map[string]struct {
 		url, path string
 		due       bool
@@ -51,8 +50,8 @@ func TestReach(t *testing.T) {
 		"another server":     {server.URL, "/none.mp3", true, "error: GET /none.mp3: 404 Not Found", false},
 		"nothing comes":      {server.URL, "/empty.mp3", true, "error: GET /empty.mp3: closed before the answer was whole", false},
 		"nobody behind it":   {server.URL, "/gateway.mp3", true, "error: GET /gateway.mp3: 502 Bad Gateway", false},
-		"nothing listens":    {closed.URL, "/sp ace.mp3", true, "error: GET /sp%20ace.mp3: connection refused", false},
-		"nothing listens, /": {closed.URL, "/sp ace.mp3", false, "error: GET /: connection refused", false},
+		"nothing listens":    {proctest.Nowhere, "/sp ace.mp3", true, "error: GET /sp%20ace.mp3: connection refused", false},
+		"nothing listens, /": {proctest.Nowhere, "/sp ace.mp3", false, "error: GET /: connection refused", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

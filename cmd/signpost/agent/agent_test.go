@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -89,17 +89,6 @@ func newAgent(log *bytes.Buffer, directors ...string) *Agent {
 	}
 }
 
-// nowhere is a URL at which nobody listens.
-func nowhere(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
-
 // Every director is told with every report, whatever becomes of the others.
 func TestAgentTellsAllDirectors(t *testing.T) {
 	t.Parallel()
@@ -118,7 +107,7 @@ func TestAgentTellsAllDirectors(t *testing.T) {
 	}
 	one, other := good(2, true), good(3, false)
 	var log bytes.Buffer
-	a := newAgent(&log, nowhere(t), broken.URL, one.URL, moved.URL, other.URL)
+	a := newAgent(&log, proctest.Nowhere, broken.URL, one.URL, moved.URL, other.URL)
 	for range 3 {
 		if seen, ok, _ := a.report(t.Context(), false); !ok || seen.Used != 3 || seen.SafeToTerminate {
 			t.Fatalf("%+v %v, want the more listeners, and what all agree on\n%s", seen, ok, &log)
@@ -222,7 +211,7 @@ func TestAgentListens(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	a, err := New(Config{
-		Directors: []string{nowhere(t)}, ID: "edge-1", Status: server.URL, Kind: "icecast",
+		Directors: []string{proctest.Nowhere}, ID: "edge-1", Status: server.URL, Kind: "icecast",
 		Interval: 10 * time.Millisecond, Sample: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -279,9 +268,9 @@ func TestDeregisteredByOneDirector(t *testing.T) {
 		fails     bool
 	}{
 		"all answer":      {[]string{newFakeDirector(t, sees(api.Node{})).URL, newFakeDirector(t, sees(api.Node{})).URL}, false},
-		"one is away":     {[]string{nowhere(t), newFakeDirector(t, sees(api.Node{})).URL}, false},
-		"it is not known": {[]string{nowhere(t), newFakeDirector(t, gone).URL}, false},
-		"all are away":    {[]string{nowhere(t), nowhere(t)}, true},
+		"one is away":     {[]string{proctest.Nowhere, newFakeDirector(t, sees(api.Node{})).URL}, false},
+		"it is not known": {[]string{proctest.Nowhere, newFakeDirector(t, gone).URL}, false},
+		"all are away":    {[]string{proctest.Nowhere, proctest.Nowhere}, true},
 	} {
 		var log bytes.Buffer
 		a := newAgent(&log, c.directors...)

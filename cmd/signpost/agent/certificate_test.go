@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -34,7 +35,7 @@ func TestCertificateIsFollowed(t *testing.T) {
 	var log bytes.Buffer
 	c := Certificate{
 		Name: "go.radio.example", File: filepath.Join(dir, "bundle.pem"), Reload: "echo ran >>'" + filepath.Join(dir, "runs") + "'",
-		Directors: []string{nowhere(t), director.URL}, Token: "token", Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Directors: []string{proctest.Nowhere, director.URL}, Token: "token", Log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	check := func(content string, mode os.FileMode, runs int) {
 		t.Helper()

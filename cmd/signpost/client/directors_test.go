@@ -9,20 +9,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 const patience = 2 * time.Minute
-
-// nowhere is a URL at which nobody listens.
-func nowhere(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
 
 // answers is a director that answers always the same, and counts the questions.
 func answers(t *testing.T, status int, body string) (url string, asked *int) {
@@ -60,7 +51,7 @@ func TestWhoIsAskedNext(t *testing.T) {
 		{"a refusal", 409, false, false, "the store is away"},
 		{"a redirect", 307, false, true, ""},
 	} {
-		first := nowhere(t)
+		first := proctest.Nowhere
 		if c.status != 0 {
 			first, _ = answers(t, c.status, away)
 		}

@@ -286,9 +286,7 @@ func TestAnAgentBehindAMistake(t *testing.T) {
 	s := guarded(t, fleet)
 	other := httptest.NewServer(http.NotFoundHandler()) // where the URL leads by mistake
 	t.Cleanup(other.Close)
-	closed := httptest.NewServer(nil)
-	closed.Close()
-	for url, want := range map[string]string{closed.URL: "connection refused", other.URL: "GET /live.mp3: 404"} {
+	for url, want := range map[string]string{proctest.Nowhere: "connection refused", other.URL: "GET /live.mp3: 404"} {
 		a := agentWith(t, []string{"--url", url}, fleet[1], "let-me-in", s)
 		s.eventually(10*time.Second, "the node is down, with the reason", func() bool {
 			if to := s.sentTo(fleet, 5, 1); to["n1"] != 5 {
@@ -302,7 +300,7 @@ func TestAnAgentBehindAMistake(t *testing.T) {
 		}
 		<-a.exited
 	}
-	agentWith(t, []string{"--url", closed.URL, "--internal-url", fleet[1].URL()}, fleet[1], "let-me-in", s)
+	agentWith(t, []string{"--url", proctest.Nowhere, "--internal-url", fleet[1].URL()}, fleet[1], "let-me-in", s)
 	s.eventually(10*time.Second, "by an address that its director reaches it is used", s.fit)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/signpost-fm/signpost/cmd/signpost/azuracast"
 	"github.com/signpost-fm/signpost/cmd/signpost/importer"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // answers is an AzuraCast that gives these answers, by path.
@@ -155,8 +156,6 @@ func TestAskRefused(t *testing.T) {
 		}
 	}))
 	t.Cleanup(endless.Close)
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
 	password := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(password.Close)
 	for _, c := range []struct{ url, want string }{
@@ -164,8 +163,8 @@ func TestAskRefused(t *testing.T) {
 		{answers(t, map[string]string{"/status-json.xsl": "hello"}).URL, "what is no Icecast may be given as a list of its URLs"},
 		{answers(t, map[string]string{"/status-json.xsl": `{"icestats":{"source":[{"listenurl"`}).URL, "not Icecast's status page: no colon behind a key"},
 		{endless.URL, "see that it runs, and that this machine reaches it"},
-		{closed.URL, "connection refused"},
-		{"http://admin:hackme@" + strings.TrimPrefix(closed.URL, "http://"), "no password belongs in a URL"},
+		{proctest.Nowhere, "connection refused"},
+		{"http://admin:hackme@" + strings.TrimPrefix(proctest.Nowhere, "http://"), "no password belongs in a URL"},
 		{"ftp://x", "is no URL of a server"},
 	} {
 		_, err := importer.Ask(t.Context(), []importer.Running{{URL: c.url}})
