@@ -1,6 +1,11 @@
 package dashboard_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -38,6 +43,30 @@ func TestHiddenTabsHoldNothing(t *testing.T) {
 	first.Await("it is live again", live)
 	first.Await("it shows what was changed", `document.querySelector('#nodes tr[data-id=ams1] .state').textContent === 'drained'`)
 	noFaults(t, first)
+	noFaults(t, b)
+}
+
+// Who clicks before a page's own script is there is not left without an answer.
+func TestEarlyClicks(t *testing.T) {
+	t.Parallel()
+	to, err := url.Parse(operated(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, proxy := make(chan struct{}), httputil.NewSingleHostReverseProxy(to)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "overview") {
+			<-late
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(slow.Close)
+	b := browsertest.Start(t)
+	b.As(browsertest.Looks["1440-light"])
+	b.Go(slow.URL + "/")
+	b.ClickOn(`document.querySelector('#nodes tr[data-id=ams1] [data-do=drain]')`)
+	close(late)
+	b.Await("it is asked", `document.querySelector('#ask').open`)
 	noFaults(t, b)
 }
 

@@ -25,5 +25,14 @@ addEventListener('keydown', (e) => {
 });
 
 const own = $('link[rel="modulepreload"]')?.href;
-if (own) (await import(own)).default();
+if (own) {
+  // A click on a button that does nothing yet is done once it does.
+  let early;
+  const keep = (e) => { early = e.target.closest('button:not(form *, [data-logout])') ?? early; };
+  document.addEventListener('click', keep);
+  const { default: begin } = await import(own);
+  document.removeEventListener('click', keep);
+  begin();
+  early?.click();
+}
 if (page !== 'login') watch();
