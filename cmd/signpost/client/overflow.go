@@ -84,18 +84,11 @@ func (c *overflowSetCmd) Run(ctx context.Context, t *Terminal) error {
 	return r.run(ctx, t)
 }
 
-type overflowResetCmd struct {
-	Region  string `arg:"" completion:"regions" help:"The region."`
-	Preview bool   `help:"Only show what would become of it."`
-	Reason
-	Query
-}
+type overflowResetCmd struct{ regionReset }
 
 // Run shows the present listeners before and after, and takes the overflow back.
 func (c *overflowResetCmd) Run(ctx context.Context, t *Terminal) error {
-	r := overflowEdit(c.Query, c.Region, nil, c.Preview)
-	r.call = Call{Method: http.MethodDelete, Body: api.Edit{Why: c.Why}}
-	return r.run(ctx, t)
+	return c.run(ctx, t, overflowEdit(c.Query, c.Region, nil, c.Preview))
 }
 
 // overflowEdit replaces a region's overflow; nil: by the file's.

@@ -189,18 +189,24 @@ func (c *weightsSetCmd) Run(ctx context.Context, t *Terminal) error {
 	return r.run(ctx, t)
 }
 
-type weightsResetCmd struct {
+type weightsResetCmd struct{ regionReset }
+
+// Run shows the present listeners before and after, and takes the row back.
+func (c *weightsResetCmd) Run(ctx context.Context, t *Terminal) error {
+	return c.run(ctx, t, rowEdit(c.Query, c.Region, nil, c.Preview))
+}
+
+// A regionReset gives a region the file's row, or the file's overflow, again.
+type regionReset struct {
 	Region  string `arg:"" completion:"regions" help:"The region."`
 	Preview bool   `help:"Only show what would become of it."`
 	Reason
 	Query
 }
 
-// Run shows the present listeners before and after, and takes the row back.
-func (c *weightsResetCmd) Run(ctx context.Context, t *Terminal) error {
-	r := rowEdit(c.Query, c.Region, nil, c.Preview)
-	r.call = Call{Method: http.MethodDelete, Body: api.Edit{Why: c.Why}}
-	return r.run(ctx, t)
+func (c *regionReset) run(ctx context.Context, t *Terminal, e regionEdit) error {
+	e.call = Call{Method: http.MethodDelete, Body: api.Edit{Why: c.Why}}
+	return e.run(ctx, t)
 }
 
 // rowEdit replaces a region's row; nil: by the file's.
