@@ -1,7 +1,8 @@
 package web
 
 import (
-	"encoding/hex"
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -170,7 +171,7 @@ func (p *past) of(persons []uint64, now time.Time) *Past {
 		}
 		part.mu.Unlock()
 	}
-	slices.SortFunc(found, func(a, b pastEntry) int { return int(min(1, max(-1, b.at-a.at))) })
+	slices.SortFunc(found, func(a, b pastEntry) int { return cmp.Compare(b.at, a.at) })
 	out := &Past{Since: since.UTC(), Records: []PastRecord{}, More: max(0, len(found)-mostPast)}
 	for i := range found[:min(len(found), mostPast)] {
 		out.Records = append(out.Records, found[i].told())
@@ -181,7 +182,7 @@ func (p *past) of(persons []uint64, now time.Time) *Past {
 func (e *pastEntry) told() PastRecord {
 	r := PastRecord{
 		Time: time.Unix(0, e.at).UTC(), Status: int(e.status), Path: e.path.String(), Answer: e.answer, Fault: e.fault, Mount: e.mount, Node: e.node, Region: e.region,
-		Rule: e.rule, Step: e.step, Listener: hexOf(e.listener), UserAgent: e.agent.String(), HTTPS: e.https, Begins: e.begins, Bytes: e.bytes, End: e.end,
+		Rule: e.rule, Step: e.step, Listener: fmt.Sprintf("%016x", e.listener), UserAgent: e.agent.String(), HTTPS: e.https, Begins: e.begins, Bytes: e.bytes, End: e.end,
 	}
 	if e.decided {
 		r.Outcome = e.outcome.String()
@@ -190,10 +191,6 @@ func (e *pastEntry) told() PastRecord {
 		r.Seconds = e.lasted.Seconds()
 	}
 	return r
-}
-
-func hexOf(v uint64) string {
-	return hex.EncodeToString([]byte{byte(v >> 56), byte(v >> 48), byte(v >> 40), byte(v >> 32), byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
 // remember adds a record to the past, if there is one, and the request has an address.
