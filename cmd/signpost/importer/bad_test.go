@@ -75,6 +75,7 @@ func FuzzFile(f *testing.F) {
 		"<icecast><hostname>a</hostname><listen-socket><port>1</port></listen-socket><mount><mount-name>/a b</mount-name></mount></icecast>",
 		"#EXTM3U\n#EXTINF:-1,Radio\nhttp://a:8000/x\n", "[playlist]\nFile1=http://a/x\n", "url;limit\nhttp://a/x;3\n",
 		"<playlist><trackList><track><location>http://a/x</location></track></trackList></playlist>", `<asx><entry><ref href="http://a/x"/></entry></asx>`,
+		"\xa0\n", // no-break space of Latin-1
 	} {
 		f.Add([]byte(s))
 	}

@@ -28,7 +28,7 @@ func File(name string, source []byte, host string) (Found, error) {
 	utf16 := bytes.HasPrefix(source, []byte{0xff, 0xfe}) || bytes.HasPrefix(source, []byte{0xfe, 0xff})
 	switch {
 	case len(text) == 0:
-		return Found{}, fmt.Errorf("%s: the file is empty", name)
+		return Found{}, errEmpty(name)
 	case !utf16 && bytes.IndexByte(source, 0) >= 0:
 		return Found{}, fmt.Errorf("%s: the file is no text; give an icecast.xml, a playlist, or a list of URLs", name)
 	case utf16 || text[0] == '<':
@@ -44,7 +44,11 @@ func File(name string, source []byte, host string) (Found, error) {
 	for i, line := range lines {
 		lines[i] = strings.TrimSpace(line)
 	}
-	switch first := strings.ToLower(lines[slices.IndexFunc(lines, func(l string) bool { return l != "" })]); {
+	begin := slices.IndexFunc(lines, func(l string) bool { return l != "" })
+	if begin < 0 { // no-break spaces of Latin-1
+		return Found{}, errEmpty(name)
+	}
+	switch first := strings.ToLower(lines[begin]); {
 	case first == "[playlist]":
 		l.pls(lines)
 	case strings.HasPrefix(first, "#ext"), isM3U(lines):
@@ -54,6 +58,8 @@ func File(name string, source []byte, host string) (Found, error) {
 	}
 	return l.done()
 }
+
+func errEmpty(name string) error { return fmt.Errorf("%s: the file is empty", name) }
 
 // isM3U reports whether each line is a URL or a comment.
 func isM3U(lines []string) bool {
