@@ -1,41 +1,50 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
-// An hlsNode serves a live HLS stream that an encoder of its own makes, and notes what
-// players saw.
-type hlsNode struct {
-	url string
-
-	mu        sync.Mutex
-	sequences map[string][]int // by user agent, of the playlists in the order of their answers
+// An hlsPlayer is a program that plays a live media playlist, and writes what it plays.
+type hlsPlayer struct {
+	agent   string // how its user agent begins
+	reloads bool   // it reloads its playlist at the director, and not at the node that it was sent to
+	notRoot bool   // it refuses to run as root
+	args    func(url string) []string
 }
 
-// A real player that reloads a live media playlist at the director stays at its node: two
-// nodes number their segments differently, and a player that sees numbers go backwards stalls
-// or plays again what it has played. Streamlink reloads at the director each time, ffmpeg at
-// the node that it was sent to.
+var hlsPlayers = map[string]hlsPlayer{
+	"streamlink": {agent: "streamlink-test", reloads: true, args: func(url string) []string {
+		return []string{"streamlink", "--http-header", "User-Agent=streamlink-test", "--stdout", url, "best"}
+	}},
+	"ffmpeg": {agent: "Lavf/", args: func(url string) []string {
+		return []string{"ffmpeg", "-v", "error", "-i", url, "-c", "copy", "-f", "mpegts", "-"}
+	}},
+	"mpv": {agent: "mpv-test", args: func(url string) []string {
+		return []string{"mpv", "--no-config", "--really-quiet", "--no-video", "--user-agent=mpv-test", "--o=-", "--of=mpegts", "--oac=mp2", url}
+	}},
+	"vlc": {agent: "VLC/", notRoot: true, args: func(url string) []string {
+		return []string{"cvlc", "-q", "--no-video", "--sout", "#transcode{acodec=s16l,channels=1,samplerate=8000}:std{access=file,mux=raw,dst=-}", url}
+	}},
+	"gstreamer": {agent: "GStreamer", args: func(url string) []string {
+		return []string{"gst-launch-1.0", "-q", "uridecodebin3", "uri=" + url, "!", "audioconvert", "!", "fdsink"}
+	}},
+}
+
+// A real player of a live media playlist stays at its node, whether it reloads the playlist
+// there or at the director: two nodes number their segments differently, and a player that
+// sees numbers go backwards stalls, or plays again what it has played.
 func TestHLSPlayersStay(t *testing.T) {
 	t.Parallel()
-	proctest.Need(t, "ffmpeg", "streamlink")
-	nodes := []*hlsNode{startHLS(t, "127.0.0.31", 0), startHLS(t, "127.0.0.32", 40)}
+	nodes := []*hlsOrigin{encodeMedia(t, 0).origin(t, "127.0.0.31", 0), encodeMedia(t, 40).origin(t, "127.0.0.32", 0)}
 	config := strings.Replace(configuration(nil, ""), "mounts: [{name: /live.mp3, title: Live}]", "mounts: [/hls/live.m3u8]", 1)
 	for i, n := range nodes {
 		config += fmt.Sprintf("  - {id: n%d, urls: ['%s'], kind: http}\n", i+1, n.url)
@@ -45,26 +54,10 @@ func TestHLSPlayersStay(t *testing.T) {
 	s.eventually(patience, "both nodes play it", func() bool {
 		return strings.Count(s.body("/hls/live.m3u8.m3u"), "http://127.0.0.3") == 2
 	})
-	for name, player := range map[string]struct {
-		agent     string
-		reloads   bool // at the director
-		arguments []string
-	}{
-		"streamlink": {"streamlink-test", true, []string{"streamlink", "--http-header", "User-Agent=streamlink-test", "--stdout", mount, "best"}},
-		"ffmpeg":     {"Lavf/", false, []string{"ffmpeg", "-v", "error", "-i", mount, "-c", "copy", "-f", "mpegts", "-"}},
-	} {
+	for name, player := range hlsPlayers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			cmd := exec.CommandContext(ctx, player.arguments[0], player.arguments[1:]...)
-			cmd.SysProcAttr, cmd.Env = proctest.DieWithTest(), append(os.Environ(), "HOME="+t.TempDir())
-			var played, said proctest.Output
-			cmd.Stdout, cmd.Stderr = &played, &said
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer func() { cancel(); _ = cmd.Wait() }()
+			played := player.start(t, mount)
 			seen := func() (all [][]int) {
 				for _, n := range nodes {
 					if one := n.seen(player.agent); len(one) > 0 {
@@ -73,93 +66,66 @@ func TestHLSPlayersStay(t *testing.T) {
 				}
 				return all
 			}
-			s.eventually(patience, name+" reloads its playlist eight times", func() bool {
-				n := 0
-				for _, one := range seen() {
-					n += len(one)
-				}
-				return n >= 8
+			reloads := sized(8, 60)
+			s.eventually(patience, fmt.Sprintf("%s reloads its playlist %d times", name, reloads), func() bool {
+				return len(slices.Concat(seen()...)) >= reloads
 			})
 			all := seen()
 			if len(all) != 1 {
 				t.Fatalf("%s went to %d nodes: sequence numbers %v", name, len(all), all)
 			}
-			for i, n := range all[0][1:] {
-				if n < all[0][i] {
-					t.Errorf("%s saw sequence numbers go backwards: %v", name, all[0])
-				}
+			if !slices.IsSorted(all[0]) {
+				t.Errorf("%s saw sequence numbers go backwards: %v", name, all[0])
 			}
 			if last := len(all[0]) - 1; all[0][last] == all[0][0] {
 				t.Errorf("%s saw no progress: %v", name, all[0])
 			}
-			asked := strings.Count(s.log.String(), `"user_agent":"`+player.agent)
-			if reloads := asked > 2; reloads != player.reloads {
+			asked := s.log.Count(`"user_agent":"` + player.agent)
+			if atDirector := asked > 2; atDirector != player.reloads {
 				t.Errorf("%s asked the director %d times", name, asked)
 			}
-			if played := len(played.String()); played < 10_000 {
-				t.Errorf("%s played %d bytes: %s", name, played, said.String())
-			}
+			s.eventually(patience, name+" has played some seconds", func() bool { return len(played.String()) >= 10_000 })
 		})
 	}
 }
 
-func startHLS(t *testing.T, host string, first int) *hlsNode {
+// start lets a player play until the test ends, and returns what it plays.
+func (p hlsPlayer) start(t *testing.T, url string) *proctest.Output {
 	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "sine=frequency=440", "-c:a", "aac", "-b:a", "64k",
-		"-f", "hls", "-hls_time", "1", "-hls_list_size", "6", "-hls_delete_threshold", "6", "-hls_flags", "delete_segments", "-start_number", strconv.Itoa(first),
-		filepath.Join(dir, "live.m3u8"))
-	cmd.SysProcAttr = proctest.DieWithTest()
+	args := p.args(url)
+	proctest.Need(t, args[0])
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = t.TempDir()
+	cmd.SysProcAttr, cmd.Env = proctest.DieWithTest(), append(os.Environ(), "HOME="+cmd.Dir)
+	if p.notRoot {
+		asNobody(t, cmd)
+	}
+	var played, said proctest.Output
+	cmd.Stdout, cmd.Stderr = &played, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &hlsNode{url: "http://" + l.Addr().String(), sequences: map[string][]int{}}
-	files := http.StripPrefix("/hls/", http.FileServer(http.Dir(dir)))
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/hls/live.m3u8" {
-			files.ServeHTTP(w, r)
-			return
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s wrote %d bytes, and said: %.3000s", args[0], len(played.String()), said.String())
 		}
-		list, err := os.ReadFile(filepath.Join(dir, "live.m3u8"))
-		if err != nil {
-			http.NotFound(w, r)
-			return
-		}
-		n.note(r.UserAgent(), list)
-		w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
-		_, _ = io.Copy(w, bytes.NewReader(list)) // the player may be gone
-	})}
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close() })
-	return n
+	})
+	return &played
 }
 
-var mediaSequence = regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)`)
-
-func (n *hlsNode) note(agent string, list []byte) {
-	m := mediaSequence.FindSubmatch(list)
-	if m == nil {
+// asNobody runs a program that refuses to run as root as another user, in its directory.
+func asNobody(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if os.Getuid() != 0 {
 		return
 	}
-	number, _ := strconv.Atoi(string(m[1]))
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.sequences[agent] = append(n.sequences[agent], number)
-}
-
-// seen returns the sequence numbers that players whose user agent begins so have seen.
-func (n *hlsNode) seen(agent string) (all []int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for name, numbers := range n.sequences {
-		if strings.HasPrefix(name, agent) {
-			all = append(all, numbers...)
-		}
+	const nobody = 65534
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	reachable(t, cmd.Dir)
+	if err := os.Chown(cmd.Dir, nobody, nobody); err != nil {
+		t.Fatal(err)
 	}
-	return all
 }

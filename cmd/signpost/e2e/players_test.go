@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -108,13 +107,8 @@ func play(t *testing.T, p player, url string, seconds int) string {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	cmd.SysProcAttr = proctest.DieWithTest()
-	if p.notRoot && os.Getuid() == 0 {
-		const nobody = 65534
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-		reachable(t, dir)
-		if err := os.Chown(dir, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
+	if p.notRoot {
+		asNobody(t, cmd)
 	}
 	said, err := cmd.CombinedOutput()
 	if _, statErr := os.Stat(out); statErr != nil {
