@@ -3,7 +3,7 @@
 //
 // A [Node] implements as much of Icecast as listeners and probes use: the stream with
 // a burst on connect, ICY metadata on request, /status-json.xsl, and an .m3u for each
-// mount. loops.sh made the melodies, and go generate makes them again: edit the notes
+// mount. Beside them it serves the same tune as HLS, at /live.m3u8. loops.sh made the melodies, and go generate makes them again: edit the notes
 // there, and listen.
 package demonode
 

@@ -35,6 +35,9 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.play(w, r, m)
 		return
 	}
+	if n.serveHLS(w, r) {
+		return
+	}
 	path, isPlaylist := strings.CutSuffix(r.URL.Path, ".m3u")
 	switch {
 	case r.URL.Path == "/status-json.xsl":
