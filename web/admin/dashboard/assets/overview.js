@@ -20,14 +20,46 @@ export default function overview() {
     drawSoon();
   }, { rootMargin: '200px' });
 
+  function add(tr) {
+    const [name, state, load, route, kbit, sent, trend, act] = tr.cells;
+    rows.set(tr.dataset.id, { tr, name, state, load, route, kbit, sent, trend, act, visible: false });
+    inSight.observe(tr);
+  }
+
   function index() {
     inSight.disconnect();
     rows.clear();
-    for (const tr of $$('#nodes tr[data-id]')) {
-      const [name, state, load, route, kbit, sent, trend, act] = tr.cells;
-      rows.set(tr.dataset.id, { tr, name, state, load, route, kbit, sent, trend, act, visible: false });
-      inSight.observe(tr);
+    $$('#nodes tr[data-id]').forEach(add);
+    show();
+  }
+
+  /** list has the table list the rows of another: those that stay keep their elements, for a new table takes long. */
+  function list(table, fresh) {
+    const focused = document.activeElement;
+    const sorted = $('thead th:is([aria-sort="ascending"], [aria-sort="descending"])', table);
+    const wanted = $$('tr[data-id]', fresh);
+    const ids = new Set(wanted.map((tr) => tr.dataset.id));
+    for (const [id, row] of rows) {
+      if (ids.has(id)) continue;
+      inSight.unobserve(row.tr);
+      row.tr.remove();
+      rows.delete(id);
     }
+    let before = null;
+    for (const tr of wanted) {
+      const known = rows.get(tr.dataset.id)?.tr;
+      const row = known ?? document.adoptNode(tr);
+      if (!known || (!sorted && row.previousElementSibling !== before)) {
+        if (before) before.after(row);
+        else $('tbody', table).prepend(row);
+      }
+      if (!known) add(row);
+      before = row;
+    }
+    $('tfoot', table)?.remove();
+    if ($('tfoot', fresh)) table.append(document.adoptNode($('tfoot', fresh)));
+    attr(table, 'data-all', fresh.dataset.all);
+    if (table.contains(focused)) focused.focus();
     show();
   }
 
@@ -169,8 +201,8 @@ export default function overview() {
   refreshers.nodes = (old, fresh) => {
     const ids = (table) => [table.dataset.all, ...$$('tr[data-id]', table).map((tr) => tr.dataset.id).sort()].join();
     if (ids(old) === ids(fresh)) return; // events keep its rows up to date
-    replace(old, fresh);
-    index();
+    if (rows.size && $('tr[data-id]', fresh)) list(old, fresh);
+    else { replace(old, fresh); index(); } // without a node there is a sentence
   };
   setInterval(() => { for (const id of nodes.keys()) changed.add(id); drawSoon(); }, 60_000); // trends, and how long ago
 
