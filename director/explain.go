@@ -37,7 +37,10 @@ type Candidacy struct {
 	Share    float64 `json:"share"`    // weight x room x warm-up, or free listeners x warm-up
 	Expected float64 `json:"expected"` // 0..1: its part of the rung's listeners
 	Used     int     `json:"used"`     // listeners, those on the way included
-	EnRoute  int     `json:"en_route"`
+	// Uncounted says that nobody tells how many listen: Used is then those on the way, and
+	// what the server told last.
+	Uncounted bool `json:"uncounted,omitempty"`
+	EnRoute   int  `json:"en_route"`
 	// Estimated is the part of EnRoute that is an estimate: listeners from DNS answers.
 	Estimated int      `json:"en_route_estimated,omitempty"`
 	Target    int      `json:"target,omitempty"` // listeners
@@ -85,7 +88,7 @@ func (s *Snapshot) candidacy(node, mount int, l *Listener) Candidacy {
 	out := Candidacy{
 		Node: n.ID, Site: n.Site, Detail: st.report.Detail,
 		Room: st.room, WarmUp: st.warm,
-		Used: st.used, EnRoute: st.enRoute, Estimated: st.estimated, Target: st.target, Limit: st.limit,
+		Used: st.used, Uncounted: st.report.Listeners < 0 || st.report.Taken.IsZero(), EnRoute: st.enRoute, Estimated: st.estimated, Target: st.target, Limit: st.limit,
 		Verdict: s.bestVerdict(node, mount, l.Scheme),
 	}
 	if v := &out.Verdict; st.health == Fit && (v.State != MountPlays || v.Cause != "") {

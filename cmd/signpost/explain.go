@@ -283,11 +283,15 @@ func orDash(n int) string {
 
 // used is the number of listeners, and how many of them are on the way.
 func used(c api.Candidate) string {
-	if c.EnRoute == 0 {
-		return strconv.Itoa(c.Used)
+	all := strconv.Itoa(c.Used)
+	if c.Uncounted {
+		all = "not known"
 	}
-	if c.Estimated > 0 {
-		return fmt.Sprintf("%d (%d on the way, %d of them an estimate)", c.Used, c.EnRoute, c.Estimated)
+	switch {
+	case c.EnRoute == 0:
+		return all
+	case c.Estimated > 0:
+		return fmt.Sprintf("%s (%d on the way, %d of them an estimate)", all, c.EnRoute, c.Estimated)
 	}
-	return fmt.Sprintf("%d (%d on the way)", c.Used, c.EnRoute)
+	return fmt.Sprintf("%s (%d on the way)", all, c.EnRoute)
 }

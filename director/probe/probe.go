@@ -272,7 +272,9 @@ func (p *Prober) ask(ctx context.Context, s *state, timeout time.Duration) (h he
 			defer close(done)
 			at := t
 			at.base, at.timeout = w.url, p.cfg.Timeout
+			started := time.Now()
 			h.wayGot, h.wayEnds = p.tryWay(ctx, at, h.wayMount)
+			h.wayGot.took = time.Since(started)
 		}()
 		defer func() { <-done }()
 	}

@@ -39,6 +39,7 @@ type state struct {
 	failing           time.Time // since when probes fail, on the monotonic clock; zero: they succeed
 	blamed            bool      // it is one of the nodes because of which the Prober suspects itself
 	tally             Tally
+	past              []Past
 	pace              time.Duration // how long the slowest of the recent answers took
 	doubt             string        // evidence against it besides the probes; empty: none
 	again             string        // a doubt that came while a probe was under way
@@ -106,6 +107,7 @@ func (s *state) hear(h heard, c *Config, now time.Time) []event {
 		s.tally.Answers++
 		s.pace = max(h.took, s.pace*3/4) // decays, so that a single slow answer is forgotten
 	}
+	s.rememberProbe(&h)
 	s.hearBase(h.base, h.err, h.ends, now, h.taken)
 	if h.way != nil {
 		s.hearWay(h.way, h.wayMount, h.wayGot, h.wayEnds, c, now, h.taken)

@@ -16,7 +16,9 @@ func (p *Prober) hearOut(ctx context.Context, s *state) {
 		if !ok {
 			return
 		}
+		started := time.Now()
 		got := p.try(ctx, t, r)
+		got.took = time.Since(started)
 		p.mu.Lock()
 		var news []event
 		if ctx.Err() == nil {

@@ -70,6 +70,7 @@ type tried struct {
 	detail string
 	after  time.Duration // the silence before the first byte after burstTime, where it was awaited
 	own    bool          // the GET failed by a fault of this director
+	took   time.Duration
 }
 
 // tryIn requests a mount as a listener would. It hangs up after the first byte of audio

@@ -254,6 +254,7 @@ func (w *watch) endTry(s *state, r request, got tried, now, taken time.Time) (ne
 		return nil
 	}
 	was := s.report
+	s.rememberGET(s.base(), r.path, got, taken.Add(-got.took))
 	s.hearTry(r, got, now, taken)
 	return w.changes(s, &was, now)
 }

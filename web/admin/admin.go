@@ -65,6 +65,9 @@ type Config struct {
 	// Dashboard makes the handler of every path that is not the API's; nil: none.
 	Dashboard func(*API) http.Handler
 
+	// Probes returns what came of this director's last probes of a node, the newest first;
+	// nil: not known.
+	Probes func(director.NodeID) []api.Probe
 	// SafeBelow returns how many listeners may be left on a drained node that is
 	// safe to terminate; nil: none.
 	SafeBelow func() int
@@ -160,6 +163,9 @@ func (c *Config) setDefaults() {
 	}
 	orNothing(&c.Tokens)
 	orNothing(&c.SafeBelow)
+	if c.Probes == nil {
+		c.Probes = func(director.NodeID) []api.Probe { return nil }
+	}
 	orNothing(&c.PublicURL)
 	orNothing(&c.Rules)
 	orNothing(&c.Clients)

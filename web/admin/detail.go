@@ -15,7 +15,7 @@ import (
 // NodeDetail returns all that is known of one node.
 func (a *API) NodeDetail(id director.NodeID) (api.NodeDetail, error) {
 	node, err := a.Node(id, a.cfg.SafeBelow())
-	out := api.NodeDetail{Node: node, Verdicts: []api.NodeMount{}, Sightings: []api.Sighting{}}
+	out := api.NodeDetail{Node: node, Verdicts: []api.NodeMount{}, Sightings: []api.Sighting{}, Probes: []api.Probe{}}
 	if err != nil {
 		return out, err
 	}
@@ -26,6 +26,7 @@ func (a *API) NodeDetail(id director.NodeID) (api.NodeDetail, error) {
 		}
 		out.Sightings = append(out.Sightings, one)
 	}
+	out.Probes = append(out.Probes, a.cfg.Probes(id)...)
 	slices.SortFunc(out.Sightings, func(a, b api.Sighting) int { return cmp.Compare(a.By, b.By) })
 	view := a.cfg.Syncer.View()
 	n, ok := view.FindNode(id)
@@ -55,7 +56,7 @@ func mountAt(s *director.Snapshot, t *teller, n, m int, scheme director.Scheme, 
 	}
 	if told := t.tells(mount.Name); told != nil {
 		out.Playing, out.Limit = told.Title, told.Limit
-		if told.Listeners >= 0 {
+		if told.Listeners >= 0 && t.Report.Health == director.Up { // a node that is down keeps what it told last
 			out.Listeners = new(told.Listeners)
 		}
 	}

@@ -30,7 +30,9 @@ func TestNodeDetail(t *testing.T) {
 			Place: director.Place{Country: director.Code{'D', 'E'}, Point: director.CityPoint, Lat: 50.1, Lon: 8.7},
 		}},
 		Mounts: []director.Mount{{Name: "/live.mp3", Kbit: 128}, {Name: "/news.mp3", Kbit: 64}},
-	}, Config{})
+	}, Config{Probes: func(id director.NodeID) []api.Probe {
+		return []api.Probe{{At: day, TookMS: 4, Detail: "a probe of " + string(id)}}
+	}})
 	d, err := r.h.NodeDetail("fra1")
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +49,9 @@ func TestNodeDetail(t *testing.T) {
 	}
 	if len(d.Sightings) != 1 || d.Sightings[0].Health != director.Up || *d.Sightings[0].Listeners != 7 || d.Sightings[0].By == "" {
 		t.Errorf("%+v", d.Sightings)
+	}
+	if len(d.Probes) != 1 || d.Probes[0].Detail != "a probe of fra1" {
+		t.Errorf("%+v", d.Probes)
 	}
 }
 

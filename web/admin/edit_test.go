@@ -692,18 +692,22 @@ func TestKnown(t *testing.T) {
 	for name, c := range map[string]struct {
 		r          director.Report
 		held       *store.Heard
-		want, also bool // also: of a director that suspects itself
+		told       bool // somebody tells how many listen
+		want, also bool // it is known how many would be cut off; also: of a director that suspects itself
 	}{
-		"no report":               {director.Report{}, nil, false, false},
-		"counted":                 {director.Report{Taken: day, Health: director.Up}, nil, true, true},
-		"counted long ago":        {director.Report{Taken: ago(2 * store.ReportLife), Health: director.Up}, nil, false, false},
-		"not told":                {director.Report{Taken: day, Health: director.Up, Listeners: -1}, nil, false, false},
-		"full":                    {director.Report{Taken: day, Health: director.Up, Full: true}, nil, false, false},
-		"down":                    {director.Report{Taken: day, Since: ago(time.Minute), Health: director.Failed, Listeners: -1}, nil, true, false},
-		"down just now":           {director.Report{Taken: day, Since: ago(time.Second), Health: director.Failed, Listeners: -1}, nil, false, false},
-		"down, as its agent says": {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Failed), true, true},
-		"its agent is silent":     {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Up), false, false},
+		"no report":               {director.Report{}, nil, false, false, false},
+		"counted":                 {director.Report{Taken: day, Health: director.Up}, nil, true, true, true},
+		"counted long ago":        {director.Report{Taken: ago(2 * store.ReportLife), Health: director.Up}, nil, false, false, false},
+		"not told":                {director.Report{Taken: day, Health: director.Up, Listeners: -1}, nil, false, false, false},
+		"full":                    {director.Report{Taken: day, Health: director.Up, Full: true}, nil, false, false, false},
+		"down":                    {director.Report{Taken: day, Since: ago(time.Minute), Health: director.Failed, Listeners: -1}, nil, false, true, false},
+		"down just now":           {director.Report{Taken: day, Since: ago(time.Second), Health: director.Failed, Listeners: -1}, nil, false, false, false},
+		"down, as its agent says": {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Failed), true, true, true},
+		"its agent is silent":     {director.Report{Taken: day, Since: day, Health: director.Failed, Listeners: -1}, heard(director.Up), false, false, false},
 	} {
+		if got := d.told(&c.r, c.held); got != c.told {
+			t.Errorf("%s: told: %t", name, got)
+		}
 		if got := d.counted(&c.r, c.held); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}

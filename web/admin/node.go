@@ -111,7 +111,7 @@ func (d *describer) summary(n int) api.Node {
 	}
 	out.EnRoute += out.Used - st.Used
 	held := d.registered[st.ID]
-	out.Counted = d.counted(r, held)
+	out.Counted = d.told(r, held)
 	out.Place = placeOf(st.Place)
 	made, ok := d.overlay.Nodes[st.ID]
 	if ok {
@@ -165,20 +165,23 @@ func (d *describer) reckoned(n int) (kbit float64) {
 	return kbit
 }
 
-// counted says whether the number of a node's listeners is known now. A node that is
-// down has none, if its agent says so or directors have for a while. One that is not
-// probed, does not count, or says only that it is full may have any number.
+// told says whether anybody tells how many listen at a node: its server, or its agent,
+// which says that the server is down. One that is not probed, does not count, or says only
+// that it is full may have any number; so may one that directors cannot reach.
+func (d *describer) told(r *director.Report, held *store.Heard) bool {
+	return d.recent(r) && (r.Listeners >= 0 || held != nil && held.Report.Health == director.Failed)
+}
+
+// counted says whether it is known how many would be cut off if a node were terminated
+// now: told, or nobody, for directors have not reached it for a while.
 func (d *describer) counted(r *director.Report, held *store.Heard) bool {
-	now := d.Built()
-	switch {
-	case r.Taken.IsZero() || now.Sub(r.Taken) > store.ReportLife || r.Full:
-		return false
-	case r.Listeners >= 0:
-		return true
-	case held != nil && held.Report.Health == director.Failed:
-		return true
-	}
-	return r.Health == director.Failed && !d.suspects && now.Sub(r.Since) >= failedTogether
+	return d.told(r, held) ||
+		d.recent(r) && r.Health == director.Failed && !d.suspects && d.Built().Sub(r.Since) >= failedTogether
+}
+
+// recent says whether a report is as its node is now, and says more than that it is full.
+func (d *describer) recent(r *director.Report) bool {
+	return !r.Taken.IsZero() && d.Built().Sub(r.Taken) <= store.ReportLife && !r.Full
 }
 
 // carried returns the public names of the mounts that listeners of a node hear.

@@ -55,7 +55,7 @@ func (a *API) values(now time.Time) map[ring.Key]float64 {
 	total, known := 0, false
 	for n := range view.Nodes() {
 		st := view.Node(n)
-		if !d.counted(&st.Report, d.registered[st.ID]) {
+		if !d.told(&st.Report, d.registered[st.ID]) {
 			continue
 		}
 		used := d.Live.Used(n)

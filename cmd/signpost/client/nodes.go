@@ -52,7 +52,7 @@ func printNodes(t *Terminal, nodes []api.Node) {
 		if n.Kbit > 0 {
 			mbit = fmt.Sprintf("%.1f", n.Kbit/1000)
 		}
-		out.add(n.ID, stateOf(n), t.ago(n.Since), n.Used, orNothing(n.EnRoute), orDash(n.Target), orDash(n.Limit), mbit, detailOf(t, n))
+		out.add(n.ID, stateOf(n), t.ago(n.Since), listeners(&n), orNothing(n.EnRoute), orDash(n.Target), orDash(n.Limit), mbit, detailOf(t, n))
 	}
 	out.print(t)
 }
@@ -118,19 +118,22 @@ func byWhom(t *Terminal, o *api.Override) string {
 }
 
 func (c *NodesCmd) one(ctx context.Context, t *Terminal, s *Session) error {
-	var n api.Node
-	answer, err := s.Get(ctx, nodePath(c.Node), &n)
+	var n api.NodeDetail
+	answer, err := s.Get(ctx, nodePath(c.Node)+"/detail", &n)
+	if RefusalOf(err) != nil { // an agent's token may see the node, and no more of it
+		answer, err = s.Get(ctx, nodePath(c.Node), &n)
+	}
 	if err != nil {
 		return s.whichNode(ctx, err, c.Node)
 	}
 	if c.JSON {
 		return t.JSON(answer.Body)
 	}
-	printNode(t, n)
+	printNode(t, &n)
 	return nil
 }
 
-func printNode(t *Terminal, n api.Node) {
+func printNode(t *Terminal, n *api.NodeDetail) {
 	line := func(name, text string) {
 		if text != "" {
 			t.say("%-10s %s", name, text)
@@ -143,7 +146,7 @@ func printNode(t *Terminal, n api.Node) {
 	line("node", string(n.ID))
 	line("urls", strings.Join(n.URLs, " "))
 	line("site", n.Site)
-	line("state", stateOf(n).text+since)
+	line("state", stateOf(n.Node).text+since)
 	if n.Override != nil {
 		line("", byWhom(t, n.Override))
 	}
@@ -152,16 +155,12 @@ func printNode(t *Terminal, n api.Node) {
 	if n.Estimated > 0 {
 		estimate = fmt.Sprintf(" (%d an estimate, for DNS)", n.Estimated)
 	}
-	listen := strconv.Itoa(n.Used)
-	if !n.Counted {
-		listen = "not known"
-	}
-	line("listeners", fmt.Sprintf("%s, %d of them on the way%s; target %s, limit %s", listen, n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
+	line("listeners", fmt.Sprintf("%s, %d of them on the way%s; target %s, limit %s", listeners(&n.Node), n.EnRoute, estimate, orDash(n.Target), orDash(n.Limit)))
 	if n.Drain != nil {
 		line("drain", fmt.Sprintf("%s%s; %s%s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
 			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate], wrapped(", ", waitingText(n.Drain))))
 	}
-	line("sends", fmt.Sprintf("%s; gets %.1f listeners a second; room %.2f, warm-up %.2f", sends(&n), n.SentPerS, n.Room, n.WarmUp))
+	line("sends", fmt.Sprintf("%s; gets %.1f listeners a second; room %.2f, warm-up %.2f", sends(&n.Node), n.SentPerS, n.Room, n.WarmUp))
 	line("mounts", strings.Join(n.Mounts, " "))
 	for _, l := range n.Lacks {
 		line("", l.Text+wrapped(" (", l.Detail)+map[bool]string{true: ")"}[l.Detail != ""]+wrapped(", says ", l.By))
@@ -173,6 +172,44 @@ func printNode(t *Terminal, n api.Node) {
 	if n.Registered != nil {
 		line("agent", fmt.Sprintf("%s (token %s), silent for %d ms", n.Registered.Instance, cmp.Or(n.Registered.Token, "-"), n.Registered.SilentMS))
 	}
+	printProbes(t, n)
+}
+
+// printProbes prints how each director sees the node, and what came of the last probes by
+// the one that is asked.
+func printProbes(t *Terminal, n *api.NodeDetail) {
+	if len(n.Sightings) > 0 {
+		t.say("")
+		out := newTable("SEEN BY", "STATE", ">SINCE", ">PROBED", ">LISTENERS", "DETAIL")
+		for _, one := range n.Sightings {
+			count := "not known"
+			if one.Listeners != nil {
+				count = strconv.Itoa(*one.Listeners)
+			}
+			out.add(one.By, one.Health, t.ago(one.Since), t.ago(one.Taken), count, one.Detail)
+		}
+		out.print(t)
+	}
+	if len(n.Probes) > 0 {
+		t.say("")
+		out := newTable("PROBE AT", ">TOOK", "OUTCOME", "DETAIL")
+		for _, p := range n.Probes {
+			outcome := cell{"good", green}
+			if p.Failed {
+				outcome = cell{"failed", red}
+			}
+			out.add(p.At.UTC().Format(time.RFC3339), p.Lasted(), outcome, map[bool]string{true: "as a listener: "}[p.Mount != ""]+p.Detail)
+		}
+		out.print(t)
+	}
+}
+
+// listeners writes how many there are, or that nobody tells.
+func listeners(n *api.Node) string {
+	if !n.Counted {
+		return "not known"
+	}
+	return strconv.Itoa(n.Used)
 }
 
 // sends writes the bandwidth: as told, as reckoned (marked so), or that it is not known.

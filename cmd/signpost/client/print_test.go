@@ -37,6 +37,18 @@ var (
 		{ID: "edge-1", Registered: &api.Holder{Instance: "host-1", Token: "edges", SilentMS: 300}, Health: director.Up, Counted: true, Used: 10, KbitReckoned: 1280, WarmUp: 0.4},
 		{ID: "edge-2", State: director.Drained, Health: director.Up, Drained: true, SafeToTerminate: true, WarmUp: 1, Override: &api.Override{State: store.NodeDisabled, By: "anna", At: before(time.Hour)}},
 	}
+	probed = api.NodeDetail{
+		Node: nodes[2],
+		Sightings: []api.Sighting{
+			{By: "d1", Health: director.Failed, Since: before(40 * time.Second), Taken: before(2 * time.Second), Detail: "GET /: connection refused (5 in a row)"},
+			{By: "d2", Health: director.Up, Since: before(9 * time.Hour), Taken: before(time.Second), Listeners: new(812), Detail: "GET /status-json.xsl: Icecast 2.4.4, 2 mounts"},
+		},
+		Probes: []api.Probe{
+			{At: before(2 * time.Second), TookMS: 1.2, URL: "http://nyc1.example:8000", Failed: true, Detail: "GET /: connection refused"},
+			{At: before(5 * time.Second), TookMS: 2000, URL: "http://nyc1.example:8000", Failed: true, Detail: "GET /: no whole answer within 2s"},
+			{At: before(7 * time.Second), TookMS: 8, URL: "http://nyc1.example:8000", Mount: "/live.mp3", Detail: "GET /live.mp3: 200 OK"},
+		},
+	}
 	weights = []api.Weight{{Node: "fra1", Weight: 3}, {Node: "ams1", Weight: 1}}
 	europe  = api.Region{ID: "europe", Match: "continent:EU", Row: weights, Declared: []api.Weight{{Node: "fra1", Weight: 1}, {Node: "nyc1", Weight: 1}},
 		Override: anna, Overflow: []director.RegionID{"world"}, Shares: []director.NodeShare{{Node: "fra1", Share: 0.75}, {Node: "ams1", Share: 0.25}}}
@@ -97,11 +109,13 @@ func TestTables(t *testing.T) {
 	for name, show := range map[string]func(*Terminal){
 		"nodes": func(to *Terminal) { printNodes(to, nodes) },
 		"node": func(to *Terminal) {
-			printNode(to, nodes[0])
+			printNode(to, &api.NodeDetail{Node: nodes[0]})
 			to.say("")
-			printNode(to, nodes[1])
+			printNode(to, &api.NodeDetail{Node: nodes[1]})
 			to.say("")
-			printNode(to, nodes[3])
+			printNode(to, &api.NodeDetail{Node: nodes[3]})
+			to.say("")
+			printNode(to, &probed)
 		},
 		"regions":     func(to *Terminal) { printRegions(to, regions) },
 		"region":      func(to *Terminal) { printRegion(to, europe) },

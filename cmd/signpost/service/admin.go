@@ -7,15 +7,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/version"
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/geo"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/admin"
+	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
 	"github.com/signpost-fm/signpost/web/lastcall"
 )
@@ -47,6 +50,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 		Rules:      d.ruleUses, CheckRule: checkRule, NoteRules: noteRules, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		Plots:     d.plots.ring,
 		Databases: d.databases, Certificates: d.shownCertificates, Bundle: d.bundle,
+		Probes:    d.pastProbes,
 		SafeBelow: func() int { return d.settings.Load().Admin.SafeBelow },
 		Complete:  geo.Complete,
 		Unmap:     d.geo.unmap,
@@ -126,6 +130,16 @@ func (d *Service) publicURL() string {
 		return "http://" + a.String()
 	}
 	return ""
+}
+
+// pastProbes returns what came of this director's last probes of a node, the newest first.
+func (d *Service) pastProbes(id director.NodeID) (all []api.Probe) {
+	for _, p := range slices.Backward(d.prober.Past(id)) {
+		all = append(all, api.Probe{
+			At: p.Taken, TookMS: float64(p.Took.Microseconds()) / 1000, URL: p.URL, Mount: p.Mount, Failed: p.Failed, Detail: p.Detail,
+		})
+	}
+	return all
 }
 
 // operatorTokens returns those in force. A reload may remove all of them, and cannot move

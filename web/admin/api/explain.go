@@ -97,8 +97,9 @@ type Candidate struct {
 	Km                               *float64 // nil: one of the places is not known
 	WarmUp                           float64  `json:"warm_up"`
 	Used, Target, Limit              int
-	EnRoute                          int `json:"en_route"`
-	Estimated                        int `json:"en_route_estimated"`
+	Uncounted                        bool // nobody tells how many listen
+	EnRoute                          int  `json:"en_route"`
+	Estimated                        int  `json:"en_route_estimated"`
 }
 
 // Row returns the row that decided: that of the answer.

@@ -81,6 +81,28 @@ type NodeDetail struct {
 
 	Verdicts  []NodeMount `json:"verdicts"`  // every mount of the fleet
 	Sightings []Sighting  `json:"sightings"` // how each director, or its agent, sees it
+	// Probes are what came of the last ones by the director that is asked, the newest first:
+	// the last ten, and before them rather those that failed, twenty in all. Empty: it has
+	// not probed the node, for two other directors do.
+	Probes []Probe `json:"probes"`
+}
+
+// Probe is one probe of a node, or one GET of a mount like a listener's.
+type Probe struct {
+	At     time.Time `json:"at"` // when it began, by the clock of the director's machine
+	TookMS float64   `json:"took_ms"`
+	URL    string    `json:"url"`             // the node's URL that was asked
+	Mount  string    `json:"mount,omitempty"` // its path at the node, if it was requested as a listener would
+	Failed bool      `json:"failed"`          // there was no good answer, or a listener would hear nothing
+	Detail string    `json:"detail"`          // what was seen
+}
+
+// Lasted writes how long it took: "4 ms", "2.1 s".
+func (p Probe) Lasted() string {
+	if p.TookMS < 1000 {
+		return fmt.Sprintf("%.0f ms", max(1, p.TookMS))
+	}
+	return fmt.Sprintf("%.1f s", p.TookMS/1000)
 }
 
 // NodeMount is one mount at one node.

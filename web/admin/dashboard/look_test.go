@@ -94,6 +94,10 @@ func TestBothHalvesSayTheSame(t *testing.T) {
 	if len(was) != 9 {
 		t.Errorf("%d rows, want 9", len(was))
 	}
+	const down = `(page) => page.querySelector('#nodes tr[data-id=nyc2] .fig span').textContent`
+	if says := browsertest.Eval[string](b, `(`+down+`)(document)`); says != "not known" {
+		t.Errorf("a node that is down has %q listeners", says)
+	}
 	got := browsertest.Eval[[]string](b, `import(document.querySelector('script').src.replace('dashboard.js', 'dom.js')).then((m) => [
 		m.count(0), m.count(1234567), m.mbit(0), m.mbit(1540), m.mbit(99949), m.mbit(99950), m.mbit(1234567), m.percent(0), m.percent(.004), m.percent(.126), m.percent(1),
 		...[0, 9, 10, 59, 60, 3599, 3600, 86399, 86400, 864000].map((s) => m.ago(0, s * 1000))])`)

@@ -278,7 +278,7 @@ func sends(n api.Node) string {
 	case n.KbitReckoned > 0:
 		return "≈ " + mbit(n.KbitReckoned)
 	}
-	return "–"
+	return "not known"
 }
 
 // A mountLine is a mount in the list of the first page.

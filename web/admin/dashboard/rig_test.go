@@ -71,6 +71,7 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 		Explain: func(q admin.Question) any { return explained(syncer.View(), q) },
 		Rules:   rules, Clients: clients, Traffic: traffic(time.Now()),
 		Dashboard: dashboard.New,
+		Probes:    probes,
 		Plots:     past(config), Complete: geo.Complete,
 		Certificates: func() []api.Certificate {
 			return []api.Certificate{{For: "listen", Names: []string{"radio.example", "a-rather-long-name-for-a-host.listen.radio.example"}, Ends: time.Now().Add(9 * 24 * time.Hour)}}
@@ -96,6 +97,16 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 		<-served
 	})
 	return &rig{s, syncer}
+}
+
+// probes are some that went well and some that did not, with texts as long as they get.
+func probes(id director.NodeID) []api.Probe {
+	url, now := "https://"+string(id)+".a-rather-long-name-for-a-host.streams.radio.example:8443/below/a/path", time.Now()
+	return []api.Probe{
+		{At: now.Add(-2 * time.Second), TookMS: 3.4, URL: url, Detail: "GET /status-json.xsl: Icecast 2.4.4, 3 mounts"},
+		{At: now.Add(-4 * time.Second), TookMS: 412, URL: url, Mount: "/a/mount/with/a/rather/long/name/for/regional-programmes.mp3", Failed: true, Detail: "GET /a/mount/with/a/rather/long/name/for/regional-programmes.mp3: 404 Not Found"},
+		{At: now.Add(-7 * time.Second), TookMS: 2000, URL: url, Failed: true, Detail: "GET /status-json.xsl: no whole answer within 2s"},
+	}
 }
 
 // past is a week of listeners, with a gap twenty minutes ago.

@@ -101,7 +101,7 @@ function tellTimes() {
     const at = new Date(t.dateTime);
     if (Number.isNaN(+at)) continue;
     t.title ||= `${utc(at)}, ${day(at)} here`;
-    text(t, 'abs' in t.dataset ? utc(at) : ago(at, Date.now() + skew));
+    text(t, 'abs' in t.dataset ? utc(at) : 'clock' in t.dataset ? clock(at) : ago(at, Date.now() + skew));
   }
 }
 

@@ -8,7 +8,7 @@ const words = { fit: 'in service', unverified: 'not yet probed' };
 /** listeners is how many there are, as in overview.go. */
 export const listeners = (n) => (n.counted ? count(n.used) : 'not known');
 /** sends is the bandwidth in Mbit/s. */
-export const sends = (n) => (n.kbit > 0 || (n.counted && n.used - n.en_route <= 0) ? mbit(n.kbit || 0) : n.kbit_reckoned > 0 ? `≈ ${mbit(n.kbit_reckoned)}` : '–');
+export const sends = (n) => (n.kbit > 0 || (n.counted && n.used - n.en_route <= 0) ? mbit(n.kbit || 0) : n.kbit_reckoned > 0 ? `≈ ${mbit(n.kbit_reckoned)}` : 'not known');
 
 /** wording describes a node's state, like wording in overview.go. */
 export function wording(n) {

@@ -39,7 +39,7 @@ function plot(card) {
   }
 
   const nameOf = (s) => s.name || (shown.others ? `${shown.others} others` : 'all');
-  const format = (v) => (v === null || v === undefined ? '–' : by === 'answer' ? rate(v) : (shown.reckoned ? '≈ ' : '') + count(v));
+  const format = (v) => (v === null || v === undefined ? 'not known' : by === 'answer' ? rate(v) : (shown.reckoned ? '≈ ' : '') + count(v));
 
   /** legend writes the values at a step; by default at the newest that is known. */
   function legend(step) {
