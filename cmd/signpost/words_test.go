@@ -128,6 +128,38 @@ func TestOperatorsWords(t *testing.T) {
 	}
 }
 
+// TestInlineInDocs looks at the pages for operators: what a director sends itself is
+// inline, and not carried, proxied or passed through. Their other words have common
+// meanings, too.
+func TestInlineInDocs(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil || len(pages) < 8 {
+		t.Fatalf("docs has %d pages, %v", len(pages), err)
+	}
+	more, err := filepath.Glob(filepath.Join(root, "deploy/*/*.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	carried := regexp.MustCompile(`(?i)\bcarr(y|ies|ied|ying)\b( a token| DNS|\.json)?`)
+	for _, page := range slices.Concat(pages, more, []string{filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md")}) {
+		if filepath.Base(page) == "architecture.md" { // for who changes the code, which says carry
+			continue
+		}
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range bytes.Split(text, []byte("\n")) {
+			for _, m := range carried.FindAllSubmatch(line, -1) {
+				if len(m[2]) == 0 {
+					t.Errorf("%s:%d: %q; to an operator, streams and listeners are inline", page, i+1, m[0])
+				}
+			}
+		}
+	}
+}
+
 // TestWrongWords tries the search itself.
 func TestWrongWords(t *testing.T) {
 	t.Parallel()

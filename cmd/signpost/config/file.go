@@ -35,7 +35,7 @@ type File struct {
 	Store storeSection `yaml:"store"`
 	// How nodes are watched.
 	Probe probeSection `yaml:"probe"`
-	// How much audio this director carries itself, for listeners who cannot be redirected.
+	// How much audio this director sends itself, inline, to listeners who cannot be redirected.
 	Proxy proxySection `yaml:"proxy"`
 	// What is logged about listeners.
 	Privacy privacySection `yaml:"privacy"`
@@ -111,7 +111,7 @@ type nodeEntry struct {
 	ID string `yaml:"id"`
 	// Base URLs that listeners are sent to, at most one per scheme: `http://fra1.example:8000`.
 	URLs []string `yaml:"urls"`
-	// The base URL at which directors reach it, to probe it and to carry its streams inline, if it differs from the listeners': an address in a private network, `http://10.0.0.7:8000`.
+	// The base URL at which directors reach it, to probe it and for inline streams, if it differs from the listeners': an address in a private network, `http://10.0.0.7:8000`.
 	InternalURL string `yaml:"internal_url"`
 	// The addresses that answers in DNS lead to. Without it, those that the URLs name or lead to.
 	Addresses []addrValue `yaml:"addresses"`

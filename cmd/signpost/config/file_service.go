@@ -91,7 +91,7 @@ type rulesSection struct {
 	List []ruleEntry `yaml:"list"`
 	// What happens to a player that nobody has a rule for, when it is back within 15 s of a redirect, or again and again at an even pace: `off`, `observe` (metrics only), `next` (the next node) or `inline` (after that, the stream itself). With `next` and `inline`, a player that has a rule does not get the node it comes back from either, before that has been probed again; a relay never does.
 	Escalate web.Escalate `yaml:"escalate" default:"next"`
-	// What a listener gets whose scheme (http or https) no node speaks: `proxy` (the stream, carried inline), `redirect` (to the other scheme, which browsers refuse) or `deny` (503).
+	// What a listener gets whose scheme (http or https) no node speaks: `proxy` (the stream inline), `redirect` (to the other scheme, which browsers refuse) or `deny` (503).
 	SchemeMismatch web.SchemeMismatch `yaml:"scheme_mismatch" default:"proxy"`
 }
 
@@ -111,11 +111,11 @@ type ruleEntry struct {
 	Answer web.Answer `yaml:"answer" default:"redirect"`
 	// Send the player to `http://` URLs only.
 	HTTPOnly bool `yaml:"http_only" default:"false"`
-	// The player refuses a redirect to the other scheme: carry the stream instead.
+	// The player refuses a redirect to the other scheme: it gets the stream inline instead.
 	SameScheme bool `yaml:"same_scheme" default:"false"`
-	// Begin a stream that is carried inline with `ICY 200 OK`.
+	// Begin an inline stream with `ICY 200 OK`.
 	ICY bool `yaml:"icy" default:"false"`
-	// Redirect where a stream cannot be carried for want of room, instead of 503.
+	// Redirect where there is no room for a stream inline, instead of 503.
 	OrRedirect bool `yaml:"or_redirect" default:"false"`
 	// It is a server that passes the stream on. It is not sent to the node it comes back from, however soon it is back.
 	Relay bool `yaml:"relay" default:"false"`
@@ -207,11 +207,11 @@ type probeSection struct {
 }
 
 type proxySection struct {
-	// Streams carried at once. 0: none.
+	// Inline streams at once. 0: none.
 	MaxListeners int `yaml:"max_listeners" default:"500" least:"0"`
-	// Mbit/s of audio carried at once. 0: as many as `max_listeners` take.
+	// Mbit/s of audio sent inline at once. 0: as many as `max_listeners` take.
 	MaxMbit float64 `yaml:"max_mbit" default:"100" least:"0"`
-	// Streams of one mount carried at once. 0: as many as `max_listeners`.
+	// Inline streams of one mount at once. 0: as many as `max_listeners`.
 	MaxPerMount int `yaml:"max_per_mount" default:"0" least:"0"`
 	// Streams to one address (IPv4, or an IPv6 /64) at once. 0: any number.
 	MaxPerClient int `yaml:"max_per_client" default:"0" least:"0"`
@@ -231,7 +231,7 @@ type proxySection struct {
 	StallTimeout time.Duration `yaml:"stall_timeout" default:"15s" above:"0"`
 	// How long streams go on at shutdown, while new ones are refused.
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"10s" least:"0"`
-	// How long streams go on after a new process has taken this one's place (SIGUSR2), which carries the new ones.
+	// How long streams go on after a new process has taken this one's place (SIGUSR2), which has the new ones.
 	UpgradeTimeout time.Duration `yaml:"upgrade_timeout" default:"1h" least:"0"`
 }
 
