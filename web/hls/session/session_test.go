@@ -1,0 +1,114 @@
+package session
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signpost-fm/signpost/director"
+)
+
+var epoch = time.Unix(1_800_000_000, 0)
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	keys := NewKeys([]byte("a secret of some length"))
+	longest := director.NodeID(strings.Repeat("n", maxNodeID))
+	for _, want := range []Token{
+		{ID: 1, Node: "fra1", At: epoch},
+		{ID: 1<<64 - 1, Node: longest, At: epoch.Add(time.Second), By: 0xffffff, Moved: true, Roams: true},
+		{ID: 7, Node: "a.b-c_d", At: epoch, By: 5, Roams: true},
+	} {
+		text := string(keys.Append(nil, "/live.m3u8", want))
+		if len(text) > MaxToken || strings.ContainsAny(text, "+/=%&? ") {
+			t.Errorf("%d characters, or to be escaped: %s", len(text), text)
+		}
+		got, ok := keys.Parse("/live.m3u8", text)
+		if !ok || got != want {
+			t.Errorf("%+v became %+v, %v", want, got, ok)
+		}
+		for what, other := range map[string]string{
+			"another mount's":   string(keys.Append(nil, "/other.m3u8", want)),
+			"another secret's":  string(NewKeys([]byte("another secret")).Append(nil, "/live.m3u8", want)),
+			"with another node": text + "x", "cut": text[:len(text)-1], "empty": "", "a dot": ".", "without a node": text[:33],
+			"with a character changed": strings.Map(func(r rune) rune {
+				if r == rune(text[0]) {
+					return '-'
+				}
+				return r
+			}, text),
+			"too long": text + strings.Repeat("n", maxNodeID),
+		} {
+			if _, ok := keys.Parse("/live.m3u8", other); ok {
+				t.Errorf("a token %s is taken: %s", what, other)
+			}
+		}
+	}
+	// What is signed is kept apart: the node's end is not the mount's beginning.
+	a := string(keys.Append(nil, "c/live.m3u8", Token{Node: "ab"}))
+	if _, ok := keys.Parse("bc/live.m3u8", strings.TrimSuffix(a, "b")); ok {
+		t.Error("a letter went from the node to the mount")
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	keys := NewKeys([]byte("secret"))
+	f.Add("/live.m3u8", string(keys.Append(nil, "/live.m3u8", Token{ID: 1, Node: "fra1", At: epoch})))
+	f.Fuzz(func(t *testing.T, mount, text string) {
+		if got, ok := keys.Parse(mount, text); ok && string(keys.Append(nil, mount, got)) != text {
+			t.Errorf("%q was taken, and is not what was signed", text)
+		}
+	})
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var table Table
+	for id := range uint64(1000) {
+		node := director.NodeID("fra1")
+		if id%4 == 0 {
+			node = "ber1"
+		}
+		table.Seen(id, node, "/live.m3u8", epoch, epoch.Add(30*time.Second))
+	}
+	table.Seen(5, "ber1", "/live.m3u8", epoch.Add(20*time.Second), epoch.Add(50*time.Second))
+	count := func(after time.Duration, node director.NodeID) Count {
+		return table.Count(epoch.Add(after))[node]["/live.m3u8"]
+	}
+	if c := count(14*time.Second, "fra1"); c != (Count{749, 0}) {
+		t.Errorf("all are on the way: %+v", c)
+	}
+	if c := count(21*time.Second, "ber1"); c != (Count{251, 250}) {
+		t.Errorf("one has just come: %+v", c)
+	}
+	if c := count(31*time.Second, "fra1"); c != (Count{}) {
+		t.Errorf("all were silent for too long: %+v", c)
+	}
+	if c := count(40*time.Second, "ber1"); c != (Count{1, 1}) {
+		t.Errorf("one was not: %+v", c)
+	}
+	for id := range uint64(most + 10) {
+		table.Seen(id, "fra1", "/live.m3u8", epoch, epoch)
+	}
+	if n := table.Excess(); n < 9 || n > 10 {
+		t.Errorf("%d were not counted", n)
+	}
+	if a, b := Lease(10*time.Second, false), Lease(10*time.Second, true); a != 30*time.Second || b >= 15*time.Second || b <= 10*time.Second {
+		t.Errorf("leases %v and %v", a, b)
+	}
+}
+
+// TestAllocates: a token is read and written without allocating, and so is a seat that is
+// known.
+func TestAllocates(t *testing.T) {
+	keys, table := NewKeys([]byte("secret")), Table{}
+	text := string(keys.Append(nil, "/live.m3u8", Token{ID: 1, Node: "fra1", At: epoch}))
+	buf := make([]byte, 0, 256)
+	if n := testing.AllocsPerRun(100, func() {
+		token, _ := keys.Parse("/live.m3u8", text)
+		table.Seen(token.ID, token.Node, "/live.m3u8", token.At, token.At)
+		buf = keys.Append(buf[:0], "/live.m3u8", token)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
