@@ -20,13 +20,15 @@ const (
 	Proxy      // the stream itself, carried inline
 	Deny       // 403, by a rule
 	HTTPS      // 302 to the same URL by https, for web browsers
+	Pathways   // a playlist of HLS or an MPD of DASH with all nodes, between which the player can be moved
+	Steer      // which of them such a player is to use
 	NoAnswer   // an error, or the answer to OPTIONS: the status tells
 	numAnswers = iota
 )
 
 var answerNames = [numAnswers]string{
 	Redirect: "redirect", M3U: "m3u", PLS: "pls", XSPF: "xspf", ASX: "asx", JSON: "json",
-	Proxy: "proxy", Deny: "deny", HTTPS: "https", NoAnswer: "none",
+	Proxy: "proxy", Deny: "deny", HTTPS: "https", Pathways: "pathways", Steer: "steer", NoAnswer: "none",
 }
 
 // String returns the answer's stable name, such as "redirect".

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/hls/origin"
 )
 
 // Config is the configuration of a [Server]. Its functions are called by many requests at
@@ -40,6 +41,9 @@ type Config struct {
 	// a /24 of IPv4 or a /48 of IPv6, constant while the server runs. Nil: no evidence is
 	// reported.
 	Evidence func(node director.NodeID, mount string, network uint64)
+	// Playlists tells what the nodes have of a mount that is HLS or DASH, for listeners of a
+	// scheme; nil: nothing is known. Without it, such a mount is redirected like any other.
+	Playlists func(mount string, scheme director.Scheme) *origin.Mount
 	// Ready adds to what /readyz says; nil: there is nothing to add.
 	Ready func() Readiness
 	// Challenge answers what a certificate authority asks below /.well-known/acme-challenge/
@@ -111,6 +115,9 @@ type Policy struct {
 	// listen to each mount and what plays.
 	NoStatus bool
 
+	// Steering is for players of HLS and DASH that can be moved while they play.
+	Steering Steering
+
 	// Page answers "/" with a page for listeners, on which they can play the mounts, and
 	// browsers with pages where something is refused. Players get what they got without it.
 	Page bool
@@ -120,6 +127,23 @@ type Policy struct {
 	// FullAddresses puts whole addresses into records, as royalty reports may need.
 	FullAddresses bool
 }
+
+// Steering is how players of HLS and DASH are steered.
+type Steering struct {
+	Off bool // they are redirected to a node, once
+	// TTL is after how long they ask again which node to use, [ShortestTTL] to [LongestTTL];
+	// 0: 10 s. It is ShortestTTL while their node is being emptied.
+	TTL time.Duration
+}
+
+// The bounds of Steering.TTL. Players were measured with 5 s and more; without any, hls.js
+// asks without pause. A TTL is also how long a change takes to reach everybody.
+const (
+	ShortestTTL = 5 * time.Second
+	LongestTTL  = time.Minute
+
+	defaultTTL = 10 * time.Second
+)
 
 // SchemeMismatch says what a listener gets if no node is available in its scheme, http or
 // https, but one is in the other.
@@ -166,6 +190,12 @@ func compilePolicy(in Policy) (*policy, error) {
 	orDefault(&p.PerAddress, 200)
 	if p.PlaylistLength < 1 || p.PlaylistLength > 20 {
 		fail("must be 1 to 20 nodes", "playlist_length")
+	}
+	if p.Steering.TTL == 0 {
+		p.Steering.TTL = defaultTTL
+	}
+	if t := p.Steering.TTL; t < ShortestTTL || t > LongestTTL {
+		fail(fmt.Sprintf("must be %v to %v", ShortestTTL, LongestTTL), "steering_ttl")
 	}
 	if err := checkPublicURL(p.PublicURL); err != nil {
 		fail(err.Error(), "public_url")

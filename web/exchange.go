@@ -23,10 +23,12 @@ type exchange struct {
 	to     *destination // nil: there was no plan
 	fault  *fault       // nil: none
 
+	quiet    bool // it has no record: a player that asks every few seconds and stays where it is
 	inline   bool // a stream was begun: its record is made when it ends
 	counts   bool // the listener counts as one more, wherever it finally goes
 	handedOn bool // net/http answers it
 	rec      Record
+	steering        // memory for answers to players that can be moved
 	body     []byte // of playlists
 }
 
@@ -71,9 +73,9 @@ func (s *Server) end(x *exchange) {
 	if !x.handedOn {
 		s.record(x)
 	}
-	ranked, body := x.plan.to.d.Ranked, x.body
+	ranked, body, steering := x.plan.to.d.Ranked, x.body, x.steering
 	*x = exchange{}
-	x.plan.to.d.Ranked, x.body = ranked, body
+	x.plan.to.d.Ranked, x.body, x.steering = ranked, body, steering.again()
 	s.pool.Put(x)
 	if aborted {
 		panic(p) // net/http's way to cut a connection
@@ -118,6 +120,10 @@ func (s *Server) carryOut(x *exchange) error {
 		return s.redirect(x)
 	case p.Answer == Proxy:
 		return s.carry(x)
+	case p.Answer == Pathways:
+		return s.pathways(x)
+	case p.Answer == Steer:
+		return s.steer(x)
 	case p.Answer == HTTPS:
 		x.to = nil
 		return s.toHTTPS(x)

@@ -44,6 +44,7 @@ var (
 	faultRefused     = newFault(http.StatusForbidden, false, "this stream is not open to you", "This stream is not open to you")
 	faultRuleDenies  = newFault(http.StatusForbidden, false, "this player is not served here", "This player is not served here")
 	faultNoMount     = newFault(http.StatusNotFound, false, "no such stream", "There is no such stream")
+	faultGone        = newFault(http.StatusGone, false, "this stream is over for good", "This stream is over for good")
 	faultMethod      = newFault(http.StatusMethodNotAllowed, false, "use GET", "This address is for listening only")
 	faultTooLong     = newFault(http.StatusRequestURITooLong, false, "the path or the query is too long", "This address is too long")
 	faultKeyRate     = newFault(http.StatusTooManyRequests, true, "too many requests", "That was too often")

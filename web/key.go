@@ -10,6 +10,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/dchest/siphash"
+
+	"github.com/signpost-fm/signpost/web/hls/session"
 )
 
 func hashString(s string) uint64 { return xxhash.Sum64String(s) }
@@ -19,7 +21,9 @@ type keyer struct {
 	seed  uint64   // for placement: the same at all directors
 	local uint64   // for tables in this process
 	log   [32]byte // for records
-	day   atomic.Pointer[daySalt]
+	// sessions sign the tokens of players that can be moved.
+	sessions session.Keys
+	day      atomic.Pointer[daySalt]
 }
 
 type daySalt struct {
@@ -33,8 +37,9 @@ type daySalt struct {
 func newKeyer(secret []byte) *keyer {
 	var own [32]byte
 	rand.Read(own[:]) // never fails: see the package's documentation
-	k := &keyer{local: binary.LittleEndian.Uint64(own[:]), log: own}
+	k := &keyer{local: binary.LittleEndian.Uint64(own[:]), log: own, sessions: session.NewKeys(own[:])}
 	if len(secret) > 0 {
+		k.sessions = session.NewKeys(secret)
 		placement := sha256.Sum256(append([]byte("signpost placement "), secret...))
 		k.seed = binary.LittleEndian.Uint64(placement[:])
 		k.log = sha256.Sum256(append([]byte("signpost records "), secret...))

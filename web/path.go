@@ -17,7 +17,8 @@ type target struct {
 	mount  int    // in the snapshot; -1: no such mount
 	path   string // the stream's decoded path, as the listener named it
 	query  string // the listener's raw query, without the part that named the mount
-	format Answer // Redirect: the stream itself; else the playlist
+	format Answer // Redirect: the stream itself; else the playlist, or Steer
+	part   string // a segment that is asked for here, relative to the mount's path; empty: none
 }
 
 // findTarget finds what a decoded path and a raw query ask for: first a mount with the path
@@ -25,6 +26,11 @@ type target struct {
 func (p *policy) findTarget(s *director.Snapshot, path, query string) target {
 	if m, ok := s.FindMount(path); ok {
 		return target{mount: m, path: path, query: query}
+	}
+	if name, ok := strings.CutSuffix(path, steerSuffix); ok {
+		if m, ok := s.FindMount(name); ok && ComesInParts(s.Mount(m)) {
+			return target{mount: m, path: name, query: query, format: Steer}
+		}
 	}
 	if name, format, ok := cutPlaylist(path); ok {
 		if m, left, ok := p.findStream(s, name, query); ok {
@@ -141,9 +147,9 @@ func (p *policy) sidOf(s *director.Snapshot, mount int) int {
 	return 0
 }
 
-// comesInParts says whether a mount is HLS or DASH: a playlist of segments, or a segment. A
+// ComesInParts says whether a mount is HLS or DASH: a playlist of segments, or a segment. A
 // player that asks for such a mount every few seconds is playing.
-func comesInParts(m *director.Mount) bool {
+func ComesInParts(m *director.Mount) bool {
 	switch i := strings.LastIndexByte(m.Name, '.'); m.Name[i+1:] {
 	case "m3u8", "mpd", "m4s", "ts", "cmfa", "cmfv":
 		return true

@@ -2,8 +2,11 @@ package web
 
 import (
 	"net/url"
+	"strings"
+	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/hls/origin"
 )
 
 // A Plan holds everything that the answer to a request needs. [Server.plan] makes it, and
@@ -15,6 +18,9 @@ type Plan struct {
 	to       destination // where the listener goes, or the stream comes from
 	entries  Entries     // what a playlist leads to
 	mismatch bool        // no node is available in the listener's own scheme
+
+	origin *origin.Mount // what nodes have of HLS or DASH between which players can be moved; nil: nothing
+	ttl    time.Duration // after which such a player is to ask again
 
 	// For a stream that is to be carried inline.
 	inline    bool
@@ -29,6 +35,12 @@ type destination struct {
 	decided  bool              // d is valid
 	d        director.Decision
 	overflow string // the mount's overflow URL, if all nodes are full; empty: to the nodes
+
+	// Of who plays HLS or DASH: the number of the node where it is plus 1, 0 if there is
+	// none; whether it may be moved for other reasons than a failure; and whether it is.
+	seat   int
+	rested bool
+	move   director.Move
 }
 
 const (
@@ -48,6 +60,10 @@ func newPlan() Plan {
 // a new Plan.
 func (s *Server) plan(q *request, p *Plan) {
 	to := &p.to
+	if q.session.alone {
+		p.Answer, p.ttl = Steer, ShortestTTL
+		return
+	}
 	if q.target.mount < 0 {
 		to.d.Outcome, to.d.Mount, to.decided = director.NoMount, -1, true
 		p.fault = faultNoMount
@@ -67,7 +83,13 @@ func (s *Server) plan(q *request, p *Plan) {
 	case HTTPS: // it is decided when it comes again
 	case Proxy:
 		s.planInline(q, p)
+	case Steer:
+		s.planSteering(q, p)
 	default:
+		if q.parts && p.Answer == Redirect {
+			s.planParts(q, p)
+			return
+		}
 		s.planSent(q, p)
 	}
 }
@@ -80,6 +102,8 @@ func (q *request) form() Answer {
 		return Deny
 	case q.target.format != Redirect:
 		return q.target.format
+	case q.target.part != "":
+		return Redirect
 	case q.rule != nil:
 		return q.rule.Answer
 	case q.visit.Inline:
@@ -173,15 +197,20 @@ func (s *Server) planInline(q *request, p *Plan) {
 // there is none. Unless the policy says so, nobody is redirected from https to http, which
 // would expose what the listener meant to hide.
 func (q *request) otherwise(inline *destination) *destination {
-	to := &destination{listener: inline.listener}
+	to := &destination{listener: inline.listener, seat: inline.seat}
 	to.listener.Scheme, to.listener.Joins = q.ownScheme(), nil
-	crosses := !q.strictScheme() && (q.policy.SchemeMismatch == MismatchRedirect ||
-		q.policy.SchemeMismatch == MismatchProxy && to.listener.Scheme == director.HTTP)
 	f := q.choose(to)
-	if f == nil || crosses && f.mayPassByScheme() && q.chooseAnyScheme(to) {
+	if f == nil || q.crosses() && f.mayPassByScheme() && q.chooseAnyScheme(to) {
 		return to
 	}
 	return nil
+}
+
+// crosses says whether the listener may be sent to the other scheme where its own is not
+// spoken.
+func (q *request) crosses() bool {
+	return !q.strictScheme() && (q.policy.SchemeMismatch == MismatchRedirect ||
+		q.policy.SchemeMismatch == MismatchProxy && q.ownScheme() == director.HTTP)
 }
 
 // strictScheme says that the client is known to refuse nodes of the other scheme.
@@ -192,7 +221,7 @@ func (q *request) strictScheme() bool {
 // choose decides on the listener's nodes, and returns a fault if there are none. If all are
 // full, the mount's overflow URL takes their place.
 func (q *request) choose(to *destination) *fault {
-	q.view.Decide(&to.d, to.listener, q.view.Live)
+	q.decide(to)
 	to.decided = true
 	if len(to.d.Ranked) > 0 {
 		return nil
@@ -205,6 +234,16 @@ func (q *request) choose(to *destination) *fault {
 	return faultOf(to.d.Outcome)
 }
 
+// decide decides on the listener's nodes; for one who plays HLS or DASH also whether it
+// stays where it is.
+func (q *request) decide(to *destination) {
+	if !q.parts {
+		q.view.Decide(&to.d, to.listener, q.view.Live)
+		return
+	}
+	to.move = q.view.Steer(&to.d, to.listener, to.seat-1, to.rested, q.view.Live)
+}
+
 // chooseAnyScheme decides again, on nodes of either scheme, and says whether there are any.
 // If not, the outcome for the listener's own scheme stays.
 func (q *request) chooseAnyScheme(to *destination) bool {
@@ -213,7 +252,7 @@ func (q *request) chooseAnyScheme(to *destination) bool {
 		return false
 	}
 	to.listener.Scheme = director.AnyScheme
-	q.view.Decide(&to.d, to.listener, q.view.Live)
+	q.decide(to)
 	if len(to.d.Ranked) > 0 {
 		return true
 	}
@@ -226,6 +265,9 @@ func (to *destination) url(q *request, i int) string {
 	base, path := q.view.URL(to.d.Ranked[i].Node, to.d.Mount, to.listener.Scheme)
 	if base == "" {
 		return ""
+	}
+	if q.target.part != "" {
+		path = path[:strings.LastIndexByte(path, '/')+1] + (&url.URL{Path: q.target.part}).EscapedPath()
 	}
 	if q.target.query == "" {
 		return base + path

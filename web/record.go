@@ -57,6 +57,9 @@ func (s *Server) record(x *exchange) {
 		return
 	}
 	s.stats.seconds.observe(took)
+	if x.quiet {
+		return
+	}
 	if s.cfg.Record == nil && s.past == nil {
 		return
 	}

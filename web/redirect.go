@@ -38,7 +38,7 @@ func (s *Server) sent(x *exchange) bool {
 	}
 	id := x.view.NodeID(x.to.d.Ranked[0].Node)
 	v, mu := s.visits.Acquire(x.key, x.at)
-	counts := v.Send(x.at, id, x.parts)
+	counts := v.Send(x.at, id, x.parts && x.answer != Pathways)
 	mu.Unlock()
 	if x.rule != nil && x.rule.Relay {
 		s.relays.sent(&x.request, id)

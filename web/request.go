@@ -31,6 +31,7 @@ type request struct {
 	visit   visits.Result // the result of the listener's recent visits; see arrive
 	dryRun  bool          // HEAD, Range: bytes=0-1, or explain: no listener is counted
 	parts   bool          // the mount is HLS or DASH: players ask for it again and again
+	session listening     // of a player of such a mount
 }
 
 // identify finds out who asks for what.
@@ -54,15 +55,31 @@ func (s *Server) identify(q *request) error {
 	}
 	q.view = s.cfg.View()
 	if q.view.Snapshot == nil {
+		if s.identifyAlone(q) {
+			return nil
+		}
 		return faultStarting
 	}
 	q.target = q.policy.findTarget(q.view.Snapshot, u.Path, u.RawQuery)
-	name := q.target.path
-	if q.target.mount >= 0 {
-		m := q.view.Mount(q.target.mount)
-		name, q.parts = m.Name, comesInParts(m)
+	if q.target.mount < 0 {
+		switch {
+		case s.identifyPart(q):
+		case !s.identifyAlone(q):
+		case q.view.MountsDeclared():
+			return faultGone
+		default: // no node has told of the mount yet
+			return nil
+		}
 	}
-	q.key = s.keys.placement(q.client.addr, q.agent.hash, name)
+	if q.target.mount < 0 {
+		q.key = s.keys.placement(q.client.addr, q.agent.hash, q.target.path)
+		return nil
+	}
+	m := q.view.Mount(q.target.mount)
+	q.key = s.keys.placement(q.client.addr, q.agent.hash, m.Name)
+	if q.parts = ComesInParts(m); q.parts {
+		q.session = s.sessionOf(m.Name, u.RawQuery)
+	}
 	return nil
 }
 
@@ -84,7 +101,7 @@ func (s *Server) admit(q *request) error {
 		r, mu := s.addresses.Acquire(s.keys.network(q.client.addr), q.at)
 		ok := r.Allow(q.at, most)
 		mu.Unlock()
-		if !ok {
+		if !ok && !q.mayHurry() {
 			s.stats.limited[limitAddress].Add(1)
 			return faultAddressRate
 		}
@@ -93,7 +110,7 @@ func (s *Server) admit(q *request) error {
 		v, mu := s.visits.Acquire(q.key, q.at)
 		ok := v.Rate.Allow(q.at, most)
 		mu.Unlock()
-		if !ok {
+		if !ok && !q.mayHurry() {
 			s.stats.limited[limitKey].Add(1)
 			return faultKeyRate
 		}

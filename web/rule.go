@@ -89,7 +89,7 @@ func compileRule(r Rule, number int, origin Origin) (compiledRule, []*director.C
 		errs = append(errs, &director.ConfigError{Path: path, Msg: msg})
 	}
 	c.name = cmp.Or(r.Name, r.ID, fmt.Sprintf("rule %d", number))
-	if r.Answer >= NoAnswer || r.Answer == JSON {
+	if r.Answer > HTTPS || r.Answer == JSON {
 		fail("use redirect, m3u, pls, xspf, asx, proxy, deny or https", "answer")
 	}
 	switch r.HTTP {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signpost-fm/signpost/web/hls/session"
 	"github.com/signpost-fm/signpost/web/lane"
 	"github.com/signpost-fm/signpost/web/visits"
 )
@@ -36,8 +38,10 @@ type Server struct {
 	dnas    atomic.Pointer[dnasPage]
 	page    atomic.Pointer[cachedPage]
 
-	visits *visits.Table[visits.Visit] // by Key
-	relays relays
+	visits   *visits.Table[visits.Visit] // by Key
+	sessions *session.Table              // of players that can be moved
+	mark     uint32                      // of this director, in their tokens
+	relays   relays
 	// challenges is how many requests for challenges are being answered.
 	challenges atomic.Int32
 	addresses  *visits.Table[visits.Rate]
@@ -87,6 +91,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: c, keys: newKeyer(c.HashSecret), stats: newStats(), start: c.Now(), past: newPast(c.Past, c.Now()), connLimit: int64(c.MaxConnections),
+		sessions: new(session.Table), mark: rand.Uint32() & 0xffffff,
 		visits: visits.NewTable[visits.Visit](rememberedKeys), addresses: visits.NewTable[visits.Rate](rememberedAddresses),
 	}
 	s.pool.New = func() any { return newExchange() }

@@ -152,6 +152,23 @@ func (w *Visitor) newest(node director.NodeID) time.Time {
 	return time.Time{}
 }
 
+// At returns the node where a listener is who asks for parts: empty, if it has not asked
+// lately.
+func (v *Visit) At(now time.Duration) director.NodeID {
+	if v.counted == 0 || now-v.counted >= comesBack {
+		return ""
+	}
+	return v.sent
+}
+
+// Last returns when a listener was last counted, or asked for parts; 0: not lately.
+func (v *Visit) Last(now time.Duration) time.Duration {
+	if v.counted == 0 || now-v.counted >= comesBack {
+		return 0
+	}
+	return v.counted
+}
+
 // Send notes where the listener was sent, and says whether it counts as one more. A listener
 // that asks for parts counts once, as long as it goes on asking.
 func (v *Visit) Send(now time.Duration, node director.NodeID, parts bool) (counts bool) {

@@ -31,6 +31,8 @@ type File struct {
 	Regions regionsSection `yaml:"regions"`
 	// How kinds of players are answered: a list of rules, or a mapping with `list` and what holds for all.
 	Rules rulesSection `yaml:"rules"`
+	// How players of HLS are moved between nodes while they play.
+	HLS hlsSection `yaml:"hls"`
 	// Where directors agree on load and on operators' changes.
 	Store storeSection `yaml:"store"`
 	// How nodes are watched.

@@ -132,6 +132,13 @@ type headerEntry struct {
 	Absent bool `yaml:"absent" default:"false"`
 }
 
+type hlsSection struct {
+	// Answer at a mount of HLS with a multivariant playlist of all nodes, and tell players that ask by content steering which of them to use. Without it, or where the nodes have a media playlist in its place, a player is sent to one node and stays there.
+	Steer bool `yaml:"steer" default:"true"`
+	// After how long players ask again which node to use, 5s to 1m: so long a change takes to reach everybody. It is 5s while their node is being emptied.
+	TTL time.Duration `yaml:"ttl" default:"10s"`
+}
+
 type storeSection struct {
 	// The Redis that directors share. Without it, a director agrees with nobody, and keeps operators' changes in `state_dir`.
 	Redis redisSection `yaml:"redis"`

@@ -189,6 +189,7 @@ var filePaths = map[string][]any{
 	"sids":            {"listen", "sids"},
 	"forward_header":  {"listen", "forward_header"},
 	"trusted":         {"listen", "trusted_proxies"},
+	"steering_ttl":    {"hls", "ttl"},
 }
 
 func (c *converter) policy() web.Policy {
@@ -206,6 +207,10 @@ func (c *converter) policy() web.Policy {
 		PerKey:         anyBelowZero(c.Listen.MaxPerKey),
 		PerAddress:     anyBelowZero(c.Listen.MaxPerAddress),
 		FullAddresses:  c.Privacy.FullAddresses,
+	}
+	p.Steering = web.Steering{Off: !c.HLS.Steer, TTL: c.HLS.TTL}
+	if c.HLS.TTL == 0 { // package web takes 0 for the default
+		p.Steering.TTL = -1
 	}
 	if len(c.Listen.PublicURLs) > 0 {
 		p.PublicURL = c.Listen.PublicURLs[0]

@@ -27,6 +27,7 @@ import (
 	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/acme"
+	"github.com/signpost-fm/signpost/web/hls/origin"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
@@ -66,6 +67,7 @@ type Service struct {
 	prober  *probe.Prober
 	syncer  *store.Syncer
 	proxy   *proxy.Proxy // nil: nothing is carried inline
+	origins *origin.Reader
 	web     *web.Server
 	names   names
 	records *recordLog // nil: none are kept
@@ -108,7 +110,7 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	}
 	d.closing.held = make(chan struct{}) // what one step opens, the work of another reads
 	for _, step := range []func(*config.Settings) error{
-		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openAzuraCast, d.openNotify, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
+		d.openGeo, d.openStore, d.openProber, d.openProxy, d.openSyncer, d.openInline, d.openAzuraCast, d.openNotify, d.openOrigins, d.openWeb, d.openPublic, d.openDNS, d.openAdmin,
 	} {
 		if err := step(s); err != nil {
 			d.Close()
@@ -227,9 +229,18 @@ func (d *Service) openInline(*config.Settings) error {
 // 10 MB.
 const remembered = 32 << 10
 
+// openOrigins starts to read the nodes' playlists of HLS.
+func (d *Service) openOrigins(*config.Settings) error {
+	d.origins = origin.New(origin.Config{
+		View: d.syncer.View, Wants: web.ComesInParts, Agent: "Signpost/" + version.Current().Version, Log: d.log.With("part", "hls"),
+	})
+	d.closing.run("playlists of nodes", d.origins.Run)
+	return nil
+}
+
 func (d *Service) openWeb(s *config.Settings) error {
 	c := web.Config{
-		View: d.syncer.View, Unmap: d.geo.unmap, Locate: d.geo.locate, Origin: d.geo.origin, Evidence: d.syncer.Doubt, Ready: d.readyz,
+		View: d.syncer.View, Playlists: d.origins.Mount, Unmap: d.geo.unmap, Locate: d.geo.locate, Origin: d.geo.origin, Evidence: d.syncer.Doubt, Ready: d.readyz,
 		HashSecret: s.Secret, MaxConnections: d.files.connections, Policy: d.policy(s),
 		Record: d.options.Record, Log: d.log.With("part", "web"),
 	}
