@@ -38,13 +38,36 @@ func (s *looped) takeOver(conn net.Conn) int {
 			return w.fd
 		case encrypted:
 			return -1
-		case interface{ NetConn() net.Conn }:
-			conn = c.NetConn()
-		case interface{ Raw() net.Conn }:
-			conn = c.Raw()
 		default:
-			return -1
+			if conn = within(conn); conn == nil {
+				return -1
+			}
 		}
+	}
+}
+
+// within returns the connection that a wrapper has; nil: it is none.
+func within(conn net.Conn) net.Conn {
+	switch c := conn.(type) {
+	case interface{ NetConn() net.Conn }:
+		return c.NetConn()
+	case interface{ Raw() net.Conn }:
+		return c.Raw()
+	}
+	return nil
+}
+
+// acknowledgeAtOnce has the kernel acknowledge what was received, or what comes next, and not
+// wait for something to send (tcp(7), TCP_QUICKACK). It holds until something is sent.
+func acknowledgeAtOnce(conn net.Conn) {
+	for conn != nil {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			if raw, err := tcp.SyscallConn(); err == nil {
+				_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }) // without it all works, later
+			}
+			return
+		}
+		conn = within(conn)
 	}
 }
 

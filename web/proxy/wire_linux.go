@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +16,17 @@ import (
 // could add to it without end.
 const maxUnsent = 4 * chunkSize
 
+// maxTurns bounds how often a wire asks for its client's flights to be acknowledged at once.
+// A handshake has one after the server's own; where the server asks for another key, two.
+const maxTurns = 2
+
 // Wired makes the connections of a listener such that a [Proxy] can write a stream to them
 // over TLS without a goroutine for each: TLS is added on top of the listener that Wired returns.
+//
+// Besides, a client's last flight of a handshake is acknowledged at once. A player that leaves
+// Nagle's algorithm on, as ffmpeg and mpv do, sends its request only then, and Linux waits 40 ms for
+// an answer that could carry the acknowledgement (RFC 1122, 4.2.3.2). Where the client
+// speaks last, as in TLS 1.3 and in resumed sessions of TLS 1.2, there is no such answer.
 func Wired(l net.Listener) net.Listener { return wiredListener{l} }
 
 type wiredListener struct{ net.Listener }
@@ -36,6 +46,7 @@ func (l wiredListener) Accept() (net.Conn, error) {
 // where it was. From then on it is used by the loop's goroutine only.
 type wire struct {
 	net.Conn
+	turns  atomic.Int32 // how often it was read after it was written, twice; and one if it was written since
 	taken  bool
 	fd     int
 	early  []byte // what was read from Conn and is to be read first
@@ -70,6 +81,10 @@ func (w *wire) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	case !w.taken:
+		if n := w.turns.Load(); n%2 == 1 {
+			w.turns.Store(n + 1)
+			acknowledgeAtOnce(w.Conn)
+		}
 		return w.Conn.Read(b)
 	}
 	for {
@@ -91,6 +106,9 @@ func (w *wire) Read(b []byte) (int, error) {
 // Write implements [net.Conn].
 func (w *wire) Write(b []byte) (int, error) {
 	if !w.taken {
+		if n := w.turns.Load(); n%2 == 0 && n < 2*maxTurns {
+			w.turns.Store(n + 1)
+		}
 		return w.Conn.Write(b)
 	}
 	n, err := 0, error(unix.EAGAIN)

@@ -49,6 +49,103 @@ func TestWireCarriesAll(t *testing.T) {
 	}
 }
 
+// At the end of a handshake in which the client speaks last, the server's socket acknowledges at
+// once what comes, so that a client with Nagle's algorithm sends its request.
+func TestWireAcknowledgesHandshakes(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, quick(), Request{})
+	f.StartTLS() // for its certificate
+	for name, c := range map[string]struct {
+		config *tls.Config
+		again  bool // the second handshake, which resumes
+	}{
+		"TLS 1.3":              {&tls.Config{MinVersion: tls.VersionTLS13}, false},
+		"TLS 1.3, another key": {&tls.Config{MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP521}}, false},
+		"TLS 1.2, resumed":     {&tls.Config{MaxVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			c.config.InsecureSkipVerify, c.config.ServerName = true, "radio.example"
+			server := f.TLS.Clone()
+			if len(c.config.CurvePreferences) > 0 {
+				server.CurvePreferences = c.config.CurvePreferences[1:]
+			}
+			for last := !c.again; ; last = true {
+				tcp, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				client := tls.Client(tcp, c.config)
+				shaken := make(chan error, 1)
+				go func() {
+					err := client.Handshake()
+					if err == nil { // a session of TLS 1.3 is read with what follows
+						_, err = client.Write([]byte("x"))
+					}
+					shaken <- err
+				}()
+				theirs, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				ours := tls.Server(&wire{Conn: lazy{theirs.(*net.TCPConn)}}, server)
+				if _, err := ours.Read(make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-shaken; err != nil {
+					t.Fatal(err)
+				}
+				if last && !(lazy{theirs.(*net.TCPConn)}).atOnce(t) {
+					t.Errorf("the client's last flight is acknowledged late; resumed: %t", ours.ConnectionState().DidResume)
+				}
+				if last && ours.ConnectionState().DidResume != c.again {
+					t.Error("resumed, or not")
+				}
+				client.Close()
+				ours.Close()
+				if last {
+					return
+				}
+			}
+		})
+	}
+}
+
+// A lazy socket acknowledges late what comes after it has sent something, as the kernel does
+// where that was an answer to something that came less than 40 ms before.
+type lazy struct{ *net.TCPConn }
+
+func (c lazy) NetConn() net.Conn { return c.TCPConn }
+
+func (c lazy) Write(b []byte) (int, error) {
+	raw, err := c.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0) })
+	}
+	if err != nil {
+		return 0, err
+	}
+	return c.TCPConn.Write(b)
+}
+
+// atOnce says whether it acknowledges what comes without waiting.
+func (c lazy) atOnce(t *testing.T) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := 0
+	if e := raw.Control(func(fd uintptr) { is, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	return is == 1
+}
+
 // A loop takes a connection over with what was read from the socket and not by TLS, as a
 // reader of the PROXY protocol does.
 func TestWireKeepsWhatWasReadEarly(t *testing.T) {
