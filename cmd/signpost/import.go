@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/signpost-fm/signpost/cmd/signpost/azuracast"
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/importer"
@@ -24,7 +26,7 @@ import (
 )
 
 type importCmd struct {
-	Sources []string `arg:"" optional:"" name:"source" help:"Any number of: icecast.xml files (HOST=FILE where listeners reach the server as HOST), lists of URLs (CSV, M3U, PLS, XSPF), and URLs of running Icecasts."`
+	Sources []string `arg:"" optional:"" name:"source" help:"Any number of: icecast.xml files (HOST=FILE where listeners reach the server as HOST), lists of URLs (CSV, M3U, PLS, XSPF), and URLs of running Icecasts and SHOUTcasts."`
 	importOptions
 }
 
@@ -38,9 +40,24 @@ type importOptions struct {
 	DefaultMount string   `placeholder:"MOUNT" help:"The mount that / stands for."`
 	Listen       string   `placeholder:"ADDRESS" help:"Where the director listens. Default: :8000, or :8080 beside a server at that port."`
 	Locate       bool     `default:"true" negatable:"" help:"Look up which country each server is in, by its address."`
-	Out          string   `short:"o" default:"signpost.yaml" placeholder:"FILE" help:"The file to write."`
-	Force        bool     `help:"Replace the file if it exists."`
+	Out          string   `short:"o" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The file to write. Default: /etc/signpost/signpost.yaml if that directory may be written to, as where a package is installed; otherwise signpost.yaml."`
+	WriteSecrets bool     `name:"write-credentials" help:"Write the administrators' passwords of icecast.xml files and of --credentials, too: for each server a file NODE.secret beside the configuration, which only its owner may read."`
+	Force        bool     `help:"Replace files that exist."`
 	DryRun       bool     `help:"Print the file instead of writing it."`
+}
+
+// packaged is the file that the packages' unit reads.
+const packaged = "/etc/signpost/signpost.yaml"
+
+// setOut decides where to write if nobody said so.
+func (c *importOptions) setOut() {
+	if c.Out != "" {
+		return
+	}
+	c.Out = "signpost.yaml"
+	if unix.Access(filepath.Dir(packaged), unix.W_OK) == nil {
+		c.Out = packaged
+	}
 }
 
 // Run reads the sources and writes the file.
@@ -48,6 +65,7 @@ func (c *importCmd) Run(ctx context.Context, out *console) error {
 	if len(c.Sources) == 0 && c.AzuraCast == "" {
 		return errors.New("import: what? Name icecast.xml files, lists, or URLs of running servers, as in `signpost import /etc/icecast2/icecast.xml`, or --azuracast URL; `signpost init` asks")
 	}
+	c.setOut()
 	if err := c.mayWrite(); err != nil {
 		return err
 	}
@@ -64,13 +82,13 @@ func (c *importCmd) Run(ctx context.Context, out *console) error {
 // mayWrite says early that the file is there, before anybody is asked.
 func (c *importOptions) mayWrite() error {
 	if _, err := os.Lstat(c.Out); err == nil && !c.Force && !c.DryRun {
-		return c.exists()
+		return exists(c.Out)
 	}
 	return nil
 }
 
-func (c *importOptions) exists() error {
-	return fmt.Errorf("%s exists, and stays as it is; --force replaces it, --out FILE writes another, and --dry-run prints", c.Out)
+func exists(path string) error {
+	return fmt.Errorf("%s exists, and stays as it is; --force replaces it, --out FILE writes another, and --dry-run prints", path)
 }
 
 // read reads all sources. The error has a line for each that could not be read.
@@ -257,20 +275,26 @@ func freeListen(f *importer.Fleet) string {
 // finish checks what is to be written as `signpost check` does, writes it, and says what
 // was understood.
 func (c *importOptions) finish(f *importer.Fleet, out *console) error {
-	b := f.YAML()
-	warnings, err := checked(c.Out, b)
+	// The check comes before files are named that are written with it.
+	warnings, err := checked(c.Out, f.YAML())
 	if err != nil {
 		return fmt.Errorf("what was read makes no good configuration, so nothing is written:\n%w", err)
 	}
+	files, err := c.secrets(f)
+	if err != nil {
+		return err
+	}
+	b := f.YAML()
 	to := out.out
 	if c.DryRun {
 		if _, err := out.out.Write(b); err != nil {
 			return err
 		}
 		to = out.err
-	} else if err := c.write(b); err != nil {
-		return err
 	} else {
+		if err := writeFiles(append(files, newFile{path: c.Out, content: b, mode: 0o644, group: -1}), c.Force); err != nil {
+			return err
+		}
 		fmt.Fprintf(to, "%s is written: %s, %s\n\n", c.Out, wording.Count(len(f.Nodes), "node"), wording.Count(len(f.Mounts), "mount"))
 	}
 	section(to, "Understood", f.Understood())
@@ -285,9 +309,24 @@ func (c *importOptions) finish(f *importer.Fleet, out *console) error {
 	section(to, "Left out", left)
 	section(to, "Look at", append(look, warnings...))
 	if !c.DryRun {
-		section(to, "Next", []string{"signpost check --probe " + c.Out, "signpost serve " + c.Out})
+		section(to, "Next", c.next())
 	}
 	return nil
+}
+
+// next returns the commands that follow.
+func (c *importOptions) next() []string {
+	lines := []string{"signpost check --probe " + c.Out, "signpost serve " + c.Out}
+	_, noSystemd := os.Stat("/run/systemd/system")
+	_, noPackage := os.Stat(filepath.Dir(packaged))
+	switch {
+	case noSystemd != nil || noPackage != nil:
+	case c.Out == packaged:
+		lines[1] = "systemctl start signpost"
+	case c.Out == "signpost.yaml":
+		lines = append(lines, "or, for the director that the system starts: sudo cp signpost.yaml "+packaged+", and sudo systemctl start signpost")
+	}
+	return lines
 }
 
 func section(w io.Writer, title string, lines []string) {
@@ -311,42 +350,4 @@ func checked(name string, source []byte) ([]string, error) {
 		return nil, err
 	}
 	return s.Warnings()
-}
-
-// write puts the file in its place as a whole. Without --force it fails if there is one,
-// even if it came in between.
-func (c *importOptions) write(b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(c.Out), ".signpost-*")
-	if err != nil {
-		return fmt.Errorf("%s: %s", c.Out, wording.Text(pathCause(err)))
-	}
-	defer os.Remove(tmp.Name()) // it is renamed, linked, or not wanted
-	_, err = tmp.Write(b)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err == nil && c.Force {
-		err = os.Rename(tmp.Name(), c.Out)
-	} else if err == nil {
-		err = moveNew(tmp.Name(), c.Out)
-	}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return c.exists()
-	case err != nil:
-		return fmt.Errorf("%s: %s; nothing is changed", c.Out, wording.Text(pathCause(err)))
-	}
-	return nil
-}
-
-// moveNew renames a file, and fails with [fs.ErrExist] if the new name is taken.
-func moveNew(from, to string) error {
-	err := os.Link(from, to)
-	if err == nil || errors.Is(err, fs.ErrExist) || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	// Without hard links, as on some mounted volumes, the name is taken first.
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Rename(from, to))
 }

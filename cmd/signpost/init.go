@@ -19,8 +19,8 @@ import (
 )
 
 type initCmd struct {
-	Icecast []string `placeholder:"URL" help:"A running Icecast. Again for each."`
-	Sources []string `arg:"" optional:"" name:"source" help:"What import reads too: icecast.xml files, lists of URLs, and URLs of running Icecasts."`
+	Icecast []string `placeholder:"URL" help:"A running Icecast or SHOUTcast. Again for each."`
+	Sources []string `arg:"" optional:"" name:"source" help:"What import reads too: icecast.xml files, lists of URLs, and URLs of running servers."`
 	Yes     bool     `short:"y" help:"Ask nothing, and take what is proposed."`
 	importOptions
 
@@ -44,6 +44,7 @@ func isTerminal(in io.Reader) bool {
 
 func (c *initCmd) run(ctx context.Context, out *console, ask bool) error {
 	talk := &conversation{in: bufio.NewScanner(out.in), out: out.err, silent: !ask}
+	c.setOut()
 	if err := c.mayWrite(); err != nil {
 		if !talk.agrees(c.Out+" exists. Replace it?", false) {
 			return err
@@ -71,12 +72,13 @@ func (c *initCmd) run(ctx context.Context, out *console, ask bool) error {
 	c.askForPlaces(talk, f)
 	c.apply(f, "signpost init", sources)
 	c.askForDirector(talk, f)
+	c.askForSecrets(talk, f)
 	return c.finish(f, out)
 }
 
 // askForServers reads each server as it is named, so that what is wrong is told at once.
 func (c *initCmd) askForServers(ctx context.Context, talk *conversation) (found importer.Found, sources []string) {
-	talk.say("Which streaming servers are there? Give the URL of a running Icecast, such as\nhttp://fra1.radio.example:8000, or a file: an icecast.xml, or a list of URLs.")
+	talk.say("Which streaming servers are there? Give the URL of a running Icecast or SHOUTcast, such as\nhttp://fra1.radio.example:8000, or a file: an icecast.xml, or a list of URLs.")
 	proposed := ""
 	for _, name := range c.usual {
 		if _, err := os.Stat(name); err == nil && proposed == "" {
@@ -199,6 +201,19 @@ func (c *initCmd) askForDirector(talk *conversation, f *importer.Fleet) {
 	}
 	if c.DefaultMount == "" && len(f.Mounts) > 0 {
 		f.DefaultMount = talk.ask(fmt.Sprintf("Which mount shall / stand for, of %s (empty: none)?", importer.PathsOf(f.Mounts)), "")
+	}
+}
+
+// askForSecrets asks whether to write the administrators' passwords that files have.
+func (c *initCmd) askForSecrets(talk *conversation, f *importer.Fleet) {
+	var ids []string
+	for i := range f.Nodes {
+		if n := &f.Nodes[i]; n.Admin.Line() != "" && n.AdminFile == "" {
+			ids = append(ids, n.ID)
+		}
+	}
+	if len(ids) > 0 && !talk.silent && !c.WriteSecrets {
+		c.WriteSecrets = talk.agrees(fmt.Sprintf("With the administrator's password of %s more is known, as of hidden mounts. Write it to a file that only you may read?", strings.Join(ids, ", ")), true) && !talk.ended
 	}
 }
 

@@ -160,7 +160,7 @@ func TestAskRefused(t *testing.T) {
 	t.Cleanup(password.Close)
 	for _, c := range []struct{ url, want string }{
 		{password.URL, "401 Unauthorized; its status page wants a password: give that of its administrator, in a file with the line user:password, by --credentials"},
-		{answers(t, map[string]string{"/status-json.xsl": "hello"}).URL, "what is no Icecast may be given as a list of its URLs"},
+		{answers(t, map[string]string{"/status-json.xsl": "hello"}).URL, "what is neither Icecast nor SHOUTcast may be given as a list of its URLs"},
 		{answers(t, map[string]string{"/status-json.xsl": `{"icestats":{"source":[{"listenurl"`}).URL, "not Icecast's status page: no colon behind a key"},
 		{endless.URL, "see that it runs, and that this machine reaches it"},
 		{proctest.Nowhere, "connection refused"},

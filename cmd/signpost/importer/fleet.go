@@ -46,6 +46,16 @@ type Server struct {
 // Credentials are of a server's administrator.
 type Credentials struct{ User, Password string }
 
+// Line returns them as a file of credentials has them, or "" if there are none, or none that
+// such a file can have.
+func (c Credentials) Line() string {
+	line := c.User + ":" + c.Password
+	if c.User == "" || c.Password == "" || strings.Contains(c.User, ":") || strings.ContainsAny(line, "\r\n") || strings.TrimSpace(line) != line {
+		return ""
+	}
+	return line
+}
+
 // A Mount is a stream at a server.
 type Mount struct {
 	Path    string // decoded, with its leading slash
@@ -59,6 +69,7 @@ type Mount struct {
 	Remark string
 	// Name is the public path, if it is another one.
 	Name string
+	SID  int // SHOUTcast's number of the stream; 0: none
 }
 
 // An Upstream is what a relay gets its stream from.
@@ -224,6 +235,7 @@ func joined(servers []Server) (out []Server) {
 			o.Limit, o.LimitNote = s.Limit, s.LimitNote
 		}
 		o.Version, o.AdminFile = cmp.Or(s.Version, o.Version), cmp.Or(o.AdminFile, s.AdminFile)
+		o.Admin = cmp.Or(o.Admin, s.Admin)
 		o.Unlisted = o.Unlisted && s.Unlisted
 		if o.From != s.From {
 			o.look(s.From, "is the same server as %s, whose numbers are used", o.From)
@@ -509,7 +521,11 @@ func (f *Fleet) lookAtHosts() {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		if why := n.unreachable(); why != "" {
-			f.Notes = append(f.Notes, Note{At: n.From, Look: true, Text: fmt.Sprintf("%s is %s: write the name by which listeners reach it under `urls` of %s, or give it here as NAME=%s", n.Host(), why, n.ID, n.From)})
+			text := fmt.Sprintf("%s is %s: write the name by which listeners reach it under `urls` of %s", n.Host(), why, n.ID)
+			if !strings.Contains(n.From, "://") {
+				text += ", or give it here as NAME=" + n.From
+			}
+			f.Notes = append(f.Notes, Note{At: n.From, Look: true, Text: text})
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/yamlfile"
@@ -42,6 +43,16 @@ func (f *Fleet) listen() (m yamlfile.Mapping) {
 	}
 	if f.DefaultMount != "" {
 		m = append(m, yamlfile.Key{Name: "default_mount", Value: f.DefaultMount, Above: []string{"What / stands for."}})
+	}
+	var sids yamlfile.Mapping
+	for _, s := range f.Mounts {
+		n := strconv.Itoa(s.SID)
+		if s.SID > 0 && !slices.ContainsFunc(sids, func(k yamlfile.Key) bool { return k.Name == n }) {
+			sids = append(sids, yamlfile.Key{Name: n, Value: s.Name})
+		}
+	}
+	if sids != nil {
+		m = append(m, yamlfile.Key{Name: "sids", Value: sids, Above: []string{"What SHOUTcast's paths stand for, as /stream/1/ and /;?sid=1."}})
 	}
 	return m
 }
