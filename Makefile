@@ -137,8 +137,9 @@ packages: ## build .deb and .rpm for each platform in dist/ (nfpm is built from 
 	done; rm -r dist/stage
 	@cd dist && sha256sum $$(ls | grep -E '\.(tar\.gz|deb|rpm)$$') | tee SHA256SUMS
 
-packages-test: ## install, start, upgrade and purge the packages in a clean Debian 12 (root; Debian: debootstrap icecast2 ffmpeg curl rpm)
+packages-test: ## install, start, upgrade and purge the packages in a clean Debian 12, without systemd and under it (root; Debian: debootstrap icecast2 ffmpeg curl rpm)
 	@.ci/packages-test
+	@.ci/systemd-test
 	@.ci/install-test
 
 image: ## build the container image signpost:VERSION
