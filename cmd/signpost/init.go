@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/client"
 	"github.com/signpost-fm/signpost/cmd/signpost/importer"
 	"github.com/signpost-fm/signpost/director/wording"
 )
@@ -30,16 +31,7 @@ type initCmd struct {
 // Run asks what is not given, if somebody is at the terminal, and writes the file.
 func (c *initCmd) Run(ctx context.Context, out *console) error {
 	c.usual = []string{"/etc/icecast2/icecast.xml", "/etc/icecast.xml", "/usr/local/etc/icecast.xml"} // of distributions
-	return c.run(ctx, out, !c.Yes && isTerminal(out.in))
-}
-
-func isTerminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return c.run(ctx, out, !c.Yes && client.IsTerminal(out.in))
 }
 
 func (c *initCmd) run(ctx context.Context, out *console, ask bool) error {

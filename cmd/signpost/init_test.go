@@ -104,3 +104,18 @@ func TestInitAsksWhichOfOneHost(t *testing.T) {
 		t.Errorf("%s\n%s", got, said.String())
 	}
 }
+
+// Nobody sits at the null device, which services and scripts give.
+func TestInitAsksNobodyAtTheNullDevice(t *testing.T) {
+	t.Parallel()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	var out, said bytes.Buffer
+	cmd := initCmd{importOptions: importOptions{Out: filepath.Join(t.TempDir(), "signpost.yaml")}}
+	if err := cmd.Run(t.Context(), &console{null, &out, &said}); err == nil || !strings.Contains(err.Error(), "nobody is at the terminal") || said.Len() > 0 {
+		t.Errorf("%v, and it asked %q", err, said.String())
+	}
+}

@@ -27,14 +27,19 @@ func (t *Terminal) colours() bool {
 	return IsTerminal(t.Out)
 }
 
-// IsTerminal says whether what is written to w is seen by somebody at once.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// IsTerminal says whether somebody sits at a stream: it is a character device, and not the
+// null device.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // say prints a line.
