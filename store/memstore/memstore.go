@@ -37,13 +37,33 @@ type shared struct {
 
 	// saving is held while the overlay is replaced, also during disk I/O, so that
 	// revisions reach the disk in order. It is locked before mu.
-	saving sync.Mutex
+	saving patientMutex
 
 	mu        sync.Mutex // guards what follows; not held while the overlay is written to disk
 	handles   int
 	overlay   store.Overlay
 	directors map[string]offered
 	watchers  map[chan struct{}]*Store
+}
+
+// A patientMutex is a mutex for which one may wait as long as a context allows. Make it
+// with a capacity of 1.
+type patientMutex chan struct{}
+
+func (m patientMutex) Lock()   { m <- struct{}{} }
+func (m patientMutex) Unlock() { <-m }
+
+// LockFor locks, or returns ctx's error if ctx is done before it could.
+func (m patientMutex) LockFor(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case m <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // offered is a director's last Offer.
@@ -63,7 +83,7 @@ func Open(c Config) *Store {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &shared{now: c.Now, handles: 1, directors: map[string]offered{}, watchers: map[chan struct{}]*Store{}}
+	s := &shared{now: c.Now, saving: make(patientMutex, 1), handles: 1, directors: map[string]offered{}, watchers: map[chan struct{}]*Store{}}
 	if c.Path != "" {
 		s.file, s.overlay = store.OpenFile(c.Path, c.Log)
 	}
@@ -172,13 +192,13 @@ func (s *Store) refill(o store.Overlay) error {
 	return s.replace(o)
 }
 
-// Edit implements [store.Store].
+// Edit implements [store.Store]. It waits for earlier edits, which a slow disk may hold up,
+// no longer than ctx allows.
 func (s *Store) Edit(ctx context.Context, at store.Revision, o store.Overlay) (store.Revision, error) {
-	s.saving.Lock()
-	defer s.saving.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := s.saving.LockFor(ctx); err != nil {
 		return 0, fmt.Errorf("%w: %w", store.ErrAway, err)
 	}
+	defer s.saving.Unlock()
 	s.retry()
 	have, err := s.revision()
 	if err != nil {
