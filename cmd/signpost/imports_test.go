@@ -98,6 +98,7 @@ var libraries = []struct {
 	{"github.com/goccy/go-yaml", []string{"cmd/signpost/yamlfile"}, "every package has a Config of its own; only one reads files"},
 	{"github.com/alecthomas/kong", []string{"cmd/signpost", "cmd/signpost/client", "cmd/bench"}, "a command line belongs to a command"},
 	{"github.com/fsnotify/", []string{"geo", "cmd/signpost/service"}, "files are watched by those who own them"},
+	{"github.com/beevik/etree", []string{"web/hls"}, "an MPD is kept whole, what is not known in it included, and only one package writes one"},
 	{"github.com/redis/", []string{"store/redisstore", "cmd/bench"}, "losing Redis must be one package's problem (the benchmark compares with asking it for each request)"},
 	{"github.com/prometheus/", []string{"web", "web/dns", "web/admin", "cmd/signpost/service"}, "the core and the stores tell numbers, not metrics"},
 	{"github.com/miekg/dns", []string{"cmd/bench", "web/acme"}, "answers are built by package web/dns itself, where nothing may be allocated (tests read them with a parser that is not ours, the benchmark compares with a bare server, and the tests' certificate authority resolves by one)"},

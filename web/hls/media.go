@@ -47,7 +47,6 @@ type Segment struct {
 	Init          string    // the absolute URI of the EXT-X-MAP; empty: it needs none
 	Range         Range     // of the resource at URI
 	Time          time.Time // by the encoder's clock (EXT-X-PROGRAM-DATE-TIME); zero: not told
-	parts         bool
 }
 
 // A Part is a part of a segment (4.4.4.9).
@@ -241,7 +240,6 @@ func (p *mediaParser) segment(n int, line string) error {
 	s := p.next
 	s.URI, s.Key, s.Init = uri, p.key, p.init
 	s.Range = p.ranged(uri, s.Range)
-	s.parts = len(p.m.Parts) > 0
 	p.m.Segments = append(p.m.Segments, s)
 	p.m.Parts, p.next, p.pending = p.m.Parts[:0], Segment{}, false
 	return nil

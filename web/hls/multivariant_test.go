@@ -327,3 +327,22 @@ func FuzzMultivariant(f *testing.F) {
 		}
 	})
 }
+
+// TestMultivariantOfPackagers: what ffmpeg and Liquidsoap write is merged whole.
+func TestMultivariantOfPackagers(t *testing.T) {
+	t.Parallel()
+	for name, lines := range map[string]int{ // of each pathway
+		"ffmpeg-5.1.9-variants.m3u8": 4, "ffmpeg-5.1.9-groups.m3u8": 4, "liquidsoap-2.1.3-variants.m3u8": 6,
+	} {
+		text := string(sample(t, name))
+		p := nodes(t, text, text)
+		out := merged(t, p)
+		if got := strings.Count(out, "\n"); got != 3+2*lines || len(p[0].Playlist.Warnings) > 0 {
+			t.Errorf("%s: %d lines:\n%s%q", name, got, out, p[0].Playlist.Warnings)
+		}
+		again, err := ParseMultivariant([]byte(out), at(t, "https://dir.test/live.m3u8"))
+		if err != nil || again.Variants() != p[0].Playlist.Variants() || again.First() != p[0].Playlist.First() {
+			t.Errorf("%s: %+v, %v", name, again, err)
+		}
+	}
+}
