@@ -24,35 +24,37 @@ type Odd struct {
 }
 
 // Agree divides a mount's pathways into those between which players can be moved, since
-// they offer the same variants, and the others. Most are of one mind: the first are the
-// largest such group, in the given order; of two equal ones, that of the earlier pathway.
-// So all directors that give the same order agree, too.
+// they offer the same variants, and the others. The agreed ones are the largest such group;
+// of two that are equally large, that of the earlier pathway. So all directors that give the
+// same order agree, too.
 func Agree(all []Pathway) (agreed []Pathway, odd []Odd) {
 	return agree(all, func(p *Pathway) (string, *Multivariant) { return p.ID, p.Playlist })
 }
 
 func agree[P any, T interface{ Differs(T) string }](all []P, of func(*P) (string, T)) (agreed []P, odd []Odd) {
-	best, most := 0, -1
+	var groups [][]P // by the first of each
 	for i := range all {
 		_, a := of(&all[i])
-		n := 0
-		for j := range all {
-			if _, b := of(&all[j]); b.Differs(a) == "" {
-				n++
-			}
+		g := slices.IndexFunc(groups, func(g []P) bool {
+			_, first := of(&g[0])
+			return a.Differs(first) == ""
+		})
+		if g < 0 {
+			g, groups = len(groups), append(groups, nil)
 		}
-		if n > most {
-			best, most = i, n
+		groups[g] = append(groups[g], all[i])
+	}
+	for _, g := range groups {
+		if len(g) > len(agreed) {
+			agreed = g
 		}
 	}
 	for i := range all {
-		chosen, a := of(&all[best])
-		id, b := of(&all[i])
-		if why := b.Differs(a); why != "" {
+		id, a := of(&all[i])
+		chosen, first := of(&agreed[0])
+		if why := a.Differs(first); why != "" {
 			odd = append(odd, Odd{id, fmt.Sprintf("unlike %s: %s", chosen, why)})
-			continue
 		}
-		agreed = append(agreed, all[i])
 	}
 	return agreed, odd
 }

@@ -139,7 +139,7 @@ func (d *document) entries() ([]entry, error) {
 			}
 			fallthrough
 		case name == "EXT-X-MEDIA", name == "EXT-X-SESSION-DATA", name == "EXT-X-SESSION-KEY", name == "EXT-X-CONTENT-STEERING", name == "EXT-X-DEFINE",
-			strings.HasPrefix(name, "EXT") && strings.Contains(value, `URI="`):
+			strings.HasPrefix(name, "EXT") && strings.Contains(value, "URI="):
 			var err error
 			if e.list, err = parseAttributes(value); err != nil {
 				return nil, d.fail(n, "%s: %v", name, err)
@@ -297,7 +297,7 @@ func (e *entry) slot() bool { return e.tag == "EXT-X-MEDIA" || isVariant(e.tag) 
 // have two renditions of one name, 4.4.6.1.1, and each pathway has all names). It notes the
 // slot.
 func (m *Multivariant) line(d *document, e *entry) ([]byte, error) {
-	if e.list == nil {
+	if e.list == nil && !e.slot() {
 		return []byte(e.text), nil
 	}
 	var s slot
@@ -306,7 +306,9 @@ func (m *Multivariant) line(d *document, e *entry) ([]byte, error) {
 	for i := range e.list {
 		a := e.list[i]
 		var err error
-		switch isURI := a.name == "URI" && a.quoted; {
+		isURI := a.name == "URI" && !a.bare
+		a.quoted = a.quoted || isURI // some leave the quotation marks out
+		switch {
 		case a.name == "PATHWAY-ID" && isVariant(e.tag):
 			continue
 		case isURI && e.slot() && (s.uri != "" || e.tag == "EXT-X-STREAM-INF"):

@@ -223,6 +223,7 @@ func TestMultivariantTolerated(t *testing.T) {
 	for _, c := range []struct{ name, text, want, warning string }{
 		{"BOM and CRLF", "\uFEFF#EXTM3U\r\n#EXT-X-STREAM-INF:BANDWIDTH=1\r\nx.m3u8\r\n", inf + "https://n1.test/live/x.m3u8\n", ""},
 		{"no newline at the end", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8", inf + "https://n1.test/live/x.m3u8\n", ""},
+		{"no attributes", "#EXTM3U\n#EXT-X-STREAM-INF\nx.m3u8\n", "#EXT-X-STREAM-INF:PATHWAY-ID=\"n1\"\nhttps://n1.test/live/x.m3u8\n", ""},
 		{"blanks", "#EXTM3U x=y\n\n#EXT-X-STREAM-INF: BANDWIDTH = 1 , ,\n\n x.m3u8 \n", inf + "https://n1.test/live/x.m3u8\n", ""},
 		{"climbing out", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n../../../../x.m3u8\n", inf + "https://n1.test/x.m3u8\n", ""},
 		{"no scheme", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n//n1.test/x.m3u8\n", inf + "https://n1.test/x.m3u8\n", ""},
@@ -231,6 +232,8 @@ func TestMultivariantTolerated(t *testing.T) {
 		{"a signature", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8?hdnts=st=1~exp=2~acl=/*~hmac=a%2fb\n", inf + "https://n1.test/live/x.m3u8?hdnts=st=1~exp=2~acl=/*~hmac=a%2fb\n", ""},
 		{"a comment before the URI", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n# high\nx.m3u8\n", inf + "# high\nhttps://n1.test/live/x.m3u8\n", ""},
 		{"a second URI", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,URI=\"y\"\nx.m3u8\n", inf + "https://n1.test/live/x.m3u8\n", ""},
+		{"no quotation marks", "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"x\",URI=a.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n",
+			"#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a@n1\",NAME=\"x\",URI=\"https://n1.test/live/a.m3u8\"\n" + inf + "https://n1.test/live/x.m3u8\n", ""},
 		{"another server", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttps://cdn.test/x.m3u8\n", inf + "https://cdn.test/x.m3u8\n", "leads players to cdn.test"},
 		{"mixed content", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://n1.test/x.m3u8\n", inf + "http://n1.test/x.m3u8\n", "not played by browsers"},
 		{"a variable", "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b/c\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{$a}/{$a}.m3u8?x={y}\n",
@@ -303,6 +306,7 @@ func TestIsMultivariant(t *testing.T) {
 func FuzzMultivariant(f *testing.F) {
 	f.Add([]byte(film))
 	f.Add([]byte(audio))
+	f.Add([]byte("#EXTM3U\n#EXT-X-STREAM-INF\n0"))
 	f.Add([]byte("#EXTM3U\n#EXT-X-DEFINE:QUERYPARAM=\"t\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8?t={$t}\n"))
 	here := at(f, "https://n1.test/live/master.m3u8")
 	f.Fuzz(func(t *testing.T, text []byte) {

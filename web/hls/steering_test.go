@@ -91,7 +91,7 @@ func FuzzSteering(f *testing.F) {
 		if err := json.Unmarshal(s.Append(nil, true), &got); err != nil {
 			t.Fatal(err)
 		}
-		if utf8.ValidString(reload+id) && (got.Reload != reload || got.Priority[0] != id) {
+		if utf8.ValidString(reload) && utf8.ValidString(id) && (got.Reload != reload || got.Priority[0] != id) {
 			t.Errorf("%q, %q", got.Reload, got.Priority)
 		}
 	})

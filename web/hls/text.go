@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -66,7 +67,8 @@ func open(text []byte, at *url.URL) (*document, error) {
 	d.text = strings.Repeat("\n", strings.Count(string(text[:len(text)-len(d.text)]), "\n")) + d.text
 	for n, line := range d.lines() {
 		if i := strings.IndexFunc(line, isControl); i >= 0 {
-			return nil, d.fail(n, "has the control character %q (forbidden by 4.1)", line[i])
+			r, _ := utf8.DecodeRuneInString(line[i:])
+			return nil, d.fail(n, "has the control character %q (forbidden by 4.1)", r)
 		}
 	}
 	return d, nil
