@@ -157,7 +157,7 @@ func TestNoGoodAnswer(t *testing.T) {
 	t.Run("unknown kind", func(t *testing.T) {
 		t.Parallel()
 		_, err := askOnce(t, Config{Kind: func(director.NodeID) string { return "ices" }}, time.Second, "http://127.0.0.1:1")
-		if want := `kind "ices" is not known: set one of ["http" "icecast" "shoutcast"]`; err == nil || err.Error() != want {
+		if want := `kind "ices" is not known: set one of ["hls" "http" "icecast" "shoutcast"]`; err == nil || err.Error() != want {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -137,9 +137,18 @@ func probeURL(urls []string) string {
 // get requests a path below the node's URL. It returns a redirect as the response and
 // does not follow it. The caller closes the body.
 func (t target) get(ctx context.Context, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(t.base, "/")+path, nil)
+	return t.getPart(ctx, strings.TrimSuffix(t.base, "/")+path, path, "")
+}
+
+// getPart is get for a URL at the node, called path in messages, and for a range of bytes;
+// empty: all of them.
+func (t target) getPart(ctx context.Context, url, path, bytes string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("GET %s: %w", path, err)
+	}
+	if bytes != "" {
+		req.Header.Set("Range", "bytes="+bytes)
 	}
 	req.Header.Set("User-Agent", cmp.Or(t.agent, "signpost-probe"))
 	if t.admin && strings.HasPrefix(path, "/admin/") {

@@ -24,6 +24,7 @@ var kinds = map[string]kind{
 	"icecast":   icecast{},
 	"shoutcast": shoutcast{},
 	"http":      plain{},
+	inParts:     plain{},
 	Reach:       reach{},
 }
 
@@ -37,16 +38,17 @@ func Kinds() []string {
 type target struct {
 	kind           string
 	client         *client
-	base           string     // the node's URL; request paths are appended to it
-	path           string     // what to request, where the operator configured it
-	mounts         []string   // paths at the node that listeners are sent to
-	turn           []string   // those of mounts to request in this probe, where mounts are requested
-	plays          bool       // a mount played, or was full, when it was last requested
-	mayTry         bool       // mounts may be requested in place of statistics
-	expect         Statuses   // expected for path, or for a mount; nil: any good answer
-	ends           *time.Time // where to store the certificate's expiry; nil: nowhere
-	mountDue       bool       // of kind Reach: it is time to open a mount
-	agent          string     // User-Agent; empty: signpost-probe
+	base           string          // the node's URL; request paths are appended to it
+	path           string          // what to request, where the operator configured it
+	mounts         []string        // paths at the node that listeners are sent to
+	turn           []string        // those of mounts to request in this probe, where mounts are requested
+	edges          map[string]edge // of kind inParts: what was known of mounts that play; their newest segments were there
+	plays          bool            // a mount played, or was full, when it was last requested
+	mayTry         bool            // mounts may be requested in place of statistics
+	expect         Statuses        // expected for path, or for a mount; nil: any good answer
+	ends           *time.Time      // where to store the certificate's expiry; nil: nowhere
+	mountDue       bool            // of kind Reach: it is time to open a mount
+	agent          string          // User-Agent; empty: signpost-probe
 	user, password string
 	admin          bool          // user and password are given
 	timeout        time.Duration // for error texts, and to open a feed; else the context enforces it

@@ -84,6 +84,9 @@ type mount struct {
 	roomy    int                 // the most listeners with which it still took one; 0: not known
 	was      int                 // listeners by the previous answer
 	gone     time.Time           // since when it is not listed; zero: it is listed
+	edge     edge                // how far its playlist has come, where it is one
+	moved    time.Time           // when edge was first seen there
+	live     bool                // its playlist had no end yet, or segments of it are gone
 }
 
 // past is the result of the last GET for a word of the statistics.
@@ -351,6 +354,7 @@ func (s *state) hearTry(r request, t tried, now, taken time.Time) {
 		return // it has been forgotten since
 	}
 	m.tried, m.asked[r.word], s.blindDue = now, now, now.Add(tryEvery)
+	m.advance(&t, now)
 	if t.state == director.MountUnknown {
 		m.settle()
 		return

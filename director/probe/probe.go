@@ -295,6 +295,9 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	p.mu.Lock()
 	t.base = s.base()
 	t.mounts, t.turn = s.mounts, s.turns()
+	if t.kind == inParts {
+		t.edges = s.edges()
+	}
 	t.plays = s.heardOf()
 	t.mayTry = !time.Now().Before(s.blindDue)
 	t.mountDue = s.failures > 0 || s.report.Health != director.Up || !time.Now().Before(s.mountDue)

@@ -241,6 +241,7 @@ func (s *state) hearTried(h *heard, fall int, now time.Time) {
 	for path, got := range h.answer.tried {
 		m := s.mount(path)
 		m.word, m.tried, m.asked[noWord], s.blindDue = noWord, now, now, now.Add(tryEvery)
+		m.advance(&got, now)
 		if got.state != director.MountPlays {
 			m.fails++
 			if got.cause != director.NotThere && got.state != director.MountFull && m.fails < fall && m.verdict.State == director.MountPlays {

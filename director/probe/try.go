@@ -71,6 +71,7 @@ type tried struct {
 	after  time.Duration // the silence before the first byte after burstTime, where it was awaited
 	own    bool          // the GET failed by a fault of this director
 	took   time.Duration
+	edge   edge // how far its playlist has come, where it is one
 }
 
 // tryIn requests a mount as a listener would. It hangs up after the first byte of audio
@@ -99,7 +100,10 @@ func (t target) tryOnce(ctx context.Context, r request) (out tried, server strin
 			defer resp.Body.Close()
 			server = clip(resp.Header.Get("Server"))
 			out, plays := refusal(r.path, resp)
-			if plays {
+			switch {
+			case plays && t.kind == inParts:
+				out = t.readPlaylist(ctx, r, resp, begun)
+			case plays:
 				out = t.listen(ctx, r.path, resp, r, begun)
 			}
 			return out, server, nil

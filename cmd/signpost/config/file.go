@@ -135,7 +135,7 @@ type nodeEntry struct {
 	Relays int `yaml:"relays" default:"0"`
 	// Takes no new listeners; those it has stay until they leave.
 	Drained bool `yaml:"drained" default:"false"`
-	// What kind of server it is, and so how it is probed: `icecast`, `shoutcast` (listeners are sent to `paths` such as `/stream/1/`), or `http` for one that cannot list its mounts (an HLS origin, a CDN).
+	// What kind of server it is, and so how it is probed: `icecast`, `shoutcast` (listeners are sent to `paths` such as `/stream/1/`), `hls` for an origin of HLS or DASH, or `http` for another one that cannot list its mounts (a web server, a CDN). Of `hls` each mount is read as players read it: its playlist or MPD, then one that this names; the newest segment has to be there, and new ones have to come: three target durations without one are a fault.
 	Kind string `yaml:"kind" default:"icecast"`
 	// How a node of `kind: http` is asked, where its mounts cannot be.
 	Probe nodeProbeEntry `yaml:"probe"`

@@ -370,7 +370,11 @@ type asking struct {
 func (c *converter) asking(i int, n nodeEntry) asking {
 	out := asking{kind: n.Kind, path: n.Probe.Path}
 	if n.Probe != (nodeProbeEntry{}) && n.Kind != "http" {
-		c.fail("is for nodes of kind: http; others tell of their mounts by themselves", "nodes", i, "probe")
+		why := "others tell of their mounts by themselves"
+		if n.Kind == "hls" {
+			why = "the playlists of one of kind: hls say what is asked of it"
+		}
+		c.fail("is for nodes of kind: http; "+why, "nodes", i, "probe")
 	}
 	if p := n.Probe.Path; p != "" && (p[0] != '/' || strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r >= 0x7f })) {
 		c.fail(fmt.Sprintf("%q: write a path as it stands in a request, such as /health", p), "nodes", i, "probe", "path")

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -62,7 +63,26 @@ func (s *Settings) warnings(v survey) []string {
 			}
 		}
 	}
-	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.tlsWarnings(), s.acmeWarnings(), s.certificateWarnings(time.Now()), s.tokenWarnings(), s.ruleWarnings(), s.keepWarnings())
+	return slices.Concat(all, s.refusedWarnings(v), s.sameURLWarnings(), s.forgeryWarnings(), s.schemeWarnings(v), s.dnsWarnings(), s.tlsWarnings(), s.acmeWarnings(), s.certificateWarnings(time.Now()), s.tokenWarnings(), s.ruleWarnings(), s.kindWarnings(), s.keepWarnings())
+}
+
+// kindWarnings says which nodes are not asked whether new segments of HLS or DASH come.
+func (s *Settings) kindWarnings() (all []string) {
+	for _, m := range s.Fleet.Mounts {
+		if ext := strings.ToLower(path.Ext(m.Name)); ext != ".m3u8" && ext != ".mpd" {
+			continue
+		}
+		var nodes []string
+		for _, n := range s.Fleet.Nodes {
+			if a := s.asking[n.ID]; a.kind == "http" && a.path == "" && a.expect == nil {
+				nodes = append(nodes, string(n.ID))
+			}
+		}
+		if len(nodes) > 0 {
+			all = append(all, fmt.Sprintf("mount %s: its segments are not looked at where nodes are of kind: http (%s); with kind: hls they are, and a packager that has stopped is noticed", m.Name, strings.Join(nodes, ", ")))
+		}
+	}
+	return all
 }
 
 // keepWarnings says that operators' changes end with the process.

@@ -54,6 +54,11 @@ func TestWarnings(t *testing.T) {
 		{"a rule behind one that holds for all its players", undrained + "rules: [{user_agent: 'x*', answer: m3u}, {name: b, user_agent: 'xy*', answer: pls}]\n", "rule b is never reached: rule number 1 before it"},
 		{"a rule behind one that holds for some", undrained + "rules: [{user_agent: 'xy*', answer: m3u}, {name: b, user_agent: 'x*', answer: pls}]\n", ""},
 
+		{"HLS of a web server", "mounts: [/live.m3u8]\nnodes: [{id: a, urls: http://a.example, kind: http}, {id: b, urls: http://b.example, kind: http}, {id: c, urls: http://c.example, kind: hls}]\n", "mount /live.m3u8: its segments are not looked at where nodes are of kind: http (a, b)"},
+		{"HLS of an origin", "mounts: [/live.m3u8]\nnodes: [{id: a, urls: http://a.example, kind: hls}]\n", ""},
+		{"HLS of a web server that says how it is asked", "mounts: [/live.m3u8]\nnodes: [{id: a, urls: http://a.example, kind: http, probe: {path: /health}}]\n", ""},
+		{"a stream of a web server", "mounts: [/live.mp3]\nnodes: [{id: a, urls: http://a.example, kind: http}]\n", ""},
+
 		{"some are", undrained + "listen: {trusted_proxies: 10.0.0.0/8}\n", ""},
 	} {
 		const kept = "state_dir: state\n"

@@ -131,7 +131,7 @@ func (l *list) add(line int, raw, title string) *Server {
 	case strings.Trim(u.Path, "/") == "":
 		s.Unlisted = true
 	case ext == ".m3u8" || ext == ".mpd":
-		s.Kind = "http"
+		s.Kind = "hls"
 		s.Mounts = []Mount{{Path: u.Path, Title: title}}
 	case ext == ".m3u" || ext == ".pls" || ext == ".xspf": // the mount's playlist
 		s.Mounts = []Mount{{Path: strings.TrimSuffix(u.Path, path.Ext(u.Path)), Title: title}}
