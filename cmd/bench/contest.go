@@ -180,9 +180,14 @@ func cpus(rounds []round) []float64 {
 // beside returns the median ratio of a party's rounds to the same rounds of another
 // party: a machine's other load changes more slowly than rounds do.
 func beside(mine, other []round) float64 {
+	return besideIn(mine, other, func(r round) float64 { return r.CPU })
+}
+
+// besideIn is beside for another number than the CPU.
+func besideIn(mine, other []round, what func(round) float64) float64 {
 	ratios := make([]float64, len(mine))
 	for i := range mine {
-		ratios[i] = mine[i].CPU / other[i].CPU
+		ratios[i] = what(mine[i]) / what(other[i])
 	}
 	return median(ratios)
 }
