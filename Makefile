@@ -1,8 +1,8 @@
 # Signpost's commands. A newcomer needs two: `make demo` and `make test`.
 
 GO       ?= go
-PACKAGES  = icecast2 haproxy nginx-light ffmpeg mpv mpg123 mplayer cmus vlc-bin vlc-plugin-base curl iproute2 redis-server gcc libc6-dev chromium fonts-inter bind9-dnsutils knot-dnsutils unbound bind9 knot-resolver pdns-recursor dnsmasq-base musl-tools mpd streamlink gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good libnss3-tools openssl
-PROGRAMS  = icecast2 haproxy nginx ffmpeg mpv mpg123 mplayer cmus cvlc curl ss redis-server gcc chromium dig kdig unbound named kresd pdns_recursor dnsmasq musl-gcc mpd streamlink gst-launch-1.0 certutil openssl
+PACKAGES  = icecast2 haproxy nginx-light ffmpeg mpv mpg123 mplayer cmus vlc-bin vlc-plugin-base curl iproute2 redis-server gcc libc6-dev chromium fonts-inter bind9-dnsutils knot-dnsutils unbound bind9 knot-resolver pdns-recursor dnsmasq-base musl-tools mpd streamlink gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good libnss3-tools openssl prometheus
+PROGRAMS  = icecast2 haproxy nginx ffmpeg mpv mpg123 mplayer cmus cvlc curl ss redis-server gcc chromium dig kdig unbound named kresd pdns_recursor dnsmasq musl-gcc mpd streamlink gst-launch-1.0 certutil openssl promtool
 NFPM      = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # New inputs for each fuzz target.

@@ -134,11 +134,8 @@ func TestCluster(t *testing.T) {
 	// The slot moves to the next node.
 	slot := c.Nodes[0].Do("CLUSTER", "KEYSLOT", "{signpost}:overlay")
 	c.Nodes[owner].Flush()
-	next := c.Nodes[(owner+1)%3]
-	id := next.Do("CLUSTER", "MYID")
-	for i := 1; i <= 3; i++ { // the new owner first
-		c.Nodes[(owner+i)%3].Do("CLUSTER", "SETSLOT", slot, "NODE", id)
-	}
+	next, third := c.Nodes[(owner+1)%3], c.Nodes[(owner+2)%3]
+	c.Move(slot, next, third, c.Nodes[owner])
 	sync(t, s, copyOf("a", held))
 	if next.Do("EXISTS", "{signpost}:overlay") != int64(1) {
 		t.Error("the overlay is not at the slot's new node")
@@ -146,8 +143,6 @@ func TestCluster(t *testing.T) {
 	// That one fails, and the third takes over. This handle knows of nothing else.
 	s = open(t, config)
 	sync(t, s, copyOf("a", held))
-	third := c.Nodes[(owner+2)%3]
-	id = third.Do("CLUSTER", "MYID")
 	// A call that fails has the others asked who serves the slots. go-redis by itself
 	// does so once a minute.
 	askedForSlots := func() (n int) {
@@ -164,8 +159,8 @@ func TestCluster(t *testing.T) {
 	redistest.Await(t, "the others to be asked who serves the slots", func() bool { return askedForSlots() > before })
 	for _, node := range []*redistest.Server{third, c.Nodes[owner]} {
 		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
-		node.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
 	}
+	c.Move(slot, third, c.Nodes[owner])
 	redistest.Await(t, "the cluster to serve again", func() bool {
 		p, err := s.Sync(t.Context(), copyOf("a", held))
 		return err == nil && p.Overlay.Revision == 1

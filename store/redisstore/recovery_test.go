@@ -206,7 +206,7 @@ func TestSentinelFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := sync(t, s, offer("a")).Overlay
-	c.Master.Kill()
+	c.KillMaster()
 	c.Trio[0].Kill()
 	redistest.Await(t, "the failover", func() bool {
 		_, err := s.Sync(t.Context(), copyOf("a", held))

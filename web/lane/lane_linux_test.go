@@ -114,6 +114,40 @@ func TestTimeLimits(t *testing.T) {
 	}
 }
 
+// Where the machine stood still for longer than a client has for its request, the request that
+// came meanwhile is answered.
+func TestWhatCameInTime(t *testing.T) {
+	t.Parallel()
+	held, release := make(chan struct{}), make(chan struct{})
+	own, addr := open(t, lanes(), "127.0.0.1:0", func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/held" {
+			held <- struct{}{}
+			<-release
+		}
+	})
+	c := dial(t, addr)
+	io.WriteString(c, "GET /a HTTP/1.0\r\n")
+	until(t, "half of the request to be read", func() bool { return waiting(own.s) == 1 })
+	for range own.threads {
+		io.WriteString(dial(t, addr), "GET /held HTTP/1.0\r\n\r\n")
+		<-held
+	}
+	io.WriteString(c, "\r\n")
+	own.s.each(func(t2 *thread) {
+		t2.mu.Lock()
+		defer t2.mu.Unlock()
+		if w := t2.heads.first; w != nil {
+			until(t, "the rest of the request to arrive", func() bool { return isReady(w.fd, w.watched) })
+			w.since = w.since.Add(-2 * patience)
+			t2.due = w.since.Add(patience) // the thread is held up
+		}
+	})
+	close(release)
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.0 200") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // A client that takes one answer slowly has no less time for the next.
 func TestEachAnswerHasItsTime(t *testing.T) {
 	t.Parallel()

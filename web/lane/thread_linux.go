@@ -197,6 +197,9 @@ func (t *thread) yield() (n int) {
 		n = poll(t.epoll, t.events[:], 0)
 		return n > 0
 	})
+	if n == 0 { // by was over before it could look
+		n = poll(t.epoll, t.events[:], 0)
+	}
 	t.yielded = time.Now()
 	return n
 }
@@ -379,18 +382,22 @@ func (t *thread) finish(c *conn) {
 	t.l.s.released()
 }
 
-// end ends the connections of the lists whose time is up; a zero now: all.
+// end ends the connections of the lists whose time is up; a zero now: all. A machine may stand
+// still for longer than that time: what came meanwhile is looked at first.
 func (t *thread) end(now time.Time, lists ...*list) {
 	for _, l := range lists {
-		for {
-			t.mu.Lock()
-			c := l.first
-			if c == nil || !now.IsZero() && now.Before(c.since.Add(l.most)) {
-				t.mu.Unlock()
-				break
+		var over []*conn
+		t.mu.Lock()
+		for c := l.first; c != nil && (now.IsZero() || !now.Before(c.since.Add(l.most))); {
+			after := c.after
+			if now.IsZero() || !isReady(c.fd, c.watched) {
+				l.remove(c)
+				over = append(over, c)
 			}
-			c.on.remove(c)
-			t.mu.Unlock()
+			c = after
+		}
+		t.mu.Unlock()
+		for _, c := range over {
 			c.next = end
 			t.finish(c)
 		}

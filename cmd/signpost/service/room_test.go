@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
 // autoscalersExpr is what deploy/autoscaling tells an autoscaler to go by.
@@ -30,10 +32,7 @@ func autoscalersExpr(t *testing.T) string {
 // target through what else reckons how full the fleet is.
 func TestRoomIsOfWhoTakesListeners(t *testing.T) {
 	t.Parallel()
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed (Debian: prometheus)")
-	}
+	proctest.Need(t, "promtool")
 	type sample struct {
 		Labels string  `json:"labels"`
 		Value  float64 `json:"value"`
@@ -74,7 +73,7 @@ func TestRoomIsOfWhoTakesListeners(t *testing.T) {
 	if err := os.WriteFile(file, cases, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(tool, "test", "rules", file).CombinedOutput(); err != nil {
+	if out, err := exec.Command("promtool", "test", "rules", file).CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }

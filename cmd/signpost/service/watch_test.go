@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
+	"github.com/signpost-fm/signpost/director/probe/proctest"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
 
@@ -283,15 +284,12 @@ func dashboardPanels(t *testing.T) []panel {
 }
 
 // TestAlertRules has Prometheus's own tool judge the rules, and play cases through
-// them, where it is installed.
+// them.
 func TestAlertRules(t *testing.T) {
 	t.Parallel()
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed (Debian: prometheus)")
-	}
+	proctest.Need(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", alertsFile}, {"test", "rules", root + "/deploy/prometheus/alerts_test.yml"}} {
-		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("promtool", args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %q: %v\n%s", args, err, out)
 		}
 	}

@@ -33,7 +33,7 @@ func StartSentinels(t testing.TB, password, sentinelPassword string) *Sentinels 
 			conf := filepath.Join(dir, "sentinel.conf") // they write into it
 			text := fmt.Sprintf("port %d\nrequirepass %s\nsentinel sentinel-pass %[2]s\n"+
 				"sentinel monitor %[3]s %s %s 2\nsentinel auth-pass %[3]s %[6]s\n"+
-				"sentinel down-after-milliseconds %[3]s 500\nsentinel failover-timeout %[3]s 4000\n",
+				"sentinel down-after-milliseconds %[3]s 60000\nsentinel failover-timeout %[3]s 4000\n", // see KillMaster
 				n, sentinelPassword, s.Name, host, port, password)
 			if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -51,6 +51,15 @@ func StartSentinels(t testing.TB, password, sentinelPassword string) *Sentinels 
 		})
 	}
 	return s
+}
+
+// KillMaster kills the master, and has the Sentinels notice after half a second. Until then they
+// are patient: a master that is late on a busy machine is not down.
+func (s *Sentinels) KillMaster() {
+	s.Master.Kill()
+	for _, one := range s.Trio {
+		one.Do("SENTINEL", "SET", s.Name, "down-after-milliseconds", "500")
+	}
 }
 
 // Cluster is three masters that share the slots.
@@ -85,5 +94,18 @@ func StartCluster(t testing.TB) *Cluster {
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
 		})
 	}
+	for _, node := range c.Nodes { // a second was for a quick start: on a busy machine nodes are late for longer
+		node.Do("CONFIG", "SET", "cluster-node-timeout", "60000")
+	}
 	return c
+}
+
+// Move gives a slot to the node to and tells those of others. The new owner has the highest
+// epoch, or the old one would take the slot back where the others hear of it first.
+func (c *Cluster) Move(slot any, to *Server, others ...*Server) {
+	id := to.Do("CLUSTER", "MYID")
+	to.Do("CLUSTER", "BUMPEPOCH")
+	for _, node := range append([]*Server{to}, others...) {
+		node.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
+	}
 }
