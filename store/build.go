@@ -36,17 +36,13 @@ func (l *loop) build() {
 		return director.Report{}
 	})
 	for _, n := range l.ledgers {
-		for i := range n.buckets {
-			sum.add(&n.buckets[i])
-		}
+		sum.add(n.buckets)
 	}
 	for id, counts := range l.picture.Counts {
 		if id == l.cfg.Director {
 			continue // the ledgers are newer
 		}
-		for i := range counts {
-			sum.add(&counts[i])
-		}
+		sum.add(counts)
 	}
 	in := director.Input{Now: now, Reports: news, Uncounted: l.uncounted()}
 	sum.input(&in)
@@ -180,44 +176,61 @@ func probed(c director.Config, o Overlay, now time.Time) []director.Node {
 	})
 }
 
-// join adds registered nodes to the declared configuration. A node that does not
-// fit into it, for example after the file changed, stays out.
+// join adds registered nodes to the declared configuration, and tells of those that stay
+// out.
 func (l *loop) join(c director.Config, nodes []director.Node) director.Config {
-	declared := c.Nodes
 	was := l.refused
-	l.joined, l.refused = map[director.NodeID]bool{}, map[director.NodeID]string{}
+	joined, refused := join(c, nodes)
+	l.joined, l.refused = map[director.NodeID]bool{}, refused
+	for _, n := range joined.Nodes[len(c.Nodes):] {
+		l.joined[n.ID] = true
+	}
+	for id, why := range refused {
+		if was[id] != why {
+			l.cfg.Log.Warn("a registered node stays out of the fleet", "node", id, "why", why)
+		}
+	}
+	return joined
+}
+
+// join adds registered nodes to the declared configuration. A node that does not fit into
+// it, for example after the file changed, stays out, and why has the reason.
+func join(c director.Config, nodes []director.Node) (joined director.Config, why map[director.NodeID]string) {
+	declared := c.Nodes
+	why = map[director.NodeID]string{}
 	good := nodes[:0:0]
 	for _, n := range nodes {
 		switch {
 		case slices.ContainsFunc(declared, func(d director.Node) bool { return d.ID == n.ID }):
-			l.refused[n.ID] = ErrDeclared.Error()
+			why[n.ID] = ErrDeclared.Error()
 		case !c.Admits(n.ID):
-			l.refused[n.ID] = ErrNotAdmitted.Error()
+			why[n.ID] = ErrNotAdmitted.Error()
 		default:
 			good = append(good, n)
 		}
 	}
 	c.Nodes = slices.Concat(declared, good)
 	if len(good) > 0 && !compiles(c) { // without good, it has compiled before
-
 		c.Nodes = slices.Clone(declared)
 		for _, n := range good { // one by one, each with those already accepted
 			c.Nodes = append(c.Nodes, n)
 			if _, err := director.Compile(c); err != nil {
-				l.refused[n.ID] = err.Error()
+				why[n.ID] = err.Error()
 				c.Nodes = c.Nodes[:len(c.Nodes)-1]
 			}
 		}
 	}
-	for _, n := range c.Nodes[len(declared):] {
-		l.joined[n.ID] = true
-	}
-	for id, why := range l.refused {
-		if was[id] != why {
-			l.cfg.Log.Warn("a registered node stays out of the fleet", "node", id, "why", why)
-		}
-	}
-	return c
+	return c, why
+}
+
+// Compose returns the fleet that a director with the declared configuration c makes of
+// registered nodes and an overlay at a time, as [Apply] does. out has the nodes that stay
+// out of it, each with the reason. What the configuration would be refused with is left
+// out, and has the effect Skipped. An error means that c itself is refused.
+func Compose(c director.Config, registered []director.Node, o Overlay, now time.Time) (fleet director.Config, effects []Effect, out map[director.NodeID]string, err error) {
+	joined, out := join(c, registered)
+	_, fleet, effects, err = compile(joined, o, now)
+	return fleet, effects, out, err
 }
 
 func compiles(c director.Config) bool {

@@ -58,8 +58,6 @@ type load struct {
 	settle time.Duration
 	report func(director.NodeID) director.Report
 	nodes  map[director.NodeID]*nodeLoad // those with a count
-	last   director.NodeID               // of the newest count: they come node by node
-	lastOf *nodeLoad
 }
 
 type nodeLoad struct {
@@ -74,9 +72,6 @@ func newLoad(now time.Time, settle time.Duration, report func(director.NodeID) d
 }
 
 func (l *load) of(id director.NodeID) *nodeLoad {
-	if l.lastOf != nil && l.last == id {
-		return l.lastOf
-	}
 	n := l.nodes[id]
 	if n == nil {
 		n = &nodeLoad{taken: math.MinInt64}
@@ -85,26 +80,43 @@ func (l *load) of(id director.NodeID) *nodeLoad {
 		}
 		l.nodes[id] = n
 	}
-	l.last, l.lastOf = id, n
 	return n
 }
 
-// add adds c to the sums, unless it is invalid or too old.
-func (l *load) add(c *Count) {
-	if c.N <= 0 || c.N > maxCount {
-		return
-	}
-	n, at := l.of(c.Node), c.At.Sub(l.now)
-	if recent(at) {
-		n.recent += c.N
-	}
-	if stillEnRoute(at, n.taken, l.settle) {
-		n.enRoute += c.N
-		if c.Estimated > 0 {
-			n.estimated += min(c.Estimated, c.N)
+// add adds counts to the sums, except those that are invalid or too old. They are some
+// thousands each time, node by node: the difference of two times near each other is
+// reckoned here, which takes a third of what Sub does.
+func (l *load) add(counts []Count) {
+	second, nanosecond := l.now.Unix(), l.now.Nanosecond()
+	var n *nodeLoad
+	var id director.NodeID
+	for i := range counts {
+		c := &counts[i]
+		if c.N <= 0 || c.N > maxCount {
+			continue
+		}
+		seconds := c.At.Unix() - second
+		at := time.Duration(seconds)*time.Second + time.Duration(c.At.Nanosecond()-nanosecond)
+		if seconds < -usual || seconds > usual { // it may be out of a Duration's range
+			at = c.At.Sub(l.now)
+		}
+		if n == nil || c.Node != id {
+			n, id = l.of(c.Node), c.Node
+		}
+		if recent(at) {
+			n.recent += c.N
+		}
+		if stillEnRoute(at, n.taken, l.settle) {
+			n.enRoute += c.N
+			if c.Estimated > 0 {
+				n.estimated += min(c.Estimated, c.N)
+			}
 		}
 	}
 }
+
+// usual is more seconds than a listener is en route, in either direction.
+const usual = int64(2 * EnRouteMax / time.Second)
 
 // input sets the sums in in. Nodes without listeners are left out.
 func (l *load) input(in *director.Input) {

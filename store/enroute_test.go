@@ -73,15 +73,15 @@ func TestLoad(t *testing.T) {
 	}
 	l := newLoad(now, 3*time.Second, func(id director.NodeID) director.Report { return reports[id] })
 	for node := range reports {
-		l.add(&Count{Node: node, At: ago(500 * time.Millisecond), N: 1})
-		l.add(&Count{Node: node, At: ago(5 * time.Second), N: 10, Estimated: 4})
-		l.add(&Count{Node: node, At: ago(14 * time.Second), N: 100})
-		l.add(&Count{Node: node, At: ago(20 * time.Second), N: 1000})
+		l.add([]Count{{Node: node, At: ago(500 * time.Millisecond), N: 1}})
+		l.add([]Count{{Node: node, At: ago(5 * time.Second), N: 10, Estimated: 4}})
+		l.add([]Count{{Node: node, At: ago(14 * time.Second), N: 100}})
+		l.add([]Count{{Node: node, At: ago(20 * time.Second), N: 1000}})
 		for _, rubbish := range []int{0, -1, -1 << 62, maxCount + 1, 1 << 62} {
-			l.add(&Count{Node: node, At: ago(500 * time.Millisecond), N: rubbish})
+			l.add([]Count{{Node: node, At: ago(500 * time.Millisecond), N: rubbish}})
 		}
 	}
-	l.add(&Count{Node: "unknown", At: ago(5 * time.Second), N: 7})
+	l.add([]Count{{Node: "unknown", At: ago(5 * time.Second), N: 7}})
 	var in director.Input
 	l.input(&in)
 	want := map[director.NodeID]int{"fresh": 1, "stale": 11, "silent": 111, "full": 111, "unknown": 7}

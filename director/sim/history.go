@@ -19,8 +19,10 @@ type History struct {
 	Totals Totals
 	Waits  Waits // from wanting audio until there is some, of listeners who came
 	Back   Waits // from the end of a stream until there is audio again
-	// Sent counts listeners sent to each node, by origin and node.
-	Sent [][]int
+	// Sent counts listeners sent to each node, by origin and node, and Refused the answers
+	// without a node, by origin.
+	Sent    [][]int
+	Refused []int
 }
 
 // A Sample is the state at one time. Rates are counts since the sample before.

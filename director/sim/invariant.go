@@ -65,8 +65,8 @@ type checks struct {
 	nodes    []nodeChecks
 	views    []viewChecks // by director
 	disagree []int64      // by node: since when directors disagree; 0: they do not
-	shares   map[shareKey]*shareSum
-	keys     []shareKey // of shares, in the order of their first decision
+	shares   map[director.RegionID]*regionShares
+	regions  []director.RegionID // of shares, in the order of their first decision
 	acked    map[director.NodeID]ack
 	ackedAt  int64
 	calm     int64 // when the last fault of any kind ended; -1: one is active
@@ -101,7 +101,20 @@ type back struct {
 type viewChecks struct {
 	signature uint64
 	steps     []stepChecks // by node
-	expected  map[director.RegionID][]float64
+	known     []knownNode  // by node
+	expected  map[director.RegionID][]nodeShare
+}
+
+// knownNode is what shares follow from.
+type knownNode struct {
+	fit, full    bool
+	room, warmUp float64
+}
+
+// nodeShare is the share 0..1 of a node.
+type nodeShare struct {
+	node  int
+	share float64
 }
 
 type stepChecks struct {
@@ -147,9 +160,10 @@ func (v *window) largest(now int64, d time.Duration) (n int) {
 	return n
 }
 
-type shareKey struct {
-	region director.RegionID
-	node   int
+// regionShares are those of a region's nodes.
+type regionShares struct {
+	sums  []shareSum // by node
+	nodes []int      // in the order of their first decision
 }
 
 // shareSum compares how often a node was chosen with how often it should have been: the
@@ -172,7 +186,7 @@ func (w *world) newChecks() {
 		c.nodes[i].queued, c.nodes[i].cut = -int64(time.Hour), -int64(time.Hour)
 	}
 	c.disagree = make([]int64, len(w.nodes))
-	c.shares, c.acked = map[shareKey]*shareSum{}, map[director.NodeID]ack{}
+	c.shares, c.acked = map[director.RegionID]*regionShares{}, map[director.NodeID]ack{}
 }
 
 // breach notes that a promise was broken, the first time that it is about this subject.
@@ -337,6 +351,9 @@ func (w *world) checkReturn(p *process, l *listener, visit *visits.Result, ask *
 		}
 	}
 	l.lastAt, l.lastTo, l.lastBy, l.lastSignature = w.now, int16(n), uint8(p.index), v.signature
+	if d.Seen.Has(director.AtLimit, director.Paced) {
+		l.lastSignature = 0 // another node had no room at that moment, which passes
+	}
 }
 
 // checkLimit compares what a node really holds with its limit.
@@ -376,65 +393,68 @@ func (w *world) checkShares(p *process, l *listener, visit *visits.Result, d *di
 	if want == nil || d.Seen.Has(director.AtLimit, director.Paced, director.NodeFull, director.LacksMount, director.Unverified) {
 		return
 	}
-	for i, share := range want {
-		if share == 0 && i != n {
-			continue
-		}
-		key := shareKey{d.Region, i}
-		s := w.checks.shares[key]
-		if s == nil {
-			s = &shareSum{}
-			w.checks.shares[key] = s
-			w.checks.keys = append(w.checks.keys, key)
+	of := w.checks.shares[d.Region]
+	if of == nil {
+		of = &regionShares{sums: make([]shareSum, len(w.nodes))}
+		w.checks.shares[d.Region] = of
+		w.checks.regions = append(w.checks.regions, d.Region)
+	}
+	got := &of.sums[n]
+	got.got++
+	for _, e := range want {
+		s := &of.sums[e.node]
+		if s.all == 0 {
+			of.nodes = append(of.nodes, e.node)
 		}
 		s.all++
-		s.want += share
-		s.variance += share * (1 - share)
-		if i == n {
-			s.got++
-		}
+		s.want += e.share
+		s.variance += e.share * (1 - e.share)
+	}
+	if got.all == 0 { // it had no share
+		of.nodes = append(of.nodes, n)
+	}
+	if !slices.ContainsFunc(want, func(e nodeShare) bool { return e.node == n }) {
+		got.all++
 	}
 }
 
 // expectedShares is what docs/architecture.md says of a row with given weights: weight x
 // room x warm-up, the last of which is waived while the warm nodes have room for less
 // than half of the nominal shares. Nil: the region has no such row.
-func (w *world) expectedShares(p *process, id director.RegionID) []float64 {
+func (w *world) expectedShares(p *process, id director.RegionID) []nodeShare {
 	v := &w.checks.views[p.index]
 	if out, known := v.expected[id]; known {
 		return out
 	}
-	var out []float64
+	var out []nodeShare
 	if i := slices.IndexFunc(w.s.Fleet.Regions, func(r director.Region) bool { return r.ID == id }); i >= 0 && len(w.s.Fleet.Regions[i].Row) > 0 && w.s.Fleet.Regions[i].Row[0].Given {
-		out = make([]float64, len(w.nodes))
+		out = []nodeShare{}
 		var steady, all, sum float64
 		row := w.s.Fleet.Regions[i].Row
-		states := make([]director.NodeState, len(row))
-		for k, e := range row {
-			n, _ := p.view.FindNode(e.Node)
-			st := p.view.Node(n)
-			states[k] = st
+		for _, e := range row {
+			st := &v.known[w.index[e.Node]]
 			all += e.Weight
-			if st.WarmUp == 1 && st.State == director.Fit && !st.Report.Full {
-				steady += e.Weight * st.Room
+			if st.warmUp == 1 && st.fit && !st.full {
+				steady += e.Weight * st.room
 			}
 		}
-		for k, e := range row {
-			st := &states[k]
-			if st.State != director.Fit || st.Report.Full {
+		for _, e := range row {
+			n := w.index[e.Node]
+			st := &v.known[n]
+			if !st.fit || st.full {
 				continue
 			}
-			share := e.Weight * st.Room
+			share := e.Weight * st.room
 			if steady >= all/2 {
-				share *= st.WarmUp
+				share *= st.warmUp
 			}
-			out[w.index[e.Node]] = share
+			if share > 0 {
+				out = append(out, nodeShare{n, share})
+			}
 			sum += share
 		}
 		for k := range out {
-			if sum > 0 {
-				out[k] /= sum
-			}
+			out[k].share /= sum
 		}
 	}
 	v.expected[id] = out
@@ -522,9 +542,10 @@ func (w *world) serves(id director.RegionID, node director.NodeID) bool {
 func (w *world) checkView(p *process) {
 	v := &w.checks.views[p.index]
 	if v.steps == nil {
-		v.steps = make([]stepChecks, len(w.nodes))
+		v.steps, v.known = make([]stepChecks, len(w.nodes)), make([]knownNode, len(w.nodes))
+		v.expected = map[director.RegionID][]nodeShare{}
 	}
-	v.expected = map[director.RegionID][]float64{}
+	clear(v.expected)
 	v.signature = 0
 	for n := range w.nodes {
 		k, ok := p.view.FindNode(w.nodes[n].id)
@@ -532,6 +553,7 @@ func (w *world) checkView(p *process) {
 			continue
 		}
 		st := p.view.Node(k)
+		v.known[n] = knownNode{st.State == director.Fit, st.Report.Full, st.Room, st.WarmUp}
 		v.signature = mix(v.signature ^ uint64(st.State)<<8 ^ math.Float64bits(st.Room) ^ math.Float64bits(st.WarmUp)<<1 ^ uint64(len(st.Report.Mounts))<<20 ^ uint64(len(st.Report.Verdicts))<<28 ^ uint64(st.EffectiveLimit)<<36)
 		switch {
 		case st.Report.Full || st.EffectiveLimit > 0 && st.Used >= st.EffectiveLimit:
@@ -746,10 +768,13 @@ func (w *world) attemptFailed(l *listener, why string) {
 
 // closeChecks judges what is judged at the end.
 func (w *world) closeChecks() {
-	for _, key := range w.checks.keys {
-		s := w.checks.shares[key]
-		if off := math.Abs(s.got - s.want); off > sharesWithin*s.all+sharesSigmas*math.Sqrt(s.variance)+1 {
-			w.breach(Shares, fmt.Sprintf("%s in region %q", w.nodes[key.node].id, key.region), "it was sent %.0f of %.0f listeners; its share was %.1f", s.got, s.all, s.want)
+	for _, region := range w.checks.regions {
+		of := w.checks.shares[region]
+		for _, n := range of.nodes {
+			s := &of.sums[n]
+			if off := math.Abs(s.got - s.want); off > sharesWithin*s.all+sharesSigmas*math.Sqrt(s.variance)+1 {
+				w.breach(Shares, fmt.Sprintf("%s in region %q", w.nodes[n].id, region), "it was sent %.0f of %.0f listeners; its share was %.1f", s.got, s.all, s.want)
+			}
 		}
 	}
 }

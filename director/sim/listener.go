@@ -26,10 +26,10 @@ type listener struct {
 	entries      [3]int16 // the nodes of its playlist that are left; noOne: none
 	opens        uint8    // requests that are to follow for the same play
 	is           listening
-	back         bool // its stream had ended
-	sent         bool // it goes where it was just sent
-	counted      bool // its director counts it as on the way: not, if its address was a second before
-	shared       bool // its address is that of others, too
+	back         bool  // its stream had ended
+	sent         bool  // it goes where it was just sent
+	countedAt    int16 // where its director counts it as on the way; noOne: nowhere, as its address was there a second before
+	shared       bool  // its address is that of others, too
 
 	// The last answer, for the promises.
 	lastAt        int64
@@ -92,12 +92,12 @@ func (w *world) identify(l *listener, a *Arrival) {
 		person = c.Uint64()>>1 + 1
 		if o.NAT > 0 && c.Float64() < o.NAT {
 			shared := max(1, int(float64(w.expected[a.Origin])*o.NAT)/o.Behind)
-			person = 1<<63 + uint64(a.Origin)<<32 + uint64(c.IntN(shared))
+			person = SharedPerson + uint64(a.Origin)<<32 + uint64(c.IntN(shared))
 		}
 	}
 	version, nat := l.version+1, person>>63 == 1
 	*l = listener{
-		version: version, node: noOne, next: noOne, prev: noOne, entries: [3]int16{noOne, noOne, noOne},
+		version: version, node: noOne, countedAt: noOne, next: noOne, prev: noOne, entries: [3]int16{noOne, noOne, noOne},
 		origin: uint16(a.Origin), habit: uint8(habit), mount: uint8(a.Mount), until: w.now + int64(stays), is: asking, shared: nat,
 	}
 	l.network = mix(uint64(a.Origin)<<32 + mix(person)%uint64(w.networks[a.Origin]))
@@ -107,7 +107,7 @@ func (w *world) identify(l *listener, a *Arrival) {
 // turnTo has a listener ask a director, as often as its player does for one play.
 func (w *world) turnTo(i int32) {
 	l := &w.listeners[i]
-	l.opens, l.counted = uint8(max(1, w.habit(l).Opens))-1, false
+	l.opens, l.countedAt = uint8(max(1, w.habit(l).Opens))-1, noOne
 	w.ask(i)
 }
 
@@ -167,9 +167,7 @@ func (w *world) answer(p *process, l *listener, h *Habit) int16 {
 	}
 	mu.Unlock()
 	if !allowed {
-		w.sample.Refused++
-		w.history.Totals.Refused++
-		return noOne
+		return w.refuse(l)
 	}
 	if visit.From != "" {
 		w.cameBack(p, l, visit.From)
@@ -188,9 +186,7 @@ func (w *world) answer(p *process, l *listener, h *Habit) int16 {
 	w.sample.Outcomes[d.Outcome]++
 	w.decided(p, l, &visit, &ask, d)
 	if len(d.Ranked) == 0 {
-		w.sample.Refused++
-		w.history.Totals.Refused++
-		return noOne
+		return w.refuse(l)
 	}
 	to := d.Ranked[0].Node
 	for k := range l.entries {
@@ -202,14 +198,21 @@ func (w *world) answer(p *process, l *listener, h *Habit) int16 {
 	v, mu = p.visits.Acquire(l.key, at)
 	counts := v.Send(at, p.view.NodeID(to), false)
 	mu.Unlock()
+	n := w.nodeOf(p, to)
 	if counts && !h.Relay {
 		p.view.Live.Count(to)
-		l.counted = true
+		l.countedAt = int16(n)
 	}
-	n := w.nodeOf(p, to)
 	w.nodes[n].sent++
 	w.history.Sent[l.origin][n]++
 	return int16(n)
+}
+
+func (w *world) refuse(l *listener) int16 {
+	w.sample.Refused++
+	w.history.Totals.Refused++
+	w.history.Refused[l.origin]++
+	return noOne
 }
 
 // maxPerKey is how many requests of one Key a second are answered, by package web's
@@ -234,7 +237,7 @@ func (w *world) connect(i int32, to int16) {
 		w.after(i, time.Duration(way), evFailed)
 		return
 	}
-	if !l.sent || !l.counted {
+	if !l.sent || l.countedAt != to {
 		*w.checks.nodes[to].alone.turn(w.now)++
 	}
 	l.sent = false

@@ -33,6 +33,9 @@ type Scenario struct {
 	Origins []Origin // where listeners are; at least one
 	Habits  []Habit  // what players do; default [Players]
 	Crowd   Crowd    // how many listen, and when
+	// Present is who listens at the start; nil: as many of the Crowd as its curve says, each
+	// where a director would have sent them.
+	Present []Present
 	// Arrivals are listeners besides those of Crowd, in order of At, such as those of
 	// recorded requests. The sequence is read once and must not change between runs.
 	Arrivals iter.Seq[Arrival]
@@ -85,6 +88,13 @@ type Crowd struct {
 	Mounts  []float64 // the mounts' parts, by index in Fleet.Mounts; default: alike
 }
 
+// Present are listeners who are at a node when the history begins.
+type Present struct {
+	Node, Origin int // in Fleet.Nodes and Origins
+	Mount        int // in Fleet.Mounts; below 0: by chance
+	Listeners    int
+}
+
 // A Curve is a function of time, linear between its points, which are in order of At. It
 // is constant before the first and after the last.
 type Curve []Point
@@ -120,6 +130,10 @@ type Arrival struct {
 	Stays  time.Duration // 0: by chance
 	Person uint64        // who it is: the same number is the same address; 0: by chance
 }
+
+// SharedPerson marks a Person whose address is that of others, too, or who comes again: how
+// often it is sent to a node says nothing of the node's share.
+const SharedPerson = 1 << 63
 
 // A FaultKind is something that goes wrong, or that an operator does.
 type FaultKind string
@@ -271,6 +285,11 @@ func (s Scenario) withDefaults() (Scenario, error) {
 		}
 		if o.Behind <= 0 {
 			o.Behind = 50
+		}
+	}
+	for _, p := range s.Present {
+		if p.Node < 0 || p.Node >= len(s.Fleet.Nodes) || p.Origin < 0 || p.Origin >= len(s.Origins) || p.Mount >= len(s.Fleet.Mounts) || p.Listeners < 0 {
+			fail("present are %+v: there is no such node, origin or mount", p)
 		}
 	}
 	for _, f := range s.Faults {

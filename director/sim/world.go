@@ -119,11 +119,11 @@ func newWorld(s Scenario) *world {
 		w.targets = append(w.targets, n.Target)
 	}
 	w.sum()
-	w.history.Sent = make([][]int, len(s.Origins))
+	w.history.Sent, w.history.Refused = make([][]int, len(s.Origins)), make([]int, len(s.Origins))
 	for i := range w.history.Sent {
 		w.history.Sent[i] = make([]int, len(w.nodes))
 	}
-	for w.remembered = 1 << 10; w.remembered < rememberedKeys && w.remembered < 4*s.Crowd.Listeners; {
+	for w.remembered = 1 << 10; w.remembered < rememberedKeys && (s.Arrivals != nil || w.remembered < 4*s.Crowd.Listeners); {
 		w.remembered *= 2
 	}
 	for i, d := range s.Directors {
@@ -187,6 +187,13 @@ func (w *world) put(e event) { w.queue.put(e) }
 // seatCrowd seats those who listen at the start, each as a director would that knows all:
 // a hundredth of them at a time, by a snapshot with the others.
 func (w *world) seatCrowd(fleet *director.Fleet) {
+	short := w.s.Crowd.Short
+	w.s.Crowd.Short = 0 // who zaps by has gone by
+	defer func() { w.s.Crowd.Short = short }()
+	if w.s.Present != nil {
+		w.seatPresent()
+		return
+	}
 	total := int(float64(w.s.Crowd.Listeners) * w.s.Crowd.Curve.At(0))
 	if total == 0 {
 		return
@@ -194,8 +201,6 @@ func (w *world) seatCrowd(fleet *director.Fleet) {
 	var snap *director.Snapshot
 	d := director.Decision{}
 	batch := max(1, total/100)
-	short := w.s.Crowd.Short
-	w.s.Crowd.Short = 0 // who zaps by has gone by
 	for k := range total {
 		if k%batch == 0 {
 			snap = fleet.Build(snap, w.truth())
@@ -218,7 +223,23 @@ func (w *world) seatCrowd(fleet *director.Fleet) {
 		l.node = int16(w.index[snap.NodeID(d.Ranked[0].Node)])
 		w.seat(i)
 	}
-	w.s.Crowd.Short = short
+}
+
+// seatPresent seats those who are known to listen.
+func (w *world) seatPresent() {
+	for _, p := range w.s.Present {
+		for range p.Listeners {
+			mount := p.Mount
+			if mount < 0 {
+				mount = w.people.pick(w.mountSums[p.Origin])
+			}
+			i := w.newListener()
+			w.identify(&w.listeners[i], &Arrival{Origin: p.Origin, Mount: mount, Habit: -1})
+			w.listeners[i].node = int16(p.Node)
+			w.history.Totals.Arrived++
+			w.seat(i)
+		}
+	}
 }
 
 // truth is the state of the nodes as it is, before anybody has measured it.
@@ -304,7 +325,7 @@ func (w *world) play(ctx context.Context, progress func(time.Duration)) {
 		}
 		h.Events++
 		h.Hash = mix(h.Hash ^ mix(uint64(e.at)) ^ uint64(e.kind)<<56 ^ uint64(uint32(e.a))<<16 ^ uint64(e.c))
-		if h.Events%(1<<16) == 0 {
+		if h.Events%progressEvery == 0 {
 			if ctx.Err() != nil {
 				return
 			}
@@ -315,6 +336,10 @@ func (w *world) play(ctx context.Context, progress func(time.Duration)) {
 		w.happen(e)
 	}
 }
+
+// progressEvery is how many events there are between two looks at whether it is to go on:
+// they take some milliseconds at most.
+const progressEvery = 1 << 9
 
 func (w *world) happen(e event) {
 	switch e.kind {
