@@ -52,6 +52,10 @@ func TestStoreUnwell(t *testing.T) {
 				if _, err := d.Edit(ctx, 1, store.Overlay{}); !errors.Is(err, store.ErrAway) {
 					t.Errorf("Edit: %v, want ErrAway", err)
 				}
+				// A change that is none by what this director knows may be one.
+				if _, err := d.Change(ctx, anna, func(*store.Overlay) error { return nil }); !errors.Is(err, store.ErrAway) {
+					t.Errorf("Change: %v, want ErrAway", err)
+				}
 
 				s.set(well)
 				pass(twoTicks)

@@ -18,7 +18,8 @@ type Author struct {
 // its own, which is returned unchanged. Every entry that differs is stamped with
 // a, the store's time and the new revision, whatever Stamp edit left in it, and
 // the history keeps the entry's previous value. If nothing differs, nothing is
-// done: the returned Change has no entries and the current revision.
+// done: the returned Change has no entries and the current revision. While the store is
+// away, that cannot be known, and is refused as any other edit is.
 //
 // If another edit came first, edit is called again with the current overlay, until
 // ctx is done: edits of different entries all succeed, and edit sees what became
@@ -67,6 +68,9 @@ func (s *Syncer) change(ctx context.Context, a Author, draft func(base Overlay, 
 			return Change{}, err
 		}
 		if c.Entries = diff(base, o); len(c.Entries) == 0 {
+			if s.Status().Degraded { // another director may have been told otherwise
+				return Change{}, fmt.Errorf("%w: it is so by what this director heard last, and it cannot ask whether it still is", ErrAway)
+			}
 			return Change{Revision: base.Revision}, nil
 		}
 		o.History = base.History

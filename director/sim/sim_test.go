@@ -47,6 +47,25 @@ func TestSameHistory(t *testing.T) {
 	}
 }
 
+// TestFound plays histories that found faults, which are mended: the first of the product,
+// the others of what the promises allow.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	for seed, what := range map[uint64]string{
+		5131: "an operator resumed a node at a director that had not heard of its drain, while the store was away, and was told that it was done",
+		4111: "a player that opens twice was sent to another node the second time, and counts as on its way to the first",
+		5965: "a node had its pace at the first of two opens, and not at the second",
+	} {
+		h, err := Run(t.Context(), Random(seed), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(h.Broken) > 0 {
+			t.Errorf("%s:\n%s", what, h.Story())
+		}
+	}
+}
+
 // TestNodeTakesListeners lets 300 come at once to a node that takes 100 a second, and lets
 // each wait for two seconds.
 func TestNodeTakesListeners(t *testing.T) {
