@@ -43,24 +43,7 @@ type Prospect struct {
 // nothing. Errors are ErrNoSnapshot, or the mistakes in p, joined, each with its
 // entry's name.
 func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (out Prospect, err error) {
-	snapshot := s.View().Snapshot
-	if snapshot == nil {
-		return out, ErrNoSnapshot
-	}
-	s.mu.Lock()
-	c, o := s.base, s.overlay
-	s.mu.Unlock()
-	if err := p.check(c); err != nil {
-		return out, err
-	}
-	with := p.over(o, s.Now())
-	fleet, _, effects, err := compile(c, with, s.Now())
-	if err == nil {
-		err = p.failed(effects)
-	}
-	if err == nil && len(p.Overflows) > 0 {
-		err = checkOverflows(c, o, with, s.Now())
-	}
+	snapshot, fleet, _, err := s.propose(p)
 	if err != nil {
 		return out, err
 	}
@@ -72,6 +55,35 @@ func (s *Syncer) WhatIf(p Proposal, mix director.Mix) (out Prospect, err error) 
 		out.Loss = &loss
 	}
 	return out, nil
+}
+
+// Proposed returns the state that WhatIf begins with, and the configuration that would be
+// in force with p; what p assumes to be lost is in it. Errors are those of WhatIf.
+func (s *Syncer) Proposed(p Proposal) (now *director.Snapshot, then director.Config, err error) {
+	now, _, then, err = s.propose(p)
+	return now, then, err
+}
+
+func (s *Syncer) propose(p Proposal) (now *director.Snapshot, fleet *director.Fleet, then director.Config, err error) {
+	now = s.View().Snapshot
+	if now == nil {
+		return nil, nil, then, ErrNoSnapshot
+	}
+	s.mu.Lock()
+	c, o := s.base, s.overlay
+	s.mu.Unlock()
+	if err := p.check(c); err != nil {
+		return nil, nil, then, err
+	}
+	with := p.over(o, s.Now())
+	fleet, then, effects, err := compile(c, with, s.Now())
+	if err == nil {
+		err = p.failed(effects)
+	}
+	if err == nil && len(p.Overflows) > 0 {
+		err = checkOverflows(c, o, with, s.Now())
+	}
+	return now, fleet, then, err
 }
 
 // takesOut returns the nodes of now that would be lost, drained or disabled.

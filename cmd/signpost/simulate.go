@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,17 +18,25 @@ import (
 	"github.com/signpost-fm/signpost/cmd/signpost/simulate"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/sim"
+	"github.com/signpost-fm/signpost/director/wording"
+	"github.com/signpost-fm/signpost/geo"
+	"github.com/signpost-fm/signpost/store"
+	"github.com/signpost-fm/signpost/web/admin/api"
 	"github.com/signpost-fm/signpost/web/admin/dashboard"
 )
 
 type simulateCmd struct {
 	configFile
+	client.Access
+	Running   bool            `help:"Add the nodes that are registered at a running director, and what operators changed there; --server says which, and does the same."`
 	Listeners int             `placeholder:"N" help:"How many listen at the highest point of the day. Default: the curve's own highest number."`
 	Day       string          `placeholder:"CURVE" help:"How many listen over the day: morning-show, match-night, breaking-news, or a CSV file with a time and a number a line. Default: as many at all times."`
 	From      *simulate.Clock `placeholder:"HH:MM" help:"Play the day from then."`
 	Until     *simulate.Clock `placeholder:"HH:MM" help:"Play the day until then."`
 	Session   time.Duration   `default:"30m" help:"How long people listen on average."`
 	Share     []regionShare   `placeholder:"REGION=SHARE" help:"The region's share of the listeners, in any unit; may be repeated. Default: by what the regions' nodes should hold."`
+
+	Records []string `placeholder:"FILE" help:"Replay the requests that directors recorded, and compare with how it was; may be repeated, and be compressed by gzip."`
 
 	LoseSite []string          `placeholder:"SITE" help:"All nodes of the site are lost, and the directors there; may be repeated."`
 	LoseNode []director.NodeID `placeholder:"NODE" completion:"nodes" help:"The node is lost; may be repeated."`
@@ -62,23 +72,23 @@ func (r *regionShare) UnmarshalText(b []byte) error {
 
 // Run plays the day and prints what came of it. The error is that of a limit that was passed.
 func (c *simulateCmd) Run(ctx context.Context, t *client.Terminal) error {
-	scenario, regions, remarks, err := c.scenario()
+	play, err := c.play(ctx, t)
 	if err != nil {
 		return err
 	}
-	if err := simulate.CheckMemory(&scenario, simulate.AvailableMemory()); err != nil {
+	if err := play.CheckMemory(simulate.AvailableMemory()); err != nil {
 		return err
 	}
 	if err := c.tryHTML(); err != nil {
 		return err
 	}
-	bar := newProgress(t, scenario.For)
-	history, err := sim.Run(ctx, scenario, bar.show)
-	bar.clear()
+	bar := client.NewProgress(t)
+	history, err := sim.Run(ctx, play.Scenario, func(done time.Duration) { bar.Show(float64(done) / float64(play.For)) })
+	bar.Clear()
 	if err != nil {
 		return err
 	}
-	r := simulate.NewReport(history, regions, c.Limit, remarks)
+	r := simulate.NewReport(history, &play, c.Limit)
 	written := c.writeHTML(r)
 	if c.JSON {
 		return errors.Join(printJSON(t.Out, r), written, r.Err())
@@ -113,30 +123,34 @@ func (c *simulateCmd) writeHTML(r *simulate.Report) error {
 	return os.WriteFile(c.HTML, b.Bytes(), 0o644) //nolint:gosec // as above
 }
 
-func (c *simulateCmd) scenario() (s sim.Scenario, regions []director.RegionID, remarks []string, err error) {
+func (c *simulateCmd) play(ctx context.Context, t *client.Terminal) (out simulate.Play, err error) {
 	file, err := c.name()
 	switch {
 	case err != nil:
-		return s, nil, nil, err
+		return out, err
 	case file == "":
-		return s, nil, nil, errors.New("which configuration? Name the file, as in `signpost simulate signpost.yaml --listeners 10000`")
+		return out, errors.New("which configuration? Name the file, as in `signpost simulate signpost.yaml --listeners 10000`")
 	}
 	settings, err := config.Read(file)
 	if err == nil {
 		err = settings.Try()
 	}
 	if err != nil {
-		return s, nil, nil, err
+		return out, err
+	}
+	fleet, remarks, err := c.fleet(ctx, t, settings.Fleet)
+	if err != nil {
+		return out, err
 	}
 	p := simulate.Plan{
-		Fleet: settings.Fleet, Probe: settings.Probe, Tick: settings.Store.Tick, Settle: settings.Store.Settle,
+		Fleet: fleet, Remarks: remarks, Probe: settings.Probe, Tick: settings.Store.Tick, Settle: settings.Store.Settle,
 		Listeners: c.Listeners, From: clockOr(c.From), Until: clockOr(c.Until), Session: c.Session,
 		Shares: map[director.RegionID]float64{}, LoseSites: c.LoseSite, LoseNodes: c.LoseNode, At: clockOr(c.At), For: c.For,
 		Directors: c.Directors, DirectorSites: c.DirectorSite, Pace: c.Pace, Seed: c.Seed,
 	}
 	for _, share := range c.Share {
 		if _, twice := p.Shares[share.region]; twice {
-			return s, nil, nil, fmt.Errorf("%s is given two shares; give it one", share.region)
+			return out, fmt.Errorf("%s is given two shares; give it one", share.region)
 		}
 		p.Shares[share.region] = share.part
 	}
@@ -148,17 +162,79 @@ func (c *simulateCmd) scenario() (s sim.Scenario, regions []director.RegionID, r
 		p.Directors = max(1, len(c.DirectorSite))
 	}
 	if p.Directors > 1 && !redis {
-		return s, nil, nil, fmt.Errorf("%s has no store.redis, so that %d directors would know nothing of each other; add it, or play one director", file, p.Directors)
+		return out, fmt.Errorf("%s has no store.redis, so that %d directors would know nothing of each other; add it, or play one director", file, p.Directors)
+	}
+	if len(c.Records) > 0 {
+		if p.Records, err = c.records(t); err != nil {
+			return out, err
+		}
+		places, err := geo.Open(settings.Geo)
+		if err != nil {
+			return out, err
+		}
+		p.Locate = places.Locate
 	}
 	if c.Day != "" {
 		if p.Day, err = simulate.ReadDay(c.Day); err != nil {
-			return s, nil, nil, err
+			return out, err
 		}
 		if p.Listeners == 0 && p.Day.Peak > 1 {
 			p.Listeners = int(p.Day.Peak + 0.5)
 		}
 	}
-	return p.Scenario()
+	return p.Play()
+}
+
+// records reads the records, and tells of lines that are something else.
+func (c *simulateCmd) records(t *client.Terminal) (*simulate.Records, error) {
+	records, err := simulate.ReadRecords(c.Records, simulate.AvailableMemory())
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range records.Foreign() {
+		fmt.Fprintln(t.Err, client.Clean(line))
+	}
+	return records, nil
+}
+
+// fleet is the file's with what a running director has beside it, if that is asked for.
+// remarks say what that is.
+func (c *simulateCmd) fleet(ctx context.Context, t *client.Terminal, declared director.Config) (fleet director.Config, remarks []string, err error) {
+	if !c.Running && len(c.Server) == 0 {
+		if c.TokenFile != "" {
+			return fleet, nil, errors.New("--token-file is for a running director; give --running or --server, too")
+		}
+		return declared, nil, nil
+	}
+	session, err := c.Open(t)
+	if err != nil {
+		return fleet, nil, err
+	}
+	running, err := session.Running(ctx)
+	if err != nil {
+		return fleet, nil, err
+	}
+	fleet, effects, out, err := store.Compose(declared, running.Registered, running.Overlay, t.Now())
+	if err != nil {
+		return fleet, nil, err
+	}
+	remarks = append(remarks, fmt.Sprintf("%s has %s, and operators' changes up to revision %d",
+		running.Director, wording.Count(len(running.Registered)-len(out), "registered node"), running.Overlay.Revision))
+	for _, id := range slices.Sorted(maps.Keys(out)) {
+		remarks = append(remarks, fmt.Sprintf("the registered node %s has no place in the file, and is not played: %s", id, out[id]))
+	}
+	for _, e := range effects {
+		what, _ := api.EntryInWords(e.Entry)
+		said := what + ": " + e.Detail
+		switch e.Kind {
+		case store.Dormant:
+			said += "; it has no effect"
+		case store.Skipped:
+			said += "; it is left out, as the file would be refused with it"
+		}
+		remarks = append(remarks, said)
+	}
+	return fleet, remarks, nil
 }
 
 // clockOr returns a time since midnight; -1: none is given.
@@ -167,41 +243,4 @@ func clockOr(c *simulate.Clock) time.Duration {
 		return -1
 	}
 	return time.Duration(*c)
-}
-
-// progress is a bar on a terminal's error output, from a second after the start on.
-type progress struct {
-	to         io.Writer // nil: no terminal
-	now        func() time.Time
-	all        time.Duration
-	began, was time.Time
-}
-
-func newProgress(t *client.Terminal, all time.Duration) *progress {
-	p := &progress{now: t.Now, all: all, began: t.Now()}
-	if client.IsTerminal(t.Err) {
-		p.to = t.Err
-	}
-	return p
-}
-
-// show draws the bar, up to five times a second.
-func (p *progress) show(done time.Duration) {
-	const width = 40
-	now := p.now()
-	if p.to == nil || done <= 0 || now.Sub(p.began) < time.Second || now.Sub(p.was) < 200*time.Millisecond {
-		return
-	}
-	p.was = now
-	part := min(1, float64(done)/float64(p.all))
-	left := time.Duration(float64(now.Sub(p.began)) * (1 - part) / part).Round(time.Second)
-	full := int(part * width)
-	fmt.Fprintf(p.to, "\r\x1b[K[%s%s] %3.0f %%, %s left", strings.Repeat("#", full), strings.Repeat(".", width-full), 100*part, left)
-}
-
-// clear takes the bar away.
-func (p *progress) clear() {
-	if p.to != nil && !p.was.IsZero() {
-		fmt.Fprint(p.to, "\r\x1b[K")
-	}
 }

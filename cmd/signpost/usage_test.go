@@ -102,6 +102,11 @@ func TestCommandLine(t *testing.T) {
 		{"simulate --json --listeners 100 --until 00:01 --limit load=0% " + good, 0, "{\n  \"from\": \"00:00\",\n  \"until\": \"00:01\",\n...", ""},
 		{"simulate --listeners 100 --until 00:01 --limit late=100% --limit refused=0% " + good, 0, "100 listeners at the most, 00:00 until 00:01, 1 director\n...", ""},
 
+		{"simulate --records nowhere.jsonl " + good, 1, "", "signpost: --records nowhere.jsonl: no such file or directory; name a file of request records\n"},
+		{"simulate --records " + good + " " + good, 1, "", "signpost: " + good + ":1: this is no request record: ..."},
+		{"simulate --listeners 10 --token-file x " + good, 1, "", "signpost: --token-file is for a running director; give --running or --server, too\n"},
+		{"simulate --listeners 10 --server http://127.0.0.1:1 " + good, 1, "", "signpost: " + nobody},
+
 		// Certificates.
 		{"certificates --config " + good, 1, "", "signpost: " + good + " gets no certificates from an authority, which are what is kept; see listen.acme\n"},
 		{"certificates export", 2, "", "signpost: certificates export: <archive> is missing; see `signpost certificates export --help`\n"},

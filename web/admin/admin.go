@@ -62,6 +62,10 @@ type Config struct {
 	// Mix says from which regions a node's listeners came, in any unit; nil, or an
 	// empty answer: not known.
 	Mix director.Mix
+	// Simulate plays what may come of a proposal, and tells the part 0..1 that is done. Its
+	// result becomes JSON. It takes no more than what the main work of the process can spare,
+	// and ends early when ctx does. nil: nothing is played.
+	Simulate func(ctx context.Context, s Simulation, progress func(part float64)) (any, error)
 	// Dashboard makes the handler of every path that is not the API's; nil: none.
 	Dashboard func(*API) http.Handler
 
@@ -114,6 +118,7 @@ type API struct {
 	hub      hub
 	meter    meter
 	sampler  sampler
+	stage    stage
 }
 
 // Question is a request to be explained, which nobody makes.
@@ -241,6 +246,9 @@ func (a *API) fleetRoutes(v1 *echo.Group) {
 	v1.DELETE("/regions/:id/overflow", a.deleteOverflow, operate)
 	v1.PUT("/weights", a.putAllWeights, operate)
 	v1.POST("/whatif", a.whatIf, view)
+	if a.cfg.Simulate != nil {
+		v1.POST("/whatif/simulation", a.simulate, operate)
+	}
 
 	v1.GET("/rules", a.getRules, view)
 	v1.POST("/rules", a.postRule, operate)

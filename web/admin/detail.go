@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/api"
 )
 
@@ -28,6 +29,11 @@ func (a *API) NodeDetail(id director.NodeID) (api.NodeDetail, error) {
 	}
 	out.Probes = append(out.Probes, a.cfg.Probes(id)...)
 	slices.SortFunc(out.Sightings, func(a, b api.Sighting) int { return cmp.Compare(a.By, b.By) })
+	for _, r := range a.cfg.Syncer.Registrations() {
+		if r.Node == id && node.Registered != nil {
+			out.Announced = announced(&r.Registration)
+		}
+	}
 	view := a.cfg.Syncer.View()
 	n, ok := view.FindNode(id)
 	if !ok {
@@ -45,6 +51,14 @@ func (a *API) NodeDetail(id director.NodeID) (api.NodeDetail, error) {
 		}
 	}
 	return out, nil
+}
+
+// announced is what a registration was made from, as [registration] reads it.
+func announced(r *store.Registration) *api.NodeSpec {
+	return &api.NodeSpec{
+		URLs: r.URLs, InternalURL: r.InternalURL, Site: r.Site, Place: placeOf(r.Place), Target: r.Target, Limit: r.Limit,
+		MaxNewPerS: r.MaxNewPerS, Pace: r.Pace, Addresses: r.Addrs,
+	}
 }
 
 func mountAt(s *director.Snapshot, t *teller, n, m int, scheme director.Scheme, url string) api.NodeMount {

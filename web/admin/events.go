@@ -19,6 +19,7 @@ const (
 // Run sends events, measures rates and samples plots until ctx is done. It returns nil.
 func (a *API) Run(ctx context.Context) error {
 	defer a.hub.close()
+	defer a.stage.close()
 	tick := time.NewTicker(a.eventInterval)
 	defer tick.Stop()
 	a.meter.measure(a.cfg.Traffic(), a.cfg.Now())

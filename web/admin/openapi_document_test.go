@@ -85,6 +85,7 @@ var operations = []operation{
 	{path: "DELETE /regions/{id}/overflow", summary: "Go back to the file's overflow.", roles: "operate", match: "must", body: api.Edit{}, answer: api.Region{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
 	{path: "PUT /weights", summary: "Replace several rows and overflows in one revision: all of them, or none.", roles: "operate", body: api.RowsEdit{}, answer: api.RegionsAnswer{}, codes: []int{200, 400, 404, 412, 413, 422, 428, 503}},
 	{path: "POST /whatif", summary: "What would become of the listeners that are there now; nothing is changed.", roles: "view", body: api.WhatIfQuestion{}, answer: api.WhatIfAnswer{}, codes: []int{200, 400, 413, 422, 503}},
+	{path: "POST /whatif/simulation", summary: "Play it through from the present state on: lines of JSON, with the progress twice a second and the report in the last one. A director plays one at a time, on what its listeners leave of the machine, and ends it when the caller leaves.", roles: "operate", body: api.SimulationQuestion{}, answer: api.SimulationLine{}, type_: "application/x-ndjson", codes: []int{200, 400, 409, 413, 422, 503}},
 
 	{path: "GET /rules", summary: "All client rules in order of precedence, with how often each held.", roles: "view", answer: api.RulesAnswer{}, codes: []int{200}},
 	{path: "POST /rules", summary: "Make a client rule.", roles: "operate", body: api.RuleEdit{}, answer: api.Rule{}, codes: []int{201, 400, 409, 413, 422, 503}},

@@ -100,6 +100,9 @@ func everything(t *testing.T) *running {
 		Explain:    func(Question) any { return map[string]any{"answer": "redirect"} },
 		ExplainDNS: func(DNSQuestion) (any, error) { return map[string]any{"outcome": "placed"}, nil },
 		Streams:    func() any { return map[string]any{"streams": []any{}} },
+		Simulate: func(context.Context, Simulation, func(float64)) (any, error) {
+			return map[string]any{"from": "20:00"}, nil
+		},
 		Bundle: func(context.Context, string) ([]byte, time.Time, error) {
 			return []byte("key and chain"), time.Unix(1e9, 0), nil
 		},
@@ -143,6 +146,7 @@ func TestOpenAPIRoles(t *testing.T) {
 // What is really asked and answered is what the document says.
 func TestOpenAPIExchanges(t *testing.T) {
 	t.Parallel()
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.RegisteredBodyDecoder("application/json")) // of the first line
 	doc := loadDocument(t)
 	for _, s := range doc.Components.Schemas { // an answer's field that is not described is a fault
 		if s.Value.Type.Is("object") && len(s.Value.Properties) > 0 {
@@ -225,6 +229,9 @@ func TestOpenAPIExchanges(t *testing.T) {
 		{"v", "POST", "/whatif", `{"rows":{"de":{"ams1":1}},"nodes":{"fra1":"drained"},"lost_sites":["ams"]}`, nil, 200, false},
 		{"v", "POST", "/whatif", `{"rows":{"de":null}}`, nil, 200, false},
 		{"v", "POST", "/whatif", `{"lost_nodes":["none"]}`, nil, 422, false},
+		{"o", "POST", "/whatif/simulation", `{"lost_sites":["ams"],"minutes":1}`, nil, 200, false},
+		{"o", "POST", "/whatif/simulation", `{"minutes":61}`, nil, 422, false},
+		{"v", "POST", "/whatif/simulation", `{}`, nil, 403, false},
 		{"o", "POST", "/rules", `{"id":"r1","rule":{"answer":"proxy"}}`, nil, 201, false},
 		{"o", "POST", "/rules", `{"id":"r1","rule":{"answer":"proxy"}}`, nil, 409, false},
 		{"v", "GET", "/rules", "", nil, 200, false},

@@ -1,9 +1,6 @@
 package admin
 
 import (
-	"errors"
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
 	"github.com/signpost-fm/signpost/store"
@@ -12,15 +9,15 @@ import (
 
 // WhatIf forecasts what a change would do. Nothing is changed.
 func (a *API) WhatIf(q api.WhatIfQuestion) (out api.WhatIfAnswer, err error) {
-	p := store.Proposal{Rows: q.Rows, Overflows: q.Overflows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
-	prospect, err := a.cfg.Syncer.WhatIf(p, a.cfg.Mix)
-	switch {
-	case errors.Is(err, store.ErrNoSnapshot):
-		return out, problem(http.StatusServiceUnavailable, starting)
-	case err != nil:
-		return out, problem(http.StatusUnprocessableEntity, oneLine(err))
+	prospect, err := a.cfg.Syncer.WhatIf(proposalOf(&q), a.cfg.Mix)
+	if err != nil {
+		return out, whatIfProblem(err)
 	}
 	return api.WhatIfAnswer(prospect), nil
+}
+
+func proposalOf(q *api.WhatIfQuestion) store.Proposal {
+	return store.Proposal{Rows: q.Rows, Overflows: q.Overflows, Nodes: q.Nodes, LostNodes: q.LostNodes, LostSites: q.LostSites}
 }
 
 func (a *API) whatIf(ctx echo.Context) error {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -138,6 +139,53 @@ func (d *Directors) try(ctx context.Context, c Call) (Answer, error) {
 		return Answer{}, &awayError{refusal} // another director may do it
 	}
 	return Answer{}, refusal
+}
+
+// Follow makes a call that is answered line by line, and gives each line to take, until it
+// fails or the answer ends. The current director is asked and no other. ctx bounds it; the
+// time-out is for each line.
+func (d *Directors) Follow(ctx context.Context, c Call, take func(line []byte) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(d.Timeout, func() { cancel(fmt.Errorf("no answer within %v", d.Timeout)) })
+	defer silent.Stop()
+	said := func(err error) error {
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+		var call *url.Error
+		if errors.As(err, &call) {
+			err = call.Err // without the URL
+		}
+		return fmt.Errorf("%s: %w", d.Current(), err)
+	}
+	r, err := d.request(ctx, c)
+	if err != nil {
+		return err
+	}
+	resp, err := httpClient.Do(r)
+	if err != nil {
+		return said(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes)) // what there is says enough
+		refusal := newRefusal(resp, body)
+		refusal.Director = d.Current()
+		return fmt.Errorf("%s: %w", d.Current(), refusal)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxAnswerBytes)
+	for lines.Scan() {
+		silent.Reset(d.Timeout)
+		if err := take(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return said(err)
+	}
+	return nil
 }
 
 func (d *Directors) request(ctx context.Context, c Call) (*http.Request, error) {

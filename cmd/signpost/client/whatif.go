@@ -3,13 +3,17 @@ package client
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/signpost-fm/signpost/cmd/signpost/simulate"
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/wording"
 	"github.com/signpost-fm/signpost/store"
@@ -27,6 +31,9 @@ type WhatIfCmd struct {
 	Reset         []director.RegionID `placeholder:"REGION" completion:"regions" help:"The region has the file's row again."`
 	Overflow      []ProposedOrder     `sep:"none" placeholder:"REGION:REGION,..." help:"The region overflows into these, in order; into none, if none is named behind the colon."`
 	ResetOverflow []director.RegionID `placeholder:"REGION" completion:"regions" help:"The region has the file's overflow again."`
+	Simulate      bool                `help:"Then play it through at the director, from the present state on."`
+	Minutes       float64             `placeholder:"N" help:"With --simulate: how many minutes are played, up to 60. Default: 15."`
+	LostMinutes   float64             `placeholder:"N" help:"With --simulate: after how many minutes what is lost is back. Default: not at all."`
 	Query
 }
 
@@ -96,6 +103,9 @@ func (c *WhatIfCmd) Run(ctx context.Context, t *Terminal) error {
 	if err != nil {
 		return err
 	}
+	if !c.Simulate && (c.Minutes != 0 || c.LostMinutes != 0) {
+		return errors.New("--minutes and --lost-minutes say how a simulation is played; give --simulate, too")
+	}
 	s, err := c.Open(t)
 	if err != nil {
 		return err
@@ -105,11 +115,66 @@ func (c *WhatIfCmd) Run(ctx context.Context, t *Terminal) error {
 	switch {
 	case err != nil:
 		return err
+	case c.JSON && c.Simulate:
+		report, err := c.simulate(ctx, s, t, q)
+		if err != nil {
+			return err
+		}
+		both, err := json.Marshal(struct {
+			Forecast   json.RawMessage `json:"forecast"`
+			Simulation json.RawMessage `json:"simulation"`
+		}{answer.Body, report})
+		if err != nil {
+			return err
+		}
+		return t.JSON(both)
 	case c.JSON:
 		return t.JSON(answer.Body)
 	}
 	f.print(t)
-	return nil
+	if !c.Simulate {
+		return nil
+	}
+	t.say("")
+	report, err := c.simulate(ctx, s, t, q)
+	if err != nil {
+		return err
+	}
+	var r simulate.Report
+	if err := json.Unmarshal(report, &r); err != nil {
+		return fmt.Errorf("%s: the answer is not a director's: %w", s.Current(), err)
+	}
+	var b strings.Builder
+	r.Print(&b)
+	_, err = io.WriteString(t.Out, Clean(b.String()))
+	return err
+}
+
+// simulate has a director play the question, and returns its report. When this program is
+// stopped, the director stops, too.
+func (c *WhatIfCmd) simulate(ctx context.Context, s *Session, t *Terminal, q api.WhatIfQuestion) (report json.RawMessage, err error) {
+	bar := NewProgress(t)
+	defer bar.Clear()
+	var last api.SimulationLine
+	err = s.Follow(ctx, Call{
+		Method: http.MethodPost, Path: "/api/v1/whatif/simulation", Body: api.SimulationQuestion{WhatIfQuestion: q, Minutes: c.Minutes, LostMinutes: c.LostMinutes},
+	}, func(line []byte) error {
+		last = api.SimulationLine{}
+		if err := json.Unmarshal(line, &last); err != nil {
+			return fmt.Errorf("%s: the answer is not a director's: %w", s.Current(), err)
+		}
+		bar.Show(last.Progress)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, s.explain(err)
+	case last.Error != "":
+		return nil, fmt.Errorf("%s: %s", s.Current(), last.Error)
+	case last.Report == nil:
+		return nil, fmt.Errorf("%s: the answer ended before the simulation did", s.Current())
+	}
+	return last.Report, nil
 }
 
 func (c *WhatIfCmd) question() (api.WhatIfQuestion, error) {

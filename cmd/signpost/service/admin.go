@@ -46,6 +46,7 @@ func (d *Service) openAdmin(s *config.Settings) error {
 			return d.web.Explain(web.Question{Addr: q.Addr, Path: q.Path, Query: q.Query, UserAgent: q.UserAgent, TLS: q.TLS, Header: q.Header})
 		},
 		ExplainDNS: d.explainDNS,
+		Simulate:   d.simulate,
 		Dashboard:  dashboard.New,
 		Rules:      d.ruleUses, CheckRule: checkRule, NoteRules: noteRules, Clients: d.clientUses, Traffic: d.traffic, Mix: d.mix.of,
 		Plots:     d.plots.ring,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 // A Plan is what an operator asks for.
 type Plan struct {
 	Fleet        director.Config
+	Remarks      []string // on how Fleet was made
 	Probe        probe.Config
 	Tick, Settle time.Duration
 
@@ -29,7 +31,11 @@ type Plan struct {
 	// loss, from 15 minutes before it to 30 minutes after.
 	From, Until time.Duration
 	Session     time.Duration
-	Shares      map[director.RegionID]float64 // the regions' parts of the listeners, in any unit; empty: by what nodes should hold
+	// Records are the listeners, in place of Listeners, Day and Shares, and Locate says where
+	// they are; nil: by the country that was recorded.
+	Records *Records
+	Locate  func(netip.Addr) director.Place
+	Shares  map[director.RegionID]float64 // the regions' parts of the listeners, in any unit; empty: by what nodes should hold
 
 	LoseSites []string
 	LoseNodes []director.NodeID
@@ -52,45 +58,40 @@ const (
 	longestPlay = 8 * 24 * time.Hour
 )
 
-// Scenario returns what is to be played, the region of each of its origins, and remarks on
-// what had to be assumed.
-func (p *Plan) Scenario() (s sim.Scenario, regions []director.RegionID, remarks []string, err error) {
+// A Play is what is to be played, and what its report needs besides.
+type Play struct {
+	sim.Scenario
+	Regions []director.RegionID // by origin
+	Remarks []string            // on what had to be assumed
+	replay  *replay             // nil: there are no records
+}
+
+// Play returns what is to be played.
+func (p *Plan) Play() (out Play, err error) {
 	if err := p.check(); err != nil {
-		return s, nil, nil, err
+		return out, err
 	}
 	from, until := p.window()
 	if err := p.checkWindow(from, until); err != nil {
-		return s, nil, nil, err
+		return out, err
 	}
-	s = sim.Scenario{
+	out.Remarks = slices.Clone(p.Remarks)
+	out.Scenario = sim.Scenario{
 		Seed: p.Seed, Start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC).Add(from), For: until - from,
 		Every: max(time.Second, ((until-from)/maxSamples + time.Second - 1).Truncate(time.Second)),
 		Fleet: p.Fleet, Probe: p.Probe, Tick: p.Tick, Settle: p.Settle,
 		Crowd: sim.Crowd{Listeners: p.Listeners, Session: p.Session},
-		// Whether all are served depends on the nodes' pace, which waits tell.
-		Watch: slices.DeleteFunc(sim.Invariants(), func(i sim.Invariant) bool { return i == sim.Seated }),
+		Watch: watched(),
 	}
+	s := &out.Scenario
 	for _, point := range p.Day.Curve {
 		s.Crowd.Curve = append(s.Crowd.Curve, sim.Point{At: point.At - from, Value: point.Value})
 	}
-	if len(s.Fleet.Mounts) == 0 {
+	if len(s.Fleet.Mounts) == 0 && p.Records == nil {
 		s.Fleet.Mounts = []director.Mount{{Name: "/stream"}}
-		remarks = append(remarks, "the file declares no mounts: one is played, which every node has")
+		out.Remarks = append(out.Remarks, "the file declares no mounts: one is played, which every node has")
 	}
-	var unbounded []string
-	for _, n := range s.Fleet.Nodes {
-		pace := float64(cmp.Or(n.MaxNewPerS, p.Pace))
-		if pace == 0 {
-			pace = -1
-		}
-		s.Nodes = append(s.Nodes, sim.Node{Pace: pace, Limit: n.Limit})
-		if n.Limit == 0 && n.Mbit.Limit == 0 {
-			unbounded = append(unbounded, string(n.ID))
-		}
-	}
-	if len(unbounded) > 0 {
-		remarks = append(remarks, "without a limit, these take any number: "+strings.Join(unbounded, ", "))
-	}
+	out.Remarks = append(out.Remarks, p.servers(s)...)
 	for i := range p.Directors {
 		d := sim.Director{}
 		if i < len(p.DirectorSites) {
@@ -105,8 +106,38 @@ func (p *Plan) Scenario() (s sim.Scenario, regions []director.RegionID, remarks 
 		s.Faults = append(s.Faults, sim.Fault{Kind: sim.NodeVanish, At: p.At - from, For: p.For, Node: node})
 	}
 	var more []string
-	s.Origins, regions, more, err = p.origins(s.Fleet)
-	return s, regions, append(remarks, more...), err
+	if p.Records != nil {
+		out.replay, out.Regions, more, err = p.replayed(s, from, until)
+	} else {
+		s.Origins, out.Regions, more, err = p.origins(s.Fleet)
+	}
+	out.Remarks = append(out.Remarks, more...)
+	return out, err
+}
+
+// watched are the promises that are checked. Whether all are served depends on the nodes'
+// pace, which waits tell.
+func watched() []sim.Invariant {
+	return slices.DeleteFunc(sim.Invariants(), func(i sim.Invariant) bool { return i == sim.Seated })
+}
+
+// servers adds how the nodes behave to a scenario.
+func (p *Plan) servers(s *sim.Scenario) (remarks []string) {
+	var unbounded []string
+	for _, n := range s.Fleet.Nodes {
+		pace := float64(cmp.Or(n.MaxNewPerS, p.Pace))
+		if pace == 0 {
+			pace = -1
+		}
+		s.Nodes = append(s.Nodes, sim.Node{Pace: pace, Limit: n.Limit})
+		if n.Limit == 0 && n.Mbit.Limit == 0 {
+			unbounded = append(unbounded, string(n.ID))
+		}
+	}
+	if len(unbounded) > 0 {
+		remarks = append(remarks, "without a limit, these take any number: "+strings.Join(unbounded, ", "))
+	}
+	return remarks
 }
 
 // check finds what can be told without looking at the times.
@@ -124,7 +155,7 @@ func (p *Plan) check() error {
 		if len(all) == 0 {
 			return "the file names no " + what
 		}
-		return "the file has " + strings.Join(all, ", ")
+		return "there are " + strings.Join(all, ", ")
 	}
 	for _, site := range p.LoseSites {
 		if !slices.Contains(sites, site) {
@@ -142,7 +173,7 @@ func (p *Plan) check() error {
 		}
 	}
 	if len(nodes) == 0 {
-		fail("the file declares no nodes, and those that register are not played")
+		fail("the file declares no nodes; --running adds those that are registered at a running director")
 	}
 	for _, region := range slices.Sorted(maps.Keys(p.Shares)) {
 		if i := slices.IndexFunc(p.Fleet.Regions, func(r director.Region) bool { return r.ID == region }); i < 0 {
@@ -152,7 +183,9 @@ func (p *Plan) check() error {
 		}
 	}
 	switch {
-	case p.Listeners <= 0:
+	case p.Records != nil && (p.Listeners != 0 || len(p.Day.Curve) > 0 || len(p.Shares) > 0):
+		fail("--records has the listeners, when they come and from where; leave out --listeners, --day and --share")
+	case p.Records == nil && p.Listeners <= 0:
 		fail("how many listen? Give --listeners, the number at the highest point of the day")
 	case len(p.LoseSites)+len(p.LoseNodes) > 0 && p.At < 0:
 		fail("when is it lost? Give --at, such as --at 20:05")
@@ -172,6 +205,9 @@ func (p *Plan) check() error {
 func (p *Plan) window() (from, until time.Duration) {
 	curve := p.Day.Curve
 	switch {
+	case p.Records != nil:
+		from, until = p.Records.span()
+		from, until = from.Truncate(time.Minute), until.Truncate(time.Minute)+time.Minute
 	case p.At >= 0:
 		from, until = max(0, p.At-beforeLoss), p.At+p.For+afterLoss
 		if len(curve) > 0 {
@@ -372,18 +408,27 @@ func nodePlaces(fleet director.Config, named bool) (all []sim.Origin) {
 	return all
 }
 
-// Memory is about how many bytes it takes to play a scenario: what a million listeners
-// took, a fifth more, and the samples.
-func Memory(s *sim.Scenario) uint64 {
+// Memory is about how many bytes it takes to play: what a million listeners took, a fifth
+// more, and the samples.
+func (p *Play) Memory() uint64 {
 	peak := 1.0
-	if len(s.Crowd.Curve) > 0 {
+	if len(p.Crowd.Curve) > 0 {
 		peak = 0
-		for _, p := range s.Crowd.Curve {
-			peak = max(peak, p.Value)
+		for _, point := range p.Crowd.Curve {
+			peak = max(peak, point.Value)
 		}
 	}
-	samples := float64(s.For/s.Every+1) * float64(len(s.Fleet.Nodes)) * 80
-	return uint64(math.Ceil(perListener*peak*float64(s.Crowd.Listeners) + 2*samples + float64(atLeast)))
+	samples := float64(p.For/p.Every+1) * float64(len(p.Fleet.Nodes)) * 80
+	listeners := peak * float64(p.listeners())
+	return uint64(math.Ceil(perListener*listeners + 2*samples + float64(atLeast)))
+}
+
+// listeners is how many listen at the day's peak; where there are records, as it was.
+func (p *Play) listeners() int {
+	if p.replay != nil {
+		return p.replay.most()
+	}
+	return p.Crowd.Listeners
 }
 
 const (
@@ -391,14 +436,18 @@ const (
 	atLeast     = 64 << 20 // bytes
 )
 
-// CheckMemory refuses a scenario that needs more than there is; 0: that is not known.
-func CheckMemory(s *sim.Scenario, available uint64) error {
-	need := Memory(s)
+// CheckMemory refuses what needs more memory than there is; 0: that is not known.
+func (p *Play) CheckMemory(available uint64) error {
+	need := p.Memory()
 	if available == 0 || need <= available {
 		return nil
 	}
-	return fmt.Errorf("%s need about %s of memory, and %s are available; give fewer --listeners, and nodes' targets and limits in proportion, or a machine with more",
-		wording.Count(s.Crowd.Listeners, "listener"), size(need), size(available))
+	remedy := "fewer --listeners, and nodes' targets and limits in proportion"
+	if p.replay != nil {
+		remedy = "a shorter time, as with --from and --until"
+	}
+	return fmt.Errorf("%s need about %s of memory, and %s are available; give %s, or a machine with more",
+		wording.Count(p.listeners(), "listener"), size(need), size(available), remedy)
 }
 
 func size(n uint64) string {

@@ -23,6 +23,9 @@ const (
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s at the most, %s until %s, %s\n\n", wording.Count(r.Listeners, "listener"), r.From, r.Until, wording.Count(r.Directors, "director"))
+	if r.Replay != nil {
+		r.Replay.print(w)
+	}
 	r.printPlot(w)
 	r.printNodes(w)
 	r.printRegions(w)
@@ -123,6 +126,47 @@ func (r *Report) printNodes(w io.Writer) {
 	}
 	t.Flush()
 	fmt.Fprintln(w)
+}
+
+// print compares the regions and nodes as they were with how they would have been.
+func (r *Replay) print(w io.Writer) {
+	fmt.Fprintf(w, "%s of %s, as it was and as it would have been:\n\n", wording.Count(r.Requests, "request"), strings.Join(r.Records, ", "))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "REGION\tNODE\tSENT\t\tWOULD BE\t\tCHANGE")
+	for _, region := range r.Regions {
+		name, all := cmp.Or(string(region.ID), "(none)"), region.Refused
+		for _, c := range region.Sent {
+			all.Was, all.Would = all.Was+c.Was, all.Would+c.Would
+		}
+		line := func(node string, c Compared) {
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\t%+d\n", name, node, c.Was, percent(part(c.Was, all.Was)), c.Would, percent(part(c.Would, all.Would)), c.Would-c.Was)
+			name = ""
+		}
+		for _, n := range region.nodes() {
+			line(string(n), region.Sent[n])
+		}
+		if region.Refused != (Compared{}) {
+			line("(refused)", region.Refused)
+		}
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NODE\tSENT\tWOULD BE\tMEAN\tWOULD BE\tMOST\tWOULD BE")
+	for _, n := range r.Nodes {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", n.ID, n.Sent.Was, n.Sent.Would, n.Mean.Was, n.Mean.Would, n.Most.Was, n.Most.Would)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// nodes returns the nodes that a region's listeners were or would have been sent to, those
+// with the most first.
+func (r *ReplayRegion) nodes() []director.NodeID {
+	return slices.SortedFunc(maps.Keys(r.Sent), func(a, b director.NodeID) int {
+		x, y := r.Sent[a], r.Sent[b]
+		return cmp.Or(cmp.Compare(max(y.Was, y.Would), max(x.Was, x.Would)), cmp.Compare(a, b))
+	})
 }
 
 func orDash(n int) string {

@@ -24,6 +24,8 @@ type Report struct {
 	Answers   Answers `json:"answers"`
 	Audio     Audio   `json:"audio"`
 
+	Replay *Replay `json:"replay,omitempty"` // of records, and how it was
+
 	Nodes   []Node   `json:"nodes"`
 	Regions []Region `json:"regions"`
 	Samples Samples  `json:"samples"`
@@ -92,6 +94,39 @@ type Samples struct {
 	Refused   []int                     `json:"refused"` // since the sample before
 	Failed    []int                     `json:"failed"`
 	Nodes     map[director.NodeID][]int `json:"nodes"` // listeners
+	// Was is how many listened, by what the records say of where they were sent.
+	Was map[director.NodeID][]int `json:"was,omitempty"`
+}
+
+// A Replay compares what records say with what came of them in the simulation.
+type Replay struct {
+	Records  []string       `json:"records"` // files
+	Requests int            `json:"requests"`
+	Regions  []ReplayRegion `json:"regions"`
+	Nodes    []ReplayNode   `json:"nodes"`
+}
+
+// Compared is a number as it was, and as it would have been.
+type Compared struct {
+	Was   int `json:"was"`
+	Would int `json:"would"`
+}
+
+// A ReplayRegion is where a region's requests were sent. Who belonged to another region
+// then counts as it was in that one.
+type ReplayRegion struct {
+	ID      director.RegionID            `json:"id"`
+	Sent    map[director.NodeID]Compared `json:"sent"`
+	Refused Compared                     `json:"refused"` // no node was given
+}
+
+// A ReplayNode is what a node held. How long people listened is known only where a director
+// carried the stream; for others it is drawn, and the same on both sides.
+type ReplayNode struct {
+	ID   director.NodeID `json:"id"`
+	Sent Compared        `json:"sent"`
+	Mean Compared        `json:"mean"`
+	Most Compared        `json:"most"`
 }
 
 // An Event is something that happened.
@@ -111,20 +146,20 @@ type Broken struct {
 // lateAfter is one of [sim.WaitBounds].
 const lateAfter = 30 * time.Second
 
-// NewReport sums a history up. regions has the region of each origin.
-func NewReport(h *sim.History, regions []director.RegionID, limits []Limit, remarks []string) *Report {
-	s := &h.Scenario
+// NewReport sums up the history of what was played.
+func NewReport(h *sim.History, p *Play, limits []Limit) *Report {
+	s, regions := &h.Scenario, p.Regions
 	from := s.Start.Sub(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 	clock := func(at time.Duration) string { return Clock(from + at).String() }
 	t := &h.Totals
 	r := &Report{
-		From: clock(0), Until: clock(s.For), Seed: s.Seed, Hash: fmt.Sprintf("%016x", h.Hash), Listeners: s.Crowd.Listeners, Directors: len(s.Directors),
+		From: clock(0), Until: clock(s.For), Seed: s.Seed, Hash: fmt.Sprintf("%016x", h.Hash), Listeners: p.listeners(), Directors: len(s.Directors),
 		Answers: Answers{Requests: t.Asked, Unanswered: t.Silent, Refused: t.Refused, Outcomes: map[string]int{}},
 		Audio: Audio{
 			Listeners: t.Arrived, Failed: t.Failed - t.Refused - t.Silent, Seated: t.Seated, Lost: t.Lost, Late: late(h), LongestS: max(h.Waits.Longest, h.Back.Longest).Seconds(),
 			Waits: waits(&h.Waits), Back: waits(&h.Back),
 		},
-		Remarks: remarks,
+		Remarks: p.Remarks,
 	}
 	for o, n := range t.Outcomes {
 		if n > 0 {
@@ -146,6 +181,9 @@ func NewReport(h *sim.History, regions []director.RegionID, limits []Limit, rema
 				r.Regions[i].Sent[s.Fleet.Nodes[n].ID] += count
 			}
 		}
+	}
+	if p.replay != nil {
+		r.Replay = p.replay.compare(r, h, regions)
 	}
 	r.Events = events(h, clock)
 	for _, b := range h.Broken {

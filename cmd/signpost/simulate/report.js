@@ -25,9 +25,10 @@ function draw(report) {
     new ResizeObserver(() => { if (Math.abs(chart.width - at.clientWidth) > 1) chart.setSize({ width: at.clientWidth, height: chart.height }); }).observe(at);
   };
   const flat = (value) => times.map(() => value);
-  plot('listeners', [['expected', s.crowd, faint, [4, 3]], ['listening', s.listening, blue], ['waiting', s.waiting, red]]);
+  plot('listeners', [...(report.replay ? [] : [['expected', s.crowd, faint, [4, 3]]]), ['listening', s.listening, blue], ['waiting', s.waiting, red]]);
   report.nodes.forEach((n, i) => plot(`node${i}`, [
     ['listeners', s.nodes[n.id], blue],
+    ...(s.was?.[n.id] ? [['as it was', s.was[n.id], faint]] : []),
     ...(n.target ? [['target', flat(n.target), faint, [4, 3]]] : []),
     ...(n.limit ? [['limit', flat(n.limit), red, [4, 3]]] : []),
   ]));

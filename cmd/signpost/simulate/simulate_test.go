@@ -98,15 +98,15 @@ func plan() Plan {
 
 func played(t *testing.T, p Plan, limits ...Limit) *Report {
 	t.Helper()
-	s, regions, remarks, err := p.Scenario()
+	play, err := p.Play()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := sim.Run(t.Context(), s, nil)
+	h, err := sim.Run(t.Context(), play.Scenario, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewReport(h, regions, limits, remarks)
+	return NewReport(h, &play, limits)
 }
 
 // TestLostSite: a lost site's listeners are at the other one after some seconds, and come
@@ -194,6 +194,23 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// TestMbit: directors keep limits in Mbit/s by the mounts' bitrates.
+func TestMbit(t *testing.T) {
+	t.Parallel()
+	p := plan()
+	p.LoseSites, p.At, p.For = nil, -1, 0
+	p.From, p.Until = 0, 5*time.Minute
+	for i := range p.Fleet.Mounts {
+		p.Fleet.Mounts[i].Kbit = 128
+	}
+	p.Fleet.Nodes[0].Target, p.Fleet.Nodes[0].Limit, p.Fleet.Nodes[0].Mbit = 0, 0, director.Mbit{Target: 6.4, Limit: 12.8}
+	p.Shares = map[director.RegionID]float64{"europe": 1}
+	r := played(t, p)
+	if n := r.Nodes[0]; n.Target != 50 || n.Limit != 100 || n.Most > 110 || r.Nodes[1].Most < 150 {
+		t.Errorf("%+v, and then %+v", n, r.Nodes[1])
+	}
+}
+
 // TestNetworksOfRegions: a region of addresses has listeners with those.
 func TestNetworksOfRegions(t *testing.T) {
 	t.Parallel()
@@ -215,9 +232,9 @@ func TestBadPlans(t *testing.T) {
 		change func(*Plan)
 		want   string
 	}{
-		{func(p *Plan) { p.LoseSites = []string{"fro"} }, "--lose-site fro: no node stands at a site of this name; the file has fra, nyc"},
-		{func(p *Plan) { p.DirectorSites = []string{"ber"} }, "--director-site ber: no node stands at a site of this name; the file has fra, nyc"},
-		{func(p *Plan) { p.LoseNodes = []director.NodeID{"x"} }, "--lose-node x: there is no such node; the file has fra1, nyc1"},
+		{func(p *Plan) { p.LoseSites = []string{"fro"} }, "--lose-site fro: no node stands at a site of this name; there are fra, nyc"},
+		{func(p *Plan) { p.DirectorSites = []string{"ber"} }, "--director-site ber: no node stands at a site of this name; there are fra, nyc"},
+		{func(p *Plan) { p.LoseNodes = []director.NodeID{"x"} }, "--lose-node x: there is no such node; there are fra1, nyc1"},
 		{func(p *Plan) { p.Listeners = 0 }, "how many listen? Give --listeners, the number at the highest point of the day"},
 		{func(p *Plan) { p.At = -1 }, "when is it lost? Give --at, such as --at 20:05"},
 		{func(p *Plan) { p.LoseSites = nil }, "--at and --for say when something is lost; give --lose-site or --lose-node, too"},
@@ -233,7 +250,7 @@ func TestBadPlans(t *testing.T) {
 	} {
 		p := plan()
 		c.change(&p)
-		if _, _, _, err := p.Scenario(); err == nil || err.Error() != c.want {
+		if _, err := p.Play(); err == nil || err.Error() != c.want {
 			t.Errorf("\n got %v\nwant %s", err, c.want)
 		}
 	}
@@ -243,14 +260,14 @@ func TestMemory(t *testing.T) {
 	t.Parallel()
 	p := plan()
 	p.Listeners = 1_000_000_000
-	s, _, _, err := p.Scenario()
+	s, err := p.Play()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckMemory(&s, 4<<30); err == nil || !strings.Contains(err.Error(), "1000000000 listeners need about 558.9 GB of memory, and 4.0 GB are available; give fewer --listeners") {
+	if err := s.CheckMemory(4 << 30); err == nil || !strings.Contains(err.Error(), "1000000000 listeners need about 558.9 GB of memory, and 4.0 GB are available; give fewer --listeners") {
 		t.Error(err)
 	}
-	if err := CheckMemory(&s, 0); err != nil {
+	if err := s.CheckMemory(0); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat("/proc/meminfo"); err == nil && AvailableMemory() == 0 {

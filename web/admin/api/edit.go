@@ -81,3 +81,18 @@ type WhatIfQuestion struct {
 	LostNodes []director.NodeID                                 `json:"lost_nodes,omitempty"`
 	LostSites []string                                          `json:"lost_sites,omitempty"`
 }
+
+// SimulationQuestion is the body of POST /api/v1/whatif/simulation: what is proposed is in
+// force from the beginning, and what is lost is lost after a minute.
+type SimulationQuestion struct {
+	WhatIfQuestion
+	Minutes     float64 `json:"minutes,omitempty"`      // that are played from the present state on, up to 60; 15, if absent
+	LostMinutes float64 `json:"lost_minutes,omitempty"` // after which what was lost is back; absent: it is not
+}
+
+// SimulationLine is a line of the answer. The last one has a report or an error.
+type SimulationLine struct {
+	Progress float64         `json:"progress"`         // how much of it is played, 0..1
+	Report   json.RawMessage `json:"report,omitempty"` // as `signpost simulate --json` prints it
+	Error    string          `json:"error,omitempty"`
+}

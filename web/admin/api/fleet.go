@@ -75,6 +75,8 @@ type NodeDetail struct {
 	InternalURL string `json:"internal_url,omitempty"` // by which directors probe it, where that differs
 	MaxNewPerS  int    `json:"max_new_per_s,omitempty"`
 	Relays      int    `json:"relays,omitempty"` // connections that are relays, not listeners
+	// Announced is what its agent registered it with; absent: it is declared in the file.
+	Announced *NodeSpec `json:"announced,omitempty"`
 
 	Taken    time.Time `json:"taken,omitzero"`    // when it was probed last, or reported by its agent
 	Returned time.Time `json:"returned,omitzero"` // when it last came back from being down; absent: it was never down

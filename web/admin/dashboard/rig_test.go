@@ -47,6 +47,25 @@ func (p prober) Changes(uint64) ([]director.Report, bool, uint64) {
 type rig struct {
 	*httptest.Server
 	syncer *store.Syncer
+	played chan struct{} // closed: simulations end, with a report
+	left   chan struct{} // one for each simulation whose page was left
+}
+
+// simulate is half done until it may end, or nobody waits for it.
+func (r *rig) simulate(ctx context.Context, s admin.Simulation, progress func(float64)) (any, error) {
+	progress(0.5)
+	select {
+	case <-ctx.Done():
+		r.left <- struct{}{}
+		return nil, ctx.Err()
+	case <-r.played:
+	}
+	row := s.Then.Regions[0].Row
+	return map[string]any{
+		"from": "20:05", "until": "20:20", "answers": map[string]any{"refused": 7}, "audio": map[string]any{"most_silent": 12, "longest_wait_s": 3.6},
+		"nodes":   []map[string]any{{"id": row[0].Node, "most": 250 * row[0].Weight, "target": 1000, "most_at": "20:07"}},
+		"remarks": []string{"of </script>"},
+	}, nil
 }
 
 // play serves the dashboard of a fleet.
@@ -66,8 +85,9 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 	go func() { done <- syncer.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	<-syncer.Ready()
+	r := &rig{syncer: syncer, played: make(chan struct{}), left: make(chan struct{}, 10)}
 	c := admin.Config{
-		Syncer: syncer, Version: "test", Store: "memory", PublicURL: func() string { return "http://radio.example" },
+		Syncer: syncer, Version: "test", Simulate: r.simulate, Store: "memory", PublicURL: func() string { return "http://radio.example" },
 		Explain: func(q admin.Question) any { return explained(syncer.View(), q) },
 		Rules:   rules, Clients: clients, Traffic: traffic(time.Now()),
 		Dashboard: dashboard.New,
@@ -96,7 +116,8 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 		cancel()
 		<-served
 	})
-	return &rig{s, syncer}
+	r.Server = s
+	return r
 }
 
 // probes are some that went well and some that did not, with texts as long as they get.

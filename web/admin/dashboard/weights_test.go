@@ -147,6 +147,42 @@ func TestWeightsStayWithTheirNodes(t *testing.T) {
 	noFaults(t, m.Tab)
 }
 
+// A proposal is played while somebody looks, and no longer.
+func TestPlayedThrough(t *testing.T) {
+	t.Parallel()
+	m := openMatrix(t)
+	begin := func() {
+		m.weigh("all", "ams1", "3")
+		m.forecast()
+		m.Click(`[data-part="play"] button`)
+		m.Await("it is half played", `document.querySelector('[data-part="play"] progress')?.value === 0.5`)
+	}
+	gone := func(how string) {
+		t.Helper()
+		select {
+		case <-m.left:
+		case <-time.After(2 * time.Minute):
+			t.Errorf("the director still plays after %s", how)
+		}
+	}
+	begin()
+	m.weigh("all", "ams1", "4")
+	gone("another weight was typed")
+	begin()
+	m.Click(`[data-part="play"] button`)
+	gone("it was cancelled")
+	begin()
+	m.Click(`#whatif [data-discard]`)
+	gone("the weights were discarded")
+	begin()
+	close(m.played)
+	m.Await("what came of it", `document.querySelector('[data-part="play"] .say.bad')?.textContent === '7 requests would be refused'`)
+	if got := browsertest.Eval[string](m.Tab, `document.querySelector('[data-part="play"] tbody tr').innerText.replace(/\s+/g, ' ')`); got != "ams1 750 75 % 20:07" {
+		t.Errorf("the node is %q", got)
+	}
+	noFaults(t, m.Tab)
+}
+
 // A file that is read again may have other nodes and other regions.
 func TestMatrixFollowsTheFile(t *testing.T) {
 	t.Parallel()

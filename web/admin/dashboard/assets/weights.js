@@ -7,6 +7,7 @@ import { grid } from './grid.js';
 import { overflow, written } from './overflow.js';
 import { handlers, refresh, refreshers, refreshSoon } from './live.js';
 import { verdict, wording } from './nodes.js';
+import { player } from './player.js';
 
 export default function weights() {
   const table = $('#matrix');
@@ -134,8 +135,14 @@ export default function weights() {
   const proposal = () => Object.fromEntries([...drafts].map(([region, d]) => [region, d.weights && Object.fromEntries(d.weights)]));
   let asking;
   let timer;
+  const question = () => ({ rows: proposal(), overflows: orders.proposal() });
+  const playing = player(question);
+  let played; // the question that is played, or may be
 
   function changed() {
+    const wanted = JSON.stringify(question());
+    if (wanted !== played) playing.stop();
+    played = wanted;
     if (!drafts.size && !orders.drafts.size) {
       clearTimeout(timer);
       asking?.abort();
@@ -144,6 +151,7 @@ export default function weights() {
     }
     if (!$('#save', panel)) {
       panel.replaceChildren(idle.find((n) => n.nodeName === 'HEADER'), $('#draft').content.cloneNode(true));
+      part('play').append(playing.el);
     }
     tellChanges();
     clearTimeout(timer);
@@ -217,7 +225,7 @@ export default function weights() {
     asking?.abort();
     asking = new AbortController();
     try {
-      const got = await api('POST', '/whatif', { rows: proposal(), overflows: orders.proposal() }, { signal: asking.signal });
+      const got = await api('POST', '/whatif', question(), { signal: asking.signal });
       if (!drafts.size && !orders.drafts.size) return;
       part('verdict').replaceChildren(verdict(got));
       part('shares').replaceChildren(...[...new Set([...drafts.keys(), ...orders.drafts.keys()])].flatMap((region) => shares(region, got)));
