@@ -9,6 +9,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/hls"
+	"github.com/signpost-fm/signpost/web/hls/origin"
 	"github.com/signpost-fm/signpost/web/hls/session"
 )
 
@@ -23,12 +24,14 @@ type steering struct {
 	reload   []byte
 	priority []string
 	variants []hls.Pathway
+	mpds     []hls.MPDPathway
 }
 
 // again returns the memory, empty.
 func (m steering) again() steering {
 	clear(m.variants)
-	return steering{m.reload[:0], m.priority[:0], m.variants[:0]}
+	clear(m.mpds)
+	return steering{m.reload[:0], m.priority[:0], m.variants[:0], m.mpds[:0]}
 }
 
 // planParts plans the answer at an HLS or DASH mount: its playlist with all nodes, if it is one
@@ -101,6 +104,9 @@ func (s *Server) pathways(x *exchange) error {
 	h := x.header()
 	x.streamHeaders()
 	h["Content-Type"] = typeHLS
+	if x.plan.origin.Kind == origin.MPD {
+		h["Content-Type"] = typeDASH
+	}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.WriteHeader(http.StatusOK)
 	if x.r.Method != http.MethodHead {
@@ -109,12 +115,19 @@ func (s *Server) pathways(x *exchange) error {
 	return nil
 }
 
-// write writes that playlist.
+// write writes that playlist, or that MPD. Players of DASH read it again here, as their session.
 func (s *Server) write(x *exchange, mount *director.Mount, t session.Token) ([]byte, error) {
 	steer := string(s.appendURL(nil, &x.request, mount.Name, steerSuffix, t))
 	for _, c := range x.to.d.Ranked {
 		id := x.view.NodeID(c.Node)
+		if x.plan.origin.Kind == origin.MPD {
+			x.mpds = append(x.mpds, hls.MPDPathway{ID: string(id), MPD: x.plan.origin.Playlists[id].MPD})
+			continue
+		}
 		x.variants = append(x.variants, hls.Pathway{ID: string(id), Playlist: x.plan.origin.Playlists[id].Multivariant})
+	}
+	if x.plan.origin.Kind == origin.MPD {
+		return hls.MergeMPD(x.body[:0], x.mpds, steer, string(s.appendURL(nil, &x.request, mount.Name, "", t)))
 	}
 	return hls.Merge(x.body[:0], x.variants, steer)
 }

@@ -123,7 +123,7 @@ func (s *Server) origins(q *request, scheme director.Scheme) *origin.Mount {
 		return nil
 	}
 	m := s.cfg.Playlists(q.view.Mount(q.target.mount).Name, scheme)
-	if m == nil || m.Kind != origin.Multivariant {
+	if m == nil || !m.Kind.Steers() {
 		return nil
 	}
 	return m

@@ -434,3 +434,49 @@ func TestMediaPlaylistStays(t *testing.T) {
 		}
 	}
 }
+
+// TestDASH: an MPD has a base URL for each node, and is read again here as its session; the
+// steering server speaks of the same nodes.
+func TestDASH(t *testing.T) {
+	t.Parallel()
+	w := newSteered(t, func(c *Config) {
+		c.Playlists = func(_ string, scheme director.Scheme) *origin.Mount {
+			m := &origin.Mount{Kind: origin.MPD, Playlists: map[director.NodeID]*origin.Playlist{}}
+			for _, id := range []director.NodeID{"fra1", "ber1", "ams1"} {
+				mpd, err := hls.ParseMPD([]byte(`<MPD><Period><AdaptationSet><Representation id="a"/></AdaptationSet></Period></MPD>`), &url.URL{Scheme: "http", Host: string(id) + ".test", Path: "/dash/live.mpd"})
+				if err != nil {
+					t.Error(err)
+				}
+				m.Playlists[id] = &origin.Playlist{Kind: origin.MPD, MPD: mpd}
+			}
+			return m
+		}
+	})
+	w.fleet.Mounts = append(w.fleet.Mounts, director.Mount{Name: "/dash/live.mpd"})
+	w.build()
+	bases := regexp.MustCompile(`<BaseURL serviceLocation="([^"]*)">http://([^.]*)\.test/dash/</BaseURL>`)
+	rest := regexp.MustCompile(`<Location>(http://radio\.example/dash/live\.mpd\?s=[^<]*)</Location><ContentSteering defaultServiceLocation="([^"]*)">(http://radio\.example/dash/live\.mpd\.steer\?s=[^<]*)</ContentSteering>`)
+	load := func(at string) (first, location, steer string) {
+		t.Helper()
+		rec := w.get(at)
+		nodes, more := bases.FindAllStringSubmatch(rec.Body.String(), -1), rest.FindStringSubmatch(rec.Body.String())
+		if rec.Code != http.StatusOK || rec.Header().Get("Content-Type") != "application/dash+xml" || len(nodes) != 3 || more == nil || more[2] != nodes[0][1] || nodes[0][1] != nodes[0][2] {
+			t.Fatalf("%d %v\n%s", rec.Code, rec.Header(), rec.Body)
+		}
+		return nodes[0][1], more[1], more[3]
+	}
+	first, location, steer := load("/dash/live.mpd")
+	for range 5 {
+		var again string
+		if again, location, steer = load(location); again != first {
+			t.Errorf("it begins at %s, and goes on at %s", first, again)
+		}
+	}
+	if n := w.sessions(); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	rec := w.get(steer + "&_DASH_pathway=%22" + first + "%22&_DASH_throughput=")
+	if want := `"SERVICE-LOCATION-PRIORITY":["` + first + `"`; rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) || !strings.Contains(rec.Body.String(), "live.mpd.steer?s=") {
+		t.Errorf("%d %s, want %s", rec.Code, rec.Body, want)
+	}
+}

@@ -24,6 +24,9 @@ const (
 	keep = 10 * time.Second
 	// keepMedia is the same for a node that has a media playlist in its place.
 	keepMedia = 30 * time.Second
+	// keepMPD is the same for an MPD whose segments it lists, at least: twice as often as
+	// players read it again (@minimumUpdatePeriod).
+	keepMPD = time.Second
 	// retry is after how long a node that failed or was refused is asked again.
 	retry = 2 * time.Second
 	// look is how often nodes and mounts are compared with those that are read.
@@ -31,6 +34,9 @@ const (
 	// goodFor is how long the last good playlist is used while the node gives no other:
 	// whether the node plays at all is for probes to find out.
 	goodFor = 10 * time.Minute
+	// goodForMPD is the same for a live MPD, whose segments are soon gone; or four times
+	// @minimumUpdatePeriod, if that is more.
+	goodForMPD = 10 * time.Second
 
 	timeout  = 5 * time.Second
 	maxBytes = 4 << 20 // of a playlist; 10,000 variants have 2 MB
@@ -43,20 +49,25 @@ type Kind uint8
 // The kinds.
 const (
 	Unknown      Kind = iota // nothing was read yet, or nothing that could be used
-	Media                    // a media playlist of HLS, or an MPD of DASH
+	Media                    // a media playlist of HLS
 	Multivariant             // a multivariant playlist of HLS
+	MPD                      // an MPD of DASH
 )
+
+// Steers says whether players can be moved between nodes that have something of this kind.
+func (k Kind) Steers() bool { return k == Multivariant || k == MPD }
 
 // A Playlist is what a node has under a mount's path, with URLs for listeners of one
 // scheme. It is immutable.
 type Playlist struct {
 	Kind         Kind
 	Multivariant *hls.Multivariant // of that kind; nil: else
+	MPD          *hls.MPD          // of that kind; nil: else
 }
 
 // A Mount is what all nodes have of a mount, for listeners of one scheme. It is immutable.
 type Mount struct {
-	// Kind is Multivariant if players can be steered; else Media, or Unknown.
+	// Kind is Multivariant or MPD if players can be steered; else Media, or Unknown.
 	Kind Kind
 	// Playlists are those between which players can be moved.
 	Playlists map[director.NodeID]*Playlist
@@ -249,7 +260,7 @@ func (r *Reader) start(ctx context.Context, all *sync.WaitGroup) {
 			if p.busy || now.Before(p.due) {
 				continue
 			}
-			if p.lists != ([2]*Playlist{}) && now.Sub(p.good) > goodFor {
+			if p.lists != ([2]*Playlist{}) && now.Sub(p.good) > p.goodFor() {
 				p.lists, r.dirty = [2]*Playlist{}, true
 			}
 			if n, ok := view.FindNode(id); ok && view.State(n) == director.Down {
@@ -289,11 +300,25 @@ func (r *Reader) confirm(d *reading) (after time.Duration) {
 	}
 	s.good = r.cfg.Now()
 	for _, l := range s.lists {
-		if l != nil && l.Kind == Media {
+		switch {
+		case l == nil:
+		case l.Kind == Media:
 			return r.keepMedia
+		case l.Kind == MPD && l.MPD.Dynamic && l.MPD.Update > 0:
+			return max(keepMPD, min(l.MPD.Update/2, r.keep))
 		}
 	}
 	return r.keep
+}
+
+// goodFor is how long what was read last is used without being confirmed.
+func (p *place) goodFor() time.Duration {
+	for _, l := range p.lists {
+		if l != nil && l.Kind == MPD && l.MPD.Dynamic {
+			return min(goodFor, max(goodForMPD, 4*l.MPD.Update))
+		}
+	}
+	return goodFor
 }
 
 func (r *Reader) refuse(d *reading, err error) (after time.Duration) {

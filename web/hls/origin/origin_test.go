@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/web/hls"
 )
 
 const multivariant = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH=128000,CODECS=\"mp4a.40.2\"\n128/index.m3u8\n"
@@ -185,5 +186,77 @@ func TestKeepsTheLastGood(t *testing.T) {
 	g.until("the new playlist", func() bool { return has("/other/") })
 	if len(g.Refusals()) != 0 {
 		t.Errorf("still refused: %+v", g.Refusals())
+	}
+}
+
+// live is an MPD of a packager that was started at a time.
+func live(start string, number int) string {
+	return fmt.Sprintf(`<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="dynamic" availabilityStartTime="%s" minimumUpdatePeriod="PT2S"><Period id="0"><AdaptationSet><Representation id="a" bandwidth="64000">`+
+		`<SegmentTemplate media="$Number$.m4s" startNumber="%d"><SegmentTimeline><S t="%d" d="2" r="2"/></SegmentTimeline></SegmentTemplate></Representation></AdaptationSet></Period></MPD>`, start, number, 2*number)
+}
+
+// TestMPD: players of DASH are moved between nodes with the same segments. Where each node has a
+// packager of its own they are not, and the reason is told.
+func TestMPD(t *testing.T) {
+	t.Parallel()
+	const start, later = "2026-01-01T00:00:00Z", "2026-01-01T00:00:07Z"
+	for name, c := range map[string]struct {
+		mpds map[string]string
+		kind Kind
+		have string // the nodes between which players are moved
+		odd  string // the node of a refusal; empty: there is none
+	}{
+		"the same":       {map[string]string{"ber1": live(start, 7), "fra1": live(start, 8)}, MPD, "ber1 fra1", ""},
+		"one is odd":     {map[string]string{"ber1": live(start, 7), "fra1": live(start, 7), "ams1": live(later, 7)}, MPD, "ber1 fra1", "ams1"},
+		"all are odd":    {map[string]string{"ber1": live(start, 7), "fra1": live(later, 7)}, Media, "", "fra1"},
+		"there is one":   {map[string]string{"ber1": live(start, 7)}, MPD, "ber1", ""},
+		"HLS beside MPD": {map[string]string{"ber1": live(start, 7), "fra1": multivariant}, Multivariant, "fra1", "ber1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answers := map[string]http.HandlerFunc{}
+			for node, text := range c.mpds {
+				answers[node] = says(text)
+			}
+			g := newRig(t, answers)
+			g.until("all are known", func() bool {
+				m := g.Mount("/live.m3u8", director.HTTPS)
+				if m == nil || m.Kind != c.kind {
+					return false
+				}
+				var have []string
+				for id := range m.Playlists {
+					have = append(have, string(id))
+				}
+				slices.Sort(have)
+				return strings.Join(have, " ") == c.have && (c.odd == "" && len(g.Refusals()) == 0 || c.odd != "" && g.refused(c.odd, "unlike"))
+			})
+			m := g.Mount("/live.m3u8", director.HTTPS)
+			if mpd := m.Playlists["ber1"]; mpd != nil && mpd.MPD != nil {
+				out, err := hls.MergeMPD(nil, []hls.MPDPathway{{ID: "ber1", MPD: mpd.MPD}}, "https://d.example/s", "https://d.example/m")
+				if err != nil || !strings.Contains(string(out), `<BaseURL serviceLocation="ber1">https://ber1.example/hls/</BaseURL>`) {
+					t.Errorf("%s, %v", out, err)
+				}
+			}
+		})
+	}
+}
+
+// TestKeepsMPDs: a live MPD is read twice as often as players read it, and is soon of no use if
+// the node does not give it.
+func TestKeepsMPDs(t *testing.T) {
+	t.Parallel()
+	for update, want := range map[string][2]time.Duration{"PT2S": {time.Second, 10 * time.Second}, "PT0.5S": {time.Second, 10 * time.Second}, "PT8S": {4 * time.Second, 32 * time.Second}, "PT500S": {keep, goodFor}} {
+		p := &place{from: "http://x.test/live.mpd", at: [2]string{"http://x.test/live.mpd"}}
+		lists, err := p.parse([]byte(strings.Replace(live("2026-01-01T00:00:00Z", 7), "PT2S", update, 1)), p.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.lists = lists
+		r := New(Config{Log: slog.New(slog.DiscardHandler)})
+		d := &reading{place: p, state: p.state}
+		if got := [2]time.Duration{r.confirm(d), p.goodFor()}; got != want {
+			t.Errorf("%s: %v, want %v", update, got, want)
+		}
 	}
 }

@@ -110,7 +110,8 @@ func (p *place) parse(text []byte, final string) (lists [2]*Playlist, err error)
 			l.Kind = Multivariant
 			l.Multivariant, err = hls.ParseMultivariant(text, at)
 		case bytes.HasPrefix(trimmed, []byte("<?xml")), bytes.HasPrefix(trimmed, []byte("<MPD")):
-			l.Kind = Media
+			l.Kind = MPD
+			l.MPD, err = hls.ParseMPD(text, at)
 		default:
 			err = errKind(trimmed)
 		}

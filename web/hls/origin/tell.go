@@ -59,6 +59,7 @@ func (r *Reader) dated(odd []Refusal) []Refusal {
 // others. The order of the nodes is the same at all directors.
 func agree(nodes map[director.NodeID]*place, scheme int) (m Mount, odd []Refusal) {
 	var variants []hls.Pathway
+	var mpds []hls.MPDPathway
 	media := 0
 	ids := slices.Sorted(maps.Keys(nodes))
 	for _, id := range ids {
@@ -68,6 +69,8 @@ func agree(nodes map[director.NodeID]*place, scheme int) (m Mount, odd []Refusal
 			media++
 		case l.Kind == Multivariant:
 			variants = append(variants, hls.Pathway{ID: string(id), Playlist: l.Multivariant})
+		case l.Kind == MPD:
+			mpds = append(mpds, hls.MPDPathway{ID: string(id), MPD: l.MPD})
 		}
 	}
 	m.Playlists = map[director.NodeID]*Playlist{}
@@ -80,11 +83,22 @@ func agree(nodes map[director.NodeID]*place, scheme int) (m Mount, odd []Refusal
 		for _, p := range variants {
 			take(p.ID)
 		}
+	case len(mpds) > 0:
+		mpds, others = hls.AgreeMPD(mpds)
+		if m.Kind = MPD; len(mpds) == 1 && len(others) > 0 {
+			m.Kind = Media // packagers that know nothing of each other: players are sent to one, and stay
+			break
+		}
+		for _, p := range mpds {
+			take(p.ID)
+		}
 	case media > 0:
 		m.Kind = Media
 	}
 	for _, o := range others {
-		m.Odd = append(m.Odd, director.NodeID(o.ID))
+		if m.Kind.Steers() {
+			m.Odd = append(m.Odd, director.NodeID(o.ID))
+		}
 		odd = append(odd, Refusal{Node: director.NodeID(o.ID), Mount: nodes[director.NodeID(o.ID)].mount, Text: o.Why})
 	}
 	for _, id := range ids {
@@ -102,5 +116,5 @@ func agree(nodes map[director.NodeID]*place, scheme int) (m Mount, odd []Refusal
 }
 
 func (k Kind) text() string {
-	return [...]string{Unknown: "nothing", Media: "a media playlist", Multivariant: "a multivariant playlist"}[k]
+	return [...]string{Unknown: "nothing", Media: "a media playlist", Multivariant: "a multivariant playlist", MPD: "an MPD"}[k]
 }
