@@ -30,7 +30,7 @@ const betterBy = 1.5
 
 // Steer decides like Decide, for a listener who plays from the node at, and says whether it
 // is to be moved. at is Nowhere for one who has none yet. rested is false for one who was
-// moved lately: then only a failure moves it.
+// moved lately: then only a failure moves it, or a drain, which is an operator's word.
 //
 // d.Ranked begins with the node to play from. The others follow: first those that take new
 // listeners, then those that only could (for want of room, or drained), as alternates and
@@ -63,7 +63,7 @@ func (s *Snapshot) Steer(d *Decision, l Listener, at int, rested bool, live Live
 		if len(d.Ranked) > 0 {
 			return Flees
 		}
-	case !rested:
+	case !rested && is != Drained:
 	case is == Drained || is == WeightZero || is == NotInRow:
 		// Where a pace keeps it from the nodes of its row, it waits, and goes no farther.
 		if d.Outcome == Placed || d.Outcome == Spilled || d.Outcome == Overflow && !d.Seen.Has(Paced) {

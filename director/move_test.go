@@ -177,9 +177,20 @@ func TestDrainMoves(t *testing.T) {
 		for key := range c.at {
 			c.resting[key] = true
 		}
-		l.cfg.Nodes[0].Drained = true
+		l.cfg.Regions[0].Row[0].Weight = 0.1
 		if moved := c.ask(l.snapshot(), nil); moved[Stays] != 1000 {
-			t.Errorf("moved: %v", moved)
+			t.Errorf("weights moved %v", moved)
+		}
+		l.cfg.Nodes[0].Drained = true
+		if moved := c.ask(l.snapshot(), nil); moved[MovesOut] < 400 || c.held(3)[0] != 0 {
+			t.Errorf("a drain moves whoever is there, and moved %v", moved)
+		}
+	})
+	t.Run("moved lately, to where a failure is", func(t *testing.T) {
+		t.Parallel()
+		l, c := setup(t)
+		for key := range c.at {
+			c.resting[key] = true
 		}
 		l.report("a", func(r *Report) { r.Health = Failed })
 		if moved := c.ask(l.snapshot(), nil); moved[Flees] < 400 || c.held(3)[0] != 0 {
@@ -286,7 +297,7 @@ func TestSteerRanks(t *testing.T) {
 		}
 		return ids
 	}
-	for at, want := range map[int]string{Nowhere: "afcbe", 0: "afcbe", 1: "bafce", 2: "cafbe", 3: "afcbe", 5: "facbe"} {
+	for at, want := range map[int]string{Nowhere: "afcbe", 0: "afcbe", 1: "afcbe", 2: "cafbe", 3: "afcbe", 5: "facbe"} {
 		if got := rank(at); got != want {
 			t.Errorf("at %d: %q, want %q", at, got, want)
 		}

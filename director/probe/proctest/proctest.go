@@ -22,12 +22,13 @@ func Need(t testing.TB, programs ...string) {
 			t.Skipf("needs %s: run it without -short", p)
 		}
 		if _, err := exec.LookPath(p); err != nil {
-			absent(t, p)
+			Absent(t, p)
 		}
 	}
 }
 
-func absent(t testing.TB, program string) {
+// Absent skips the test, or fails it if [Required] is set: a program is not installed.
+func Absent(t testing.TB, program string) {
 	t.Helper()
 	what := fmt.Sprintf("needs %s, which is not installed: `make install-test-programs` installs it", program)
 	if os.Getenv(Required) != "" {
