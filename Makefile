@@ -148,8 +148,9 @@ image: ## build the container image signpost:VERSION
 generate: ## make the embedded country database, the demo's loops, NOTICE and the generated documentation anew (needs npm and ffmpeg)
 	$(GO) generate ./...
 
-# The tests play real servers with real players, from Debian's packages; the race
-# detector needs a C compiler. Another apt-get may be at work: its lock is waited for.
+# The tests play real servers with real players, from Debian's packages, and those that a
+# page loads from npm's; the race detector needs a C compiler. Another apt-get may be at work:
+# its lock is waited for.
 install-test-programs:
 	@missing=$$(for p in $(PROGRAMS); do command -v $$p >/dev/null || echo $$p; done); \
 	[ -n "$$missing" ] || exit 0; \
@@ -160,3 +161,4 @@ install-test-programs:
 	policy=/usr/sbin/policy-rc.d; if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' | $$sudo tee $$policy >/dev/null; $$sudo chmod 755 $$policy; trap "$$sudo rm -f $$policy" EXIT; fi; \
 	for try in $$(seq 60); do $$sudo apt-get update -qq && break; echo "trying again in 5 s"; sleep 5; done; \
 	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$packages >/dev/null
+	@.ci/install-web-players

@@ -12,23 +12,25 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/signpost-fm/signpost/director/probe/proctest"
 )
 
+// lead is how much sound an encoder makes at once, so that no test waits until a playlist is
+// full. What follows comes as it is played; what is late on a busy machine is made up for
+// (arealtime's limit).
+const lead = 20 * time.Second
+
 // An hlsEncoder makes a live stream in segments, fMP4 that ffmpeg's muxers write into a
 // directory.
-type hlsEncoder struct {
-	dir string
-	// list is the path of the playlist that listeners ask for first, below dir.
-	list string
-}
+type hlsEncoder struct{ dir string }
 
 // encodeMedia makes a media playlist, with segments of 1 s whose numbers begin at first. They
 // hold MP3, for which GStreamer has a decoder among its good plugins.
 func encodeMedia(t *testing.T, first int) hlsEncoder {
 	t.Helper()
-	e := hlsEncoder{dir: t.TempDir(), list: "live.m3u8"}
+	e := hlsEncoder{dir: t.TempDir()}
 	e.run(t, "-c:a", "libmp3lame", "-b:a", "64k",
 		"-f", "hls", "-hls_segment_type", "fmp4", "-hls_time", "1", "-hls_list_size", "6", "-hls_delete_threshold", "6", "-hls_flags", "delete_segments+temp_file",
 		"-start_number", strconv.Itoa(first), filepath.Join(e.dir, "live.m3u8"))
@@ -39,7 +41,7 @@ func encodeMedia(t *testing.T, first int) hlsEncoder {
 // bit rates, in segments of 2 s.
 func encodeVariants(t *testing.T) hlsEncoder {
 	t.Helper()
-	e := hlsEncoder{dir: t.TempDir(), list: "live.m3u8"}
+	e := hlsEncoder{dir: t.TempDir()}
 	e.run(t,
 		"-map", "0:a", "-map", "0:a", "-c:a", "aac", "-b:a:0", "96k", "-b:a:1", "48k",
 		"-f", "hls", "-hls_segment_type", "fmp4", "-hls_time", "2", "-hls_list_size", "10", "-hls_delete_threshold", "10",
@@ -54,8 +56,9 @@ func encodeVariants(t *testing.T) hlsEncoder {
 func (e hlsEncoder) run(t *testing.T, args ...string) {
 	t.Helper()
 	proctest.Need(t, "ffmpeg")
-	cmd := exec.Command("ffmpeg", append([]string{"-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"}, args...)...)
-	cmd.SysProcAttr = proctest.DieWithTest()
+	cmd := exec.Command("ffmpeg", append([]string{"-v", "error", "-nostdin", "-f", "lavfi", "-i",
+		fmt.Sprintf("sine=f=440:r=48000:d=%v[first];sine=f=440:r=48000,arealtime=limit=600[rest];[first][rest]concat=n=2:v=0:a=1", lead.Seconds())}, args...)...)
+	cmd.SysProcAttr, cmd.Env = proctest.DieWithTest(), append(os.Environ(), "TZ=UTC") // as earlier reads it
 	var said proctest.Output
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
@@ -70,59 +73,38 @@ func (e hlsEncoder) run(t *testing.T, args ...string) {
 	})
 }
 
-// An hlsOrigin serves what an encoder makes, as a node does. It notes which segments it gave
-// away, and which sequence numbers players saw.
+// An hlsOrigin serves what an encoder makes, as a node does. It notes which sequence numbers
+// players saw.
 type hlsOrigin struct {
-	t       *testing.T
-	url     string
-	encoder hlsEncoder
-	// hold is how far behind the live edge players begin, in s; 0: as they like.
-	hold int
+	url    string
+	dir    string
+	hold   int // how far behind the live edge players begin, in s; 0: as they like
+	server *http.Server
 
 	mu        sync.Mutex
-	server    *http.Server
-	segments  int
 	sequences map[string][]int // by user agent, of the media playlists in the order of their answers
 }
 
 // origin starts a node at any free port of an address.
 func (e hlsEncoder) origin(t *testing.T, host string, hold int) *hlsOrigin {
 	t.Helper()
-	o := &hlsOrigin{t: t, encoder: e, hold: hold, sequences: map[string][]int{}}
-	o.listen(host + ":0")
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &hlsOrigin{url: "http://" + l.Addr().String(), dir: e.dir, hold: hold, sequences: map[string][]int{}}
+	o.server = &http.Server{ReadHeaderTimeout: patience, Handler: o}
+	go func() { _ = o.server.Serve(l) }()
 	t.Cleanup(o.kill)
 	return o
 }
 
-func (o *hlsOrigin) listen(addr string) {
-	o.t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	o.url = "http://" + l.Addr().String()
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: o}
-	o.mu.Lock()
-	o.server = server
-	o.mu.Unlock()
-	go func() { _ = server.Serve(l) }()
-}
-
-// kill ends the node as a crash of its machine's web server does: connections end, and new ones are refused.
-func (o *hlsOrigin) kill() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	_ = o.server.Close()
-}
-
-// revive lets a node that was killed serve again.
-func (o *hlsOrigin) revive() {
-	o.t.Helper()
-	o.listen(strings.TrimPrefix(o.url, "http://"))
-}
+// kill ends the node as a crash does: connections end, and new ones are refused.
+func (o *hlsOrigin) kill() { _ = o.server.Close() }
 
 var (
 	mediaSequence  = regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)`)
+	writtenTime    = regexp.MustCompile(`(#EXT-X-PROGRAM-DATE-TIME:|availabilityStartTime=")([0-9T:.-]+)`)
 	targetDuration = regexp.MustCompile(`#EXT-X-TARGETDURATION:\d+\n`)
 	mpdStart       = regexp.MustCompile(`<MPD `)
 	mpdDelay       = regexp.MustCompile(`\s*suggestedPresentationDelay="[^"]*"`)
@@ -139,18 +121,17 @@ func (o *hlsOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := filepath.Clean("/" + strings.TrimPrefix(r.URL.Path, "/hls/"))
-	text, err := os.ReadFile(filepath.Join(o.encoder.dir, path))
+	text, err := os.ReadFile(filepath.Join(o.dir, path))
 	if err != nil {
 		http.NotFound(w, r)
 		return
 	}
 	kind := filepath.Ext(path)
+	if kind == ".m3u8" || kind == ".mpd" {
+		text = earlier(text)
+	}
 	w.Header().Set("Content-Type", contentTypes[kind])
 	switch kind {
-	case ".m4s":
-		o.mu.Lock()
-		o.segments++
-		o.mu.Unlock()
 	case ".m3u8":
 		w.Header().Set("Cache-Control", "no-cache")
 		o.note(r.UserAgent(), text)
@@ -164,6 +145,20 @@ func (o *hlsOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_, _ = w.Write(text) // the player may be gone
+}
+
+// earlier puts the times in a playlist back by lead: ffmpeg wrote them as if all sound were
+// made while it is played.
+func earlier(text []byte) []byte {
+	return writtenTime.ReplaceAllFunc(text, func(b []byte) []byte {
+		const layout = "2006-01-02T15:04:05.000"
+		m := writtenTime.FindSubmatch(b)
+		at, err := time.Parse(layout, string(m[2]))
+		if err != nil {
+			return b
+		}
+		return []byte(string(m[1]) + at.Add(-lead).Format(layout))
+	})
 }
 
 func (o *hlsOrigin) note(agent string, list []byte) {
@@ -187,11 +182,4 @@ func (o *hlsOrigin) seen(agent string) (all []int) {
 		}
 	}
 	return all
-}
-
-// given returns how many segments the node gave away.
-func (o *hlsOrigin) given() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.segments
 }
