@@ -9,15 +9,18 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/signpost-fm/signpost/cmd/signpost/config"
 	"github.com/signpost-fm/signpost/cmd/signpost/demonode"
+	"github.com/signpost-fm/signpost/cmd/signpost/demopage"
 	"github.com/signpost-fm/signpost/cmd/signpost/service"
 	"github.com/signpost-fm/signpost/web"
 )
@@ -109,6 +112,8 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 // A demo is a director and its nodes in one process.
 type demo struct {
 	service *service.Service
+	page    *http.Server
+	pageURL string // where a browser hears HLS
 
 	mu    sync.Mutex // guards nodes
 	nodes []demoNode
@@ -134,7 +139,7 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 	for i := range l.Nodes {
 		n := &l.Nodes[i]
 		tunes := demonode.Tunes()
-		o := demonode.Options{Name: n.ID, Addr: strings.TrimPrefix(n.URLs[0], "http://"), Tune: tunes[i%len(tunes)]}
+		o := demonode.Options{Name: n.ID, Addr: strings.TrimPrefix(n.URLs[0], "http://"), Tune: tunes[i%len(tunes)], HLS: true}
 		if host, _, err := net.SplitHostPort(o.Addr); err == nil && port != "" {
 			o.Addr = net.JoinHostPort(host, port) // that of the first
 		}
@@ -168,7 +173,38 @@ func (c *demoCmd) open(log *slog.Logger, records io.Writer) (*demo, error) {
 		d.close()
 		return nil, err
 	}
+	if err := d.openPage(c.Any); err != nil {
+		d.close()
+		return nil, err
+	}
 	return d, nil
+}
+
+// pageAddr is where the page is, or at the next free port.
+const pageAddr = "127.0.0.1:8002"
+
+// openPage serves the page on which a browser hears HLS.
+func (d *demo) openPage(anyPort bool) error {
+	base := "http://" + d.service.Addrs()[0].String()
+	o := demopage.Options{Stream: base + demonode.HLSPath, Dashboard: "http://" + d.service.AdminAddr().String()}
+	for _, n := range d.nodes {
+		o.Nodes = append(o.Nodes, demopage.Node{Name: n.options.Name, Host: n.options.Addr, Plays: n.options.Tune.Name})
+	}
+	page, err := demopage.New(o)
+	if err != nil {
+		return err
+	}
+	addr := pageAddr
+	if anyPort {
+		addr = "127.0.0.1:0"
+	}
+	l, err := listenNextFree("tcp", addr)
+	if err != nil {
+		return err
+	}
+	d.page, d.pageURL = &http.Server{Handler: page, ReadHeaderTimeout: 10 * time.Second}, "http://"+l.Addr().String()
+	go func() { _ = d.page.Serve(l) }() // ends with the demo
+	return nil
 }
 
 // url is the mount's URL, at the director.
@@ -209,6 +245,9 @@ func (d *demo) onePort() bool {
 }
 
 func (d *demo) close() {
+	if d.page != nil {
+		_ = d.page.Close() // the process ends anyway
+	}
 	if d.service != nil {
 		d.service.Close()
 	}
@@ -257,6 +296,7 @@ func (d *demo) printHelp(w io.Writer, listeners int) {
 		fmt.Fprintf(&b, "  curl -si -H 'X-Forwarded-For: %s' %s/live.mp3   # %s\n", l.addr, base, l.where)
 	}
 	fmt.Fprintf(&b, "  mpv --http-header-fields='X-Forwarded-For: %s' %s/live.mp3\n", demoListeners[2].addr, base)
+	fmt.Fprintf(&b, "\nHear how a listener who is already playing is moved (HLS): drain the node that you hear, or stop it.\n  open %s in a browser\n", d.pageURL)
 	fmt.Fprintf(&b, "\nWatch it, change weights, drain nodes:\n  open %s in a browser\n", admin)
 	fmt.Fprintf(&b, "\nSee the other answers, and why:\n  curl %[1]s/live.mp3.json\n  curl %[1]s/live.mp3.pls\n"+
 		"  curl '%[2]s/api/v1/explain?addr=%[3]s&mount=/live.mp3'   # or: signpost explain --addr %[3]s /live.mp3\n  curl %[2]s/metrics\n",

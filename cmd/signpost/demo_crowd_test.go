@@ -59,7 +59,7 @@ func nodeListeners(t *testing.T, n *demoNode) int {
 	if !n.up {
 		return 0
 	}
-	a, err := http.Get(n.node.URL() + "/status-json.xsl")
+	a, err := http.Get(n.node.URL() + "/status-json.xsl?mount=/live.mp3")
 	if err != nil {
 		t.Fatal(err)
 	}

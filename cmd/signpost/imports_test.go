@@ -78,6 +78,7 @@ var house = map[string]houseRule{
 	"cmd/signpost/spelling": {nil, "words are compared without knowing what they mean"},
 	"cmd/signpost/simulate": {[]string{"director", "director/probe", "director/sim", "geo"}, "what is played, and what is told of it, follows from settings that were checked before"},
 	"cmd/signpost/demonode": {nil, "a node is known by what it answers, as any other server is"},
+	"cmd/signpost/demopage": {nil, "a page knows what it plays from a URL, as any other player does"},
 	"cmd/signpost/notice":   {[]string{"cmd/signpost/version"}, "what is linked is asked of the go command"},
 	"cmd/signpost/e2e":      {nil, "only tests are there, and they see the built program"},
 	"cmd/bench":             {nil, "a benchmark that shares code with what it measures measures itself"},

@@ -17,6 +17,10 @@ const (
 	// HLSPath is the path of the multivariant playlist at each node.
 	HLSPath  = "/live.m3u8"
 	hlsMedia = "/live/audio.m3u8"
+	hlsType  = "application/vnd.apple.mpegurl"
+
+	// hlsCodec is MP3, by the name that Apple's authoring specification gives it.
+	hlsCodec = "mp4a.40.34"
 
 	segmentFrames = 80
 	segmentTime   = segmentFrames * frameTime // 1.92 s
@@ -24,20 +28,17 @@ const (
 	segmentsListed = 6
 )
 
-// hlsCodec is MP3, by the name that Apple's authoring specification gives it.
-const hlsCodec = "mp4a.40.34"
-
 // serveHLS answers what belongs to the HLS stream, and says whether it does.
 func (n *Node) serveHLS(w http.ResponseWriter, r *http.Request) bool {
 	live := int64(time.Duration(time.Now().UnixNano()) / segmentTime) // the one that is being played
 	switch r.URL.Path {
 	case HLSPath:
-		w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+		w.Header().Set("Content-Type", hlsType)
 		_, _ = fmt.Fprintf(w, "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH=%d,CODECS=%q\n%s\n",
 			int64(segmentSize*8*1000)/segmentTime.Milliseconds(), hlsCodec, strings.TrimPrefix(hlsMedia, "/"))
 		return true
 	case hlsMedia:
-		w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+		w.Header().Set("Content-Type", hlsType)
 		_, _ = w.Write(mediaPlaylist(live))
 		return true
 	}

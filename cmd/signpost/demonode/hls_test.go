@@ -30,7 +30,7 @@ func text(t *testing.T, resp *http.Response) string {
 // The playlists lead to the segments, and what is not among them is not there.
 func TestHLS(t *testing.T) {
 	t.Parallel()
-	n := start(t, Options{Name: "fra1"})
+	n := start(t, Options{Name: "fra1", HLS: true})
 	many := text(t, get(t, n.URL()+"/live.m3u8"))
 	if !strings.Contains(many, `CODECS="mp4a.40.34"`+"\nlive/audio.m3u8\n") {
 		t.Errorf("multivariant playlist %q", many)
@@ -44,6 +44,12 @@ func TestHLS(t *testing.T) {
 	resp := get(t, n.URL()+"/live/"+named[segmentsListed-1][1]+".mp3")
 	if got := text(t, resp); resp.StatusCode != http.StatusOK || len(got) != segmentSize {
 		t.Errorf("segment: %s, %d bytes, want %d", resp.Status, len(got), segmentSize)
+	}
+	if status := text(t, get(t, n.URL()+"/status-json.xsl?mount=/live.m3u8")); !strings.Contains(status, `"server_type":"application/vnd.apple.mpegurl"`) {
+		t.Errorf("status %s", status)
+	}
+	if resp := get(t, start(t, Options{Name: "fra2"}).URL()+"/live.m3u8"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a node without HLS: %s", resp.Status)
 	}
 	for _, name := range []string{strconv.FormatInt(first-100, 10) + ".mp3", strconv.FormatInt(first+100, 10) + ".mp3", "x.mp3", ".mp3", named[0][1]} {
 		if resp := get(t, n.URL()+"/live/"+name); resp.StatusCode != http.StatusNotFound {

@@ -3,7 +3,7 @@
 //
 // A [Node] implements as much of Icecast as listeners and probes use: the stream with
 // a burst on connect, ICY metadata on request, /status-json.xsl, and an .m3u for each
-// mount. Beside them it serves the same tune as HLS, at /live.m3u8. loops.sh made the melodies, and go generate makes them again: edit the notes
+// mount. Beside them it serves the same tune as HLS, if asked to. loops.sh made the melodies, and go generate makes them again: edit the notes
 // there, and listen.
 package demonode
 
@@ -26,6 +26,7 @@ type Options struct {
 	Addr   string   // host and port to listen at; if the port is taken, the next free one is used
 	Mounts []string // paths; default "/live.mp3"
 	Tune   *Tune    // default: the first of Tunes
+	HLS    bool     // serve the tune as HLS, too, at HLSPath
 }
 
 // Node is one server. Its methods are safe for concurrent use once Start has returned.

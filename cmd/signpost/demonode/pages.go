@@ -35,7 +35,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.play(w, r, m)
 		return
 	}
-	if n.serveHLS(w, r) {
+	if n.opts.HLS && n.serveHLS(w, r) {
 		return
 	}
 	path, isPlaylist := strings.CutSuffix(r.URL.Path, ".m3u")
@@ -78,6 +78,12 @@ func (n *Node) status(only string) any {
 				Start: isoTime(n.began), Title: n.title(n.live()),
 			})
 		}
+	}
+	if n.opts.HLS && (only == "" || only == HLSPath) { // an Icecast does not, but one can be told of it
+		sources = append(sources, source{
+			Genre: "Demo", Bitrate: bitRate / 1000, ListenURL: n.URL() + HLSPath, Name: "Signpost demo: " + n.opts.Name,
+			Type: hlsType, Start: isoTime(n.began), Title: n.title(n.live()),
+		})
 	}
 	switch len(sources) { // none, an object, or a list: as in Icecast
 	case 0:

@@ -67,6 +67,8 @@ var embedded = map[string][]struct{ name, licence, file string }{
 	"cmd/signpost/simulate/report.html":   nil,
 	"cmd/signpost/simulate/report.js":     nil,
 	"cmd/signpost/demo.yaml":              nil,
+	"cmd/signpost/demopage/page.html":     nil,
+	"cmd/signpost/demopage/hls.js.gz":     {{"hls.js: in cmd/signpost/demopage/hls.js.gz", "Apache-2.0", "hls.js.txt"}},
 	"cmd/signpost/demonode/harp.mp3":      nil,
 	"cmd/signpost/demonode/organ.mp3":     nil,
 	"cmd/signpost/demonode/bells.mp3":     nil,
