@@ -14,6 +14,7 @@ import (
 type Readiness struct {
 	Degraded bool   // it answers, but something is wrong
 	Reason   string // what is wrong
+	Waits    string // why listeners should not come yet, although they would be answered; empty: they may
 	// SnapshotAge is the age of the snapshot in force. The time in the snapshot itself is
 	// by another clock.
 	SnapshotAge time.Duration
@@ -45,6 +46,9 @@ func (s *Server) readyz(c echo.Context) error {
 		a.Ready, a.Reason = false, "no snapshot yet"
 	} else {
 		a.SnapshotAgeS = new(r.SnapshotAge.Seconds())
+	}
+	if a.Ready && r.Waits != "" {
+		a.Ready, a.Reason = false, r.Waits
 	}
 	if s.draining.Load() {
 		a.Ready, a.Reason = false, "draining"

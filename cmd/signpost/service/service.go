@@ -123,8 +123,8 @@ func Start(s *config.Settings, o Options) (*Service, error) {
 	return d, nil
 }
 
-// Ready is closed when there is a first snapshot.
-func (d *Service) Ready() <-chan struct{} { return d.syncer.Ready() }
+// Ready is closed when there is a first snapshot, and the nodes' playlists of HLS are known.
+func (d *Service) Ready() <-chan struct{} { return d.origins.First() }
 
 // Failed delivers an error after which the Service must be closed.
 func (d *Service) Failed() <-chan error { return d.closing.failed }

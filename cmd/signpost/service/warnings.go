@@ -47,6 +47,11 @@ func (d *Service) warnings() (all []api.Warning) {
 func (d *Service) readyz() web.Readiness {
 	r := readiness(d.shown())
 	r.SnapshotAge = d.syncer.Status().SnapshotAge
+	select {
+	case <-d.Ready():
+	default:
+		r.Waits = "the nodes' playlists of HLS are being read"
+	}
 	return r
 }
 

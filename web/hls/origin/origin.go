@@ -31,6 +31,10 @@ const (
 	retry = 2 * time.Second
 	// look is how often nodes and mounts are compared with those that are read.
 	look = 500 * time.Millisecond
+	// firstLook is the same until First, and firstTime how long First waits for nodes. A player
+	// that comes before is sent to one node, and cannot be moved for as long as it plays.
+	firstLook = 20 * time.Millisecond
+	firstTime = 3 * time.Second
 	// goodFor is how long the last good playlist is used while the node gives no other:
 	// whether the node plays at all is for probes to find out.
 	goodFor = 10 * time.Minute
@@ -101,14 +105,19 @@ type Reader struct {
 	cfg Config
 	// How long each is waited for until the next question.
 	keep, keepMedia, retry time.Duration
+	// firstTime is how long First waits.
+	firstTime time.Duration
 
-	told atomic.Pointer[told]
-	done chan reading
+	told  atomic.Pointer[told]
+	done  chan reading
+	first chan struct{}
 
 	// What follows belongs to the goroutine of Run.
 	places  map[string]map[director.NodeID]*place // by mount
 	reading int
-	dirty   bool // what is told is not what is known any more
+	dirty   bool      // what is told is not what is known any more
+	begun   time.Time // when there was a first snapshot; zero: there is none
+	noted   bool      // first is closed
 }
 
 // told is what is told of all mounts. It is replaced as a whole.
@@ -159,8 +168,8 @@ func New(c Config) *Reader {
 		c.Client = newClient()
 	}
 	r := &Reader{
-		keep: keep, keepMedia: keepMedia, retry: retry,
-		cfg: c, done: make(chan reading, atOnce), places: map[string]map[director.NodeID]*place{},
+		keep: keep, keepMedia: keepMedia, retry: retry, firstTime: firstTime,
+		cfg: c, done: make(chan reading, atOnce), first: make(chan struct{}), places: map[string]map[director.NodeID]*place{},
 	}
 	r.told.Store(&told{})
 	return r
@@ -187,17 +196,47 @@ func (r *Reader) Mount(name string, scheme director.Scheme) *Mount {
 // not change it.
 func (r *Reader) Refusals() []Refusal { return r.told.Load().refusals }
 
+// First is closed when there is a snapshot, and each playlist of a node that is not down was
+// read or refused, or that takes more than 3 s.
+func (r *Reader) First() <-chan struct{} { return r.first }
+
+// noteFirst closes first once it is time, and says whether it is.
+func (r *Reader) noteFirst() bool {
+	view, now := r.cfg.View(), r.cfg.Now()
+	if view.Snapshot == nil {
+		return false
+	}
+	if r.begun.IsZero() {
+		r.begun = now
+	}
+	if now.Sub(r.begun) < r.firstTime {
+		for _, nodes := range r.places {
+			for id, p := range nodes {
+				if n, ok := view.FindNode(id); p.good.IsZero() && p.refusal == nil && (!ok || view.State(n) != director.Down) {
+					return false
+				}
+			}
+		}
+	}
+	r.noted = true
+	close(r.first)
+	return true
+}
+
 // Run reads until ctx is done.
 func (r *Reader) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(firstLook)
 	defer tick.Stop()
 	for {
 		r.survey()
 		r.start(ctx, &all)
 		if r.dirty {
 			r.tell()
+		}
+		if !r.noted && r.noteFirst() {
+			tick.Reset(look)
 		}
 		select {
 		case <-ctx.Done():

@@ -29,7 +29,7 @@ type rig struct {
 }
 
 // newRig starts a server for each answer, by node.
-func newRig(t *testing.T, answers map[string]http.HandlerFunc) *rig {
+func newRig(t *testing.T, answers map[string]http.HandlerFunc, change ...func(*rig)) *rig {
 	t.Helper()
 	g := &rig{t: t, fleet: director.Config{Mounts: []director.Mount{{Name: "/live.m3u8"}, {Name: "/icy.mp3"}}}}
 	reports := map[director.NodeID]director.Report{}
@@ -58,7 +58,10 @@ func newRig(t *testing.T, answers map[string]http.HandlerFunc) *rig {
 		Wants: func(m *director.Mount) bool { return m.Name == "/live.m3u8" },
 		Log:   slog.New(slog.DiscardHandler),
 	})
-	g.keep, g.keepMedia, g.retry = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	g.keep, g.keepMedia, g.retry, g.firstTime = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond, time.Hour
+	for _, c := range change {
+		c(g)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -87,6 +90,41 @@ func (g *rig) refused(node, text string) bool {
 
 func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
+}
+
+// TestFirst: a director is ready once all nodes' playlists were read or refused, or one of
+// them takes too long.
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	defer close(answer)
+	answers := map[string]http.HandlerFunc{
+		"fra1": says(multivariant), "html": says("<html>"),
+		"slow": func(w http.ResponseWriter, _ *http.Request) { <-answer; fmt.Fprint(w, multivariant) },
+	}
+	first := func(g *rig) bool {
+		select {
+		case <-g.First():
+			return true
+		default:
+			return false
+		}
+	}
+	g := newRig(t, answers)
+	g.until("two are known", func() bool {
+		m := g.Mount("/live.m3u8", director.HTTP)
+		return m != nil && len(m.Playlists) == 1 && g.refused("html", "begins with")
+	})
+	if first(g) {
+		t.Error("it is ready before the slow node was read")
+	}
+	answer <- struct{}{}
+	g.until("it is ready", func() bool { return first(g) })
+	if m := g.Mount("/live.m3u8", director.HTTP); len(m.Playlists) != 2 {
+		t.Errorf("it is ready, and knows %+v", m)
+	}
+	hasty := newRig(t, answers, func(g *rig) { g.firstTime = 10 * time.Millisecond })
+	hasty.until("it waits no longer", func() bool { return first(hasty) })
 }
 
 // TestReads: what nodes have is told with listeners' URLs, and what cannot be used with the
