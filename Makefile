@@ -44,7 +44,7 @@ test: ## all tests, with real servers and players and the race detector; install
 	@$(MAKE) --no-print-directory install-test-programs bin/tests
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w: $$unformatted"; exit 1; }
 	$(GO) vet ./... ./.ci/tests
-	SIGNPOST_TEST_PROGRAMS=required bin/tests run -race -vet=off -timeout 60m ./...
+	SIGNPOST_TEST_PROGRAMS=required bin/tests race -vet=off -timeout=60m ./...
 	@bin/tests fuzz $(INPUTS)
 
 quick: bin/tests ## the tests that need no other programs, without the race detector: half a minute, once all is built

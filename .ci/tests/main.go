@@ -1,6 +1,7 @@
 // Command tests runs the project's tests as `make test` wants them:
 //
 //	tests run FLAGS PACKAGES  "go test" with these, and a line for each package as it ends
+//	tests race FLAGS PACKAGES the same, with the race detector where it has something to find
 //	tests fuzz N              N inputs for each fuzz target, several targets side by side
 //	tests breaks LIST NAMES   put each fault of a list into the code, if NAMES, a regular
 //	                          expression, matches its name, and see that a test fails
@@ -28,7 +29,10 @@ func run(args []string) int {
 		return guard(args)
 	case len(args) > 1 && args[0] == "run":
 		go endWithGuard()
-		return test(args[1:])
+		return goTests(args[1:])
+	case len(args) > 1 && args[0] == "race":
+		go endWithGuard()
+		return race(args[1:])
 	case len(args) == 3 && args[0] == "breaks":
 		go endWithGuard()
 		return breaks(args[1], args[2])
@@ -38,7 +42,7 @@ func run(args []string) int {
 			return fuzz(n)
 		}
 	}
-	fmt.Fprintln(os.Stderr, "usage: tests run FLAGS PACKAGES | tests fuzz N | tests breaks LIST NAMES")
+	fmt.Fprintln(os.Stderr, "usage: tests run|race FLAGS PACKAGES | tests fuzz N | tests breaks LIST NAMES")
 	return 2
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,33 +23,104 @@ const slowest = 8
 // processors: most of the time they wait for servers, players and probes.
 const leastAtOnce = 5
 
-// test runs "go test" and tells what comes of it.
-func test(args []string) int {
+// unraced are the packages in whose tests the race detector finds nothing, and takes most of
+// the time: they run other programs, or look at code that starts no goroutine and shares
+// nothing. What others share of that code is raced in the packages that share it. `make soak`
+// has the detector in all.
+var unraced = []string{
+	"cmd/signpost/e2e", "cmd/signpost/simulate", "cmd/signpost/spelling", "cmd/signpost/version",
+	"director", "director/sim", "director/wording", "web/admin/api", "web/idn", "web/proxy/audio", "web/strictjson",
+}
+
+// longest are the packages that begin first, or all would wait for them in the end.
+var longest = []string{"cmd/signpost/e2e", "web/admin/dashboard", "cmd/signpost", "store"}
+
+// race runs "go test" with the race detector, and beside it what needs none. Options come
+// first, their values behind "=".
+func race(args []string) int {
+	n := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+	if n < 0 {
+		return fail(errors.New("race: name packages"))
+	}
+	options, packages := args[:n:n], args[n:]
+	listing := exec.Command("go", append([]string{"list"}, packages...)...)
+	listing.Stderr = os.Stderr
+	list, err := listing.Output()
+	if err != nil {
+		return fail(err)
+	}
+	var raced, plain []string
+	for pkg := range strings.FieldsSeq(string(list)) {
+		if slices.Contains(unraced, short(pkg)) {
+			plain = append(plain, pkg)
+		} else {
+			raced = append(raced, pkg)
+		}
+	}
+	for _, l := range [][]string{raced, plain} {
+		slices.SortStableFunc(l, func(a, b string) int { return rank(a) - rank(b) })
+	}
+	// A raced program sleeps for a second at its end, in case another thread still tells of a race.
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=50")
+	}
+	// Most packages wait more than they work.
+	var runs [][]string
+	if len(plain) > 0 {
+		runs = append(runs, slices.Concat(options, []string{"-p", "2"}, plain))
+	}
+	if len(raced) > 0 {
+		runs = append(runs, slices.Concat(options, []string{"-race", "-p", strconv.Itoa(1 + runtime.GOMAXPROCS(0))}, raced))
+	}
+	return goTests(runs...)
+}
+
+func rank(pkg string) int {
+	if at := slices.Index(longest, short(pkg)); at >= 0 {
+		return at - len(longest)
+	}
+	return 0
+}
+
+// goTests runs "go test" with each of these arguments, side by side.
+func goTests(runs ...[]string) int {
 	atOnce := strconv.Itoa(max(leastAtOnce, runtime.GOMAXPROCS(0)))
-	cmd := exec.Command("go", append([]string{"test", "-json", "-parallel", atOnce}, args...)...)
-	cmd.Stderr = os.Stderr
-	told, err := cmd.StdoutPipe()
-	if err != nil {
-		return fail(err)
-	}
-	if err := cmd.Start(); err != nil {
-		return fail(err)
-	}
 	p := progress{out: os.Stdout, begun: time.Now(), said: map[string][]string{}, left: map[string]int{}}
-	readErr := p.read(told)
-	err = cmd.Wait()
-	p.summary(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())
-	if readErr != nil {
-		return fail(readErr)
+	var all sync.WaitGroup
+	errs := make([]error, len(runs))
+	cpu := make([]time.Duration, len(runs))
+	for i, args := range runs {
+		all.Go(func() {
+			cmd := exec.Command("go", append([]string{"test", "-json", "-parallel", atOnce}, args...)...)
+			cmd.Stderr = os.Stderr
+			told, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			readErr := p.read(told)
+			errs[i] = errors.Join(readErr, cmd.Wait())
+			cpu[i] = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		})
 	}
-	if err != nil {
-		return 1
+	all.Wait()
+	total := time.Duration(0)
+	for _, d := range cpu {
+		total += d
+	}
+	p.summary(total)
+	if err := errors.Join(errs...); err != nil {
+		return fail(err)
 	}
 	return 0
 }
 
 // progress is what "go test" has told so far.
 type progress struct {
+	mu     sync.Mutex
 	out    io.Writer
 	begun  time.Time
 	said   map[string][]string // by package and test, while it is not known how that ends
@@ -74,11 +147,13 @@ func (p *progress) read(r io.Reader) error {
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		var e event
+		p.mu.Lock()
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			fmt.Fprintln(p.out, lines.Text()) // go itself says something
-			continue
+		} else {
+			p.take(e)
 		}
-		p.take(e)
+		p.mu.Unlock()
 	}
 	return lines.Err()
 }

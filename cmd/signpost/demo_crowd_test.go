@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/signpost-fm/signpost/geo"
 )
 
 // TestDemoCrowd: listeners that are made up are real to nodes, come back when one dies,
@@ -77,7 +75,7 @@ func nodeListeners(t *testing.T, n *demoNode) int {
 // tries what the demo prints.
 func TestDemoCrowdPlaces(t *testing.T) {
 	t.Parallel()
-	l, err := geo.Open(geo.Config{})
+	l, err := embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,16 +3,20 @@ package main
 import (
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/signpost-fm/signpost/geo"
 )
 
+// embedded is the database that is in the program, opened once.
+var embedded = sync.OnceValues(func() (*geo.Locator, error) { return geo.Open(geo.Config{}) })
+
 // TestDemoListeners: the embedded database is made anew now and then, and the
 // demo must not promise what it no longer says.
 func TestDemoListeners(t *testing.T) {
 	t.Parallel()
-	l, err := geo.Open(geo.Config{})
+	l, err := embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

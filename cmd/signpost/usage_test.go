@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/signpost-fm/signpost/geo/geotest"
 )
 
 // TestCommandLine: what a command line is answered, word by word. Text that ends in
@@ -164,7 +166,9 @@ var goWords = regexp.MustCompile(`ParseAddr|ParsePrefix|strconv|unmarshal|dial t
 func TestWholeURL(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "radio.yaml")
-	if err := os.WriteFile(file, []byte("nodes: [{id: fra1, urls: [\"http://fra1.example:8000\", \"https://fra1.example:8443\"]}]\nmounts: [/live.mp3]\n"), 0o600); err != nil {
+	places := geotest.Database{Layout: geotest.Country, Rows: []geotest.Row{{Prefix: "8.8.8.0/24", Country: "US"}}} // the embedded one takes seconds with the race detector
+	if err := os.WriteFile(file, []byte("nodes: [{id: fra1, urls: [\"http://fra1.example:8000\", \"https://fra1.example:8443\"]}]\nmounts: [/live.mp3]\n"+
+		"geo: {databases: '"+places.Write(t, filepath.Join(t.TempDir(), "small.mmdb"))+"'}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for asked, want := range map[string]string{

@@ -139,7 +139,7 @@ func TestFewSamplesAtOnce(t *testing.T) {
 			f.play(urlOf(fmt.Sprint(i)), untold(mounts...))
 		}
 		f.SetNodes(nodes, nil)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		if e.most[""] > maxTries {
 			t.Errorf("%d were listened to at once", e.most[""])

@@ -2,8 +2,10 @@
 // A button in place of the browser's own controls, which stand here without script. One mount
 // plays at a time. Who stops leaves the node, and hears what is live when playing again.
 
-const retries = [1000, 3000, 8000]; // ms until a stream that ends is opened anew
-const idle = 60000; // ms without sound until a stream counts as lost
+const times = { // ms
+  retries: [1000, 3000, 8000], // until a stream that ends is opened anew
+  idle: 60000, // without sound until a stream counts as lost
+};
 let playing = null;
 
 class Player {
@@ -64,7 +66,7 @@ class Player {
 
   watch() {
     clearTimeout(this.timer);
-    if (this.wanted) this.timer = setTimeout(() => this.lost(), idle);
+    if (this.wanted) this.timer = setTimeout(() => this.lost(), times.idle);
   }
 
   stop(text = '', bad = false) {
@@ -82,9 +84,9 @@ class Player {
   lost() {
     if (!this.wanted) return;
     clearTimeout(this.timer);
-    if (this.heard && this.tries < retries.length) {
+    if (this.heard && this.tries < times.retries.length) {
       this.say('Connecting again');
-      this.timer = setTimeout(() => this.wanted && this.open(), retries[this.tries++] * (1 + Math.random()));
+      this.timer = setTimeout(() => this.wanted && this.open(), times.retries[this.tries++] * (1 + Math.random()));
       return;
     }
     this.stop('It cannot be played right now. ', true);

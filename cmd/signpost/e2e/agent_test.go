@@ -139,7 +139,7 @@ func listen(t *testing.T, url string) context.CancelFunc {
 
 func TestAnAgentRegistersAndDrainsItsNode(t *testing.T) {
 	t.Parallel()
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	s := guarded(t, fleet)
 	if to := s.sentTo(fleet, 20, 0); to["n1"] != 20 {
 		t.Fatalf("before it registers: %v", to)
@@ -194,7 +194,7 @@ func TestAnAgentRegistersAndDrainsItsNode(t *testing.T) {
 
 func TestAKilledAgent(t *testing.T) {
 	t.Parallel()
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	s := guarded(t, fleet)
 	a := agent(t, fleet[1], "let-me-in", s)
 	s.eventually(10*time.Second, "the node registers", s.fit)
@@ -226,7 +226,7 @@ func TestAKilledAgent(t *testing.T) {
 // the same instance file, which has no need to wait; one that was told to stop does not.
 func TestAgentsThatFollowEachOther(t *testing.T) {
 	t.Parallel()
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	s := patient(t, 4*time.Minute, fleet)
 	flags := []string{"--url", fleet[1].URL(), "--instance-file", filepath.Join(t.TempDir(), "instance")}
 	next := func(target int) *agentProcess {
@@ -282,7 +282,7 @@ func TestAgentsThatFollowEachOther(t *testing.T) {
 // so from outside.
 func TestAnAgentBehindAMistake(t *testing.T) {
 	t.Parallel()
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	s := guarded(t, fleet)
 	other := httptest.NewServer(http.NotFoundHandler()) // where the URL leads by mistake
 	t.Cleanup(other.Close)
@@ -307,7 +307,7 @@ func TestAnAgentBehindAMistake(t *testing.T) {
 // Directors that share nothing all know the node, and keep it when one of them dies.
 func TestAnAgentReportsToAllDirectors(t *testing.T) {
 	t.Parallel()
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	first, second := guarded(t, fleet), guarded(t, fleet)
 	agent(t, fleet[1], "let-me-in", first, second)
 	for _, s := range []*signpost{first, second} {
@@ -329,7 +329,7 @@ func TestRegisteredNodesOutliveRedis(t *testing.T) {
 	for _, name := range []string{"killed", "cut off from one"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fleet := nodes(t)[:2]
+			fleet := fleetOf(t, 2)
 			redis := redistest.Start(t, redistest.Options{})
 			line := redistest.NewLine(t, redis.Addr)
 			first := guarded(t, fleet, "redis: {url: 'redis://"+line.Addr+"'}")
@@ -366,7 +366,7 @@ func TestRegisteredNodesOutliveRedis(t *testing.T) {
 // still do when that one dies and the agent talks to another.
 func TestARegisteredNodeIsSharedThroughRedis(t *testing.T) {
 	t.Parallel()
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	redis := "redis: {url: '" + redistest.Start(t, redistest.Options{}).URL() + "'}"
 	first, second, third := guarded(t, fleet, redis), guarded(t, fleet, redis), guarded(t, fleet, redis)
 	agent(t, fleet[1], "let-me-in", first, second)

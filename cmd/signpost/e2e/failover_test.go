@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director/probe"
+	"github.com/signpost-fm/signpost/director/probe/probetest"
 )
 
 const everyone = "regions: [{id: all, match: default, weights: {n1: 1, n2: 1, n3: 1}}]\n"
@@ -51,9 +52,7 @@ func TestADeadSourceIsNoLongerAnswered(t *testing.T) {
 	s.eventually(detection, "the mount is back", func() bool { return s.sentTo(fleet, 10, 2)["n3"] == 10 })
 }
 
-func TestADrainedNodeGetsNoNewListener(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
+func drainedNodeGetsNoNewListener(t *testing.T, fleet []*probetest.Node) {
 	s := direct(t, fleet, everyone)
 	before := configuration(fleet, everyone)
 	s.write(strings.Replace(before, "{id: n3,", "{id: n3, drained: true,", 1))

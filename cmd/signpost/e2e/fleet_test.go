@@ -230,9 +230,7 @@ func editAt(t *testing.T, c redisstore.Config, change func(*store.Overlay)) stor
 
 // A director that starts while Redis is away serves from its file and from the
 // copy that it keeps, and says so.
-func TestStartWithoutRedis(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
+func startWithoutRedis(t *testing.T, fleet []*probetest.Node) {
 	redis := redistest.Start(t, redistest.Options{})
 	state := "state_dir: " + t.TempDir() + "\n"
 	first := direct(t, fleet, everyone+sharing(redis)+state)
@@ -258,9 +256,7 @@ func TestStartWithoutRedis(t *testing.T) {
 
 // Redis is never on the way of a request: while listeners are answered between
 // two ticks, it is asked nothing at all.
-func TestRedisIsNotOnTheWay(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
+func redisIsNotOnTheWay(t *testing.T, fleet []*probetest.Node) {
 	redis := redistest.Start(t, redistest.Options{})
 	config := configuration(fleet, everyone+sharing(redis))
 	s := directFile(t, strings.Replace(config, "store: {", "store: {tick: 5s, ", 1))

@@ -101,8 +101,14 @@ var tones = []int{440, 660, 990}
 // nodes starts three real Icecast servers that play a tone each on /live.mp3.
 func nodes(t *testing.T) []*probetest.Node {
 	t.Helper()
-	options := make([]probetest.Options, len(tones))
-	for i, hz := range tones {
+	return fleetOf(t, len(tones))
+}
+
+// fleetOf is nodes for so many, three at most.
+func fleetOf(t *testing.T, n int) []*probetest.Node {
+	t.Helper()
+	options := make([]probetest.Options, n)
+	for i, hz := range tones[:n] {
 		options[i] = probetest.Options{
 			Addr: fmt.Sprintf("127.0.0.%d", 11+i), MaxClients: 5000,
 			Mounts: []probetest.Mount{{Path: "/live.mp3", Hz: hz, Kbit: 64, Title: fmt.Sprintf("Tone of %d Hz", hz)}},

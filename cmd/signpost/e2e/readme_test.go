@@ -43,7 +43,7 @@ func TestReadmeCommands(t *testing.T) {
 	for _, line := range strings.Split(strings.Join(blocks(t, "sh"), ""), "\n") {
 		command, _, _ := strings.Cut(line, "#")
 		args := strings.Fields(command)
-		if len(args) < 2 || args[0] != "signpost" || args[1] != "check" && args[1] != "explain" { // TestReadmeAnswers serves
+		if len(args) < 2 || args[0] != "signpost" || args[1] != "check" && args[1] != "explain" { // readmeAnswers serves
 			continue
 		}
 		cmd := exec.Command(program(t), args[1:]...)
@@ -62,9 +62,7 @@ func TestReadmeCommands(t *testing.T) {
 
 // The answers shown are the answers given, with real servers in the place of the
 // example's.
-func TestReadmeAnswers(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
+func readmeAnswers(t *testing.T, fleet []*probetest.Node) {
 	toReal := []string{"[\":8000\"]", "[\"127.0.0.1:0\"], trusted_proxies: [127.0.0.0/8]"}
 	var toExample []string
 	for i, name := range []string{"fra1", "ams1", "nyc1"} {

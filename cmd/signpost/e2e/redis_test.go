@@ -34,9 +34,7 @@ type trouble struct {
 const recovery = 2*275*time.Millisecond + time.Second
 
 // Whatever becomes of Redis, no listener notices.
-func TestRedisInTrouble(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
+func redisInTrouble(t *testing.T, fleet []*probetest.Node) {
 	redis := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory-policy", "noeviction",
 		"--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no"}})
 	line := redistest.NewLine(t, redis.Addr)
@@ -76,9 +74,7 @@ func TestRedisInTrouble(t *testing.T) {
 }
 
 // The master dies, and Sentinels make another, while listeners come.
-func TestRedisFailsOver(t *testing.T) {
-	t.Parallel()
-	fleet := nodes(t)
+func redisFailsOver(t *testing.T, fleet []*probetest.Node) {
 	const password, ofSentinels = "secret", "sentinels"
 	s := redistest.StartSentinels(t, password, ofSentinels)
 	file := func(text string) string {

@@ -63,7 +63,7 @@ func TestRelaysMakeNoCircle(t *testing.T) {
 	names := slices.Sorted(maps.Keys(start))
 	roots := map[string]string{} // by URL
 	tone := map[string]int{}
-	fleet := nodes(t)[:2]
+	fleet := fleetOf(t, 2)
 	for i, n := range fleet {
 		id := fmt.Sprintf("n%d", i+1)
 		roots[n.URL()+"/live.mp3"], tone[id] = id, tones[i]

@@ -279,7 +279,7 @@ func (n *Node) launch() (*process, error) {
 		case <-deadline:
 			p.kill()
 			return nil, fmt.Errorf("no answer at %s in %v: %v", n.addr, patience, p)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
@@ -324,7 +324,7 @@ func (n *Node) await(m Mount) {
 
 func (n *Node) poll(m Mount, what string, ok func() bool) {
 	n.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
 		n.mu.Lock()
 		source := n.sources[m.Path]
 		n.mu.Unlock()

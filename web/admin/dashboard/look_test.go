@@ -2,7 +2,6 @@ package dashboard_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -32,21 +31,27 @@ func TestLooks(t *testing.T) {
 			if strings.HasPrefix(page, "long-") {
 				r = long
 			}
-			for _, name := range slices.Sorted(maps.Keys(browsertest.Looks)) {
-				b.As(browsertest.Looks[name])
-				b.Go(r.URL + "/login")
-				if page == "overview" {
-					b.Screenshot("login-" + name)
-				}
-				b.Go(r.URL + path)
-				b.Await(page+" is live", live)
-				if page == "weights" {
-					typeWeights(b)
-				}
-				b.Screenshot(page + "-" + name)
-				holdBars(t, b, page+"-"+name)
-				if name == "1440-light" || name == "390-light" {
-					holdAxe(t, b, page+"-"+name)
+			for _, width := range []string{"1440", "768", "390"} {
+				for _, scheme := range []string{"-light", "-dark"} { // in one page, which follows
+					name := page + "-" + width + scheme
+					b.As(browsertest.Looks[width+scheme])
+					if scheme == "-light" {
+						if page == "overview" {
+							b.Go(r.URL + "/login")
+							b.Screenshot("login-" + width + scheme)
+						}
+						b.Go(r.URL + path)
+						b.Await(page+" is live", live)
+						if page == "weights" {
+							typeWeights(b)
+						}
+					}
+					b.Await("colours have changed", `!document.getAnimations().some((a) => a instanceof CSSTransition)`)
+					b.Screenshot(name)
+					holdBars(t, b, name)
+					if scheme == "-light" && width != "768" {
+						holdAxe(t, b, name)
+					}
 				}
 				if page == "weights" {
 					browsertest.Eval[chromedp.Void](b, `document.querySelector('[data-discard]').click()`)
@@ -56,7 +61,7 @@ func TestLooks(t *testing.T) {
 			if page == "overview" {
 				b.ClickOn(`document.querySelector('#nodes tr[data-id=ams1] [data-do=drain]')`)
 				b.Await("what would happen", `document.querySelector('#ask [data-preview] .say')`)
-				b.Screenshot("ask-390-light")
+				b.Screenshot("ask-390-dark")
 			}
 			noFaults(t, b)
 		})

@@ -286,7 +286,7 @@ func (b *Tab) Await(what, expression string) time.Duration {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
