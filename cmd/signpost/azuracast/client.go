@@ -40,6 +40,7 @@ type Station struct {
 		ID        int         `json:"id"`
 		Name      string      `json:"name"`
 		ShortCode string      `json:"shortcode"` // in paths: /listen/SHORTCODE
+		Frontend  string      `json:"frontend"`  // what serves its mounts: "icecast", "shoutcast2", "rsas"; "remote": nothing of its own
 		Mounts    []MountInfo `json:"mounts"`
 		Remotes   []MountInfo `json:"remotes"` // at relays and other servers
 		HLS       string      `json:"hls_url"`

@@ -27,10 +27,10 @@ func AzuraCast(ctx context.Context, c *azuracast.Client, stations []string) (Fou
 	}
 	a := azura{from: c.URL, only: stations}
 	for _, s := range public {
-		a.station(s.Station.ID, s.Station.Name, s.Station.ShortCode).take(s.Station.Mounts, s.Station.Remotes, s.Station.HLS)
+		a.station(s.Station.ID, s.Station.Name, s.Station.ShortCode, s.Station.Frontend).take(s.Station.Mounts, s.Station.Remotes, s.Station.HLS)
 	}
 	for _, s := range private {
-		a.station(s.ID, s.Name, s.ShortCode).take(s.Mounts, nil, "")
+		a.station(s.ID, s.Name, s.ShortCode, s.Type).take(s.Mounts, nil, "")
 	}
 	return a.found()
 }
@@ -45,15 +45,16 @@ type azura struct {
 type azuraStation struct {
 	id         int
 	name, code string
+	frontend   string                // what serves its own mounts
 	mounts     []azuracast.MountInfo // its own, then those at relays
 	hls        string
 }
 
-func (a *azura) station(id int, name, code string) *azuraStation {
+func (a *azura) station(id int, name, code, frontend string) *azuraStation {
 	i := slices.IndexFunc(a.stations, func(s *azuraStation) bool { return s.id == id })
 	if i < 0 {
 		i = len(a.stations)
-		a.stations = append(a.stations, &azuraStation{id: id, name: name, code: code})
+		a.stations = append(a.stations, &azuraStation{id: id, name: name, code: code, frontend: frontend})
 	}
 	return a.stations[i]
 }
@@ -139,6 +140,9 @@ func (a *azura) server(s *azuraStation, m azuracast.MountInfo, single bool) (Ser
 		out.Kind = "http"
 	case !single:
 		mount.Name = "/" + s.code + u.Path
+	}
+	if own := m.Path != ""; own && out.Kind == "" && strings.HasPrefix(s.frontend, "shoutcast") { // a relay may be another server
+		out.Kind = "shoutcast"
 	}
 	out.URLs, out.Mounts = []string{base.String()}, []Mount{mount}
 	return out, true

@@ -54,22 +54,29 @@ func TestAzuraCast(t *testing.T) {
 		name, nowplaying, relays string
 		only                     []string
 		want                     string
+		kind                     string // of the servers at radio.example, and of no others; empty: any
 	}{
 		{"one station and a relay", station(1, "studio", mount(radio, "/radio.mp3", true), remote("https://relay1.example/listen/studio/radio.mp3")), "", nil,
 			`/listen/studio/radio.mp3 -> https://radio.example/listen/studio/radio.mp3 https://relay1.example/listen/studio/radio.mp3
 /radio.mp3 -> https://radio.example/listen/studio/radio.mp3 https://relay1.example/listen/studio/radio.mp3
 understood radio (AZURA): https://radio.example/listen/studio; /listen/studio/radio.mp3
 understood relay1 (AZURA): https://relay1.example/listen/studio; /listen/studio/radio.mp3
-`},
+`, ""},
+		{"SHOUTcast, and a relay that may be none", strings.Replace(station(1, "studio", mount(radio, "/radio.mp3", true), remote("https://relay1.example/listen/studio/radio.mp3")), `"frontend":"icecast"`, `"frontend":"shoutcast2"`, 1), "", nil,
+			`/listen/studio/radio.mp3 -> https://radio.example/listen/studio/radio.mp3 https://relay1.example/listen/studio/radio.mp3
+/radio.mp3 -> https://radio.example/listen/studio/radio.mp3 https://relay1.example/listen/studio/radio.mp3
+understood radio (AZURA): https://radio.example/listen/studio; /listen/studio/radio.mp3
+understood relay1 (AZURA): https://relay1.example/listen/studio; /listen/studio/radio.mp3
+`, "shoutcast"},
 		{"a port for each station", station(1, "studio", mount("http://radio.example:8000/radio.mp3", "/radio.mp3", true), ""), "", nil,
 			`/radio.mp3 -> http://radio.example:8000/radio.mp3
 understood radio (AZURA): http://radio.example:8000; /radio.mp3
-`},
+`, ""},
 		{"two stations, one host", station(1, "studio", mount(radio, "/radio.mp3", true), "") + "," + station(2, "jazz", mount("https://radio.example/listen/jazz/radio.mp3", "/radio.mp3", true), ""), "", nil,
 			`/listen/studio/radio.mp3 -> https://radio.example/listen/studio/radio.mp3
 /listen/jazz/radio.mp3 -> https://radio.example/listen/jazz/radio.mp3
 understood radio (AZURA): https://radio.example; /listen/jazz/radio.mp3 /listen/studio/radio.mp3
-`},
+`, ""},
 		{"two stations, two ports", station(1, "studio", mount("http://radio.example:8000/radio.mp3", "/radio.mp3", true), "") + "," + station(2, "jazz", mount("http://radio.example:8010/radio.mp3", "/radio.mp3", true), ""), "", nil,
 			`/studio/radio.mp3 -> http://radio.example:8000/radio.mp3 http://radio.example:8010/studio/radio.mp3
 /jazz/radio.mp3 -> http://radio.example:8000/jazz/radio.mp3 http://radio.example:8010/radio.mp3
@@ -77,19 +84,19 @@ understood radio.example-8000 (AZURA): http://radio.example:8000; /studio/radio.
 understood radio.example-8010 (AZURA): http://radio.example:8010; /jazz/radio.mp3
 look at /studio/radio.mp3: only radio.example-8000 has it, and Signpost will show that the others lack it; take it out of ` + "`mounts`" + ` if listeners do not need it
 look at /jazz/radio.mp3: only radio.example-8010 has it, and Signpost will show that the others lack it; take it out of ` + "`mounts`" + ` if listeners do not need it
-`},
+`, ""},
 		{"one of two", station(1, "studio", mount(radio, "/radio.mp3", true), "") + "," + station(2, "jazz", mount("https://radio.example/listen/jazz/radio.mp3", "/radio.mp3", true), ""), "", []string{"jazz"},
 			`/listen/jazz/radio.mp3 -> https://radio.example/listen/jazz/radio.mp3
 /radio.mp3 -> https://radio.example/listen/jazz/radio.mp3
 understood radio (AZURA): https://radio.example/listen/jazz; /listen/jazz/radio.mp3
-`},
+`, ""},
 		{"a key shows more", station(1, "studio", mount(radio, "/radio.mp3", true), ""), `[{"id":1,"name":"Example studio","shortcode":"studio","description":null,"url":null,"genre":null,"type":"icecast","port":8000,"relay_pw":"r","admin_pw":"a","mounts":[` + mount(radio, "/radio.mp3", true) + "," + mount("https://radio.example/listen/studio/hidden.mp3", "/hidden.mp3", false) + `]}]`, nil,
 			`/listen/studio/radio.mp3 -> https://radio.example/listen/studio/radio.mp3
 /radio.mp3 -> https://radio.example/listen/studio/radio.mp3
 /listen/studio/hidden.mp3 -> https://radio.example/listen/studio/hidden.mp3
 /hidden.mp3 -> https://radio.example/listen/studio/hidden.mp3
 understood radio (AZURA): https://radio.example/listen/studio; /listen/studio/hidden.mp3 /listen/studio/radio.mp3
-`},
+`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -101,6 +108,11 @@ understood radio (AZURA): https://radio.example/listen/studio; /listen/studio/hi
 			found, err := importer.AzuraCast(t.Context(), client, c.only)
 			if err != nil {
 				t.Fatal(err)
+			}
+			for _, own := range found.Servers {
+				if kind := c.kind; kind != "" && (own.Kind == kind) != (own.Host() == "radio.example") {
+					t.Errorf("%s is of kind %q", own.Host(), own.Kind)
+				}
 			}
 			got := strings.ReplaceAll(outcome(t, importer.Combine(found)), s.URL, "AZURA")
 			var lines []string
