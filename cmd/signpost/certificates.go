@@ -26,13 +26,13 @@ type certificatesCmd struct {
 
 // vaultOf is where a command finds what directors share.
 type vaultOf struct {
-	Config   string `short:"c" env:"SIGNPOST_CONFIG" default:"signpost.yaml" placeholder:"FILE" help:"The configuration file of one of the directors."`
+	Config   string `short:"c" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The configuration file of one of the directors. Default: signpost.yaml, or /etc/signpost/signpost.yaml where there is none."`
 	StateDir string `env:"SIGNPOST_STATE_DIR" placeholder:"DIR" help:"The directory that it was given instead of state_dir."`
 }
 
 // open opens it. The caller must call end.
 func (c *vaultOf) open(writes bool) (v *acme.Vault, s *config.Settings, end func(), err error) {
-	l, err := config.Load(c.Config)
+	l, err := config.Load(configToRead(c.Config, packaged))
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -15,18 +15,19 @@ type geoCmd struct {
 }
 
 type geoUpdateCmd struct {
-	Config string `short:"c" env:"SIGNPOST_CONFIG" default:"signpost.yaml" placeholder:"FILE" help:"The configuration file."`
+	Config string `short:"c" env:"SIGNPOST_CONFIG" placeholder:"FILE" help:"The configuration file. Default: signpost.yaml, or /etc/signpost/signpost.yaml where there is none."`
 }
 
 // Run fetches what is newer. A running director takes it up by itself. It fails if one
 // of the files could not be fetched.
 func (c *geoUpdateCmd) Run(ctx context.Context, out *console) error {
-	s, err := config.Read(c.Config)
+	file := configToRead(c.Config, packaged)
+	s, err := config.Read(file)
 	if err != nil {
 		return err
 	}
 	if len(s.GeoUpdate.Sources) == 0 {
-		return fmt.Errorf("%s: geo.update.files names no file to keep fresh", c.Config)
+		return fmt.Errorf("%s: geo.update.files names no file to keep fresh", file)
 	}
 	u := s.GeoUpdate
 	u.Log = slog.New(slog.DiscardHandler)

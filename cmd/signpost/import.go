@@ -49,6 +49,21 @@ type importOptions struct {
 // packaged is the file that the packages' unit reads.
 const packaged = "/etc/signpost/signpost.yaml"
 
+// configToRead returns which configuration file a command reads: the one that was named, or
+// signpost.yaml, or where there is none that of the packages.
+func configToRead(named, packaged string) string {
+	const here = "signpost.yaml"
+	if named != "" {
+		return named
+	}
+	if _, err := os.Stat(here); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(packaged); err == nil {
+			return packaged
+		}
+	}
+	return here
+}
+
 // setOut decides where to write if nobody said so.
 func (c *importOptions) setOut() {
 	if c.Out != "" {

@@ -96,3 +96,24 @@ func TestWriteFilesTakesBack(t *testing.T) {
 		}
 	}
 }
+
+// A command without a named file reads the one beside it, and only without that the packages'.
+func TestConfigFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	packaged := filepath.Join(t.TempDir(), "packaged.yaml")
+	for _, c := range []struct{ makes, named, want string }{
+		{"", "", "signpost.yaml"},
+		{packaged, "", packaged},
+		{"", "other.yaml", "other.yaml"},
+		{"signpost.yaml", "", "signpost.yaml"},
+	} {
+		if c.makes != "" {
+			if err := os.WriteFile(c.makes, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := configToRead(c.named, packaged); got != c.want {
+			t.Errorf("after %q is there, %q: %q, want %q", c.makes, c.named, got, c.want)
+		}
+	}
+}
