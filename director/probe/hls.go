@@ -142,12 +142,7 @@ func (p *player) playlist(ctx context.Context, text []byte, at *url.URL) {
 			p.refuses(err)
 			return
 		}
-		first, err := url.Parse(m.First())
-		if err != nil || !p.isHere(first) {
-			p.out.detail += ", whose segments are at another server"
-			return
-		}
-		resp, ok := p.get(ctx, first, "")
+		resp, ok := p.get(ctx, m.First(), "")
 		if !ok {
 			return
 		}
@@ -224,12 +219,7 @@ func (p *player) segment(ctx context.Context, uri string, part hls.Range) {
 	if e.newest = uri; uri == p.known.newest && e.at == p.known.at {
 		return
 	}
-	u, err := url.Parse(uri)
-	if err != nil || !p.isHere(u) {
-		p.out.detail += ", whose segments are at another server"
-		return
-	}
-	resp, ok := p.get(ctx, u, strconv.FormatInt(part.Offset, 10)+"-"+strconv.FormatInt(part.Offset+1023, 10))
+	resp, ok := p.get(ctx, uri, strconv.FormatInt(part.Offset, 10)+"-"+strconv.FormatInt(part.Offset+1023, 10))
 	if !ok {
 		return
 	}
@@ -237,22 +227,47 @@ func (p *player) segment(ctx context.Context, uri string, part hls.Range) {
 	switch n, err := resp.Body.Read(make([]byte, 512)); {
 	case n > 0:
 	case err == nil, errors.Is(err, io.EOF):
-		p.silent(director.SourceHangs, "GET %s: an empty segment", clip(u.RequestURI()))
+		p.silent(director.SourceHangs, "GET %s: an empty segment", clip(resp.Request.URL.RequestURI()))
 	default:
-		p.silent(director.SourceHangs, "%v", p.failed(ctx, clip(u.RequestURI()), err))
+		p.silent(director.SourceHangs, "%v", p.failed(ctx, clip(resp.Request.URL.RequestURI()), err))
 	}
 }
 
-// isHere says whether a URL is at the server that is probed: what a node says makes a director
-// ask no other one.
-func (t target) isHere(u *url.URL) bool {
-	base, err := url.Parse(t.base)
-	return err == nil && u.Scheme == base.Scheme && server(u) == server(base)
+// here returns where a URL that a node names is at the server that is probed; nil: it is at
+// another one. What a node says makes a director ask no other server. A URL of the node for
+// listeners leads to the one that is probed, too.
+func (t target) here(u *url.URL) *url.URL {
+	base, err := url.Parse(strings.TrimSuffix(t.base, "/"))
+	if err != nil {
+		return nil
+	}
+	if u.Scheme == base.Scheme && server(u) == server(base) {
+		return u
+	}
+	for _, public := range t.public {
+		p, err := url.Parse(public)
+		if err != nil || u.Scheme != p.Scheme || server(u) != server(p) {
+			continue
+		}
+		if rest, below := strings.CutPrefix(u.RequestURI(), strings.TrimSuffix(p.EscapedPath(), "/")); below && strings.HasPrefix(rest, "/") {
+			at, _ := url.Parse(base.String() + rest)
+			return at
+		}
+	}
+	return nil
 }
 
 // get requests what a playlist names, and follows redirects within the server. ok is false if
-// the mount is judged.
-func (p *player) get(ctx context.Context, u *url.URL, bytes string) (resp *http.Response, ok bool) {
+// the mount is judged: what is at another server is not asked for, and plays.
+func (p *player) get(ctx context.Context, uri, bytes string) (resp *http.Response, ok bool) {
+	u, err := url.Parse(uri)
+	if err == nil {
+		u = p.here(u)
+	}
+	if err != nil || u == nil {
+		p.out.detail += ", whose segments are at another server"
+		return nil, false
+	}
 	for hop := 0; ; hop++ {
 		path := u.RequestURI()
 		resp, err := p.getPart(ctx, u.String(), clip(path), bytes)
@@ -270,7 +285,10 @@ func (p *player) get(ctx context.Context, u *url.URL, bytes string) (resp *http.
 		case code >= 300 && code <= 399:
 			next, err := resp.Location()
 			_ = resp.Body.Close() // the next hop's response counts
-			if err != nil || hop == maxHops || !p.isHere(next) {
+			if err == nil {
+				next = p.here(next)
+			}
+			if err != nil || next == nil || hop == maxHops {
 				p.out.detail += fmt.Sprintf(", GET %s: %s to %s, which players follow", clip(path), clip(resp.Status), clip(resp.Header.Get("Location")))
 				return nil, false
 			}

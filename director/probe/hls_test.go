@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -25,7 +26,9 @@ type origin struct {
 	stopped time.Time // when it stopped to make segments; zero: it goes on
 	pages   map[string]func(segments int) string
 	missing string // what it does not have
-	asked   []string
+
+	mu    sync.Mutex
+	asked []string
 }
 
 // segments is how many there are.
@@ -40,7 +43,9 @@ func (o *origin) segments() int {
 func (o *origin) answer(c net.Conn) {
 	request := readRequest(c)
 	path := strings.Fields(request + " - -")[1]
+	o.mu.Lock()
 	o.asked = append(o.asked, path)
+	o.mu.Unlock()
 	page, ok := o.pages[path]
 	var n int
 	head := "Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\nConnection: close\r\n\r\n"
@@ -84,16 +89,17 @@ func TestPlaylists(t *testing.T) {
 	t.Parallel()
 	live := window("", "%d.ts")
 	for name, tc := range map[string]struct {
-		mount   string
-		pages   map[string]func(int) string
-		mpd     func(int) string // as /live.mpd: its SegmentTemplate
-		missing string
-		stops   bool             // the packager stops after 20 s
-		ends    func(int) string // after 20 s this is the playlist
-		want    string           // after 18 s
-		then    string           // after 40 s; empty: the same
-		detail  string           // is in the last verdict's
-		never   string           // is never asked for
+		mount    string
+		pages    map[string]func(int) string
+		mpd      func(int) string // as /live.mpd: its SegmentTemplate
+		missing  string
+		stops    bool             // the packager stops after 20 s
+		ends     func(int) string // after 20 s this is the playlist
+		want     string           // after 18 s
+		then     string           // after 40 s; empty: the same
+		detail   string           // is in the last verdict's
+		never    string           // is never asked for
+		internal bool             // the node is probed at another URL than listeners'
 	}{
 		"multivariant":                {pages: map[string]func(int) string{"/live.m3u8": fixed(ladder), "/hls/low.m3u8": live}, want: "plays"},
 		"media":                       {mount: "/hls/low.m3u8", pages: map[string]func(int) string{"/hls/low.m3u8": live}, want: "plays"},
@@ -114,6 +120,8 @@ func TestPlaylists(t *testing.T) {
 		"no segment":                  {mount: "/hls/low.m3u8", pages: map[string]func(int) string{"/hls/low.m3u8": fixed("#EXTM3U\n#EXT-X-TARGETDURATION:2\n")}, want: "does_not_play: nothing comes in", detail: "no segment yet"},
 		"another stream of the node":  {mount: "/live.mp3", pages: map[string]func(int) string{"/live.mp3": fixed("ID3 and so on")}, stops: true, want: "plays"},
 		"at another server":           {pages: map[string]func(int) string{"/live.m3u8": fixed("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://169.254.169.254/x.m3u8\n")}, stops: true, want: "plays", never: "/x.m3u8"},
+		"at the node's own name":      {internal: true, pages: map[string]func(int) string{"/live.m3u8": fixed("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://192.0.2.7/radio/hls/low.m3u8\n"), "/hls/low.m3u8": live}, stops: true, want: "plays", then: "does_not_play: nothing comes in", detail: "no new segment for"},
+		"beside the node's own path":  {internal: true, pages: map[string]func(int) string{"/live.m3u8": fixed("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://192.0.2.7/radiohls/low.m3u8\n"), "/hls/low.m3u8": live}, stops: true, want: "plays", never: "low.m3u8"},
 		"restarts": {mount: "/hls/low.m3u8", pages: map[string]func(int) string{"/hls/low.m3u8": live}, ends: func(newest int) string {
 			return window("", "%d.ts")(newest) + "#EXT-X-DISCONTINUITY\n#EXTINF:2,\n" + fmt.Sprint(newest) + ".ts\n"
 		}, want: "plays"},
@@ -143,6 +151,9 @@ func TestPlaylists(t *testing.T) {
 				p := New(Config{Kind: func(director.NodeID) string { return inParts }})
 				p.client = bubbleClient(t, o.answer)
 				n := newState(director.Node{ID: "n", URLs: []string{"http://192.0.2.1"}})
+				if tc.internal {
+					n = newState(director.Node{ID: "n", URLs: []string{"http://192.0.2.7/radio"}, InternalURL: "http://192.0.2.1"})
+				}
 				n.mounts = []string{mount}
 				probe := func(until time.Duration) (got string) {
 					for ; time.Since(o.begun) < until; time.Sleep(time.Second) {

@@ -42,6 +42,7 @@ type target struct {
 	path           string          // what to request, where the operator configured it
 	mounts         []string        // paths at the node that listeners are sent to
 	turn           []string        // those of mounts to request in this probe, where mounts are requested
+	public         []string        // of kind inParts: the node's URLs for listeners
 	edges          map[string]edge // of kind inParts: what was known of mounts that play; their newest segments were there
 	plays          bool            // a mount played, or was full, when it was last requested
 	mayTry         bool            // mounts may be requested in place of statistics

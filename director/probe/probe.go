@@ -296,7 +296,7 @@ func (p *Prober) target(s *state, timeout time.Duration) target {
 	t.base = s.base()
 	t.mounts, t.turn = s.mounts, s.turns()
 	if t.kind == inParts {
-		t.edges = s.edges()
+		t.edges, t.public = s.edges(), s.urls
 	}
 	t.plays = s.heardOf()
 	t.mayTry = !time.Now().Before(s.blindDue)
