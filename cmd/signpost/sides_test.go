@@ -237,7 +237,10 @@ func TestStateInTrouble(t *testing.T) {
 			s := beside(t, "state_dir: "+dir, func(*exec.Cmd) {})
 			s.serves(1)
 			s.await("the status to say "+c.want, func() bool { p := s.problems(); return strings.HasPrefix(p, "true ") && strings.Contains(p, c.want) })
-			if code, body := s.get(s.public + "/readyz"); code != 200 || !strings.Contains(body, `"degraded":true`) || strings.Contains(body, dir) {
+			var code int
+			var body string
+			s.await("it is ready", func() bool { code, body = s.get(s.public + "/readyz"); return code == 200 })
+			if !strings.Contains(body, `"degraded":true`) || strings.Contains(body, dir) {
 				t.Errorf("readyz: %d %s", code, body)
 			}
 			s.stops()
