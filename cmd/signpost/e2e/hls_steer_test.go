@@ -68,7 +68,7 @@ func startSteeredNodes(t *testing.T, rest string) *steeredFleet {
 	for i := range 3 {
 		n := encoder.origin(t, fmt.Sprintf("127.0.0.%d", 33+i), hold)
 		f.nodes = append(f.nodes, n)
-		config += fmt.Sprintf("  - {id: n%d, urls: ['%s'], kind: http}\n", i+1, n.url)
+		config += fmt.Sprintf("  - {id: n%d, urls: ['%s'], kind: hls}\n", i+1, n.url)
 	}
 	f.text = config + rest
 	f.signpost = directFile(t, f.text)
