@@ -38,8 +38,9 @@ func (c *checkCmd) Run(ctx context.Context, out *console) error {
 		return c.refused(file, out.out, err)
 	}
 	var reports map[director.NodeID]director.Report
+	var complaints []string
 	if c.Probe {
-		reports = s.ProbeOnce()
+		reports, complaints = s.ProbeOnce()
 	}
 	m, err := s.Meaning(reports)
 	if err != nil {
@@ -51,6 +52,7 @@ func (c *checkCmd) Run(ctx context.Context, out *console) error {
 		m.Warnings = append(m.Warnings, "operators' changes cannot be read, so it is not known which of the file's rows they replace: "+wording.Text(unread))
 	}
 	if c.Probe {
+		m.Warnings = append(m.Warnings, complaints...)
 		m.Warnings = append(m.Warnings, s.LimitWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MembersWarnings(reports)...)
 		m.Warnings = append(m.Warnings, s.MountWarnings(reports)...)

@@ -158,7 +158,8 @@ func (c *explainCmd) open(mount string) (*config.Settings, *geo.Locator, *direct
 		return nil, nil, nil, err
 	}
 	if c.Probe {
-		return s, locator, fleet.Build(nil, director.Input{Now: time.Now(), Reports: s.ProbeOnce()}), nil
+		reports, _ := s.ProbeOnce()
+		return s, locator, fleet.Build(nil, director.Input{Now: time.Now(), Reports: reports}), nil
 	}
 	return s, locator, config.AssumeUp(fleet, s.Fleet.Nodes, undeclared(s.Fleet, mount)...), nil
 }
@@ -208,7 +209,7 @@ func printExplanation(w io.Writer, e api.Explanation) {
 		line("region", "%s, matched by %s; rows: %s", cmp.Or(d.Region, "none, by distance"), d.MatchedBy, strings.Join(d.Ladder, " -> "))
 		line("outcome", "%s%s", d.Outcome, map[bool]string{true: " on " + d.Node}[d.Node != ""])
 	}
-	line("answer", "%d %s: %s", e.Status, e.Answer, e.Why)
+	line("answer", "%d %s: %s", e.Status, api.AnswerInWords(e.Answer), e.Why)
 	if e.Location != "" {
 		line("location", "%s", e.Location)
 	}
@@ -217,7 +218,7 @@ func printExplanation(w io.Writer, e api.Explanation) {
 	}
 	if e.Inline != nil {
 		for _, f := range e.Inline.Failing {
-			line("inline", "%s did not play at %s: %s: %s", f.Node, f.At.Format(time.TimeOnly), f.Why, f.Detail)
+			line("inline", "%s did not play at %s: %s: %s", f.Node, f.At.UTC().Format(time.TimeOnly), f.Why, f.Detail)
 		}
 	}
 	if len(d.Candidates) > 0 {
@@ -232,7 +233,7 @@ func printExplanation(w io.Writer, e api.Explanation) {
 
 // printPast prints what became of the address's requests at the director that was asked.
 func printPast(w io.Writer, p *api.Past) {
-	fmt.Fprintf(w, "this director remembers %s of this address since %s", wording.Count(len(p.Records)+p.More, "request"), p.Since.Format(time.TimeOnly))
+	fmt.Fprintf(w, "this director remembers %s of this address since %s", wording.Count(len(p.Records)+p.More, "request"), p.Since.UTC().Format(time.TimeOnly))
 	if len(p.Records) == 0 {
 		fmt.Fprintln(w)
 		return
@@ -241,7 +242,7 @@ func printPast(w io.Writer, p *api.Past) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "TIME\tSTATUS\tASKED FOR\tWHAT BECAME OF IT\tREGION\tRULE\tPLAYER\tIN THE LOG")
 	for _, r := range p.Records {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.Format(time.TimeOnly), r.Status, r.Path, r.What(),
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.UTC().Format(time.TimeOnly), r.Status, r.Path, r.What(),
 			cmp.Or(r.Region, "-"), cmp.Or(r.Rule, "-"), cmp.Or(r.UserAgent, "-"), cmp.Or(r.Listener, "-"))
 	}
 	t.Flush()
@@ -251,6 +252,7 @@ func printPast(w io.Writer, p *api.Past) {
 }
 
 // printCandidates prints every node once, in the first row that lists it, with its numbers, and why it was passed over.
+// Of a node in service there is nothing more to tell, unless it is only assumed to be.
 func printCandidates(w io.Writer, all []api.Candidate) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "RANK\tNODE\tROW\tREASON\tSHARE\tWEIGHT\tROOM\tWARM\tUSED\tTARGET\tLIMIT\tKM\tDETAIL")
@@ -260,6 +262,9 @@ func printCandidates(w io.Writer, all []api.Candidate) {
 			continue // in a row before
 		}
 		told[c.Node] = true
+		if c.Reason == director.Fit.String() && c.Detail != config.Assumed {
+			c.Detail = ""
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f %%\t%g\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\n",
 			orDash(c.Rank), c.Node, c.Rung, c.Word(), 100*c.Expected, c.Weight, c.Room, c.WarmUp,
 			used(c), orDash(c.Target), orDash(c.Limit), km(c.Km), c.Detail)

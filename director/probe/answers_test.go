@@ -228,11 +228,11 @@ func TestCredentials(t *testing.T) {
 	}
 
 	a, err := askOnce(t, with("right"), 20*time.Second, s.URL)
-	if err != nil || a.listeners != 5 || a.warning != "" {
+	if err != nil || a.listeners != 5 || a.warning != (complaint{}) {
 		t.Errorf("with the right password: %+v, %v", a, err)
 	}
 	a, err = askOnce(t, with("wrong"), 20*time.Second, s.URL)
-	if err != nil || a.listeners != 4 || !strings.Contains(a.warning, "401 Unauthorized: check the node's admin user and password") {
+	if err != nil || a.listeners != 4 || !strings.Contains(a.warning.Text, "401 Unauthorized: check the node's admin user and password") {
 		t.Errorf("with a wrong password: %+v, %v", a, err)
 	}
 	public = false

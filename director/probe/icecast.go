@@ -70,7 +70,9 @@ func (icecast) statistics(ctx context.Context, t target) (answer, error) {
 	if publicErr != nil {
 		return answer{}, err
 	}
-	a.warning = fmt.Sprintf("%v: read %s instead, which lacks hidden mounts; see that credentials_file has the server's user and password", err, statusPath)
+	a.warning = complaint{
+		fmt.Sprintf("%s is read in place of all statistics, and lacks hidden mounts: %v", statusPath, err), "see that credentials_file has the server's user and password",
+	}
 	return a, nil
 }
 

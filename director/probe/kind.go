@@ -55,12 +55,15 @@ type target struct {
 	timeout        time.Duration // for error texts, and to open a feed; else the context enforces it
 }
 
+// A complaint is what is wrong with a node's answers, and what mends it.
+type complaint struct{ Text, Remedy string }
+
 // answer is what a server reported of itself. Its fields mean what those of
 // director.Report mean.
 type answer struct {
 	full     bool // it refuses connections at its own limit, and reported nothing else
 	detail   string
-	warning  string // what is wrong, but does not take the node down
+	warning  complaint // what is wrong, but does not take the node down
 	server   string
 	mounts   []director.MountReport
 	anyMount bool

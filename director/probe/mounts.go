@@ -573,8 +573,8 @@ func mountEvent(node director.NodeID, v *director.Verdict, was director.MountSta
 }
 
 // refused is the warning that a node's mounts are requested in place of its statistics.
-func refused(err error) string {
-	return fmt.Sprintf("%v: its mounts are asked for instead, once a minute each; if it is no Icecast, say so with kind: http", err)
+func refused(err error) complaint {
+	return complaint{fmt.Sprintf("%v: its mounts are asked for instead, once a minute each", err), "if it is no Icecast, say so with kind: http"}
 }
 
 // heardOf says whether any mount played, or was full, when it was last requested.

@@ -19,12 +19,12 @@ type Past struct {
 
 const (
 	mostPast   = 20 // results that are kept of a node, in some 2 KB
-	newestPast = 10 // of these, the newest whatever they are. Failures before them outlast what went well
+	newestPast = 10 // of these, the newest whatever they are. Before them, what was another than before lasts longest
 )
 
 // Past returns what came of a node's last probes and GETs, the oldest first: the last ten,
-// and before them rather failures than good answers, twenty in all. The caller owns the
-// slice. It is empty if this Prober has not probed the node.
+// and before them rather those with which something changed, such as the first that failed;
+// twenty in all. The caller owns the slice. It is empty if this Prober has not probed the node.
 func (p *Prober) Past(id director.NodeID) []Past {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -46,10 +46,20 @@ func (s *state) remember(one Past) {
 	case 0:
 		s.past = make([]Past, 0, mostPast)
 	case mostPast:
-		i := max(0, slices.IndexFunc(s.past[:mostPast-newestPast+1], func(p Past) bool { return !p.Failed }))
-		s.past = slices.Delete(s.past, i, i+1)
+		gone := 0
+		for i := 1; i <= mostPast-newestPast && gone == 0; i++ {
+			if s.past[i].continues(&s.past[i-1]) {
+				gone = i
+			}
+		}
+		s.past = slices.Delete(s.past, gone, gone+1)
 	}
 	s.past = append(s.past, one)
+}
+
+// continues says whether a result tells nothing that the one before it has not told.
+func (p *Past) continues(before *Past) bool {
+	return p.Failed == before.Failed && (!p.Failed || p.Detail == before.Detail)
 }
 
 // rememberProbe keeps what came of a probe, and of the URL that was tried at the same time.

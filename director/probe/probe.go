@@ -112,9 +112,9 @@ func (p *Prober) Tallies() []Tally {
 // A Warning is what is wrong with a node's answers though they do not take it down: a
 // password that the server refuses, or statistics that are none.
 type Warning struct {
-	Node  director.NodeID
-	Text  string
-	Since time.Time
+	Node         director.NodeID
+	Text, Remedy string
+	Since        time.Time
 }
 
 // Warnings returns those of the nodes that this Prober probes, as their newest answers
@@ -123,8 +123,8 @@ func (p *Prober) Warnings() (all []Warning) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.states {
-		if s.warning != "" && s.report.Health == director.Up {
-			all = append(all, Warning{s.report.Node, s.warning, s.warned})
+		if s.warning != (complaint{}) && s.report.Health == director.Up {
+			all = append(all, Warning{s.report.Node, s.warning.Text, s.warning.Remedy, s.warned})
 		}
 	}
 	slices.SortFunc(all, func(a, b Warning) int { return cmp.Compare(a.Node, b.Node) })

@@ -356,7 +356,9 @@ func TestFullIsUp(t *testing.T) {
 
 func TestWarningIsLoggedOnce(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, f *fleet) {
-		f.play(urlOf("a"), func(context.Context) (answer, error) { return answer{detail: "fine", warning: "half of it"}, nil })
+		f.play(urlOf("a"), func(context.Context) (answer, error) {
+			return answer{detail: "fine", warning: complaint{"half of it", "give it all"}}, nil
+		})
 		f.SetNodes([]director.Node{node("a")}, nil)
 		<-f.First()
 		time.Sleep(time.Minute)

@@ -45,7 +45,7 @@ type state struct {
 	again             string        // a doubt that came while a probe was under way
 	lookupDue         time.Time     // when to look up its hosts' addresses next
 	mountDue          time.Time     // when to open a mount next, for kind Reach
-	warning           string        // the last answer's warning, kept so that it is logged once
+	warning           complaint     // the last answer's warning, kept so that it is logged once
 	warned            time.Time     // since when there is one, by the machine's clock
 
 	asked   time.Time // when the newest probe began, on the monotonic clock
@@ -222,12 +222,12 @@ func (s *state) events(was director.Report, h heard) []event {
 		add(slog.LevelInfo, "node has room again")
 	}
 	if h.err == nil && !h.answer.full && h.answer.warning != s.warning {
-		if s.warning == "" {
+		if s.warning == (complaint{}) {
 			s.warned = is.Taken
 		}
 		s.warning = h.answer.warning
-		if s.warning != "" {
-			add(slog.LevelWarn, "node answers in part", slog.String("warning", s.warning))
+		if s.warning != (complaint{}) {
+			add(slog.LevelWarn, "node answers in part", slog.String("warning", s.warning.Text), slog.String("remedy", s.warning.Remedy))
 		}
 	}
 	return append(out, mountEvents(&was, &is)...)

@@ -131,7 +131,7 @@ func (a *API) postRule(ctx echo.Context) error {
 	err = a.change(ctx, &e.Edit, func(o *store.Overlay, _ time.Time) error {
 		switch {
 		case indexRule(o, e.ID) >= 0:
-			return problem(http.StatusConflict, fmt.Sprintf("there is a rule %s; give the new one another id, or PUT that one", e.ID))
+			return problem(http.StatusConflict, fmt.Sprintf("there is a rule %s; give the new one another id, or remove that one first (PUT replaces it)", e.ID))
 		case len(o.Rules) >= maxRules:
 			return problem(http.StatusConflict, fmt.Sprintf("there are %d rules, which is the limit; remove one, or move some to the file", maxRules))
 		}

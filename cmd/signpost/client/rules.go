@@ -50,7 +50,7 @@ func (r clientRule) clients() string {
 
 // answers writes what they get on one line.
 func (r clientRule) answers() string {
-	return strings.Join(append([]string{cmp.Or(r.Answer, "redirect")}, r.flags()...), ", ")
+	return strings.Join(append([]string{api.AnswerInWords(r.Answer)}, r.flags()...), ", ")
 }
 
 // flags are the switches that are set.
@@ -93,7 +93,7 @@ func printRules(t *Terminal, rules []api.Rule, all bool) {
 	out := newTable("ID", "RULE", "FROM", "CLIENTS", "ANSWER", ">HITS", "")
 	shipped := 0
 	for _, r := range rules {
-		if r.Origin == "shipped" && !all {
+		if r.Origin == api.OriginShipped && !all {
 			shipped++
 			continue
 		}
@@ -108,7 +108,7 @@ func printRules(t *Terminal, rules []api.Rule, all bool) {
 		if rule.Name == r.ID {
 			rule.Name = ""
 		}
-		out.add(r.ID, rule.Name, r.Origin, clip(rule.clients(), 40), rule.answers(), r.Hits, detail)
+		out.add(r.ID, rule.Name, api.OriginInWords(r.Origin), clip(rule.clients(), 40), rule.answers(), r.Hits, detail)
 	}
 	if len(out.rows) > 0 {
 		out.print(t)

@@ -17,18 +17,28 @@ import (
 func CertificateTrouble(c *x509.Certificate, section string, hosts []string, now time.Time) (text, remedy string) {
 	name := "the certificate of " + section
 	const renew = "renew it; the files are read again by themselves"
-	switch left := c.NotAfter.Sub(now); {
+	left := c.NotAfter.Sub(now)
+	switch {
 	case left <= 0:
 		return fmt.Sprintf("%s has expired: it ended at %s, and players refuse it", name, c.NotAfter.UTC().Format(time.RFC3339)), renew
 	case now.Before(c.NotBefore):
 		return fmt.Sprintf("%s holds only from %s, and players refuse it until then", name, c.NotBefore.UTC().Format(time.RFC3339)), "put one in place that holds now, or set this machine's clock"
-	case left < director.CertificateWarning:
-		return fmt.Sprintf("%s ends at %s", name, c.NotAfter.UTC().Format(time.RFC3339)), renew
+	}
+	ends := ""
+	if left < director.CertificateWarning {
+		ends = "ends at " + c.NotAfter.UTC().Format(time.RFC3339)
 	}
 	for _, host := range hosts {
 		if c.VerifyHostname(host) != nil {
-			return fmt.Sprintf("%s is not for %s, where listeners come to: it is for %s", name, host, namesIn(c)), "have one made for that name, or correct listen.public_urls"
+			text = fmt.Sprintf("%s is not for %s, where listeners come to: it is for %s", name, host, namesIn(c))
+			if ends != "" {
+				text += ", and " + ends
+			}
+			return text, "have one made for that name, or correct listen.public_urls"
 		}
+	}
+	if ends != "" {
+		return name + " " + ends, renew
 	}
 	return "", ""
 }

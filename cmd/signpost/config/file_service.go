@@ -254,7 +254,7 @@ type adminSection struct {
 	Listen string `yaml:"listen" default:"127.0.0.1:8001"`
 	// A file with the token that operators send as `Authorization: Bearer`. Without it and `tokens_file` no token is needed, and `listen` must be a loopback address.
 	TokenFile string `yaml:"token_file"`
-	// A file with any number of tokens, one a line: a name, a role (`agent`, `view` or `operate`) and the token's SHA-256 in hexadecimal, as `sha256sum` prints it of the token without a newline; behind an agent's perhaps `ids=edge-fra-*,edge-ams-1` and `nodes=20`, which is what it may register, and `certificates=go.radio.example`, which it may fetch. It is read again on reload.
+	// A file with any number of tokens, one a line: a name, a role (`agent`, `view` or `operate`) and the token's SHA-256 in hexadecimal, as `sha256sum` prints it of the token without a newline; behind an agent's perhaps `ids=edge-fra-*,edge-ams-1` and `nodes=20`, which is what it may register, and `certificates=go.radio.example`, which it may fetch. Two lines of one name are a token that is being replaced. Changes are taken up by themselves, within seconds.
 	TokensFile string `yaml:"tokens_file"`
 	// The certificate chain of `listen` in PEM, for https. It is loaded again when the file changes. Without it, `listen` is plain http.
 	CertFile string `yaml:"cert_file"`

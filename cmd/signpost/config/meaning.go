@@ -198,7 +198,7 @@ func (m Meaning) Print(w io.Writer) {
 		fmt.Fprintln(w, "\nRules, in the order in which they are tried; those that come with Signpost follow")
 	}
 	for _, r := range m.Rules {
-		fmt.Fprintf(w, "  %s: %s get %s\n", r.Name, r.Holds, r.Answer)
+		fmt.Fprintf(w, "  %s: %s get %s\n", r.Name, r.Holds, map[bool]string{true: "the stream "}[r.Answer == web.Proxy.String()]+api.AnswerInWords(r.Answer))
 	}
 	if m.HTTPS != "" {
 		fmt.Fprintf(w, "\nHTTPS\n  %s\n", m.HTTPS)

@@ -14,13 +14,16 @@ import (
 	"github.com/signpost-fm/signpost/director/probe"
 )
 
+// Assumed is the detail of a node that nobody has probed.
+const Assumed = "assumed to be up"
+
 // AssumeUp builds a snapshot in which every node is up and empty, and has all declared
 // mounts, or those given if none is declared.
 func AssumeUp(f *director.Fleet, nodes []director.Node, mounts ...string) *director.Snapshot {
 	now := time.Now()
 	in := director.Input{Now: now, Reports: map[director.NodeID]director.Report{}}
 	for _, n := range nodes {
-		r := director.Report{Node: n.ID, By: "assumed", Taken: now, Health: director.Up, Since: now, Detail: "assumed to be up", AnyMount: true}
+		r := director.Report{Node: n.ID, By: "assumed", Taken: now, Health: director.Up, Since: now, Detail: Assumed, AnyMount: true}
 		for _, m := range mounts {
 			if own, ok := n.Paths[m]; ok {
 				m = own
@@ -221,8 +224,9 @@ func detailOf(l director.Lack) string {
 	return " (" + l.Detail + ")"
 }
 
-// ProbeOnce probes every node once, as a director does.
-func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
+// ProbeOnce probes every node once, as a director does. The warnings are of nodes that are
+// up and do not tell all.
+func (s *Settings) ProbeOnce() (reports map[director.NodeID]director.Report, warnings []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c := s.Probe
@@ -239,13 +243,16 @@ func (s *Settings) ProbeOnce() map[director.NodeID]director.Report {
 	for deadline := time.Now().Add(settleTime); p.Pending() && time.Now().Before(deadline); {
 		time.Sleep(settleTime / 100)
 	}
-	reports := map[director.NodeID]director.Report{}
+	reports = map[director.NodeID]director.Report{}
 	for _, r := range p.Reports() {
 		reports[r.Node] = r
 	}
+	for _, w := range p.Warnings() {
+		warnings = append(warnings, fmt.Sprintf("node %s answers in part: %s; %s", w.Node, w.Text, w.Remedy))
+	}
 	cancel()
 	<-ended
-	return reports
+	return reports, warnings
 }
 
 // listenTimeout bounds one request as a listener's.

@@ -169,6 +169,7 @@ func TestCertificateTrouble(t *testing.T) {
 		{"ends", cert(-60*day, 13*day), "radio.example", "the certificate of listen ends at 2026-12-13T12:00:00Z"},
 		{"not yet", cert(day, 60*day), "radio.example", "the certificate of listen holds only from 2026-12-01T12:00:00Z"},
 		{"another name", cert(-day, 60*day), "other.example", "the certificate of listen is not for other.example, where listeners come to: it is for radio.example, *.radio.example"},
+		{"another name, and it ends", cert(-60*day, 13*day), "other.example", "the certificate of listen is not for other.example, where listeners come to: it is for radio.example, *.radio.example, and ends at 2026-12-13T12:00:00Z"},
 	} {
 		var hosts []string
 		if c.host != "" {

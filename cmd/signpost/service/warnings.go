@@ -119,7 +119,7 @@ func (d *Service) conditions() (all []notify.Condition) {
 	}
 	for _, w := range d.prober.Warnings() {
 		add(notify.Condition{
-			Key: "probe/" + string(w.Node), Node: string(w.Node), Text: fmt.Sprintf("node %s answers in part: %s", w.Node, w.Text), Since: w.Since,
+			Key: "probe/" + string(w.Node), Node: string(w.Node), Text: fmt.Sprintf("node %s answers in part: %s", w.Node, w.Text), Remedy: w.Remedy, Since: w.Since,
 			Public: "a node's statistics cannot be read in full", Over: fmt.Sprintf("node %s tells all again", w.Node),
 		})
 	}

@@ -84,8 +84,9 @@ type NodeDetail struct {
 	Verdicts  []NodeMount `json:"verdicts"`  // every mount of the fleet
 	Sightings []Sighting  `json:"sightings"` // how each director, or its agent, sees it
 	// Probes are what came of the last ones by the director that is asked, the newest first:
-	// the last ten, and before them rather those that failed, twenty in all. Empty: it has
-	// not probed the node, for two other directors do.
+	// the last ten, and before them rather those with which something changed, such as the
+	// first that failed; twenty in all. Empty: it has not probed the node, for two other
+	// directors do.
 	Probes []Probe `json:"probes"`
 }
 

@@ -100,6 +100,28 @@ var effectWords = map[store.EffectKind]string{
 	store.Skipped: "left out",
 }
 
+// OriginInWords says whose a client rule is.
+func OriginInWords(origin string) string {
+	switch origin {
+	case OriginOverlay:
+		return "operators"
+	case OriginFile:
+		return "the file"
+	}
+	return origin
+}
+
+// AnswerInWords says what a client gets by a rule's answer.
+func AnswerInWords(answer string) string {
+	switch answer {
+	case "":
+		return "redirect"
+	case "proxy":
+		return "inline"
+	}
+	return answer
+}
+
 // RuleHeader is a condition of a client rule on a header.
 type RuleHeader struct {
 	Name   string `json:"name"`

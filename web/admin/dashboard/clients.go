@@ -3,7 +3,6 @@ package dashboard
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -32,21 +31,17 @@ type rule struct {
 
 // ruleText is a rule in JSON, with the keys of the configuration file.
 type ruleText struct {
-	Name            string `json:"name"`
-	UserAgent       string `json:"user_agent"`
-	UserAgentRegexp string `json:"user_agent_regexp"`
-	Headers         []struct {
-		Name   string `json:"name"`
-		Glob   string `json:"glob"`
-		Absent bool   `json:"absent"`
-	} `json:"headers"`
-	HTTP       string `json:"http"`
-	Answer     string `json:"answer"`
-	HTTPOnly   bool   `json:"http_only"`
-	SameScheme bool   `json:"same_scheme"`
-	ICY        bool   `json:"icy"`
-	OrRedirect bool   `json:"or_redirect"`
-	Reason     string `json:"reason"`
+	Name            string           `json:"name"`
+	UserAgent       string           `json:"user_agent"`
+	UserAgentRegexp string           `json:"user_agent_regexp"`
+	Headers         []api.RuleHeader `json:"headers"`
+	HTTP            string           `json:"http"`
+	Answer          string           `json:"answer"`
+	HTTPOnly        bool             `json:"http_only"`
+	SameScheme      bool             `json:"same_scheme"`
+	ICY             bool             `json:"icy"`
+	OrRedirect      bool             `json:"or_redirect"`
+	Reason          string           `json:"reason"`
 }
 
 func (d *dashboard) clients(*http.Request) (any, error) {
@@ -87,24 +82,12 @@ func (d *dashboard) clients(*http.Request) (any, error) {
 
 func describeRule(r api.Rule) rule {
 	var t ruleText
-	out := rule{Rule: r, From: map[string]string{"overlay": "operators", "file": "the file", "shipped": "Signpost"}[r.Origin]}
+	out := rule{Rule: r, From: api.OriginInWords(r.Origin)}
 	if err := json.Unmarshal(r.Rule, &t); err != nil {
 		t.Name = "an unreadable rule"
 	}
-	out.Name, out.Answer, out.Reason = cmp.Or(t.Name, r.ID), t.Answer, t.Reason
-	condition := func(is bool, format string, args ...any) {
-		if is {
-			out.Conditions = append(out.Conditions, fmt.Sprintf(format, args...))
-		}
-	}
-	condition(t.UserAgent != "", "%s", t.UserAgent)
-	condition(t.UserAgentRegexp != "", "/%s/", t.UserAgentRegexp)
-	for _, h := range t.Headers {
-		condition(h.Absent, "no %s", h.Name)
-		condition(!h.Absent && h.Glob == "", "with %s", h.Name)
-		condition(h.Glob != "", "%s: %s", h.Name, h.Glob)
-	}
-	condition(t.HTTP != "", "HTTP/%s", t.HTTP)
+	out.Name, out.Answer, out.Reason = cmp.Or(t.Name, r.ID), api.AnswerInWords(t.Answer), t.Reason
+	out.Conditions = api.RuleInWords(t.UserAgent, t.UserAgentRegexp, t.Headers, t.HTTP)
 	for _, o := range []struct {
 		is   bool
 		text string

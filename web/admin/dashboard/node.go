@@ -70,6 +70,11 @@ func concerns(e api.EntryChange, id director.NodeID) bool {
 	return e.Entry == "nodes/"+string(id) || strings.HasPrefix(e.Entry, "rows/") && (strings.Contains(string(e.Before), quoted) || strings.Contains(string(e.After), quoted))
 }
 
+// SeveralURLs says whether probes were at more than one of the node's URLs.
+func (p nodePage) SeveralURLs() bool {
+	return slices.ContainsFunc(p.Probes, func(one api.Probe) bool { return one.URL != p.Probes[0].URL })
+}
+
 // Mbit is the limit and target in Mbit/s; empty: there is none.
 func (p nodePage) Mbit() string {
 	var parts []string

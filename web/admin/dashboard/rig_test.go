@@ -124,7 +124,7 @@ func play(t *testing.T, config director.Config, reports func(time.Time) []direct
 func probes(id director.NodeID) []api.Probe {
 	url, now := "https://"+string(id)+".a-rather-long-name-for-a-host.streams.radio.example:8443/below/a/path", time.Now()
 	return []api.Probe{
-		{At: now.Add(-2 * time.Second), TookMS: 3.4, URL: url, Detail: "GET /status-json.xsl: Icecast 2.4.4, 3 mounts"},
+		{At: now.Add(-2 * time.Second), TookMS: 3.4, URL: "http://" + string(id) + ".radio.example:8000", Detail: "GET /status-json.xsl: Icecast 2.4.4, 3 mounts"},
 		{At: now.Add(-4 * time.Second), TookMS: 412, URL: url, Mount: "/a/mount/with/a/rather/long/name/for/regional-programmes.mp3", Failed: true, Detail: "GET /a/mount/with/a/rather/long/name/for/regional-programmes.mp3: 404 Not Found"},
 		{At: now.Add(-7 * time.Second), TookMS: 2000, URL: url, Failed: true, Detail: "GET /status-json.xsl: no whole answer within 2s"},
 	}

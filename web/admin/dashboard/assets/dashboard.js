@@ -13,6 +13,7 @@ $('#theme')?.addEventListener('change', (e) => {
   else delete document.documentElement.dataset.theme;
   document.dispatchEvent(new Event('themed'));
 });
+$('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }); // phones scroll the navigation
 $('[data-logout]')?.addEventListener('click', () => attempt(async () => {
   await api('DELETE', '/session');
   location.assign('/login');
