@@ -104,6 +104,7 @@ func (l *loop) news(judged sighted) map[director.NodeID]director.Report {
 		news[id] = l.verdicts[id]
 	}
 	l.withAgents(news)
+	l.withSessions(news)
 	return news
 }
 

@@ -108,6 +108,7 @@ type loop struct {
 	heeded   map[heard]bool                      // doubts of others that were passed on
 	verdicts map[director.NodeID]director.Report // the merged report of each node
 	judged   judged
+	seated   map[director.NodeID]seated // nodes with sessions
 	snapshot *director.Snapshot
 	counters live // of snapshot's nodes
 	whole    bool // the next snapshot is built from everything, and not from what has changed
@@ -191,10 +192,14 @@ func (l *loop) offer() (o Offer) {
 		o.Counts, o.Reports, o.Registrations = l.ledgers.counts(), l.sightings.own, l.registry.offers()
 	}
 	uncounted := l.carried()
+	var sessions Sessions
+	if l.cfg.Sessions != nil {
+		sessions = l.cfg.Sessions()
+	}
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
 	l.mu.Unlock()
-	o.Director.Uncounted = uncounted
+	o.Director.Uncounted, o.Director.Sessions = uncounted, sessions
 	if l.cfg.Addrs != nil {
 		o.Director.Addrs = l.cfg.Addrs()
 	}

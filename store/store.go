@@ -116,7 +116,9 @@ type Director struct {
 	// Uncounted is, by mount, how many listeners it carries inline that no node counts,
 	// because they share a connection. It may be below 0.
 	Uncounted map[string]int `json:"uncounted,omitempty"`
-	Doubts    []Doubt        `json:"doubts,omitempty"` // of the last seconds
+	// Sessions are the listeners that it counts itself.
+	Sessions Sessions `json:"sessions,omitempty"`
+	Doubts   []Doubt  `json:"doubts,omitempty"` // of the last seconds
 	// Addrs are the addresses where listeners reach it, for a DNS name of all directors.
 	// Empty: they are not known.
 	Addrs []netip.Addr `json:"addrs,omitempty"`

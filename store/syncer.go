@@ -53,6 +53,9 @@ type SyncerConfig struct {
 	// Uncounted returns, by mount, how many listeners this director carries that no
 	// node counts. It is called each tick and must not block. nil: it carries none.
 	Uncounted func() map[string]int
+	// Sessions returns the listeners that this director counts itself. It is called each
+	// tick, like Uncounted. nil: it counts none.
+	Sessions func() Sessions
 	// Addrs returns the addresses where listeners reach this director, and none once it
 	// is about to stop, which the next exchange tells the others. It is called for each
 	// exchange and must not block. nil: none.
@@ -173,7 +176,7 @@ func NewSyncer(c SyncerConfig) (*Syncer, error) {
 		s.copy = &stateCopy{file: file, saved: o, log: c.Log}
 		s.overlay = o
 	}
-	s.loop = &loop{Syncer: s, ledgers: ledgers{}, shared: map[director.NodeID]shared{}, verdicts: map[director.NodeID]director.Report{}, absent: map[director.NodeID]time.Time{}}
+	s.loop = &loop{Syncer: s, ledgers: ledgers{}, shared: map[director.NodeID]shared{}, verdicts: map[director.NodeID]director.Report{}, absent: map[director.NodeID]time.Time{}, seated: map[director.NodeID]seated{}}
 	s.loop.compile(s.loop.now())
 	s.loop.assign(s.loop.now()) // so that the prober has nodes from the start
 	return s, nil

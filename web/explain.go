@@ -183,8 +183,32 @@ func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 	case p.noRoom:
 		by = "there is no room for the stream inline: a redirect instead"
 	}
+	if p.Answer == Pathways || p.Answer == Steer {
+		return http.StatusOK, p.explainMove(q)
+	}
 	if p.Answer == Redirect || p.Answer == HTTPS {
 		return http.StatusFound, by
 	}
 	return http.StatusOK, by
+}
+
+// explainMove says where a player of HLS is to play from. What it asks for itself has its
+// session in the query, and is explained by that.
+func (p *Plan) explainMove(q *request) string {
+	if len(p.to.d.Ranked) == 0 || p.to.seat == 0 {
+		return "a playlist with all nodes, between which the player can be moved; each player is placed by a number of its own, so another one may get another node first"
+	}
+	at, to := q.view.NodeID(p.to.seat-1), q.view.NodeID(p.to.d.Ranked[0].Node)
+	switch p.to.move {
+	case director.MovesOut:
+		return fmt.Sprintf("it plays from %s, which takes no new listeners, and goes to %s", at, to)
+	case director.MovesTo:
+		return fmt.Sprintf("it plays from %s, and the weights give it to %s", at, to)
+	case director.Flees:
+		return fmt.Sprintf("it plays from %s, which does not play the mount any more, and goes to %s", at, to)
+	}
+	if !p.to.rested && q.session.Moved {
+		return fmt.Sprintf("it plays from %s, and stays: it was moved less than a minute ago", at)
+	}
+	return fmt.Sprintf("it plays from %s, and stays", at)
 }

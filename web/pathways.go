@@ -100,6 +100,7 @@ func (s *Server) pathways(x *exchange) error {
 	} else {
 		s.moved(x)
 		s.sit(x, t, mount.Name, x.plan.ttl)
+		x.quiet = x.to.move == director.Stays // who reads an MPD again, every two seconds
 	}
 	h := x.header()
 	x.streamHeaders()

@@ -18,6 +18,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/web/hls/session"
 	"github.com/signpost-fm/signpost/web/lane"
 	"github.com/signpost-fm/signpost/web/visits"
@@ -41,7 +42,11 @@ type Server struct {
 	visits   *visits.Table[visits.Visit] // by Key
 	sessions *session.Table              // of players that can be moved
 	mark     uint32                      // of this director, in their tokens
-	relays   relays
+	// counting guards what was last counted of them, and when.
+	counting  sync.Mutex
+	counted   map[director.NodeID]map[string]int
+	countedAt time.Time
+	relays    relays
 	// challenges is how many requests for challenges are being answered.
 	challenges atomic.Int32
 	addresses  *visits.Table[visits.Rate]
@@ -98,6 +103,7 @@ func New(c Config) (*Server, error) {
 	if err := s.SetPolicy(c.Policy); err != nil {
 		return nil, err
 	}
+	s.stats.sessions, s.stats.uncounted = s.Sessions, s.sessions.Excess
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.echo = s.routes()
 	s.idle.least = minIdle

@@ -113,7 +113,45 @@ func (s *Server) sit(x *exchange, t session.Token, mount string, ttl time.Durati
 	if x.dryRun {
 		return
 	}
-	s.sessions.Seen(t.ID, t.Node, mount, t.At, x.now.Add(session.Lease(ttl, t.Roams)))
+	s.sessions.Seen(t.ID, t.Node, mount, x.now.Add(session.Lease(ttl, t.Roams)))
+}
+
+// countEvery is how old the count of sessions may be: as old as a tick.
+const countEvery = 200 * time.Millisecond
+
+// Sessions returns the listeners that this server counts itself, by node and mount: players
+// that ask it which node to use. Nodes between which they can be moved are in it with 0, if
+// nobody plays from them. The caller must not change it.
+func (s *Server) Sessions() map[director.NodeID]map[string]int {
+	now := s.cfg.Now()
+	s.counting.Lock()
+	defer s.counting.Unlock()
+	if s.counted != nil && now.Sub(s.countedAt).Abs() < countEvery {
+		return s.counted
+	}
+	counted := s.sessions.Count(now)
+	if view := s.cfg.View(); view.Snapshot != nil && s.cfg.Playlists != nil && !s.policy.Load().Steering.Off {
+		for m := range view.Mounts() {
+			mount := view.Mount(m)
+			if !ComesInParts(mount) {
+				continue
+			}
+			for _, scheme := range [...]director.Scheme{director.HTTP, director.HTTPS} {
+				of := s.cfg.Playlists(mount.Name, scheme)
+				if of == nil || !of.Kind.Steers() {
+					continue
+				}
+				for node := range of.Playlists {
+					if counted[node] == nil {
+						counted[node] = map[string]int{}
+					}
+					counted[node][mount.Name] += 0
+				}
+			}
+		}
+	}
+	s.counted, s.countedAt = counted, now
+	return counted
 }
 
 // origins returns what the nodes have of the request's mount for listeners of a scheme; nil:

@@ -16,16 +16,21 @@ import (
 // stats are the counters behind the metrics. Requests change them mostly with atomic
 // additions. It implements [prometheus.Collector].
 type stats struct {
-	answers    [][numAnswers]atomic.Uint64 // by outcome
-	passed     []atomic.Uint64             // decisions that passed over a node, by reason
-	codes      [600]atomic.Uint64          // by HTTP status
-	seconds    histogram                   // the duration of requests, without inline streams
-	families   families
-	sent       ways
-	limited    [2]atomic.Uint64 // by limitScope
-	carried    atomic.Uint64    // streams carried inline that have ended
-	bytes      atomic.Uint64    // of them
-	noRoom     atomic.Uint64    // streams for which the inline budget had no room
+	answers  [][numAnswers]atomic.Uint64 // by outcome
+	passed   []atomic.Uint64             // decisions that passed over a node, by reason
+	codes    [600]atomic.Uint64          // by HTTP status
+	seconds  histogram                   // the duration of requests, without inline streams
+	families families
+	sent     ways
+	limited  [2]atomic.Uint64 // by limitScope
+	carried  atomic.Uint64    // streams carried inline that have ended
+	bytes    atomic.Uint64    // of them
+	moves    [4]atomic.Uint64 // of who plays HLS, by director.Move
+	// sessions and uncounted tell who plays HLS, and how many answers went to those who
+	// were too many to count.
+	sessions   func() map[director.NodeID]map[string]int
+	uncounted  func() uint64
+	noRoom     atomic.Uint64 // streams for which the inline budget had no room
 	noUpstream atomic.Uint64
 	panics     atomic.Uint64
 	open       atomic.Int64 // connections
@@ -162,6 +167,9 @@ var (
 	descCarried     = prometheus.NewDesc("signpost_inline_streams_total", "Inline streams that have ended.", nil, nil)
 	descBytes       = prometheus.NewDesc("signpost_inline_bytes_total", "Bytes of inline streams that have ended.", nil, nil)
 	descNotCarried  = prometheus.NewDesc("signpost_inline_refused_total", "Listeners who were to get the stream inline and did not.", []string{"reason"}, nil)
+	descSessions    = prometheus.NewDesc("signpost_hls_sessions", "Players of HLS that ask this director which node to use, by the node that they play from and the mount.", []string{"node", "mount"}, nil)
+	descMoves       = prometheus.NewDesc("signpost_hls_moves_total", "Players of HLS that were moved to another node while they played, by why: their node was drained, failed, or the weights gave them to another one.", []string{"why"}, nil)
+	descUncounted   = prometheus.NewDesc("signpost_hls_uncounted_total", "Answers to players of HLS that were too many to be counted.", nil, nil)
 	descPanics      = prometheus.NewDesc("signpost_panics_total", "Requests that ended in a panic: faults to report.", nil, nil)
 	descConnections = prometheus.NewDesc("signpost_connections", "Open connections.", nil, nil)
 	descShed        = prometheus.NewDesc("signpost_connections_shed_total", "Connections that had waited for a request for the longest, and were closed to make room for others.", nil, nil)
@@ -172,7 +180,7 @@ var (
 func (s *stats) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descRequests, descPassed, descResponses, descSeconds, descSent, descClients, descLimited, descCarried,
-		descBytes, descNotCarried, descPanics, descConnections, descExcess, descShed,
+		descBytes, descNotCarried, descPanics, descConnections, descExcess, descShed, descSessions, descMoves, descUncounted,
 	} {
 		ch <- d
 	}
@@ -213,6 +221,15 @@ func (s *stats) Collect(ch chan<- prometheus.Metric) {
 	count(descBytes, s.bytes.Load())
 	count(descNotCarried, s.noRoom.Load(), "no_room")
 	count(descNotCarried, s.noUpstream.Load(), "no_upstream")
+	for node, mounts := range s.sessions() {
+		for mount, n := range mounts {
+			ch <- prometheus.MustNewConstMetric(descSessions, prometheus.GaugeValue, float64(n), string(node), mount)
+		}
+	}
+	for _, move := range director.AllMoves()[1:] {
+		count(descMoves, s.moves[move].Load(), move.String())
+	}
+	count(descUncounted, s.uncounted())
 	count(descPanics, s.panics.Load())
 	count(descExcess, s.excess.Load())
 	count(descShed, s.shed.Load())

@@ -86,6 +86,6 @@ func (s *Server) moved(x *exchange) {
 	if x.session.known && x.to.move == director.Stays {
 		return
 	}
-	node := x.to.d.Ranked[0].Node
-	x.view.Live.Count(node)
+	x.view.Live.Count(x.to.d.Ranked[0].Node)
+	s.stats.moves[x.to.move].Add(1)
 }

@@ -118,7 +118,7 @@ func (w *steered) ask(at, pathway string) (m manifest) {
 func (w *steered) sessions() (n int) {
 	for _, mounts := range w.Server.sessions.Count(w.cfg.Now()) {
 		for _, c := range mounts {
-			n += c.Listeners
+			n += c
 		}
 	}
 	return n

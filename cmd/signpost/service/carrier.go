@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web"
 	"github.com/signpost-fm/signpost/web/proxy"
 )
@@ -83,6 +84,14 @@ func (d *Service) uncounted() map[string]int {
 		return nil
 	}
 	return d.proxy.Uncounted()
+}
+
+// sessions returns the listeners that this director counts itself.
+func (d *Service) sessions() store.Sessions {
+	if d.web == nil { // the syncer is opened first, and runs once all is open
+		return nil
+	}
+	return d.web.Sessions()
 }
 
 // targetsWanted is how many other nodes are tried when one fails.

@@ -123,6 +123,13 @@ func (d *Service) conditions() (all []notify.Condition) {
 			Public: "a node's statistics cannot be read in full", Over: fmt.Sprintf("node %s tells all again", w.Node),
 		})
 	}
+	for _, r := range d.origins.Refusals() {
+		add(notify.Condition{
+			Key: "hls/" + string(r.Node) + r.Mount, Node: string(r.Node), Text: fmt.Sprintf("players are not moved to node %s at %s: %s", r.Node, r.Mount, r.Text), Since: r.Since,
+			Public: "a node's playlist cannot be used", Over: fmt.Sprintf("players are moved to node %s at %s again", r.Node, r.Mount),
+			Remedy: "give the node the playlist that the others have, or the mount the right path there",
+		})
+	}
 	if t := d.tokens.trouble(); t != "" {
 		const text = "the file of tokens is refused, and the one before stays in force"
 		add(notify.Condition{Key: "tokens", Text: text + ": " + t, Public: text, Remedy: "correct it; it is read again by itself", Over: "the file of tokens is in force again"})

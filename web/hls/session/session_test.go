@@ -69,26 +69,20 @@ func TestTable(t *testing.T) {
 		if id%4 == 0 {
 			node = "ber1"
 		}
-		table.Seen(id, node, "/live.m3u8", epoch, epoch.Add(30*time.Second))
+		table.Seen(id, node, "/live.m3u8", epoch.Add(30*time.Second))
 	}
-	table.Seen(5, "ber1", "/live.m3u8", epoch.Add(20*time.Second), epoch.Add(50*time.Second))
-	count := func(after time.Duration, node director.NodeID) Count {
+	table.Seen(5, "ber1", "/live.m3u8", epoch.Add(50*time.Second))
+	count := func(after time.Duration, node director.NodeID) int {
 		return table.Count(epoch.Add(after))[node]["/live.m3u8"]
 	}
-	if c := count(14*time.Second, "fra1"); c != (Count{749, 0}) {
-		t.Errorf("all are on the way: %+v", c)
+	if fra, ber := count(20*time.Second, "fra1"), count(20*time.Second, "ber1"); fra != 749 || ber != 251 {
+		t.Errorf("one has moved: %d and %d", fra, ber)
 	}
-	if c := count(21*time.Second, "ber1"); c != (Count{251, 250}) {
-		t.Errorf("one has just come: %+v", c)
-	}
-	if c := count(31*time.Second, "fra1"); c != (Count{}) {
-		t.Errorf("all were silent for too long: %+v", c)
-	}
-	if c := count(40*time.Second, "ber1"); c != (Count{1, 1}) {
-		t.Errorf("one was not: %+v", c)
+	if fra, ber := count(31*time.Second, "fra1"), count(31*time.Second, "ber1"); fra != 0 || ber != 1 {
+		t.Errorf("all but one were silent for too long: %d and %d", fra, ber)
 	}
 	for id := range uint64(most + 10) {
-		table.Seen(id, "fra1", "/live.m3u8", epoch, epoch)
+		table.Seen(id, "fra1", "/live.m3u8", epoch)
 	}
 	if n := table.Excess(); n < 9 || n > 10 {
 		t.Errorf("%d were not counted", n)
@@ -106,7 +100,7 @@ func TestAllocates(t *testing.T) {
 	buf := make([]byte, 0, 256)
 	if n := testing.AllocsPerRun(100, func() {
 		token, _ := keys.Parse("/live.m3u8", text)
-		table.Seen(token.ID, token.Node, "/live.m3u8", token.At, token.At)
+		table.Seen(token.ID, token.Node, "/live.m3u8", token.At)
 		buf = keys.Append(buf[:0], "/live.m3u8", token)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -13,9 +13,6 @@ const (
 	// most bounds the sessions of one director: about 15 MB. More are answered as well,
 	// and not counted.
 	most = 1 << 17
-	// Settle is how long a session counts as on the way after it was sent to a node, as
-	// every listener does: until then, the director's counts of those that it sent have it.
-	Settle = 15 * time.Second
 )
 
 // A Table counts the sessions that this director answers. It is safe for concurrent use.
@@ -35,8 +32,7 @@ type shard struct {
 type seat struct {
 	node  director.NodeID
 	mount string
-	at    int64 // when it was sent there, in seconds since 1970
-	until int64 // when it is over, if it is not heard of
+	until int64 // when it is over, if it is not heard of, in seconds since 1970
 }
 
 // Lease returns how long after an answer with this TTL a session is still counted, if it
@@ -49,9 +45,9 @@ func Lease(ttl time.Duration, roams bool) time.Duration {
 	return 3 * ttl
 }
 
-// Seen notes that a session plays a mount from a node, where it was sent at, and is
-// counted until until. The strings are kept.
-func (t *Table) Seen(id uint64, node director.NodeID, mount string, at, until time.Time) {
+// Seen notes that a session plays a mount from a node, and is counted until until. The
+// strings are kept.
+func (t *Table) Seen(id uint64, node director.NodeID, mount string, until time.Time) {
 	s := &t.shards[id%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,34 +61,16 @@ func (t *Table) Seen(id uint64, node director.NodeID, mount string, at, until ti
 		}
 		t.size.Add(1)
 	}
-	s.all[id] = seat{node, mount, at.Unix(), until.Unix()}
-}
-
-// Known says whether a session is counted here.
-func (t *Table) Known(id uint64) bool {
-	s := &t.shards[id%shards]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, known := s.all[id]
-	return known
+	s.all[id] = seat{node, mount, until.Unix()}
 }
 
 // Excess is how many answers went to sessions that were not counted, as there were too many.
 func (t *Table) Excess() uint64 { return t.excess.Load() }
 
-// A Count is the sessions of one mount at one node.
-type Count struct {
-	Listeners int // all of them
-	Settled   int // those that were sent there longer than Settle ago
-}
-
-// Counts maps nodes and mounts to sessions.
-type Counts map[director.NodeID]map[string]Count
-
-// Count forgets the sessions that are over, and counts the others.
-func (t *Table) Count(now time.Time) Counts {
-	out := Counts{}
-	sec, settled := now.Unix(), now.Add(-Settle).Unix()
+// Count forgets the sessions that are over, and counts the others, by node and mount.
+func (t *Table) Count(now time.Time) map[director.NodeID]map[string]int {
+	out := map[director.NodeID]map[string]int{}
+	sec := now.Unix()
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
@@ -102,17 +80,10 @@ func (t *Table) Count(now time.Time) Counts {
 				t.size.Add(-1)
 				continue
 			}
-			of := out[p.node]
-			if of == nil {
-				of = map[string]Count{}
-				out[p.node] = of
+			if out[p.node] == nil {
+				out[p.node] = map[string]int{}
 			}
-			c := of[p.mount]
-			c.Listeners++
-			if p.at <= settled {
-				c.Settled++
-			}
-			of[p.mount] = c
+			out[p.node][p.mount]++
 		}
 		s.mu.Unlock()
 	}
