@@ -98,16 +98,24 @@ func (c *cursor) upToMetadata(p []byte) []byte {
 func (c *cursor) took(n int) {
 	switch {
 	case len(c.head) > 0:
-		c.head = c.head[n:]
+		c.head = rest(c.head, n)
 	case len(c.block) > 0:
 		c.block = c.block[n:]
 	case len(c.lead) > 0:
-		c.lead = c.lead[n:]
+		c.lead = rest(c.lead, n)
 		c.played(n)
 	default:
 		c.off += n
 		c.played(n)
 	}
+}
+
+// rest returns b without its first n bytes; nil if there are no more, which frees b.
+func rest(b []byte, n int) []byte {
+	if n == len(b) {
+		return nil
+	}
+	return b[n:]
 }
 
 // played counts n bytes of audio, and inserts a metadata block when one is due.

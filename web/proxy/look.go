@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"github.com/signpost-fm/signpost/director/wording"
@@ -10,15 +11,18 @@ import (
 // lookout watches a source that plays. It is used by one goroutine.
 type lookout struct {
 	*source
-	silent *time.Timer   // fires when the node may have been silent for too long
-	awake  time.Duration // when it last ran, by the Proxy's clock
-	next   *seeking      // the search for another node; nil: none is running
+	up      *upstream
+	reading *reading
+	lending bool          // the reading is to end, so that a loop reads instead
+	silent  *time.Timer   // fires when the node may have been silent for too long
+	awake   time.Duration // when it last ran, by the Proxy's clock
+	next    *seeking      // the search for another node; nil: none is running
 }
 
-// look publishes once per pace, watches for silence, and ends the source. The error that
-// ends the reading arrives on read.
-func (s *source) look(read chan error) {
-	l := lookout{source: s, silent: time.NewTimer(s.patience()), awake: s.p.now()}
+// look publishes once per pace, watches for silence, and ends the source or lends it to a
+// loop.
+func (s *source) look(up *upstream, r *reading) {
+	l := lookout{source: s, up: up, reading: r, silent: time.NewTimer(max(0, s.parser.slack(s.p.now()))), awake: s.p.now()}
 	defer l.silent.Stop()
 	defer func() { l.next.stop() }()
 	pace := time.NewTicker(pace)
@@ -31,6 +35,10 @@ func (s *source) look(read chan error) {
 		case <-pace.C:
 			l.wake()
 			l.tick()
+			if l.next == nil && l.lendable() {
+				l.lending = true
+				_ = l.up.conn.SetReadDeadline(time.Unix(1, 0))
+			}
 		case <-l.silent.C:
 			l.wake()
 			over = l.quiet()
@@ -40,12 +48,21 @@ func (s *source) look(read chan error) {
 			}
 		case to := <-l.next.result():
 			over = l.found(to)
-		case err := <-read:
-			read <- nil // for run, which waits for the reader's end
-			l.lost(err)
-			over = true
+		case <-l.reading.ended:
+			switch {
+			case !l.lending || !errors.Is(l.reading.err, os.ErrDeadlineExceeded):
+				l.lost(l.reading.err)
+				over = true
+			case l.next == nil && l.lend(l.up):
+				return
+			default: // it is not to be lent after all
+				l.lending = false
+				_ = l.up.conn.SetReadDeadline(time.Time{})
+				l.reading = l.startReading(l.up)
+			}
 		}
 	}
+	l.close(l.up, l.reading)
 }
 
 // wake does not count against the node the time in which this process did not run, because

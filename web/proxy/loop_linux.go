@@ -40,13 +40,14 @@ type loop struct {
 	rung  bool // the bell was rung and not read yet, or it is closed
 
 	// Used only by run's goroutine.
-	byFD    []*looped
+	byFD    []any // a *looped or a *feed
 	members map[*source][]*looped
 	pieces  [][]byte
 	record  []byte // what is encrypted next
 	stray   []byte
 	events  []unix.EpollEvent
 	closing bool
+	feeds   feeds
 }
 
 // looped is a session that a loop writes to.
@@ -67,17 +68,20 @@ type task struct {
 	src  *source
 	to   *source
 	who  *looped
+	feed *feed
 }
 
 type taskKind uint8
 
 const (
-	taskMore taskKind = iota // src has published
-	taskJoin                 // who begins to listen
-	taskMove                 // src's listeners go to the source to
-	taskEnd                  // src is over
-	taskCut                  // all streams end
-	taskStop                 // the loop ends once it has no listeners
+	taskMore   taskKind = iota // src has published
+	taskJoin                   // who begins to listen
+	taskMove                   // src's listeners go to the source to
+	taskEnd                    // src is over
+	taskCut                    // all streams end
+	taskFeed                   // feed is to be read
+	taskRecall                 // src is to be looked after by a goroutine again
+	taskStop                   // the loop ends once it has no listeners
 )
 
 // newLoops starts a loop for each processor.
@@ -150,8 +154,10 @@ func (l *loop) run() {
 		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 	}
 	var tasks []task
-	for !l.closing || len(l.members) > 0 {
-		if err := l.raw.Read(wait); err != nil {
+	for !l.closing || len(l.members) > 0 || len(l.feeds.of) > 0 {
+		if err := l.raw.Read(wait); errors.Is(err, os.ErrDeadlineExceeded) {
+			_ = wait(0) // feeds are due, and perhaps already were before: events have their turn all the same
+		} else if err != nil {
 			return // cannot happen: nothing else closes it
 		}
 		now := l.p.now()
@@ -162,10 +168,16 @@ func (l *loop) run() {
 					l.do(t, now)
 				}
 				clear(tasks)
-			} else if s := l.byFD[e.Fd]; s != nil {
-				l.event(s, e.Events, now)
+				continue
+			}
+			switch who := l.byFD[e.Fd].(type) {
+			case *looped:
+				l.event(who, e.Events, now)
+			case *feed:
+				l.drain(who, now)
 			}
 		}
+		l.readFeeds(now)
 	}
 }
 
@@ -185,11 +197,7 @@ func (l *loop) listen(into []task) []task {
 func (l *loop) do(t task, now time.Duration) {
 	switch t.kind {
 	case taskMore:
-		l.each(t.src, func(s *looped) {
-			if l.look(s, now) {
-				l.write(s, now)
-			}
-		})
+		l.more(t.src, now)
 	case taskJoin:
 		l.join(t.who, now)
 	case taskMove:
@@ -200,9 +208,24 @@ func (l *loop) do(t task, now time.Duration) {
 		for src := range l.members {
 			l.each(src, func(s *looped) { l.part(s, EndDrained, now) })
 		}
+	case taskFeed:
+		l.take(t.feed, now)
+	case taskRecall:
+		if f := l.feeds.of[t.src]; f != nil {
+			l.giveBack(f, nil)
+		}
 	case taskStop:
 		l.closing = true
 	}
+}
+
+// more writes what a source has published.
+func (l *loop) more(src *source, now time.Duration) {
+	l.each(src, func(s *looped) {
+		if l.look(s, now) {
+			l.write(s, now)
+		}
+	})
 }
 
 // each calls do for every listener of a source. do may remove that listener.
@@ -216,10 +239,7 @@ func (l *loop) join(s *looped, now time.Duration) {
 	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(s.fd),
 	})
-	for len(l.byFD) <= s.fd {
-		l.byFD = append(l.byFD, nil)
-	}
-	l.byFD[s.fd] = s
+	l.own(s.fd, s)
 	s.in.looked = now
 	l.p.mu.Lock()
 	s.src = s.src.followed()
@@ -238,6 +258,14 @@ func (l *loop) join(s *looped, now time.Duration) {
 	default:
 		l.write(s, now)
 	}
+}
+
+// own makes events of a descriptor those of who.
+func (l *loop) own(fd int, who any) {
+	for len(l.byFD) <= fd {
+		l.byFD = append(l.byFD, nil)
+	}
+	l.byFD[fd] = who
 }
 
 func (l *loop) add(s *looped) {

@@ -22,6 +22,7 @@ const (
 	taskMove
 	taskEnd
 	taskCut
+	taskRecall
 	taskStop
 )
 
@@ -30,6 +31,10 @@ func newLoops(*Proxy) []*loop { return nil }
 func (*loop) post(task) {}
 
 func takeOver(net.Conn) *looped { return nil }
+
+func (*lookout) lendable() bool { return false }
+
+func (*source) lend(*upstream) bool { return false }
 
 // Wired returns l: only a loop needs to know what is below TLS.
 func Wired(l net.Listener) net.Listener { return l }

@@ -192,7 +192,7 @@ func (p *Proxy) get(ctx context.Context, a ask, u *url.URL) (*upstream, error) {
 		return nil, refuse(WhyConnect, "%v", err)
 	}
 	up := &upstream{conn: conn}
-	up.unhook = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	up.hook(ctx)
 	_ = conn.SetDeadline(time.Now().Add(p.cfg.HeaderTimeout))
 	// HTTP/1.1 and not 1.0, because some balancers and CDNs answer 1.0 with 426. A node
 	// that chunks its answer is understood.

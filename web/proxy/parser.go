@@ -107,6 +107,9 @@ func (p *parser) title(content []byte) {
 	p.s.ring.setTitle(&title{audio.NewBlock(content)}, p.now)
 }
 
+// ahead returns how far the node is ahead of real time.
+func (p *parser) ahead(now time.Duration) time.Duration { return p.took - (now - p.first) }
+
 // slack returns how long the node may still be silent. Safe for concurrent use.
 func (p *parser) slack(now time.Duration) time.Duration {
 	return time.Duration(p.until.Load()) - p.listening(now)
@@ -150,15 +153,19 @@ func (s *source) read(up *upstream) error {
 		if n > 0 {
 			s.arrived.Add(int64(n))
 			now := s.p.now()
+			opening := p.first == 0
 			if bad := p.write(buf[:n], now); bad != nil {
 				return bad
+			}
+			if opening && p.first > 0 { // HeaderTimeout is over; the next Read may be after it
+				_ = up.conn.SetDeadline(time.Time{})
 			}
 			if p.first > 0 && now-p.first < settling {
 				s.publish()
 			}
 			if p.codec == audio.Opaque && p.first > 0 {
 				p.hold(s.awaitSpace)
-			} else if ahead := p.took - (now - p.first); ahead > maxAhead {
+			} else if ahead := p.ahead(now); ahead > maxAhead {
 				p.hold(func() { s.rest(ahead - maxAhead) })
 			}
 		}

@@ -34,6 +34,11 @@
 // state of a [tls.Conn] besides, which the loop drives without waiting. With HTTP/2 and
 // on other systems each listener has goroutines instead.
 //
+// A source with a single listener has two goroutines only while it begins or something is
+// wrong. Otherwise the loop reads its socket, too, on a grid of time, and writes what it has
+// read from memory that all such sources share (see feed). Over TLS toward the node, in
+// chunks, and for formats that are not understood, the goroutines stay.
+//
 // Streams end with a FIN whatever the reason: a body without a length has no other end
 // that players understand, and Icecast does the same. After a reset, ffmpeg, mpv, mpg123
 // and MPlayer were seen to do what they do after a FIN, and a reset would lose what the

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,9 @@ const (
 	// reservoir is how many frames back the audio of a Layer III frame may begin, for
 	// bitrates down to 24 kbit/s.
 	reservoir = 16
+	// keptSize is how much is kept of audio that the only listener has got, in bytes: up to
+	// reservoir frames of it, and at least joinedBy.
+	keptSize = 2 << 10
 )
 
 // A chunk is a piece of a stream that all listeners share: whole frames, up to a second
@@ -32,10 +36,12 @@ type chunk struct {
 	ends   []int32       // where its frames end in data
 	took   time.Duration // playing time; 0: unknown
 	at     time.Duration // when it was published, by the Proxy's clock
+	size   int           // of its data, in bytes, when it was published
 	params audio.Params
 	title  *title // what is playing; nil: the node has not said
 	start  bool   // a listener may begin with it
 	header []byte // pages that a listener who begins with it needs first (Ogg)
+	lent   bool   // data is memory that was lent to the ring
 	lead   []byte // replaces its first frame for a listener who begins with it; nil: no need
 	next   atomic.Pointer[chunk]
 }
@@ -57,17 +63,27 @@ type ring struct {
 	len    int    // bytes from oldest to tail
 	took   time.Duration
 	joints []*chunk      // ends of other chains, which continue with what follows tail
-	wake   chan struct{} // closed when there is more, or the stream has ended
+	wake   chan struct{} // closed when there is more, or the stream has ended; nil: nobody waits
 	over   bool          // nothing is added any more
 
 	title    *title // of the audio to be added next
 	header   []byte // pages that a listener who joins needs first (Ogg)
 	inHeader bool   // header pages are arriving
+
+	room   room   // memory that was lent
+	before *chunk // the newest chunk when room was lent
+	spare  *chunk // one that nobody refers to
+}
+
+// A room is memory for chunks, which is used anew once they have been written.
+type room struct {
+	data []byte
+	ends []int32
 }
 
 func newRing(burst time.Duration, kbit int, now time.Duration) *ring {
 	root := &chunk{start: true, at: now}
-	r := &ring{burst: burst, burstLen: defaultBurst, oldest: root, tail: root, wake: make(chan struct{})}
+	r := &ring{burst: burst, burstLen: defaultBurst, oldest: root, tail: root}
 	if burst > 0 { // for streams whose duration is not known
 		r.burstLen = int(burst.Seconds() * float64(kbit) * 1000 / 8)
 	}
@@ -90,12 +106,21 @@ func (r *ring) add(u audio.Unit, now time.Duration) {
 	if u.Header {
 		r.header = append(r.header, u.Data...)
 	}
-	if c := r.open; c != nil && (len(c.data)+len(u.Data) > chunkSize || c.params != u.Params || u.Start && !c.start) {
+	if c := r.open; c != nil && (len(c.data)+len(u.Data) > chunkSize || c.params != u.Params || u.Start && !c.start || c.lent && len(c.data)+len(u.Data) > cap(c.data)) {
 		r.cut(now)
 	}
 	if r.open == nil {
-		// The previous chunk shows how many bytes one pace takes.
-		r.open = &chunk{data: make([]byte, 0, max(len(u.Data), len(r.tail.data)*9/8)), params: u.Params, title: r.title, start: u.Start}
+		c := r.spare
+		if r.spare = nil; c == nil {
+			c = new(chunk)
+		}
+		c.params, c.title, c.start, c.lent = u.Params, r.title, u.Start, len(r.room.data) >= len(u.Data)
+		if c.lent {
+			c.data, c.ends = r.room.data[:0], r.room.ends[:0]
+		} else { // the previous chunk shows how many bytes one pace takes
+			c.data = make([]byte, 0, max(len(u.Data), r.tail.size*9/8))
+		}
+		r.open = c
 		if !u.Header {
 			r.open.header = r.header
 		}
@@ -122,8 +147,10 @@ func (r *ring) publish(now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cut(now)
-	close(r.wake)
-	r.wake = make(chan struct{})
+	if r.wake != nil {
+		close(r.wake)
+		r.wake = nil
+	}
 }
 
 // finish publishes what is left. Nothing can be added after it.
@@ -138,6 +165,9 @@ func (r *ring) finish(now time.Duration) {
 func (r *ring) more() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.wake == nil {
+		r.wake = make(chan struct{})
+	}
 	return r.wake
 }
 
@@ -148,12 +178,11 @@ func (r *ring) cut(now time.Duration) {
 		return
 	}
 	r.open = nil
-	c.at = now
-	if c.params.Codec == audio.MPEG {
-		first := c.data[:c.ends[0]]
-		if lead := audio.Join(r.tail.last(reservoir), first); len(lead) != len(first) {
-			c.lead = lead
-		}
+	c.at, c.size = now, len(c.data)
+	if c.lent {
+		r.room.data, r.room.ends = r.room.data[len(c.data):], r.room.ends[len(c.ends):]
+	} else {
+		c.leadIn(r.tail)
 	}
 	r.tail.next.Store(c)
 	for _, j := range r.joints {
@@ -161,12 +190,24 @@ func (r *ring) cut(now time.Duration) {
 	}
 	r.joints = nil
 	r.tail = c
-	r.len += len(c.data)
+	r.len += c.size
 	r.took += c.took
 	for r.oldest != c && r.longer(r.oldest) {
-		r.len -= len(r.oldest.data)
+		r.len -= r.oldest.size
 		r.took -= r.oldest.took
 		r.oldest = r.oldest.next.Load()
+	}
+}
+
+// leadIn computes what a listener who begins with c gets instead of its first frame, if
+// that needs frames of the chunk before it.
+func (c *chunk) leadIn(before *chunk) {
+	if c.params.Codec != audio.MPEG {
+		return
+	}
+	first := c.data[:c.ends[0]]
+	if lead := audio.Join(before.last(reservoir), first); len(lead) != len(first) {
+		c.lead = lead
 	}
 }
 
@@ -179,13 +220,17 @@ func (c *chunk) last(n int) [][]byte {
 func (c *chunk) frames(from, to int) [][]byte {
 	all := make([][]byte, 0, to-from)
 	for i := from; i < to; i++ {
-		begin := int32(0)
-		if i > 0 {
-			begin = c.ends[i-1]
-		}
-		all = append(all, c.data[begin:c.ends[i]])
+		all = append(all, c.data[c.begins(i):c.ends[i]])
 	}
 	return all
+}
+
+// begins returns where frame i begins in c.data.
+func (c *chunk) begins(i int) int32 {
+	if i == 0 {
+		return 0
+	}
+	return c.ends[i-1]
 }
 
 // longer reports whether the ring still holds a burst without c.
@@ -193,7 +238,7 @@ func (r *ring) longer(c *chunk) bool {
 	if r.burst > 0 && r.took > 0 {
 		return r.took-c.took >= r.burst
 	}
-	return r.len-len(c.data) >= r.burstLen
+	return r.len-c.size >= r.burstLen
 }
 
 // begin returns the chunk that a new listener begins with: a burst before the newest.
@@ -228,6 +273,87 @@ func (r *ring) shrink() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.burst, r.burstLen = 0, 1
+}
+
+// lend gives r memory for the audio that is added up to a call of settle. There is one
+// listener, who has got everything so far, and whom only the caller writes to.
+func (r *ring) lend(room room) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.room, r.before = room, r.tail
+}
+
+// settle takes the memory back that was lent. If the listener, who is at this cursor, has
+// got everything, only the frames are kept by which a position in the stream is found.
+func (r *ring) settle(at *cursor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.before
+	r.room, r.before = room{}, nil
+	if r.tail.lent && r.oldest == r.tail && at.due() == nil {
+		r.trim(before)
+		at.off = len(r.tail.data)
+		return
+	}
+	for c := before.next.Load(); c != nil; c = c.next.Load() {
+		if c.lent {
+			c.data, c.ends, c.lent = bytes.Clone(c.data), slices.Clone(c.ends), false
+		}
+	}
+}
+
+// trim keeps only the last frames of the newest chunk, and of the one before it if that has
+// too few. They are kept in the memory of before, which nobody reads any more. r.mu is held.
+func (r *ring) trim(before *chunk) {
+	c, previous := r.tail, before
+	for next := before.next.Load(); next != c; next = next.next.Load() {
+		previous = next
+	}
+	few, fewOfPrevious := 0, 0
+	if joinable(c.params.Codec) {
+		few = c.lastFew(0, 0)
+		if few == len(c.ends) && previous.params == c.params {
+			fewOfPrevious = previous.lastFew(few, c.size)
+		}
+	}
+	data, ends := before.data[:0], before.ends[:0]
+	if cap(data) > 2*chunkSize/3 { // a burst's
+		data, ends = make([]byte, 0, c.size/2), make([]int32, 0, reservoir)
+	}
+	// Frames of previous may move toward the beginning of the same memory.
+	data, ends = appendLast(data, ends, previous, fewOfPrevious)
+	data, ends = appendLast(data, ends, c, few)
+	if size := len(data); size > 0 {
+		took := c.took * time.Duration(size) / time.Duration(c.size)
+		r.len += size - c.size
+		r.took += took - c.took
+		c.size, c.took = size, took
+	}
+	c.data, c.ends, c.lent = data, ends, false
+	*before = chunk{}
+	r.spare = before
+}
+
+// lastFew returns how many of the last frames of c are kept, if some are kept already that
+// follow them.
+func (c *chunk) lastFew(frames, bytes int) int {
+	n := 0
+	for n < len(c.ends) && frames+n < reservoir && (frames+n < joinedBy || bytes < keptSize) {
+		n++
+		bytes += int(c.ends[len(c.ends)-n] - c.begins(len(c.ends)-n))
+	}
+	return n
+}
+
+// appendLast appends the last n frames of c to data, and their ends to ends.
+func appendLast(data []byte, ends []int32, c *chunk, n int) ([]byte, []int32) {
+	first := len(c.ends) - n
+	from := c.begins(first)
+	moved := int32(len(data)) - from
+	for _, end := range c.ends[first:] {
+		ends = append(ends, end+moved)
+	}
+	return append(data, c.data[from:]...), ends
 }
 
 // measured returns how much is kept for a burst, and the bitrate computed from it in

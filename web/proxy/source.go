@@ -29,7 +29,8 @@ type source struct {
 	ask   ask
 	node  director.NodeID // the node that serves; after a redirect perhaps not the one asked
 	mount *mount
-	alone bool // opened for one listener
+	alone bool        // opened for one listener
+	lent  atomic.Bool // a loop reads it, and no goroutine looks after it
 	began time.Time
 
 	ctx    context.Context
@@ -139,48 +140,61 @@ func (s *source) keep() bool {
 	return mine
 }
 
-// run opens the upstream and looks after it until it ends.
+// run opens the upstream and looks after it until it ends, or until a loop reads it.
 func (s *source) run() {
-	defer s.p.open.Done()
-	defer s.cancel(nil)
 	if opening := s.p.cfg.Opening; opening != nil {
 		opening(s.ask.upstream.Node)
 	}
 	up, err := s.p.openOne(s.ctx, s.ask)
 	if err != nil {
 		s.refuse(err)
+		s.cancel(nil)
+		s.p.open.Done()
 		return
 	}
-	defer up.close()
 	s.p.mu.Lock()
 	s.node, s.head = up.node, up.head
 	s.p.mu.Unlock()
-	read := make(chan error, 1)
 	s.parser.begin(up)
-	go func() { read <- s.read(up) }()
-	defer func() {
-		s.cancel(nil)
-		up.close()
-		<-read //nolint:errcheck // it has been dealt with
-	}()
+	reading := s.startReading(up)
 	select {
-	case err := <-read:
-		read <- err
+	case <-reading.ended:
 	case <-s.parser.found:
 	}
 	select {
 	case <-s.parser.found:
 	default: // the upstream ended before the first frame
-		err := <-read
-		read <- nil
-		s.refuse(err)
+		s.refuse(reading.err)
+		s.close(up, reading)
 		return
 	}
-	_ = up.conn.SetDeadline(time.Time{})
 	s.codec = s.parser.codec
 	s.plays()
 	close(s.ready)
-	s.look(read)
+	s.look(up, reading)
+}
+
+// A reading is a goroutine that reads from a node.
+type reading struct {
+	ended chan struct{} // closed when it has ended
+	err   error         // why; set before ended is closed
+}
+
+func (s *source) startReading(up *upstream) *reading {
+	r := &reading{ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.err = s.read(up)
+	}()
+	return r
+}
+
+// close frees what a source holds that has ended.
+func (s *source) close(up *upstream, r *reading) {
+	s.cancel(nil)
+	up.close()
+	<-r.ended
+	s.p.open.Done()
 }
 
 // refuse ends a source that has not played.

@@ -211,6 +211,9 @@ func (p *Proxy) Vacate(node director.NodeID) {
 		}
 		select {
 		case s.vacate <- struct{}{}:
+			if s.lent.Load() { // otherwise somebody looks at vacate, or will before it is lent
+				s.tell(task{kind: taskRecall, src: s})
+			}
 		default: // it has been told already
 		}
 	}

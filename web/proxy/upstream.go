@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +20,7 @@ const maxMetaint = 1 << 24
 // goroutine; close may be called by any, and more than once.
 type upstream struct {
 	node   director.NodeID
-	conn   net.Conn
+	conn   net.Conn // nil: a loop has its socket
 	head   head
 	unhook func() bool   // detaches conn from the context that it was opened with
 	br     *bufio.Reader // what arrived after the head
@@ -27,8 +28,16 @@ type upstream struct {
 }
 
 func (u *upstream) close() {
-	u.unhook()
-	_ = u.conn.Close()
+	if u.conn != nil {
+		u.unhook()
+		_ = u.conn.Close()
+	}
+}
+
+// hook closes the connection as soon as ctx ends.
+func (u *upstream) hook(ctx context.Context) {
+	conn := u.conn
+	u.unhook = context.AfterFunc(ctx, func() { _ = conn.Close() })
 }
 
 // begin judges the head and determines how the body is framed. On an error it closes the

@@ -25,14 +25,18 @@ const (
 	tuneEvery = 5 * time.Second
 	// trimAfter is how many of them make that worthwhile: each leaves some 20 KB of
 	// net/http's behind (connection, buffers, request and stack), and needs only 1.5 KB
-	// itself. A collection costs some 15 ms of CPU.
+	// itself. With an upstream of its own it leaves 250 KB, most of them the node's burst.
+	// A collection costs some 15 ms of CPU.
 	trimAfter = 100
+	// trimLast is how many make it worthwhile at the end of a wave.
+	trimLast = 10
 )
 
 // memory keeps the size of the process near what it needs.
 type memory struct {
 	carried func() uint64 // inline listeners so far
 	trimmed uint64        // carried, when memory was last returned
+	before  uint64        // carried, when it was last looked at
 	live    [1]metrics.Sample
 	percent int
 }
@@ -54,9 +58,8 @@ func (d *Service) tuneMemory(ctx context.Context) error {
 }
 
 func (m *memory) tune() {
-	if n := m.carried(); n-m.trimmed >= trimAfter {
+	if m.trims() {
 		debug.FreeOSMemory()
-		m.trimmed = n
 	}
 	if os.Getenv("GOGC") != "" {
 		return // the operator has decided
@@ -66,6 +69,21 @@ func (m *memory) tune() {
 		debug.SetGCPercent(p)
 		m.percent = p
 	}
+}
+
+// trims reports whether memory is to be returned: a wave of listeners has come, or ended.
+func (m *memory) trims() bool {
+	n := m.carried()
+	most := uint64(trimAfter)
+	if n == m.before {
+		most = trimLast
+	}
+	m.before = n
+	if n-m.trimmed < most {
+		return false
+	}
+	m.trimmed = n
+	return true
 }
 
 // percentOf returns the GC percentage that gives the headroom with so many live bytes. It

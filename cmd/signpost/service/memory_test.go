@@ -12,3 +12,19 @@ func TestHeadroom(t *testing.T) {
 		}
 	}
 }
+
+// Memory is returned after many inline listeners, and after the last of a wave.
+func TestTrim(t *testing.T) {
+	t.Parallel()
+	var n uint64
+	m := memory{carried: func() uint64 { return n }}
+	for i, c := range []struct {
+		n    uint64
+		want bool
+	}{{0, false}, {50, false}, {99, false}, {100, true}, {250, true}, {300, false}, {300, true}, {300, false}, {305, false}, {305, false}, {310, false}, {310, true}} {
+		n = c.n
+		if got := m.trims(); got != c.want {
+			t.Errorf("%d: after %d listeners: %v", i, n, got)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package audio
 
 import (
+	"bytes"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,7 +18,13 @@ const (
 	// In random bytes at 128 kbit/s two agree about once a day, and three not in a
 	// lifetime.
 	agreeing = 3
+	// little is how much may be left of a Write, in bytes, to be kept in memory of its own:
+	// any incomplete frame of MPEG audio, and most of ADTS.
+	little = 2 << 10
 )
+
+// workspaces holds memory for what is being split: a portion, and what was left before it.
+var workspaces = sync.Pool{New: func() any { return new([portion + little]byte) }}
 
 // A Splitter splits a byte stream into units. The units are the same however the stream
 // is divided among calls of Write, except those of an Opaque stream. Their data put
@@ -30,8 +38,9 @@ const (
 // understood for 64 KB is Opaque from there on, for good. So are free-format MPEG audio,
 // multiplexed Ogg streams (with Skeleton or video), and other codecs in Ogg.
 //
-// A Splitter holds at most about 150 KB, and normally an incomplete frame.
+// A Splitter holds at most about 150 KB, and normally no more than an incomplete frame.
 type Splitter struct {
+	rest   []byte // what is left, if it is little and buf is nil
 	buf    []byte
 	at     int  // buf[:at] is junk, unless the whole stream turns out to be Opaque
 	skip   int  // bytes of a tag still to come, which are dropped
@@ -60,6 +69,14 @@ func NewSplitter(mediaType string) *Splitter {
 // Write takes the next bytes of the stream and calls emit for each unit that they
 // complete. Its time is proportional to len(p).
 func (s *Splitter) Write(p []byte, emit func(Unit)) {
+	if s.buf == nil && !s.opaque {
+		space := workspaces.Get().(*[portion + little]byte)
+		s.buf = append(space[:0], s.rest...)
+		defer func() {
+			s.leave(space)
+			workspaces.Put(space)
+		}()
+	}
 	for len(p) > 0 && !s.opaque {
 		n := min(len(p), portion)
 		s.buf = append(s.buf, p[:n]...)
@@ -68,6 +85,16 @@ func (s *Splitter) Write(p []byte, emit func(Unit)) {
 	}
 	if len(p) > 0 {
 		s.pass(p, emit)
+	}
+}
+
+// leave moves what is left to memory of its own, if it is in space.
+func (s *Splitter) leave(space *[portion + little]byte) {
+	switch {
+	case len(s.buf) <= little:
+		s.rest, s.buf = append(s.rest[:0], s.buf...), nil
+	case &s.buf[0] == &space[0]:
+		s.rest, s.buf = nil, bytes.Clone(s.buf)
 	}
 }
 
