@@ -23,6 +23,8 @@ const (
 	// tuneEvery is how often the collector is adapted to the size of the live heap, and
 	// how soon memory is returned after a wave of inline listeners.
 	tuneEvery = 5 * time.Second
+	// startTakes is when the pages of the program that only the start needed are given back.
+	startTakes = 10 * time.Second
 	// trimAfter is how many of them make that worthwhile: each leaves some 20 KB of
 	// net/http's behind (connection, buffers, request and stack), and needs only 1.5 KB
 	// itself. With an upstream of its own it leaves 250 KB, most of them the node's burst.
@@ -54,6 +56,8 @@ func (d *Service) tuneMemory(ctx context.Context) error {
 	}
 	m.live[0].Name = "/gc/heap/live:bytes"
 	m.tune()
+	started := time.AfterFunc(startTakes, func() { forgetProgram() })
+	defer started.Stop()
 	return every(ctx, tuneEvery, m.tune)
 }
 
