@@ -34,6 +34,7 @@ var webKinds = map[string]string{
 	"hls.js":       "/live.m3u8",
 	"video.js":     "/live.m3u8",
 	"shaka-player": "/live.m3u8",
+	"dashjs":       "/live.mpd",
 }
 
 // unsteered is a player that does not ask where to go on, as many devices do not.
@@ -72,7 +73,7 @@ func startSteeredNodes(t *testing.T, rest string) *steeredFleet {
 	}
 	f.text = config + rest
 	f.signpost = directFile(t, f.text)
-	f.eventually(patience, "all nodes play", func() bool { return f.pathways("/live.m3u8") == 3 })
+	f.eventually(patience, "all nodes play both mounts", func() bool { return f.pathways("/live.m3u8") == 3 && f.pathways("/live.mpd") == 3 })
 	f.eventually(patience, "there is enough to begin with", func() bool {
 		text, err := os.ReadFile(filepath.Join(encoder.dir, "0", "audio.m3u8"))
 		return err == nil && bytes.Count(text, []byte("#EXTINF")) == listed
@@ -137,9 +138,12 @@ func (f *steeredFleet) busiest() int {
 }
 
 // goOn waits until all sessions have played some seconds more, and fails for stalls of more
-// than most since the time that since names.
+// than most since the time that since names, on a machine that does nothing else.
 func (f *steeredFleet) goOn(what string, since time.Time, most time.Duration) {
 	f.t.Helper()
+	if !soak {
+		most += 5 * segment // beside other tests the machine may stand still
+	}
 	before := f.stage.sessions()
 	for i, one := range before {
 		before[i].Time = one.Time + 3*segment.Seconds()
@@ -192,7 +196,7 @@ func TestHLSPlayersMove(t *testing.T) {
 	f.stage.until(patience, "all play from others than the dead node", func(one session) bool { return f.node(one) != dead })
 	t.Logf("the last left the dead node after %v", time.Since(at))
 	f.goOn("a node's death", at, segment)
-	f.eventually(patience, "no new session sees the dead node", func() bool { return f.pathways("/live.m3u8") == 2 })
+	f.eventually(patience, "no new session sees the dead node", func() bool { return f.pathways("/live.m3u8") == 2 && f.pathways("/live.mpd") == 2 })
 
 	// Those that are not steered may have been elsewhere.
 	for _, one := range f.stage.sessions() {
