@@ -125,21 +125,28 @@ func pathsOf(r director.Report) (paths []string) {
 
 // TestFewSamplesAtOnce: many nodes with many mounts are listened to ever so seldom.
 func TestFewSamplesAtOnce(t *testing.T) {
+	t.Run("at a node", func(t *testing.T) { fewSamplesAtOnce(t, 40, 100, 10*time.Minute) })
+	t.Run("at all", func(t *testing.T) { fewSamplesAtOnce(t, maxTries+20, 10, 3*time.Minute) })
+}
+
+// fewSamplesAtOnce lets time go by with so many nodes and mounts.
+func fewSamplesAtOnce(t *testing.T, nodeCount, mountCount int, long time.Duration) {
+	t.Helper()
 	inBubble(t, Config{Sample: time.Minute}, func(t *testing.T, f *fleet) {
 		e := f.ears
 		e.takes = burstTime + samplePatience // the longest that it can
 		var mounts []string
-		for i := range 100 {
+		for i := range mountCount {
 			mounts = append(mounts, fmt.Sprint("/", i))
 		}
 		var nodes []director.Node
-		for i := range 40 {
+		for i := range nodeCount {
 			nodes = append(nodes, node(fmt.Sprint(i)))
-			f.hear(mounts[i], plays)
+			f.hear(mounts[i%len(mounts)], plays)
 			f.play(urlOf(fmt.Sprint(i)), untold(mounts...))
 		}
 		f.SetNodes(nodes, nil)
-		time.Sleep(3 * time.Minute)
+		time.Sleep(long)
 		synctest.Wait()
 		if e.most[""] > maxTries {
 			t.Errorf("%d were listened to at once", e.most[""])
