@@ -143,11 +143,15 @@ func (q *search) alternates(ladder []*rung) {
 	}
 }
 
-// home returns the node that the weights give the listener, if it has room; else at.
+// home returns the node that the weights give the listener, if it has room; else at. If that
+// node still warms up, the listener goes there once it is within the part of the node's share
+// that is given out by then, and nowhere else before. Who is there stays: it took its seat
+// when the warm-up was waived, perhaps, and would be back when it is over.
 func (q *search) home(ladder []*rung, at int) int {
 	for _, r := range ladder {
 		waived := q.s.warming && q.s.warmUpWaived(r, q.d.Mount)
 		best, lowest, here := entry{node: Nowhere}, 0.0, false
+		now, soonest := Nowhere, 0.0 // the same, with the shares that are given out
 		for _, e := range r.entries {
 			here = here || e.node == at
 			switch is := q.judge(e); is {
@@ -162,14 +166,18 @@ func (q *search) home(ladder []*rung, at int) int {
 			if r.given {
 				share = e.weight
 			}
-			if !waived {
-				share *= q.s.nodes[e.node].warm
-			}
 			if share <= 0 {
 				continue
 			}
-			if draw := q.draw(e.node, share); best.node == Nowhere || draw < lowest {
+			draw := q.draw(e.node, share)
+			if best.node == Nowhere || draw < lowest {
 				best, lowest = e, draw
+			}
+			if !waived {
+				draw /= q.s.nodes[e.node].warm
+			}
+			if now == Nowhere || draw < soonest {
+				now, soonest = e.node, draw
 			}
 		}
 		switch {
@@ -179,6 +187,8 @@ func (q *search) home(ladder []*rung, at int) int {
 			if here {
 				return at
 			}
+		case best.node != now:
+			return at
 		case q.hasRoom(best) && (r.given || !here || q.ease(best.node) >= betterBy*q.ease(at)):
 			return best.node
 		default:

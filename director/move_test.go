@@ -3,6 +3,7 @@ package director
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // movers is listeners who can be moved while they play, by key, with the node where each is.
@@ -278,6 +279,85 @@ func TestMovesByLoad(t *testing.T) {
 	if last := moves[len(moves)-1]; last > 2 {
 		t.Errorf("they never come to rest: %v", moves)
 	}
+}
+
+// TestMovesOnlyToMuchFreer: a node that is somewhat freer than the others, as whoever moved
+// there would make it no more, attracts nobody in a row without weights.
+func TestMovesOnlyToMuchFreer(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	l.listed("all", everyone, "a", "b", "c")
+	hold := func(c int) {
+		for id, n := range map[NodeID]int{"a": 600, "b": 600, "c": c} {
+			l.report(id, func(r *Report) { r.Listeners = n })
+		}
+	}
+	hold(1000) // so that all are placed at a and b
+	c := newMovers(l, l.snapshot(), 1000)
+	hold(450) // 55 % are free, and 40 %
+	if moved := c.ask(l.snapshot(), nil); moved[Stays] != 1000 {
+		t.Errorf("1.4 times as free: moved %v", moved)
+	}
+	hold(350) // 65 %
+	if moved := c.ask(l.snapshot(), nil); moved[MovesTo] < 300 || moved[MovesTo] != c.held(3)[2] {
+		t.Errorf("1.6 times as free: moved %v, held %v", moved, c.held(3))
+	}
+}
+
+// TestMovesToWarmingNode: a node that came back gets its listeners back bit by bit, each once;
+// nobody is moved for it between the others, nor away from it when its warm-up is no longer
+// waived.
+func TestMovesToWarmingNode(t *testing.T) {
+	t.Parallel()
+	setup := func(t *testing.T) (*lab, *movers, map[uint64]int) {
+		l := newLab(t, 3)
+		l.row("all", everyone, "a", 1, "b", 1, "c", 1)
+		c := newMovers(l, l.snapshot(), 3000)
+		home := map[uint64]int{}
+		for key, at := range c.at {
+			home[key] = at
+		}
+		return l, c, home
+	}
+	t.Run("bit by bit", func(t *testing.T) {
+		t.Parallel()
+		l, c, home := setup(t)
+		for key, at := range c.at { // as players do that go to the next pathway by themselves
+			if at == 2 {
+				c.at[key] = int(key % 2)
+			}
+		}
+		held := 0
+		for age := time.Duration(0); age <= time.Minute; age += 3 * time.Second {
+			l.report("c", func(r *Report) { r.Returned = l.now.Add(-age) })
+			was := map[uint64]int{}
+			for key, at := range c.at {
+				was[key] = at
+			}
+			c.ask(l.snapshot(), nil)
+			for key, at := range c.at {
+				if at != was[key] && at != 2 {
+					t.Fatalf("after %v %d moved from %d to %d", age, key, was[key], at)
+				}
+			}
+			if held = c.held(3)[2]; age < 20*time.Second && held > 600 {
+				t.Errorf("after %v it has %d back", age, held)
+			}
+		}
+		for key, at := range c.at {
+			if at != home[key] {
+				t.Fatalf("it is warm, and %d is at %d instead of %d", key, at, home[key])
+			}
+		}
+	})
+	t.Run("whoever is there stays", func(t *testing.T) {
+		t.Parallel()
+		l, c, _ := setup(t)
+		l.report("c", func(r *Report) { r.Returned = l.now })
+		if moved := c.ask(l.snapshot(), nil); moved[Stays] != 3000 {
+			t.Errorf("moved %v", moved)
+		}
+	})
 }
 
 // TestSteerRanks: the order of what a player may use.
