@@ -18,6 +18,7 @@ import (
 
 	"github.com/signpost-fm/signpost/director"
 	"github.com/signpost-fm/signpost/director/probe/proctest"
+	"github.com/signpost-fm/signpost/web/hls"
 )
 
 // An origin is a server of HLS and DASH in memory. Its segments are two seconds long.
@@ -115,7 +116,7 @@ func TestPlaylists(t *testing.T) {
 		"not there":                   {pages: nil, want: "does_not_play: not there"},
 		"a page":                      {pages: map[string]func(int) string{"/live.m3u8": fixed("<html>hello")}, want: "does_not_play: a page, no audio", detail: "HTML"},
 		"audio":                       {pages: map[string]func(int) string{"/live.m3u8": fixed("ID3 and so on")}, want: "does_not_play: a page, no audio", detail: "begins with #EXTM3U"},
-		"endless":                     {pages: map[string]func(int) string{"/live.m3u8": fixed("#EXTM3U\n" + strings.Repeat("#", 2<<20))}, want: "does_not_play: a page, no audio", detail: "more than 2 MiB"},
+		"endless":                     {pages: map[string]func(int) string{"/live.m3u8": fixed("#EXTM3U\n" + strings.Repeat("#", hls.MaxText))}, want: "does_not_play: a page, no audio", detail: "more than 4 MiB"},
 		"itself":                      {pages: map[string]func(int) string{"/live.m3u8": fixed("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlive.m3u8\n")}, want: "does_not_play: a page, no audio", detail: "this playlist itself"},
 		"no segment":                  {mount: "/hls/low.m3u8", pages: map[string]func(int) string{"/hls/low.m3u8": fixed("#EXTM3U\n#EXT-X-TARGETDURATION:2\n")}, want: "does_not_play: nothing comes in", detail: "no segment yet"},
 		"another stream of the node":  {mount: "/live.mp3", pages: map[string]func(int) string{"/live.mp3": fixed("ID3 and so on")}, stops: true, want: "plays"},

@@ -156,7 +156,7 @@ func TestMPDRefused(t *testing.T) {
 		{"an entity", dash("&lol;", "", numbered, ""), "no XML"},
 		{"Latin-1", "<MPD a='\xe9'/>", "UTF-8"},
 		{"deep", strings.Repeat("<MPD>", 100_000) + strings.Repeat("</MPD>", 100_000), "depth"},
-		{"endless", "<MPD>" + strings.Repeat("<!-- -->", MaxText/8), "more than 2 MiB"},
+		{"endless", "<MPD>" + strings.Repeat("<!-- -->", MaxText/8), "more than 4 MiB"},
 		{"no start", `<MPD type="dynamic"><Period/></MPD>`, "availabilityStartTime"},
 		{"no period", `<MPD/>`, "no Period"},
 		{"no duration", `<MPD minimumUpdatePeriod="P1M"><Period/></MPD>`, "minimumUpdatePeriod"},

@@ -194,7 +194,7 @@ func TestMultivariantRefused(t *testing.T) {
 		{"no version", "#EXTM3U\n#EXT-X-VERSION:x\n" + variant + "y\n", 2, "no version"},
 		{"too many variants", "#EXTM3U\n" + strings.Repeat(variant+"x\n", 10_000), 1002, "more than 500 variants"},
 		{"too many tags", "#EXTM3U\n" + strings.Repeat("#EXT-X-SESSION-DATA:DATA-ID=\"a\"\n", 10_000), 4002, "more than 4000 tags"},
-		{"endless", "#EXTM3U\n" + strings.Repeat("#", MaxText), 0, "more than 2 MiB"},
+		{"endless", "#EXTM3U\n" + strings.Repeat("#", MaxText), 0, "more than 4 MiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

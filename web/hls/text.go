@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// MaxText is the size of the largest playlist or MPD that is parsed, in bytes. Who
+	// MaxText is the size of the largest playlist or MPD that is parsed, in bytes: a
+	// media playlist of a whole day, of segments of 2 s with their dates, has some 3.6 MB. Who
 	// reads one needs to read no more than one byte beyond it.
-	MaxText = 2 << 20
+	MaxText = 4 << 20
 	// maxTags is how many tags that belong to no segment a playlist may have, variants
 	// included.
 	maxTags = 4000

@@ -42,9 +42,8 @@ const (
 	// @minimumUpdatePeriod, if that is more.
 	goodForMPD = 10 * time.Second
 
-	timeout  = 5 * time.Second
-	maxBytes = 4 << 20 // of a playlist; 10,000 variants have 2 MB
-	atOnce   = 16      // requests
+	timeout = 5 * time.Second
+	atOnce  = 16 // requests
 )
 
 // A Kind is what a node has under a mount's path.

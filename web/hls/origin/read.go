@@ -75,12 +75,12 @@ func (r *Reader) get(ctx context.Context, d *reading) (text []byte, final string
 	case resp.StatusCode != http.StatusOK:
 		return nil, "", fmt.Errorf("GET %s: %s", d.from, resp.Status)
 	}
-	text, err = io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
+	text, err = io.ReadAll(io.LimitReader(resp.Body, hls.MaxText+1))
 	if err != nil {
 		return nil, "", fmt.Errorf("GET %s: %w", d.from, err)
 	}
-	if len(text) > maxBytes {
-		return nil, "", fmt.Errorf("GET %s: more than %d MiB: is it a playlist at all?", d.from, maxBytes>>20)
+	if len(text) > hls.MaxText {
+		return nil, "", fmt.Errorf("GET %s: more than %d MiB: is it a playlist at all?", d.from, hls.MaxText>>20)
 	}
 	d.state.etag, d.state.since = resp.Header.Get("Etag"), resp.Header.Get("Last-Modified")
 	return text, resp.Request.URL.String(), nil
