@@ -24,7 +24,7 @@ func (d *Doubt) why() string {
 	if d.Failed != "" {
 		return "a director's stream from it failed: " + d.Failed[:min(len(d.Failed), maxFailed)]
 	}
-	return fmt.Sprintf("listeners of %d networks came back from it", d.Networks)
+	return fmt.Sprintf("listeners of %d networks came back from it, or get too little from it to play", d.Networks)
 }
 
 const (
@@ -39,7 +39,8 @@ const (
 	soon = 50 * time.Millisecond
 )
 
-// Doubt notes that a listener of a mount came straight back from a node. network is
+// Doubt notes that a listener of a mount came straight back from a node, or gets too little
+// from it to play. network is
 // a hash that is the same for all listeners of one network. When there is evidence
 // from enough networks, the directors that probe the node do so at once. Doubt does
 // not block and does not allocate.

@@ -29,8 +29,8 @@ const (
 	failedPause = time.Second
 )
 
-// evidence collects, by node, the networks whose listeners came straight back and
-// the failures that this director saw. Its memory is bounded by the number of
+// evidence collects, by node, the networks whose listeners came straight back, or get too
+// little to play, and the failures that this director saw. Its memory is bounded by the number of
 // nodes. It is safe for concurrent use.
 type evidence struct {
 	raised chan struct{} // receives when some node may have to be doubted
@@ -90,7 +90,7 @@ func (e *evidence) know(nodes []director.Node) {
 	}
 }
 
-// add notes that a listener of a network came straight back. It does not allocate.
+// add notes that a listener of a network speaks against a node. It does not allocate.
 func (e *evidence) add(node director.NodeID, mount string, network uint64, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

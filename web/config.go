@@ -37,7 +37,8 @@ type Config struct {
 	// in 128 bytes each on average: fewer with long names, more with short ones. 0: none.
 	Past int
 	// Evidence is called when a node may have failed a listener of a mount: the listener
-	// was redirected there and soon came back. network is a hash of the listener's network,
+	// was redirected there and soon came back, or it plays HLS or DASH and gets too little for
+	// that. network is a hash of the listener's network,
 	// a /24 of IPv4 or a /48 of IPv6, constant while the server runs. Nil: no evidence is
 	// reported.
 	Evidence func(node director.NodeID, mount string, network uint64)

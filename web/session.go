@@ -64,10 +64,13 @@ func (q *request) mayHurry() bool {
 }
 
 // elsewhere returns the node where the player says that it is, if that is another one than
-// where it was sent: it went there by itself, or does not know the other one.
+// where it was sent: it went there by itself, or does not know the other one. One that was
+// moved by the last answer and names both nodes is where it was sent.
 func (q *request) elsewhere() (director.NodeID, bool) {
-	told := director.NodeID(q.session.asked.Pathway)
-	if told == "" || told == q.session.Node {
+	l := &q.session
+	told := director.NodeID(l.asked.Pathway)
+	lately := l.Moved && q.now.Sub(l.At).Abs() < 2*q.policy.Steering.TTL
+	if told == "" || told == l.Node || lately && l.asked.Names(string(l.Node)) {
 		return "", false
 	}
 	_, ok := q.view.FindNode(told)
@@ -103,9 +106,34 @@ func (s *Server) next(x *exchange, node director.NodeID) session.Token {
 	t.Roams = t.Roams || l.known && t.By != s.mark
 	t.By = s.mark
 	if t.Node != node || !l.known {
-		t.Node, t.At, t.Moved = node, x.now, l.known
+		t.Node, t.At, t.Moved, t.Slow = node, x.now, l.known, 0
 	}
 	return t
+}
+
+// noteThroughput notes whether the player gets too little from the node where it stays to play the
+// mount: less than the variant that needs least. That is evidence against the node when it
+// says so for the third time in a row, and not again before it was better: a player whose own
+// connection is poor says so as long as it plays.
+func (s *Server) noteThroughput(x *exchange, t *session.Token) {
+	l := &x.session
+	if !l.known || l.hurried || t.Node != l.Node || x.dryRun || x.to == nil {
+		return
+	}
+	if l.asked.Throughput == 0 || l.asked.Several != "" || l.asked.Pathway != string(t.Node) {
+		return // it is not told, or may be another node's
+	}
+	m := s.origins(&x.request, x.to.listener.Scheme)
+	if m == nil || l.asked.Throughput >= m.Playlists[t.Node].Least() {
+		t.Slow = 0
+		return
+	}
+	if t.Slow == session.MostSlow {
+		return
+	}
+	if t.Slow++; t.Slow == session.MostSlow {
+		s.tell(&x.request, t.Node)
+	}
 }
 
 // sit counts a session at its node, where it is to be for the next ttl.

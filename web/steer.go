@@ -61,6 +61,7 @@ func (s *Server) steer(x *exchange) error {
 		return faultNobody
 	}
 	t := s.next(x, node)
+	s.noteThroughput(x, &t)
 	s.moved(x)
 	s.sit(x, t, mount, x.plan.ttl)
 	x.quiet = x.session.known && t.At.Equal(x.session.At)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -235,6 +236,99 @@ func TestSteeringShares(t *testing.T) {
 	w.tick(time.Minute)
 	if after := round(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("held %v, and after undo %v", before, after)
+	}
+}
+
+// tells asks as a player does that got what it plays at so many bit/s.
+func (w *steered) tells(at, from, pathway string, throughput int) manifest {
+	w.t.Helper()
+	w.tick(10 * time.Second)
+	rec := w.do(ask{url: fmt.Sprintf("%s&_HLS_pathway=%s&_HLS_throughput=%d", at, pathway, throughput), from: netip.MustParseAddr(from)})
+	var m manifest
+	if err := json.Unmarshal(rec.Body.Bytes(), &m); err != nil || rec.Code != http.StatusOK {
+		w.t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	return m
+}
+
+// TestSlowPlayersAreEvidence: a player that gets less than the 128,000 bit/s of the mount's
+// playlist, three questions in a row, speaks once against its node.
+func TestSlowPlayersAreEvidence(t *testing.T) {
+	t.Parallel()
+	told := &witness{networks: map[uint64]int{}}
+	w := newSteered(t, func(c *Config) { c.Evidence = told.tell })
+	for name, c := range map[string]struct {
+		throughput []int // 0: not told
+		want       int
+	}{
+		"enough":             {[]int{128_000, 130_000, 128_000, 9_000_000}, 0},
+		"twice too little":   {[]int{127_999, 1000, 128_000, 1000, 1000, 128_000}, 0},
+		"three times":        {[]int{127_999, 1000, 50_000}, 1},
+		"all the time":       {[]int{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000}, 1},
+		"and not told":       {[]int{1000, 0, 1000, 0, 1000}, 1},
+		"better, and again":  {[]int{1000, 1000, 1000, 200_000, 1000, 1000, 1000}, 2},
+		"never told, at all": {[]int{0, 0, 0, 0}, 0},
+	} {
+		told.take()
+		steer, pathways := w.load(ask{url: "/hls/live.m3u8"})
+		for _, n := range c.throughput {
+			steer = w.tells(steer, "203.0.113.7", pathways[0], n).Reload
+		}
+		got := told.take()
+		if n := strings.Count(got, pathways[0]+" by "); n != c.want || c.want == 0 && got != "" {
+			t.Errorf("%s: told %q, want %d", name, got, c.want)
+		}
+	}
+
+	steer, pathways := w.load(ask{url: "/hls/live.m3u8"})
+	for _, at := range []string{pathways[0], pathways[0], pathways[1], pathways[1], pathways[0], pathways[1], pathways[0]} {
+		steer = w.tells(steer, "203.0.113.7", at, 1000).Reload
+	}
+	if got := told.take(); got != "" {
+		t.Errorf("it changes its node by itself, and is at none of them for long: told %q", got)
+	}
+	for i := range 3 {
+		steer, pathways = w.load(ask{url: "/hls/live.m3u8"})
+		for range 5 {
+			steer = w.tells(steer, fmt.Sprintf("198.51.%d.7", i), pathways[0], 1000).Reload
+		}
+	}
+	if len(told.networks) != 1+3 {
+		t.Errorf("three more networks told of it, and %d are known", len(told.networks))
+	}
+	told.take()
+	for range 5 { // a proxy that we trust is nobody
+		steer = w.tells(steer, balance.String(), pathways[0], 1000).Reload
+	}
+	if got := told.take(); got != "" {
+		t.Errorf("by a proxy: told %q", got)
+	}
+}
+
+// TestSteeringNamesBoth: dash.js names the node that it was moved from, too, and not always
+// first.
+func TestSteeringNamesBoth(t *testing.T) {
+	t.Parallel()
+	w := newSteered(t, nil)
+	steer, pathways := w.load(ask{url: "/hls/live.m3u8"})
+	first := pathways[0]
+	for i := range w.fleet.Nodes {
+		w.fleet.Nodes[i].Drained = string(w.fleet.Nodes[i].ID) == first
+	}
+	w.build()
+	m := w.ask(steer, first)
+	second := m.Priority[0]
+	for i := range w.fleet.Nodes {
+		w.fleet.Nodes[i].Drained = false
+	}
+	w.build()
+	w.tick(10 * time.Second)
+	if m = w.ask(m.Reload, second+","+first); m.Priority[0] != second {
+		t.Errorf("it was moved from %s to %s, and then to %s", first, second, m.Priority[0])
+	}
+	w.tick(10 * time.Second)
+	if m = w.ask(m.Reload, second+","+first); m.Priority[0] != first {
+		t.Errorf("it went back to %s by itself, and %+v", first, m)
 	}
 }
 

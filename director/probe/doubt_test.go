@@ -10,7 +10,7 @@ import (
 	"github.com/signpost-fm/signpost/director"
 )
 
-const crowd = "listeners of 7 networks came back from it"
+const crowd = "listeners of 7 networks came back from it, or get too little from it to play"
 
 // TestDoubtHurries: a dead node is down with the first failed probe after a doubt.
 func TestDoubtHurries(t *testing.T) {

@@ -34,6 +34,7 @@ type MPD struct {
 	Published time.Time     // @publishTime; zero: not told
 	Update    time.Duration // after how long players read it again (@minimumUpdatePeriod); 0: they do not
 
+	least      int64     // the lowest @bandwidth of a representation, in bit/s; 0: none tells it
 	start      time.Time // @availabilityStartTime
 	prefix     string    // of the names of elements: "mpd:", or nothing
 	head, tail []byte    // the text before and after what MergeMPD writes
@@ -41,6 +42,10 @@ type MPD struct {
 	baseAttrs  string    // the attributes of the BaseURL, escaped, with a blank before each
 	periods    []period
 }
+
+// Least returns the @bandwidth of the representation that needs least, in bit/s; 0: it is not
+// told.
+func (m *MPD) Least() int64 { return m.least }
 
 // An mpdReader takes an MPD apart.
 type mpdReader struct {

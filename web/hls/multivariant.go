@@ -35,11 +35,16 @@ type Multivariant struct {
 	slots       []slot   // those of own, in an order that is that of all nodes with the same
 	ranks       []int    // the index in slots of each uriHere of own
 	variants    int
+	least       int64 // the lowest BANDWIDTH of a variant, in bit/s; 0: none tells it
 	first       string
 }
 
 // Variants returns how many variants the playlist offers, without I-frame variants.
 func (m *Multivariant) Variants() int { return m.variants }
+
+// Least returns the BANDWIDTH of the variant that needs least, in bit/s (4.4.6.2: the peak rate
+// of its segments); 0: it is not told.
+func (m *Multivariant) Least() int64 { return m.least }
 
 // First returns the absolute URI of the first variant's media playlist: the one that a
 // player without a preference plays.
@@ -269,9 +274,19 @@ func (m *Multivariant) addLine(d *document, e *entry) error {
 	if m.first == "" {
 		m.first = uri
 	}
-	m.slots[len(m.slots)-1].uri = uri
+	s := &m.slots[len(m.slots)-1]
+	s.uri = uri
+	m.least = lesser(m.least, s.bandwidth)
 	*block = append(*block, uriHere, '\n')
 	return err
+}
+
+// lesser returns the smaller of two numbers, of which 0 is one that is not told.
+func lesser(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // playable returns the absolute URI of a media playlist.

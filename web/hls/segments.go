@@ -93,6 +93,7 @@ func (r *mpdReader) readPeriod(e *etree.Element, p *period) error {
 				return err
 			}
 			one.bandwidth, _ = strconv.ParseInt(rep.SelectAttrValue("bandwidth", ""), 10, 64)
+			r.m.least = lesser(r.m.least, max(0, one.bandwidth))
 			what := []string{"id=" + one.id}
 			for _, name := range []string{"contentType", "mimeType", "codecs", "lang", "width", "height", "audioSamplingRate"} {
 				if v := rep.SelectAttrValue(name, set.SelectAttrValue(name, "")); v != "" {

@@ -78,7 +78,11 @@ const SessionParameter = "s"
 type Asked struct {
 	// Pathway is the one that the player plays from now. It is anything the player wrote.
 	Pathway string
-	// Throughput is at how many bit/s the player got its last segments from it; 0: not told.
+	// Several is all pathways that the player names, as a list with commas, if it names more
+	// than one: it has changed lately. It is anything the player wrote, too.
+	Several string
+	// Throughput is at how many bit/s the player got its last segments from it; 0: not told. If
+	// there are several pathways, it may be another one's.
 	Throughput int64
 	Dash       bool   // it asked with parameters of DASH
 	Session    string // as it was given to the player; it may be forged
@@ -89,8 +93,9 @@ type Asked struct {
 // understand it leaves out. It takes values with or without the quotation marks of the
 // specifications. Of a parameter that is there twice, the last one with a value counts.
 //
-// dash.js names every pathway that it has used since it asked last, with the throughput of
-// each in the same order, some of them empty. The last one is where it plays.
+// dash.js names every pathway that it has used since it asked last, the fastest first and
+// those without a throughput last. So the last one is where it plays, if it has only just
+// changed; later it may be either.
 //
 // Nothing is allocated unless a value of ours is escaped.
 func ParseAsked(rawQuery string) Asked {
@@ -103,10 +108,10 @@ func ParseAsked(rawQuery string) Asked {
 		case SessionParameter:
 			set(&out.Session, unescape(value))
 		case "_HLS_pathway":
-			set(&out.Pathway, lastOf(unescape(value)))
+			out.plays(unescape(value))
 		case "_DASH_pathway":
 			out.Dash = true
-			set(&out.Pathway, lastOf(unescape(value)))
+			out.plays(unescape(value))
 		case "_HLS_throughput":
 			out.Throughput = throughput(unescape(value), out.Throughput)
 		case "_DASH_throughput":
@@ -115,6 +120,28 @@ func ParseAsked(rawQuery string) Asked {
 		}
 	}
 	return out
+}
+
+// plays notes the pathways that a player names.
+func (a *Asked) plays(list string) {
+	last := lastOf(list)
+	if last == "" {
+		return
+	}
+	a.Pathway, a.Several = last, ""
+	if one := strings.Trim(list, "\", "); one != last {
+		a.Several = list
+	}
+}
+
+// Names says whether a pathway is among several that the player names.
+func (a *Asked) Names(pathway string) bool {
+	for one := range strings.SplitSeq(a.Several, ",") {
+		if one = strings.Trim(one, "\" "); one != "" && one == pathway {
+			return true
+		}
+	}
+	return false
 }
 
 // set replaces what is there, unless by nothing.

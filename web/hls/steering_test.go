@@ -2,6 +2,7 @@ package hls
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -47,9 +48,9 @@ func TestAsked(t *testing.T) {
 		"_HLS_pathway=%22n1%22&_HLS_throughput=5140000": {Pathway: "n1", Throughput: 5140000},                 // as specified
 		"s=tok": {Session: "tok"}, // Shaka's first question
 		"s=tok&_DASH_pathway=%22n1%22&_DASH_throughput=700":                          {Pathway: "n1", Throughput: 700, Dash: true, Session: "tok"},
-		"_DASH_pathway=%22n1%2Cn2%22&_DASH_throughput=700%2C900":                     {Pathway: "n2", Throughput: 900, Dash: true}, // dash.js after a change
-		"_DASH_pathway=\"n1,n2\"&_DASH_throughput=,":                                 {Pathway: "n2", Dash: true},
-		"_DASH_pathway=%22n1%22%2C%22n2%22&_DASH_throughput=700%2C":                  {Pathway: "n2", Dash: true}, // 700 was at n1
+		"_DASH_pathway=%22n1%2Cn2%22&_DASH_throughput=700%2C900":                     {Pathway: "n2", Several: `"n1,n2"`, Throughput: 900, Dash: true}, // dash.js after a change
+		"_DASH_pathway=\"n1,n2\"&_DASH_throughput=,":                                 {Pathway: "n2", Several: `"n1,n2"`, Dash: true},
+		"_DASH_pathway=%22n1%22%2C%22n2%22&_DASH_throughput=700%2C":                  {Pathway: "n2", Several: `"n1","n2"`, Dash: true}, // 700 was at n1
 		"_DASH_pathway=n1,&_DASH_throughput=":                                        {Pathway: "n1", Dash: true},
 		"_HLS_pathway=n1&_HLS_pathway=n2&_HLS_throughput=1&_HLS_throughput=2":        {Pathway: "n2", Throughput: 2},
 		"_HLS_pathway=n1&_HLS_pathway=":                                              {Pathway: "n1"},
@@ -61,10 +62,52 @@ func TestAsked(t *testing.T) {
 		"&&=&_HLS_pathway&s":                                                         {},
 		"_hls_pathway=n1":                                                            {},
 		"s=a%2Bb+c&s=":                                                               {Session: "a+b c"},
-		"_DASH_pathway=" + url.QueryEscape(`"a","b",`) + "&_DASH_throughput=1,2,3,,": {Pathway: "b", Dash: true},
+		"_DASH_pathway=" + url.QueryEscape(`"a","b",`) + "&_DASH_throughput=1,2,3,,": {Pathway: "b", Several: `"a","b",`, Dash: true},
 	} {
 		if got := ParseAsked(query); got != want {
 			t.Errorf("%s: %+v, want %+v", query, got, want)
+		}
+	}
+	for list, want := range map[string]bool{`"a,b"`: true, `"b","a"`: true, "a": false, "b,c": false, ",": false, "b,aa": false} {
+		if a := ParseAsked("_DASH_pathway=" + url.QueryEscape(list)); a.Names("a") != want || a.Names("") {
+			t.Errorf("%s: %+v", list, a)
+		}
+	}
+}
+
+// TestLeast: what a player needs to play the smallest of what there is.
+func TestLeast(t *testing.T) {
+	t.Parallel()
+	const variant, frames = "#EXT-X-STREAM-INF:BANDWIDTH=%s\n%s.m3u8\n", "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9000,URI=\"i.m3u8\"\n"
+	for _, c := range []struct {
+		bandwidths []string
+		want       int64
+	}{
+		{[]string{"128000"}, 128_000},
+		{[]string{"256000", "64000", "128000"}, 64_000},
+		{[]string{"0", "128000"}, 128_000},
+		{[]string{"128000", "-5"}, 128_000},
+		{[]string{"0"}, 0},
+	} {
+		text, sets := "#EXTM3U\n"+frames, ""
+		for _, b := range c.bandwidths {
+			text += fmt.Sprintf(variant, b, b)
+			sets += fmt.Sprintf(`<Representation id="r%s" bandwidth="%[1]s"/>`, b)
+		}
+		at := &url.URL{Scheme: "http", Host: "a.test", Path: "/live.m3u8"}
+		m, err := ParseMultivariant([]byte(text), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Least(); got != c.want {
+			t.Errorf("HLS with %v: %d, want %d", c.bandwidths, got, c.want)
+		}
+		d, err := ParseMPD([]byte("<MPD><Period><AdaptationSet>"+sets+"</AdaptationSet></Period></MPD>"), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Least(); got != c.want {
+			t.Errorf("DASH with %v: %d, want %d", c.bandwidths, got, c.want)
 		}
 	}
 }

@@ -68,6 +68,19 @@ type Playlist struct {
 	MPD          *hls.MPD          // of that kind; nil: else
 }
 
+// Least is at how many bit/s a player gets the least that there is to play; 0: it is not told,
+// or p is nil.
+func (p *Playlist) Least() int64 {
+	switch {
+	case p == nil:
+	case p.Multivariant != nil:
+		return p.Multivariant.Least()
+	case p.MPD != nil:
+		return p.MPD.Least()
+	}
+	return 0
+}
+
 // A Mount is what all nodes have of a mount, for listeners of one scheme. It is immutable.
 type Mount struct {
 	// Kind is Multivariant or MPD if players can be steered; else Media, or Unknown.

@@ -16,8 +16,8 @@ func TestToken(t *testing.T) {
 	longest := director.NodeID(strings.Repeat("n", maxNodeID))
 	for _, want := range []Token{
 		{ID: 1, Node: "fra1", At: epoch},
-		{ID: 1<<64 - 1, Node: longest, At: epoch.Add(time.Second), By: 0xffffff, Moved: true, Roams: true},
-		{ID: 7, Node: "a.b-c_d", At: epoch, By: 5, Roams: true},
+		{ID: 1<<64 - 1, Node: longest, At: epoch.Add(time.Second), By: 0xffffff, Moved: true, Roams: true, Slow: MostSlow},
+		{ID: 7, Node: "a.b-c_d", At: epoch, By: 5, Roams: true, Slow: 2},
 	} {
 		text := string(keys.Append(nil, "/live.m3u8", want))
 		if len(text) > MaxToken || strings.ContainsAny(text, "+/=%&? ") {

@@ -25,11 +25,19 @@ type Token struct {
 	// Moved says that the session was at another node before, and Roams that several
 	// directors answer it in turn.
 	Moved, Roams bool
+	// Slow is how many of its last questions in a row told of too little throughput at Node, at
+	// most MostSlow.
+	Slow uint8
 }
+
+// MostSlow is as far as Token.Slow counts.
+const MostSlow = 3
 
 const (
 	flagMoved = 1 << iota
 	flagRoams
+
+	slowShift = 2 // Slow has the next two bits
 
 	// A token is its fields, then the signature, then the node's id in clear: it is the
 	// pathway's name in the playlist, too.
@@ -65,6 +73,7 @@ func (k Keys) Append(dst []byte, mount string, t Token) []byte {
 	if t.Roams {
 		b[12] |= flagRoams
 	}
+	b[12] |= min(t.Slow, MostSlow) << slowShift
 	binary.LittleEndian.PutUint64(b[fieldBytes:], k.sign(b[:fieldBytes], mount, string(t.Node)))
 	dst = base64.RawURLEncoding.AppendEncode(dst, b[:])
 	dst = append(dst, '.')
@@ -92,6 +101,7 @@ func (k Keys) Parse(mount, text string) (t Token, ok bool) {
 		At:    time.Unix(int64(binary.LittleEndian.Uint32(b[8:])), 0),
 		By:    binary.LittleEndian.Uint32(b[12:]) >> 8,
 		Moved: b[12]&flagMoved != 0, Roams: b[12]&flagRoams != 0,
+		Slow: b[12] >> slowShift & MostSlow,
 	}, true
 }
 
