@@ -72,6 +72,7 @@ bench: build ## benchmarks: the core's, and the whole program beside others (roo
 	bin/bench redirect --signpost bin/signpost $(if $(MMDB),--mmdb $(MMDB)) --json bin/redirect.json
 	$(if $(MMDB),bin/bench redirect --tls --nodes 10 --requests 5000 --signpost bin/signpost --mmdb $(MMDB) --json bin/redirect-tls.json)
 	bin/bench decide --signpost bin/signpost --json bin/decide.json
+	$(if $(MMDB),bin/bench steer --signpost bin/signpost --mmdb $(MMDB) --json bin/steer.json)
 	$(if $(MMDB),bin/bench dns --signpost bin/signpost --mmdb $(MMDB) --json bin/dns.json)
 
 .PHONY: bench-probe

@@ -40,6 +40,8 @@ type askCmd struct {
 	Rate     float64 `help:"Connections a second, of an open loop."`
 	Path     string  `default:"/live.mp3"`
 	Agents   string  `help:"Format of user agents, with a number in it."`
+	Paths    string  `help:"A file of paths, one a line, to ask for in turn in place of the one."`
+	Status   int     `default:"302" help:"The status of good answers."`
 }
 
 // asked is what the clients measured.
@@ -55,7 +57,10 @@ func (c *askCmd) Run() error {
 		return err
 	}
 	runtime.GOMAXPROCS(c.Clients + 4) // a thread in a blocking call may keep its processor (P)
-	s := swarm{askCmd: c, to: &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}, requests: c.requests(10_000)}
+	s := swarm{askCmd: c, to: &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}, redirected: fmt.Appendf(nil, " %d ", c.Status)}
+	if s.requests, err = c.requests(10_000); err != nil {
+		return err
+	}
 	s.took = make([]time.Duration, c.Requests)
 	s.began = time.Now()
 	var wg sync.WaitGroup
@@ -74,7 +79,15 @@ func (c *askCmd) Run() error {
 }
 
 // requests returns n prepared requests, from different addresses and players.
-func (c *askCmd) requests(n int) [][]byte {
+func (c *askCmd) requests(n int) ([][]byte, error) {
+	paths := []string{c.Path}
+	if c.Paths != "" {
+		text, err := os.ReadFile(c.Paths)
+		if err != nil {
+			return nil, err
+		}
+		paths = strings.Fields(string(text))
+	}
 	players := []string{"VLC/3.0.20 LibVLC/3.0.20", "Lavf/59.27.100", "mpg123/1.31.2", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Music Player Daemon 0.23.12"}
 	dice := rand.New(rand.NewPCG(1, 2))
 	out := make([][]byte, n)
@@ -86,24 +99,25 @@ func (c *askCmd) requests(n int) [][]byte {
 		var b strings.Builder
 		// Addresses from 24.0.0.0 to 95.255.255.255, where listeners are.
 		fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: radio.example\r\nUser-Agent: %s\r\nAccept: */*\r\nIcy-MetaData: 1\r\nX-Forwarded-For: %d.%d.%d.%d\r\n",
-			c.Path, player, 24+dice.IntN(72), dice.IntN(256), dice.IntN(256), 1+dice.IntN(254))
+			paths[i%len(paths)], player, 24+dice.IntN(72), dice.IntN(256), dice.IntN(256), 1+dice.IntN(254))
 		if c.Mode.closes() {
 			b.WriteString("Connection: close\r\n")
 		}
 		b.WriteString("\r\n")
 		out[i] = []byte(b.String())
 	}
-	return out
+	return out, nil
 }
 
 // swarm is the state that the clients share.
 type swarm struct {
 	*askCmd
-	to       unix.Sockaddr
-	requests [][]byte
-	next     atomic.Int64
-	began    time.Time
-	took     []time.Duration
+	to         unix.Sockaddr
+	requests   [][]byte
+	redirected []byte // of a good answer's status line
+	next       atomic.Int64
+	began      time.Time
+	took       []time.Duration
 }
 
 func (s *swarm) client() error {
@@ -190,9 +204,8 @@ func (s socket) Write(b []byte) (int, error) { return unix.Write(int(s), b) }
 func (s socket) Close() error { return unix.Close(int(s)) }
 
 var (
-	redirected = []byte(" 302 ")
-	endOfHead  = []byte("\r\n\r\n")
-	saysClose  = []byte("\r\nconnection: close\r\n")
+	endOfHead = []byte("\r\n\r\n")
+	saysClose = []byte("\r\nconnection: close\r\n")
 )
 
 // ask sends a request, reads its redirect, and says whether the server keeps the
@@ -209,8 +222,8 @@ func (s *swarm) ask(conn io.ReadWriter, request, buf []byte) (stays bool, err er
 			return false, fmt.Errorf("read: the connection ended after %q: %w", buf[:n], err)
 		}
 	}
-	if n < 16 || !bytes.Equal(buf[8:13], redirected) {
-		return false, fmt.Errorf("not a redirect: %.60q", buf[:n])
+	if n < 16 || !bytes.Equal(buf[8:13], s.redirected) {
+		return false, fmt.Errorf("not the answer that was expected: %.60q", buf[:n])
 	}
 	if s.Mode == keepAlive {
 		return !bytes.Contains(bytes.ToLower(buf[:end+2]), saysClose), nil

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -44,6 +46,8 @@ type contest struct {
 	Clients  int     // at once
 	Rate     float64 // connections per second, in an open loop
 	Agents   string  // see askCmd
+	Paths    string  // see askCmd
+	Status   int     // see askCmd; 0: a redirect
 }
 
 // round is what was measured in one round of a party.
@@ -120,7 +124,7 @@ func (c *contest) ask(m mode, p *party) (round, error) {
 		rate = c.Rate
 	}
 	return p.round(c.Requests, "ask", p.addr, string(m), strconv.Itoa(c.Requests), strconv.Itoa(c.Clients),
-		"--rate", strconv.FormatFloat(rate, 'f', -1, 64), "--agents", c.Agents)
+		"--rate", strconv.FormatFloat(rate, 'f', -1, 64), "--agents", c.Agents, "--paths", c.Paths, "--status", strconv.Itoa(cmp.Or(c.Status, http.StatusFound)))
 }
 
 // round lets this program, with args, be the client that asks n times, and reckons what

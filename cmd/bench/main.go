@@ -14,6 +14,7 @@ import (
 
 type cli struct {
 	Redirect redirectCmd `cmd:"" help:"CPU, time and memory of redirects, beside other ways to answer them."`
+	Steer    steerCmd    `cmd:"" help:"CPU of answers to players of HLS that ask which node to use, beside the same JSON written by echo with a city database."`
 	Decide   decideCmd   `cmd:"" help:"How the cost of a redirect grows with nodes, regions, mounts and rules."`
 	Proxy    proxyCmd    `cmd:"" help:"CPU and memory per listener of a stream carried inline, beside other proxies."`
 	DNS      dnsCmd      `cmd:"" name:"dns" help:"CPU of answers in DNS, beside other authoritative servers that look at where a client is."`

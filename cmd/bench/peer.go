@@ -18,7 +18,7 @@ import (
 // director would (geo, redis); the standard library's reverse proxy; or a constant DNS
 // answer.
 type peerCmd struct {
-	Kind string `arg:"" enum:"echo,nethttp,geo,redis,reverseproxy,dns"`
+	Kind string `arg:"" enum:"echo,nethttp,geo,redis,steer,reverseproxy,dns"`
 	TLS  string `name:"tls" help:"Serve https, with the certificate in this folder."`
 	To   string `help:"What a reverse proxy stands in front of, the address of a Redis, or a database of cities."`
 }
@@ -60,9 +60,12 @@ func (c *peerCmd) handler() (http.Handler, error) {
 		answer, err = byContinent(c.To)
 	case "redis":
 		answer = askingRedis(c.To)
+	case "steer":
+		answer, err = steering(c.To)
 	}
 	e := echo.New()
 	e.GET("/live.mp3", answer)
+	e.GET(steerMount+".steer", answer)
 	return e, err
 }
 
