@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -37,7 +38,7 @@ var longest = []string{"cmd/signpost/e2e", "web/admin/dashboard", "cmd/signpost"
 
 // race runs "go test" with the race detector, and beside it what needs none. Options come
 // first, their values behind "=".
-func race(args []string) int {
+func race(args []string) (code int) {
 	n := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
 	if n < 0 {
 		return fail(errors.New("race: name packages"))
@@ -65,15 +66,48 @@ func race(args []string) int {
 		_ = os.Setenv("GORACE", "atexit_sleep_ms=50")
 	}
 	// Those without it are one more at a time than there are processors: they wait more than they
-	// work. More would be too many for half a processor.
+	// work. Where there is not even one, players would stutter beside others: one after another.
 	var runs [][]string
 	if len(plain) > 0 {
-		runs = append(runs, slices.Concat(options, []string{"-p", "1"}, plain))
+		runs = append(runs, slices.Concat(options, []string{"-p=1"}, plain))
 	}
 	if len(raced) > 0 {
 		runs = append(runs, slices.Concat(options, []string{"-race"}, raced))
 	}
+	if have := processors(); have < leastProcessors {
+		fmt.Printf("there is %.1f of a processor to be had: packages are tested one after another\n", have)
+		for i := range runs {
+			runs[i] = slices.Concat([]string{"-p=1", "-parallel=2"}, runs[i])
+			if failed := goTests(runs[i]); failed != 0 {
+				code = failed
+			}
+		}
+		return code
+	}
 	return goTests(runs...)
+}
+
+// leastProcessors is how many processors are enough to test several packages at once.
+const leastProcessors = 0.8
+
+// processors measures for a second how many processors a process gets here. Limits of a
+// container and other work leave less than there are.
+func processors() float64 {
+	spent := func() time.Duration {
+		var use syscall.Rusage
+		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use) // it cannot fail
+		return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	}
+	began, before := time.Now(), spent()
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for time.Since(began) < time.Second {
+			}
+		})
+	}
+	all.Wait()
+	return float64(spent()-before) / float64(time.Since(began))
 }
 
 func rank(pkg string) int {
@@ -92,7 +126,7 @@ func goTests(runs ...[]string) int {
 	cpu := make([]time.Duration, len(runs))
 	for i, args := range runs {
 		all.Go(func() {
-			cmd := exec.Command("go", append([]string{"test", "-json", "-parallel", atOnce}, args...)...)
+			cmd := exec.Command("go", append([]string{"test", "-json", "-parallel=" + atOnce}, args...)...)
 			cmd.Stderr = os.Stderr
 			told, err := cmd.StdoutPipe()
 			if err == nil {

@@ -22,7 +22,8 @@ import (
 )
 
 // A rush asks at a rate, each request over a connection of its own. On a machine that is not
-// as quick it asks more slowly: only mostAtOnce requests wait for their answers at a time.
+// as quick it asks more slowly: no more requests wait for their answers at a time than are
+// asked in an eighth of a second, and two.
 type rush struct {
 	t       *testing.T
 	rate    int
@@ -35,8 +36,6 @@ type rush struct {
 	longest atomic.Int64
 }
 
-const mostAtOnce = 64
-
 // hasten begins to call ask, rate times a second. It returns whether there was a
 // connection, and what went wrong.
 func hasten(t *testing.T, rate int, ask func(n int64) (connected bool, err error)) *rush {
@@ -46,7 +45,7 @@ func hasten(t *testing.T, rate int, ask func(n int64) (connected bool, err error
 	r.all.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
 		defer tick.Stop()
-		slots := make(chan struct{}, mostAtOnce)
+		slots := make(chan struct{}, 2+rate/8)
 		for n := int64(1); ; n++ {
 			select {
 			case <-ctx.Done():
