@@ -140,8 +140,11 @@ func (o *hlsOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	case ".mpd":
 		w.Header().Set("Cache-Control", "no-cache")
+		// ffmpeg suggests to play one segment behind: no player has anything in its buffer then.
+		// Without a suggestion dash.js plays four behind, as those of HLS play three.
+		text = mpdDelay.ReplaceAll(text, nil)
 		if o.hold > 0 {
-			text = mpdStart.ReplaceAll(mpdDelay.ReplaceAll(text, nil), fmt.Appendf(nil, `<MPD suggestedPresentationDelay="PT%dS" `, o.hold))
+			text = mpdStart.ReplaceAll(text, fmt.Appendf(nil, `<MPD suggestedPresentationDelay="PT%dS" `, o.hold))
 		}
 	}
 	_, _ = w.Write(text) // the player may be gone

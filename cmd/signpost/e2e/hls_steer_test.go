@@ -149,16 +149,21 @@ func (f *steeredFleet) goOn(what string, since time.Time, most time.Duration) {
 		before[i].Time = one.Time + 3*segment.Seconds()
 	}
 	f.stage.until(patience, "all play on after "+what, func(one session) bool { return one.Time >= before[one.Index].Time })
-	least := 1000.0
+	least := map[string]float64{}
 	for _, one := range f.stage.sessions() {
-		least = min(least, one.Low)
+		if low, ok := least[one.Player]; !ok || one.Low < low {
+			least[one.Player] = math.Round(10*one.Low) / 10
+		}
+		if soak && most == 0 && one.Low <= 0 {
+			f.t.Errorf("%s had nothing left in its buffer after %s: %+v", one.Player, what, one)
+		}
 		for _, s := range one.Stalls {
 			if s.At >= float64(since.UnixMilli()) && s.Seconds > most.Seconds() {
 				f.t.Errorf("%s stalls for %.1f s after %s: %+v", one.Player, s.Seconds, what, one)
 			}
 		}
 	}
-	f.t.Logf("%s: %.1f s were left in the buffer at the least, %v sessions at the nodes", what, least, f.at(f.stage.sessions(), func(session) bool { return true }))
+	f.t.Logf("%s: %v s were left in the buffers at the least, %v sessions at the nodes", what, least, f.at(f.stage.sessions(), func(session) bool { return true }))
 }
 
 // Listeners who play in web pages leave a node that is drained, and hear nothing of it; they

@@ -226,7 +226,7 @@ func (d *Service) openInline(*config.Settings) error {
 }
 
 // remembered is how many of the last requests explain finds: an hour of nine a second, in
-// 4 MB.
+// 10 MB.
 const remembered = 32 << 10
 
 // openOrigins starts to read the nodes' playlists of HLS.
