@@ -123,6 +123,13 @@ func (r *mpdReader) attributes() error {
 			return r.fail(0, "@minimumUpdatePeriod: %v", err)
 		}
 	}
+	if m.Dynamic {
+		delay, given := parseDuration(r.root.SelectAttrValue("suggestedPresentationDelay", ""))
+		buffer, told := parseDuration(r.root.SelectAttrValue("minBufferTime", ""))
+		if given == nil && told == nil && delay < buffer { // ffmpeg writes so, with other numbers each time
+			r.warn("its suggestedPresentationDelay is less than its minBufferTime: players have next to nothing in their buffers, and stall")
+		}
+	}
 	start := r.root.SelectAttrValue("availabilityStartTime", "")
 	if m.start = dateTime(start); m.start.IsZero() && (m.Dynamic || start != "") {
 		return r.fail(0, "@availabilityStartTime %q is no time, and a dynamic MPD needs one (5.3.1.2)", clip(start))

@@ -65,6 +65,7 @@ func TestMergeMPD(t *testing.T) {
 func TestMPDOfPackagers(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 30, 11, 42, 31, 0, time.UTC)
+	const near = "its suggestedPresentationDelay is less than its minBufferTime: players have next to nothing in their buffers, and stall"
 	for _, c := range []struct {
 		name      string
 		dynamic   bool
@@ -72,15 +73,16 @@ func TestMPDOfPackagers(t *testing.T) {
 		update    time.Duration
 		last      string
 		ends      string
+		warning   string
 	}{
-		{"ffmpeg-5.1.9-timeline.mpd", true, "2026-11-30T11:42:30.931Z", 2 * time.Second, "chunk-stream0-00004.m4s", "2026-11-30T11:42:30.882Z"},
-		{"ffmpeg-5.1.9-number.mpd", true, "2026-11-30T11:42:30.692Z", 500 * time.Second, "chunk-stream0-00004.m4s", "2026-11-30T11:42:30.678Z"},
-		{"ffmpeg-5.1.9-ended.mpd", false, "0001-01-01T00:00:00Z", 0, "chunk-stream0-00007.m4s", "0001-01-01T00:00:13Z"},
+		{"ffmpeg-5.1.9-timeline.mpd", true, "2026-11-30T11:42:30.931Z", 2 * time.Second, "chunk-stream0-00004.m4s", "2026-11-30T11:42:30.882Z", near},
+		{"ffmpeg-5.1.9-number.mpd", true, "2026-11-30T11:42:30.692Z", 500 * time.Second, "chunk-stream0-00004.m4s", "2026-11-30T11:42:30.678Z", ""},
+		{"ffmpeg-5.1.9-ended.mpd", false, "0001-01-01T00:00:00Z", 0, "chunk-stream0-00007.m4s", "0001-01-01T00:00:13Z", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			m := mpds(t, string(sample(t, c.name)))[0].MPD
-			if m.Dynamic != c.dynamic || m.Published.Format(time.RFC3339Nano) != c.published || m.Update != c.update || len(m.Warnings) > 0 {
+			if m.Dynamic != c.dynamic || m.Published.Format(time.RFC3339Nano) != c.published || m.Update != c.update || strings.Join(m.Warnings, "\n") != c.warning {
 				t.Errorf("dynamic %v, published %v, update %v, warnings %q", m.Dynamic, m.Published, m.Update, m.Warnings)
 			}
 			s, ok := m.Newest(now)
@@ -122,6 +124,8 @@ func TestMPDTolerated(t *testing.T) {
 		{"absolute segments", dash("", "", `media="https://n1.test/dash/a/$Number$.m4s"`, ""), `media="a/$Number$.m4s"`, "", ""},
 		{"a clock", dash("", "", numbered, "") + "", "", "", ""},
 		{"clocks", dash(`<UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="time /t?a&amp;b"/>`, "", numbered, ""), `value="https://n1.test/dash/time https://n1.test/t?a&amp;b"`, "", ""},
+		{"a delay as long as the buffer", strings.Replace(dash("", "", numbered, ""), "<MPD ", `<MPD suggestedPresentationDelay="PT4S" minBufferTime="PT4S" `, 1), `suggestedPresentationDelay="PT4S"`, "", ""},
+		{"a delay of nonsense", strings.Replace(dash("", "", numbered, ""), "<MPD ", `<MPD suggestedPresentationDelay="soon" minBufferTime="PT4S" `, 1), `suggestedPresentationDelay="soon"`, "", ""},
 		{"another clock", dash(`<UTCTiming schemeIdUri="urn:mpeg:dash:utc:ntp:2014" value="ntp.test"/>`, "", numbered, ""), `value="ntp.test"`, "", ""},
 		{"a remote element", dash(`<Period xlink:href="ad.xml"/>`, "", numbered, ""), `xlink:href="https://n1.test/dash/ad.xml"`, "", ""},
 		{"a resolved remote element", dash(`<Period xlink:href="urn:mpeg:dash:resolve-to-zero:2013"/>`, "", numbered, ""), `xlink:href="urn:mpeg:dash:resolve-to-zero:2013"`, "", ""},

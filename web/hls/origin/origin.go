@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,6 +159,7 @@ type state struct {
 	good    time.Time    // when it was last confirmed
 	lists   [2]*Playlist // by schemeIndex; nil: the node has no such URL, or nothing was read
 	refusal *Refusal     // nil: none
+	remarks []string     // what is odd in it, and does no harm to its use
 }
 
 // A reading is what has become of a place by reading it, and after how long it is to be read
@@ -339,7 +341,38 @@ func (r *Reader) use(d *reading, text []byte, final string) (after time.Duration
 		return r.refuse(d, err)
 	}
 	d.state.lists, d.state.text = lists, text
+	r.remark(d)
 	return r.confirm(d)
+}
+
+// remark logs what operators should know of a playlist that is used, once.
+func (r *Reader) remark(d *reading) {
+	var all []string
+	for _, l := range d.lists {
+		if l == nil {
+			continue
+		}
+		for _, text := range l.warnings() {
+			if slices.Contains(all, text) {
+				continue // that of the other scheme has it, too
+			}
+			all = append(all, text)
+			if !slices.Contains(d.remarks, text) {
+				r.cfg.Log.Warn("a playlist is used, and has something odd", "node", d.node, "mount", d.mount, "what", text)
+			}
+		}
+	}
+	d.remarks = all
+}
+
+func (l *Playlist) warnings() []string {
+	switch l.Kind {
+	case Multivariant:
+		return l.Multivariant.Warnings
+	case MPD:
+		return l.MPD.Warnings
+	}
+	return nil
 }
 
 // confirm notes that the node has what was read.

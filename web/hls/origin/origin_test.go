@@ -280,6 +280,22 @@ func TestMPD(t *testing.T) {
 	}
 }
 
+// TestRemarks: what is odd in a playlist that is used is told, and once, however often the
+// playlist changes.
+func TestRemarks(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	r := New(Config{Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	d := &reading{place: &place{mount: "/live.mpd", node: "fra1", at: [2]string{"http://fra1.example/live.mpd", "https://fra1.example/live.mpd"}}}
+	for n := range 3 {
+		text := strings.Replace(live("2026-01-01T00:00:00Z", 7+n), "<Period", "<ContentSteering>https://other.example/</ContentSteering><Period", 1)
+		r.use(d, []byte(text), "")
+	}
+	if d.refusal != nil || strings.Count(log.String(), "has something odd") != 1 || !strings.Contains(log.String(), "node=fra1 mount=/live.mpd what=\"its ContentSteering by https://other.example/ is replaced\"") {
+		t.Errorf("%+v; log:\n%s", d.refusal, log.String())
+	}
+}
+
 // TestKeepsMPDs: a live MPD is read twice as often as players read it, and is soon of no use if
 // the node does not give it.
 func TestKeepsMPDs(t *testing.T) {
