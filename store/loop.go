@@ -193,13 +193,17 @@ func (l *loop) offer() (o Offer) {
 	}
 	uncounted := l.carried()
 	var sessions Sessions
+	var moves Moves
 	if l.cfg.Sessions != nil {
 		sessions = l.cfg.Sessions()
+	}
+	if l.cfg.Moves != nil {
+		moves = l.cfg.Moves()
 	}
 	l.mu.Lock()
 	o.Director, o.Overlay = l.self(), l.overlay
 	l.mu.Unlock()
-	o.Director.Uncounted, o.Director.Sessions = uncounted, sessions
+	o.Director.Uncounted, o.Director.Sessions, o.Director.Moves = uncounted, sessions, moves
 	if l.cfg.Addrs != nil {
 		o.Director.Addrs = l.cfg.Addrs()
 	}

@@ -12,6 +12,57 @@ import (
 // to it, also with 0: then nobody listens there.
 type Sessions map[director.NodeID]map[string]int
 
+// Moves are the sessions that a director moved away from nodes within the last minute, by node,
+// mount and why: the name of a [director.Move].
+type Moves map[director.NodeID]map[string]map[string]int
+
+// seats are the sessions of all live directors.
+type seats struct {
+	sessions Sessions
+	moves    Moves
+}
+
+// Sessions returns the sessions of all live directors, and those that they moved within the last
+// minute. The caller must not change them.
+func (s *Syncer) Sessions() (Sessions, Moves) {
+	if all := s.seats.Load(); all != nil {
+		return all.sessions, all.moves
+	}
+	return nil, nil
+}
+
+// moves sums those of all live directors.
+func (l *loop) moves() Moves {
+	sum := Moves{}
+	add := func(of Moves) {
+		for node, mounts := range of {
+			for mount, moved := range mounts {
+				for why, n := range moved {
+					if n <= 0 || n > maxCount {
+						continue // it is invalid
+					}
+					if sum[node] == nil {
+						sum[node] = map[string]map[string]int{}
+					}
+					if sum[node][mount] == nil {
+						sum[node][mount] = map[string]int{}
+					}
+					sum[node][mount][why] += n
+				}
+			}
+		}
+	}
+	if l.cfg.Moves != nil {
+		add(l.cfg.Moves())
+	}
+	for i := range l.picture.Directors {
+		if d := &l.picture.Directors[i]; d.ID != l.cfg.Director {
+			add(d.Moves)
+		}
+	}
+	return sum
+}
+
 // sessions sums those of all live directors. A session is at one director at a time.
 func (l *loop) sessions() Sessions {
 	sum := Sessions{}
@@ -52,6 +103,7 @@ func (l *loop) withSessions(news map[director.NodeID]director.Report) {
 		return // which mounts a node plays is not known yet
 	}
 	sum := l.sessions()
+	l.seats.Store(&seats{maps.Clone(sum), l.moves()})
 	for id := range l.seated {
 		if sum[id] == nil {
 			sum[id] = nil // to be taken out of its report

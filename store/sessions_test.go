@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,9 +19,12 @@ func TestSessionsAreSummed(t *testing.T) {
 		var at atomic.Pointer[store.Sessions]
 		at.Store(&store.Sessions{"n1": {"/live.mp3": 40}, "n2": {"/live.mp3": 0}, "gone": {"/live.mp3": 1}})
 		plays := func(s store.Sessions) func() store.Sessions { return func() store.Sessions { return s } }
-		a := start(t, store.SyncerConfig{Store: shared, Director: "a", Sessions: func() store.Sessions { return *at.Load() }})
-		b := start(t, store.SyncerConfig{Store: join(t, shared), Director: "b", Sessions: plays(store.Sessions{"n1": {"/live.mp3": 2, "/gone.mp3": 9}})})
-		rubbish := start(t, store.SyncerConfig{Store: join(t, shared), Director: "c", Sessions: plays(store.Sessions{"n1": {"/live.mp3": 1 << 40}, "n2": {"/live.mp3": -1}})})
+		moved := func(m store.Moves) func() store.Moves { return func() store.Moves { return m } }
+		a := start(t, store.SyncerConfig{
+			Store: shared, Director: "a", Sessions: func() store.Sessions { return *at.Load() }, Moves: moved(store.Moves{"n1": {"/live.mp3": {"drained": 3, "weights": 1}}}),
+		})
+		b := start(t, store.SyncerConfig{Store: join(t, shared), Director: "b", Sessions: plays(store.Sessions{"n1": {"/live.mp3": 2, "/gone.mp3": 9}}), Moves: moved(store.Moves{"n1": {"/live.mp3": {"drained": 2}}})})
+		rubbish := start(t, store.SyncerConfig{Store: join(t, shared), Director: "c", Sessions: plays(store.Sessions{"n1": {"/live.mp3": 1 << 40}, "n2": {"/live.mp3": -1}}), Moves: moved(store.Moves{"n1": {"/live.mp3": {"drained": -1, "failed": 1 << 40}}})})
 		all := []*rig{a, b, rubbish}
 		for _, d := range all {
 			d.prober.tell(director.Report{Node: "n1", Health: director.Up, Listeners: -1, AnyMount: true})
@@ -38,6 +42,7 @@ func TestSessionsAreSummed(t *testing.T) {
 		for _, d := range all {
 			want("all live", d, "n1", 42)
 			want("all live, and with those that the node counts", d, "n2", 5)
+			d.shows(t, store.Sessions{"n1": {"/live.mp3": 42, "/gone.mp3": 9}, "n2": {"/live.mp3": 0}, "gone": {"/live.mp3": 1}}, store.Moves{"n1": {"/live.mp3": {"drained": 5, "weights": 1}}})
 		}
 		at.Store(&store.Sessions{"n1": {"/live.mp3": 10}, "n2": {"/live.mp3": 30}})
 		pass(4 * tick)
@@ -48,6 +53,7 @@ func TestSessionsAreSummed(t *testing.T) {
 		b.stop()
 		pass(store.DirectorLife + twoTicks)
 		want("one is gone", a, "n1", 10)
+		a.shows(t, store.Sessions{"n1": {"/live.mp3": 10}, "n2": {"/live.mp3": 30}}, store.Moves{"n1": {"/live.mp3": {"drained": 3, "weights": 1}}})
 		at.Store(new(store.Sessions))
 		pass(4 * tick)
 		want("nobody is counted any more: it is not known again", a, "n1", -1)
@@ -56,4 +62,12 @@ func TestSessionsAreSummed(t *testing.T) {
 		pass(4 * tick)
 		want("and a new report", a, "n1", -1)
 	})
+}
+
+// shows checks what operators are told of sessions.
+func (r *rig) shows(t *testing.T, sessions store.Sessions, moves store.Moves) {
+	t.Helper()
+	if s, m := r.Sessions(); !reflect.DeepEqual(s, sessions) || !reflect.DeepEqual(m, moves) {
+		t.Errorf("%s shows %v, moved %v; want %v and %v", r.name, s, m, sessions, moves)
+	}
 }

@@ -118,6 +118,7 @@ type Director struct {
 	Uncounted map[string]int `json:"uncounted,omitempty"`
 	// Sessions are the listeners that it counts itself.
 	Sessions Sessions `json:"sessions,omitempty"`
+	Moves    Moves    `json:"moves,omitempty"`
 	Doubts   []Doubt  `json:"doubts,omitempty"` // of the last seconds
 	// Addrs are the addresses where listeners reach it, for a DNS name of all directors.
 	// Empty: they are not known.

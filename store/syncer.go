@@ -56,6 +56,9 @@ type SyncerConfig struct {
 	// Sessions returns the listeners that this director counts itself. It is called each
 	// tick, like Uncounted. nil: it counts none.
 	Sessions func() Sessions
+	// Moves returns those that it moved within the last minute. It is called like Sessions.
+	// nil: none.
+	Moves func() Moves
 	// Addrs returns the addresses where listeners reach this director, and none once it
 	// is about to stop, which the next exchange tells the others. It is called for each
 	// exchange and must not block. nil: none.
@@ -113,6 +116,8 @@ type Syncer struct {
 	ahead     atomic.Int64 // store's clock minus ours, in nanoseconds
 	changed   bell         // rings when the overlay or the fleet has changed
 	exchanged bell         // rings when an exchange has ended, successfully or not
+
+	seats atomic.Pointer[seats] // nil: there are none yet
 
 	mu       sync.Mutex // guards what follows
 	declared declared

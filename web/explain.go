@@ -35,6 +35,7 @@ type Explanation struct {
 	Why      string               `json:"why"`
 	Location string               `json:"location,omitempty"` // of a redirect
 	Inline   *InlineExplanation   `json:"inline,omitempty"`   // nil: no stream is to be carried
+	Move     *MoveExplanation     `json:"move,omitempty"`     // nil: nobody is asked for who plays already, and can be moved
 	Decision director.Explanation `json:"decision"`
 	// Past is what became of this address's requests at this director; nil: it remembers none.
 	Past *Past `json:"past,omitempty"`
@@ -68,6 +69,16 @@ type InlineExplanation struct {
 	// Failing are the nodes that did not play the mount when last asked for an inline
 	// listener.
 	Failing []Trouble `json:"failing,omitempty"`
+}
+
+// MoveExplanation says whether a player of HLS or DASH that plays already is moved to another
+// node. The question is what it asks itself: its session is in the query.
+type MoveExplanation struct {
+	From director.NodeID `json:"from"` // where it plays
+	To   director.NodeID `json:"to"`   // where it is to play; if it stays, the same
+	Why  string          `json:"why"`  // a [director.Move]: stays, drained, weights or failed
+	// Rests says that it came there less than a minute ago, and so weights do not move it.
+	Rests bool `json:"rests"`
 }
 
 // Explain plans a request in a dry run and returns the plan in words.
@@ -121,7 +132,8 @@ func (s *Server) explain(q *request, p *Plan, err error) Explanation {
 		e.Mount = l.Mount
 		e.Decision = q.view.Explain(l, q.view.Live)
 	}
-	e.Status, e.Why = p.explainAnswer(q, err)
+	e.Move = p.explainMove(q)
+	e.Status, e.Why = p.explainAnswer(q, e.Move, err)
 	if err != nil {
 		e.Answer = NoAnswer
 	} else if p.Answer == Redirect {
@@ -162,7 +174,7 @@ func (q *request) explainEscalate() string {
 }
 
 // explainAnswer says what the listener gets and why, in a sentence.
-func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
+func (p *Plan) explainAnswer(q *request, m *MoveExplanation, err error) (status int, why string) {
 	var f *fault
 	if errors.As(err, &f) {
 		return f.status, f.text
@@ -184,7 +196,7 @@ func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 		by = "there is no room for the stream inline: a redirect instead"
 	}
 	if p.Answer == Pathways || p.Answer == Steer {
-		return http.StatusOK, p.explainMove(q)
+		return http.StatusOK, m.inWords()
 	}
 	if p.Answer == Redirect || p.Answer == HTTPS {
 		return http.StatusFound, by
@@ -192,23 +204,31 @@ func (p *Plan) explainAnswer(q *request, err error) (status int, why string) {
 	return http.StatusOK, by
 }
 
-// explainMove says where a player of HLS is to play from. What it asks for itself has its
-// session in the query, and is explained by that.
-func (p *Plan) explainMove(q *request) string {
-	if len(p.to.d.Ranked) == 0 || p.to.seat == 0 {
+// explainMove says whether a player is moved that has its session in the query; nil: nobody
+// plays yet.
+func (p *Plan) explainMove(q *request) *MoveExplanation {
+	if p.Answer != Pathways && p.Answer != Steer || len(p.to.d.Ranked) == 0 || p.to.seat == 0 {
+		return nil
+	}
+	return &MoveExplanation{
+		From: q.view.NodeID(p.to.seat - 1), To: q.view.NodeID(p.to.d.Ranked[0].Node), Why: p.to.move.String(),
+		Rests: q.session.known && !p.to.rested,
+	}
+}
+
+// inWords says it in a sentence.
+func (m *MoveExplanation) inWords() string {
+	switch {
+	case m == nil:
 		return "a playlist with all nodes, between which the player can be moved; each player is placed by a number of its own, so another one may get another node first"
+	case m.Why == director.MovesOut.String():
+		return fmt.Sprintf("it plays from %s, which takes no new listeners, and goes to %s", m.From, m.To)
+	case m.Why == director.MovesTo.String():
+		return fmt.Sprintf("it plays from %s, and the weights give it to %s", m.From, m.To)
+	case m.Why == director.Flees.String():
+		return fmt.Sprintf("it plays from %s, which does not play the mount any more, and goes to %s", m.From, m.To)
+	case m.Rests:
+		return fmt.Sprintf("it plays from %s, and stays: it came there less than a minute ago", m.From)
 	}
-	at, to := q.view.NodeID(p.to.seat-1), q.view.NodeID(p.to.d.Ranked[0].Node)
-	switch p.to.move {
-	case director.MovesOut:
-		return fmt.Sprintf("it plays from %s, which takes no new listeners, and goes to %s", at, to)
-	case director.MovesTo:
-		return fmt.Sprintf("it plays from %s, and the weights give it to %s", at, to)
-	case director.Flees:
-		return fmt.Sprintf("it plays from %s, which does not play the mount any more, and goes to %s", at, to)
-	}
-	if !p.to.rested && q.session.Moved {
-		return fmt.Sprintf("it plays from %s, and stays: it was moved less than a minute ago", at)
-	}
-	return fmt.Sprintf("it plays from %s, and stays", at)
+	return fmt.Sprintf("it plays from %s, and stays", m.From)
 }

@@ -41,7 +41,8 @@ type Server struct {
 
 	visits   *visits.Table[visits.Visit] // by Key
 	sessions *session.Table              // of players that can be moved
-	mark     uint32                      // of this director, in their tokens
+	moves    session.Moves
+	mark     uint32 // of this director, in their tokens
 	// counting guards what was last counted of them, and when.
 	counting  sync.Mutex
 	counted   map[director.NodeID]map[string]int

@@ -182,6 +182,12 @@ func (s *Server) Sessions() map[director.NodeID]map[string]int {
 	return counted
 }
 
+// Moves returns the players that this server moved away from nodes within the last minute, by
+// node, mount and why: the name of a [director.Move].
+func (s *Server) Moves() map[director.NodeID]map[string]map[string]int {
+	return s.moves.Count(s.cfg.Now())
+}
+
 // origins returns what the nodes have of the request's mount for listeners of a scheme; nil:
 // nothing between which a player could be moved.
 func (s *Server) origins(q *request, scheme director.Scheme) *origin.Mount {

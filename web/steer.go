@@ -89,4 +89,7 @@ func (s *Server) moved(x *exchange) {
 	}
 	x.view.Live.Count(x.to.d.Ranked[0].Node)
 	s.stats.moves[x.to.move].Add(1)
+	if x.to.seat > 0 && x.to.move != director.Stays {
+		s.moves.Add(x.view.NodeID(x.to.seat-1), x.view.Mount(x.target.mount).Name, x.to.move, x.now)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -164,6 +165,23 @@ func TestSteering(t *testing.T) {
 	if second == first || m.Priority[len(m.Priority)-1] != first {
 		t.Fatalf("its node is drained, and %+v", m)
 	}
+	explained := func(at, want string) {
+		t.Helper()
+		u, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := w.Explain(Question{Addr: german, Path: u.Path, Query: u.RawQuery})
+		if got, err := json.Marshal(e.Move); err != nil || string(got) != want {
+			t.Errorf("explained as %s (%s), want %s", got, e.Why, want)
+		}
+	}
+	explained(steer, fmt.Sprintf(`{"from":%q,"to":%q,"why":"drained","rests":false}`, first, second))
+	explained(m.Reload, fmt.Sprintf(`{"from":%q,"to":%q,"why":"stays","rests":true}`, second, second))
+	explained("/hls/live.m3u8", "null")
+	if got, want := w.Moves(), map[director.NodeID]map[string]map[string]int{director.NodeID(first): {"/hls/live.m3u8": {"drained": 1}}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("moved: %v, want %v; what is explained moves nobody", got, want)
+	}
 	if r := w.lastRecord(); r.Answer != Steer || string(r.Node) != second || w.live.total() != 2 {
 		t.Errorf("a move is recorded and on the way: %+v, %d", r, w.live.total())
 	}
@@ -181,6 +199,9 @@ func TestSteering(t *testing.T) {
 	w.build()
 	if m = w.ask(m.Reload, first); slices.Contains(m.Priority, first) {
 		t.Errorf("its node is down, and %+v", m)
+	}
+	if got := w.Moves()[director.NodeID(first)]["/hls/live.m3u8"]; got["failed"] != 1 || got["drained"] != 0 {
+		t.Errorf("within the last minute it was moved as its node failed: %v", got)
 	}
 	// A player that went elsewhere by itself stays there.
 	last := m.Priority[1]

@@ -213,6 +213,9 @@ func printExplanation(w io.Writer, e api.Explanation) {
 	if e.Location != "" {
 		line("location", "%s", e.Location)
 	}
+	if m := e.Move; m != nil {
+		line("session", "at %s%s", m.From, map[bool]string{true: fmt.Sprintf(", and goes to %s: %s", m.To, m.Why), false: ", and stays"}[m.To != m.From])
+	}
 	for i, said := range e.Draw() {
 		line(map[bool]string{true: "why"}[i == 0], "%s", said)
 	}

@@ -100,7 +100,7 @@ func edit(t *testing.T, s store.Store, at store.Revision, o store.Overlay) {
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func offer(id string, counts ...store.Count) store.Offer {
-	d := store.Director{ID: id, Name: "name of " + id, Leaving: id == "a", Site: "site-" + id, Config: "c0ffee", Uncounted: map[string]int{"/" + id: len(id), "/lingers": -1}, Sessions: store.Sessions{"n1": {"/" + id: len(id), "/nobody": 0}}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}}
+	d := store.Director{ID: id, Name: "name of " + id, Leaving: id == "a", Site: "site-" + id, Config: "c0ffee", Uncounted: map[string]int{"/" + id: len(id), "/lingers": -1}, Sessions: store.Sessions{"n1": {"/" + id: len(id), "/nobody": 0}}, Moves: store.Moves{"n1": {"/" + id: {"drained": len(id)}}}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}}
 	return store.Offer{Director: d, Counts: counts}
 }
 

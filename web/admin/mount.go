@@ -19,11 +19,13 @@ func (a *API) Mounts() (api.MountsAnswer, error) {
 	for n := range nodes {
 		nodes[n] = tellerOf(view.Node(n))
 	}
+	sessions := sessionsBy(a.allSessions(), func(s *api.Sessions) string { return s.Mount })
 	base := a.cfg.PublicURL()
 	out := api.MountsAnswer{Mounts: make([]api.Mount, 0, len(view.Mounts()))}
 	for i := range view.Mounts() {
 		m := describeMount(view, i, nodes)
 		m.Listeners = max(0, m.Listeners+view.Uncounted(i))
+		m.Sessions = sessions[m.Name]
 		if base != "" {
 			m.URL = base + (&url.URL{Path: m.Name}).EscapedPath()
 		}

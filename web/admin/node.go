@@ -66,6 +66,7 @@ type describer struct {
 	director.View
 	overlay    store.Overlay // in force
 	registered map[director.NodeID]*store.Heard
+	sessions   map[director.NodeID][]api.Sessions
 	threshold  int
 	suspects   bool // this director suspects its own network
 	unaware    func(director.NodeID) []string
@@ -75,6 +76,7 @@ func (a *API) describer(view director.View, threshold int) describer {
 	all := a.cfg.Syncer.Registrations()
 	d := describer{
 		View: view, overlay: a.cfg.Syncer.Overlay().InForce(view.Built()), registered: make(map[director.NodeID]*store.Heard, len(all)),
+		sessions:  sessionsBy(a.allSessions(), func(s *api.Sessions) director.NodeID { return s.Node }),
 		threshold: threshold, suspects: a.cfg.Syncer.Status().Suspect != "", unaware: a.cfg.Syncer.Unaware,
 	}
 	for i := range all {
@@ -86,7 +88,7 @@ func (a *API) describer(view director.View, threshold int) describer {
 // describe returns a node, with its mounts.
 func (d *describer) describe(n int) api.Node {
 	out := d.summary(n)
-	out.Mounts = d.carried(n)
+	out.Mounts, out.Sessions = d.carried(n), d.sessions[out.ID]
 	if out.Kbit == 0 {
 		out.KbitReckoned = d.reckoned(n)
 	}

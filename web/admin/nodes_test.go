@@ -72,15 +72,19 @@ func newProber() prober {
 }
 
 // fleetOf runs a director on an empty store, and its admin handler.
-func fleetOf(t *testing.T, config director.Config, c Config) *running {
+func fleetOf(t *testing.T, config director.Config, c Config, change ...func(*store.SyncerConfig)) *running {
 	t.Helper()
-	return fleetProbedBy(t, newProber(), config, c)
+	return fleetProbedBy(t, newProber(), config, c, change...)
 }
 
-func fleetProbedBy(t testing.TB, p store.Prober, config director.Config, c Config) *running {
+func fleetProbedBy(t testing.TB, p store.Prober, config director.Config, c Config, change ...func(*store.SyncerConfig)) *running {
 	t.Helper()
 	s := memstore.Open(memstore.Config{})
-	syncer, err := store.NewSyncer(store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, DownAfter: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	sc := store.SyncerConfig{Store: s, Config: config, Prober: p, Tick: 20 * time.Millisecond, Timeout: time.Minute, DownAfter: time.Hour, Log: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(&sc)
+	}
+	syncer, err := store.NewSyncer(sc)
 	if err != nil {
 		t.Fatal(err)
 	}

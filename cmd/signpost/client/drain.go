@@ -167,6 +167,9 @@ func (c *DrainCmd) wait(ctx context.Context, t *Terminal, s *Session) (api.Node,
 			}
 		}
 		if safe >= waitEmpty {
+			if len(n.Sessions) > 0 {
+				fmt.Fprintf(t.Err, "%s: players of HLS and DASH that cannot be moved are not counted, and may still play from it\n", clean(c.Node))
+			}
 			return n, answer, nil
 		}
 		select {

@@ -94,6 +94,9 @@ func detailOf(t *Terminal, n api.Node) string {
 	} else if n.Drain != nil && len(n.Drain.WaitingFor) > 0 {
 		all = append(all, waitingText(n.Drain))
 	}
+	if moved := api.Total(n.Sessions).Moved.String(); moved != "" {
+		all = append(all, moved)
+	}
 	if n.State != director.Fit && n.State != director.Drained || n.Full {
 		all = append(all, n.Detail)
 	} else if n.State == director.Fit && n.WarmUp < 1 {
@@ -159,6 +162,9 @@ func printNode(t *Terminal, n *api.NodeDetail) {
 	if n.Drain != nil {
 		line("drain", fmt.Sprintf("%s%s; %s%s", leftText(n.Drain.Left), wrapped(", for ", t.ago(n.Drain.Since)),
 			map[bool]string{true: "safe to terminate", false: "not yet safe to terminate"}[n.Drain.SafeToTerminate], wrapped(", ", waitingText(n.Drain))))
+	}
+	for i, s := range n.Sessions {
+		line(map[bool]string{true: "sessions"}[i == 0], fmt.Sprintf("%d at %s%s", s.Playing, s.Mount, wrapped("; ", s.Moved.String())))
 	}
 	line("sends", fmt.Sprintf("%s; gets %.1f listeners a second; room %.2f, warm-up %.2f", sends(&n.Node), n.SentPerS, n.Room, n.WarmUp))
 	line("mounts", strings.Join(n.Mounts, " "))

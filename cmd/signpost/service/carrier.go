@@ -94,6 +94,14 @@ func (d *Service) sessions() store.Sessions {
 	return d.web.Sessions()
 }
 
+// moves returns those whom this director moved within the last minute.
+func (d *Service) moves() store.Moves {
+	if d.web == nil {
+		return nil
+	}
+	return d.web.Moves()
+}
+
 // targetsWanted is how many other nodes are tried when one fails.
 const targetsWanted = 3
 

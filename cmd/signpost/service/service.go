@@ -188,7 +188,7 @@ func (d *Service) openSyncer(s *config.Settings) error {
 		Store: d.store, Config: s.Fleet, Prober: d.prober,
 		Name: directorName(s), Director: d.id, Version: version.Current().Version, StateDir: d.copyDir, Site: s.Store.Site, Tick: s.Store.Tick, Settle: s.Store.Settle,
 		Stale:     3 * s.Probe.Detection(),
-		Uncounted: d.uncounted, Sessions: d.sessions, Addrs: d.ownAddrs, Leaving: d.names.leaving.Load,
+		Uncounted: d.uncounted, Sessions: d.sessions, Moves: d.moves, Addrs: d.ownAddrs, Leaving: d.names.leaving.Load,
 		CheckRule: checkRule,
 		DownAfter: s.Store.DownAfter, ForgetAfter: s.Store.ForgetAfter,
 		Log: d.log.With("part", "store"),

@@ -22,6 +22,7 @@ type Explanation struct {
 	Why      string
 	Location string
 	Inline   *InlineExplanation // nil: no stream is to be carried
+	Move     *MoveExplanation   // nil: it is not a player of HLS or DASH that plays already
 	Decision struct {
 		Outcome    string
 		Region     string
@@ -70,6 +71,12 @@ func (r PastRecord) What() string {
 		return fmt.Sprintf("given %s, with %s first", r.Answer, r.Node)
 	}
 	return cmp.Or(r.Answer, "answered")
+}
+
+// MoveExplanation says whether a player of HLS or DASH is moved to another node.
+type MoveExplanation struct {
+	From, To, Why string
+	Rests         bool // it came there less than a minute ago
 }
 
 // ClientExplanation is who the listener is taken to be.

@@ -55,6 +55,9 @@ type Node struct {
 
 	Mounts []string `json:"mounts"`          // public names of the mounts that it has now
 	Lacks  []Lack   `json:"lacks,omitempty"` // what listeners do not hear there although it is up
+	// Sessions are its listeners by HLS and DASH who can be moved, by mount; absent: players are
+	// moved to it at no mount.
+	Sessions []Sessions `json:"sessions,omitempty"`
 	// CertificateEnds is when the TLS certificate of its https URL expires; absent: not known.
 	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
 
@@ -229,8 +232,11 @@ type Mount struct {
 	Counted   bool              `json:"counted"`   // some node counts them
 	Nodes     []director.NodeID `json:"nodes"`     // that have it now
 	Down      []director.NodeID `json:"down"`      // the others
-	Playing   string            `json:"playing,omitempty"`
-	URL       string            `json:"url,omitempty"` // for listeners; empty: the file has no listen.public_urls
+	// Sessions are its listeners by HLS or DASH who can be moved, by node; absent: there are no
+	// nodes between which players can be moved.
+	Sessions []Sessions `json:"sessions,omitempty"`
+	Playing  string     `json:"playing,omitempty"`
+	URL      string     `json:"url,omitempty"` // for listeners; empty: the file has no listen.public_urls
 }
 
 // RegionsAnswer is all regions, in the file's order.

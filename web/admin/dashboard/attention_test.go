@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signpost-fm/signpost/director"
+	"github.com/signpost-fm/signpost/store"
 	"github.com/signpost-fm/signpost/web/admin/dashboard/browsertest"
 )
 
@@ -86,5 +87,66 @@ func TestWhereAMountPlays(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("the page says %v, want %v", got, want)
+	}
+}
+
+// Sessions of HLS are shown where there are some, and fleets without HLS see nothing of them.
+func TestSessionsAreShown(t *testing.T) {
+	t.Parallel()
+	config := director.Config{
+		Nodes:  []director.Node{{ID: "fra1", URLs: []string{"http://fra1.example"}, Drained: true}, {ID: "ams1", URLs: []string{"http://ams1.example"}}},
+		Mounts: []director.Mount{{Name: "/live.m3u8"}, {Name: "/live.mp3"}},
+	}
+	reports := func(now time.Time) (all []director.Report) {
+		for _, n := range config.Nodes {
+			all = append(all, director.Report{Node: n.ID, Taken: now, Since: now.Add(-time.Hour), Health: director.Up, IPv4: true, AnyMount: true, Listeners: -1})
+		}
+		return all
+	}
+	with := play(t, config, reports, func(c *store.SyncerConfig) {
+		c.Sessions = func() store.Sessions {
+			return store.Sessions{"fra1": {"/live.m3u8": 17}, "ams1": {"/live.m3u8": 1640}}
+		}
+		c.Moves = func() store.Moves { return store.Moves{"fra1": {"/live.m3u8": {"drained": 1200, "weights": 3}}} }
+	})
+	without := play(t, config, reports)
+	read := func(r *rig, path string) string {
+		t.Helper()
+		a, err := http.Get(r.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		page, err := io.ReadAll(a.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := regexp.MustCompile(`<[^>]*>|&[a-z]+;`).ReplaceAllString(string(page), " ")
+		return strings.Join(strings.Fields(text), " ")
+	}
+	for path, want := range map[string][]string{
+		"/":                 {"1,657 can be moved, 1,203 were moved in the last minute"},
+		"/nodes/fra1":       {"Sessions 17 at /live.m3u8 ; 1203 moved away in the last minute: 1200 from a drained node, 3 by weights", "that cannot be moved are not counted"},
+		"/nodes/ams1":       {"Sessions 1,640 at /live.m3u8 "},
+		"/mounts/live.m3u8": {"Sessions 1,657 1203 moved away", "fra1 plays 17 1203 moved away", "ams1 plays 1,640"},
+		"/mounts/live.mp3":  nil,
+		"/mounts":           {"1,657 can be moved"},
+	} {
+		page := ""
+		for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(50 * time.Millisecond) {
+			if page = read(with, path); len(want) == 0 || strings.Contains(page, want[0]) {
+				break
+			}
+		}
+		for _, text := range want {
+			if !strings.Contains(page, text) {
+				t.Errorf("%s does not say %q: %s", path, text, page)
+			}
+		}
+		for _, page := range []string{read(without, path), map[bool]string{true: page}[len(want) == 0]} {
+			if strings.Contains(page, "Sessions") || strings.Contains(page, "moved") {
+				t.Errorf("without sessions, %s says: %s", path, page)
+			}
+		}
 	}
 }

@@ -60,6 +60,10 @@ func (d *dashboard) explain(r *http.Request) (any, error) {
 // Verdict returns where the listener goes, on one line.
 func (e *explanation) Verdict() string {
 	switch {
+	case e.Move != nil && e.Move.To != e.Move.From:
+		return fmt.Sprintf("%d, moved from %s to %s", e.Status, e.Move.From, e.Move.To)
+	case e.Move != nil:
+		return fmt.Sprintf("%d, stays at %s", e.Status, e.Move.From)
 	case e.Location != "":
 		return fmt.Sprintf("%d to %s", e.Status, e.Location)
 	case e.Decision.Node != "" && e.Answer == "proxy":

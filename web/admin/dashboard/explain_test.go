@@ -50,6 +50,14 @@ func TestWhyThisNode(t *testing.T) {
 	if e.In() != api.OutcomeInWords(director.Placed) {
 		t.Errorf("it ended so: %s", e.In())
 	}
+	for want, m := range map[string]api.MoveExplanation{
+		"200, moved from ams1 to fra1": {From: "ams1", To: "fra1", Why: "drained"}, "200, stays at ams1": {From: "ams1", To: "ams1", Why: "stays"},
+	} {
+		e.Status, e.Answer, e.Move = 200, "steer", &m
+		if got := e.Verdict(); got != want {
+			t.Errorf("of a player that plays already it says %q, want %q", got, want)
+		}
+	}
 	e.Decision.Candidates, e.Decision.Node = nil, ""
 	if e.Draw() != nil {
 		t.Errorf("of nobody it says %q", e.Draw())

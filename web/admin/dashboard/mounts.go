@@ -39,6 +39,8 @@ type mountAt struct {
 	Level  string // good; warn, if somebody should look; dim
 	Word   string // plays
 	Detail string
+	// Sessions are those of the mount at the node; nil: players are not moved to it.
+	Sessions *api.Sessions
 }
 
 func (d *dashboard) mount(r *http.Request) (any, error) {
@@ -66,7 +68,11 @@ func newMountPage(m api.Mount, nodes []api.Node) mountPage {
 		plays[id] = true
 	}
 	for i := range nodes {
-		p.At = append(p.At, describeMountAt(&nodes[i], m.Name, plays[nodes[i].ID]))
+		at := describeMountAt(&nodes[i], m.Name, plays[nodes[i].ID])
+		if s := slices.IndexFunc(m.Sessions, func(s api.Sessions) bool { return s.Node == nodes[i].ID }); s >= 0 {
+			at.Sessions = &m.Sessions[s]
+		}
+		p.At = append(p.At, at)
 	}
 	return p
 }

@@ -288,6 +288,9 @@ type mountLine struct {
 	Lacks        string // where it does not play
 }
 
+// Total is the mount's sessions at all nodes.
+func (l mountLine) Total() api.Sessions { return api.Total(l.Sessions) }
+
 const mostMounts = 12 // of the first page
 
 // describeMount says where a mount plays. A node that is down is told of in its own row,

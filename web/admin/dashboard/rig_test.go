@@ -69,14 +69,18 @@ func (r *rig) simulate(ctx context.Context, s admin.Simulation, progress func(fl
 }
 
 // play serves the dashboard of a fleet.
-func play(t *testing.T, config director.Config, reports func(time.Time) []director.Report) *rig {
+func play(t *testing.T, config director.Config, reports func(time.Time) []director.Report, change ...func(*store.SyncerConfig)) *rig {
 	t.Helper()
 	kept := memstore.Open(memstore.Config{})
 	first := make(chan struct{})
 	close(first)
-	syncer, err := store.NewSyncer(store.SyncerConfig{
+	sc := store.SyncerConfig{
 		Store: kept, Config: config, Prober: prober{first, reports}, Director: "director-a", Tick: 250 * time.Millisecond, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, f := range change {
+		f(&sc)
+	}
+	syncer, err := store.NewSyncer(sc)
 	if err != nil {
 		t.Fatal(err)
 	}

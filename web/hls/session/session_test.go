@@ -1,6 +1,7 @@
 package session
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +105,40 @@ func TestAllocates(t *testing.T) {
 		buf = keys.Append(buf[:0], "/live.m3u8", token)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestMoves(t *testing.T) {
+	t.Parallel()
+	var moves Moves
+	begin := epoch.Truncate(moveStep)
+	for range 3 {
+		moves.Add("fra1", "/live.m3u8", director.MovesOut, begin)
+	}
+	moves.Add("fra1", "/live.m3u8", director.Flees, begin.Add(30*time.Second))
+	moves.Add("ber1", "/talk.mpd", director.MovesTo, begin.Add(40*time.Second))
+	type counts = map[director.NodeID]map[string]map[string]int
+	fra := func(n map[string]int) counts {
+		return counts{"fra1": {"/live.m3u8": n}, "ber1": {"/talk.mpd": {"weights": 1}}}
+	}
+	for after, want := range map[time.Duration]counts{
+		59 * time.Second: fra(map[string]int{"drained": 3, "failed": 1}),
+		60 * time.Second: fra(map[string]int{"failed": 1}),
+		95 * time.Second: {"ber1": {"/talk.mpd": {"weights": 1}}},
+		2 * time.Minute:  {},
+	} {
+		// Each moment by a table of its own: counting forgets.
+		var at Moves
+		at.all = map[away]*lastMinute{}
+		for k, v := range moves.all {
+			same := *v
+			at.all[k] = &same
+		}
+		if got := at.Count(begin.Add(after)); !reflect.DeepEqual(got, want) {
+			t.Errorf("after %v: %v, want %v", after, got, want)
+		}
+	}
+	if moves.Count(begin.Add(time.Hour)); len(moves.all) != 0 {
+		t.Errorf("%d are kept for ever", len(moves.all))
 	}
 }
