@@ -34,7 +34,7 @@ func busyMetrics(t *testing.T) series {
 	t.Helper()
 	var nodes [2]*demonode.Node
 	for i := range nodes {
-		nodes[i] = demonode.New(demonode.Options{Addr: "127.0.0.1:0"})
+		nodes[i] = demonode.New(demonode.Options{Addr: "127.0.0.1:0", HLS: true})
 		if err := nodes[i].Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -44,12 +44,12 @@ func busyMetrics(t *testing.T) series {
 listen: {http: "127.0.0.1:0", https: "127.0.0.1:0", acme: {names: [radio.example], email: engineer@radio.example, directory: "https://127.0.0.1:1/directory"}}
 admin: {listen: "127.0.0.1:0"}
 state_dir: %q
-mounts: [/live.mp3]
+mounts: [/live.mp3, /live.m3u8, /odd.m3u8]
 rules: [{user_agent: "test/*", answer: proxy}]
 regions: [{id: all, match: default, weights: {one: 1000, two: 1}}]
 nodes:
   - {id: one, urls: %q, site: a, target: 10, limit: 20}
-  - {id: two, urls: %q, site: b, target: 10, limit: 20}
+  - {id: two, urls: %q, site: b, target: 10, limit: 20, paths: {/odd.m3u8: /status-json.xsl}}
 `, t.TempDir(), nodes[0].URL(), nodes[1].URL()))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ nodes:
 	}
 	nodes[0].Close()
 	var all series
-	eventually(t, "a failover and an end in the metrics", func() bool {
+	eventually(t, "a failover and an end, sessions and an unusable playlist in the metrics", func() bool {
 		if all == nil { // one who leaves
 			req, _ := http.NewRequest(http.MethodGet, "http://"+public+"/live.mp3", nil)
 			req.Header.Set("User-Agent", "test/2")
@@ -82,7 +82,8 @@ nodes:
 			}
 		}
 		all = parseMetrics(scrape(t, d))
-		return all["signpost_inline_failovers_total"] != nil && all["signpost_inline_ended_total"] != nil
+		return all["signpost_inline_failovers_total"] != nil && all["signpost_inline_ended_total"] != nil &&
+			all["signpost_hls_sessions"] != nil && all["signpost_warnings"]["kind"]["hls"]
 	})
 	all["up"] = map[string]map[string]bool{}
 	for _, labels := range all {
