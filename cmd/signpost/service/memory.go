@@ -23,7 +23,8 @@ const (
 	// tuneEvery is how often the collector is adapted to the size of the live heap, and
 	// how soon memory is returned after a wave of inline listeners.
 	tuneEvery = 5 * time.Second
-	// startTakes is when the pages of the program that only the start needed are given back.
+	// startTakes is when the pages of the program that only the start needed are given back,
+	// and after which the collector is adapted even if no first snapshot has come.
 	startTakes = 10 * time.Second
 	// trimAfter is how many of them make that worthwhile: each leaves some 20 KB of
 	// net/http's behind (connection, buffers, request and stack), and needs only 1.5 KB
@@ -55,9 +56,18 @@ func (d *Service) tuneMemory(ctx context.Context) error {
 		m.carried = func() uint64 { return d.proxy.Usage().Carried }
 	}
 	m.live[0].Name = "/gc/heap/live:bytes"
-	m.tune()
 	started := time.AfterFunc(startTakes, func() { forgetProgram() })
 	defer started.Stop()
+	// The first probe of thousands of nodes makes much garbage at once: until it is over, Go's
+	// own percentage holds, for the headroom would mean a collection for every 500 probes.
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.Ready():
+	case <-time.After(startTakes):
+	}
+	debug.FreeOSMemory()
+	m.tune()
 	return every(ctx, tuneEvery, m.tune)
 }
 
