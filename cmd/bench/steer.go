@@ -29,6 +29,7 @@ type steerCmd struct {
 	Nodes    int     `default:"10" help:"Nodes."`
 	Sessions int     `default:"10000" help:"Players."`
 	TTL      float64 `default:"10" help:"Seconds after which each asks again: with the number of players, the rate of the open loop."`
+	Keep     bool    `help:"Measure connections that are kept open, too, as by a proxy in front of a Signpost with listen.keep_alive."`
 	Requests int     `default:"10000" help:"Requests a round."`
 	Rounds   int     `default:"5" help:"Rounds; parties take turns within each."`
 	Clients  int     `default:"16" help:"Connections at once."`
@@ -64,7 +65,7 @@ func (c *steerCmd) Run() error {
 		return err
 	}
 	defer peer.stop()
-	director, err := c.startDirector(dir, origin)
+	director, err := c.startDirector(dir, origin, false)
 	if err != nil {
 		return err
 	}
@@ -78,11 +79,30 @@ func (c *steerCmd) Run() error {
 	if err := watch(parties); err != nil {
 		return err
 	}
+	modes := []mode{hangUp, openLoop}
+	var keeping *party
+	if c.Keep {
+		if keeping, err = c.startDirector(dir, origin, true); err != nil {
+			return err
+		}
+		defer keeping.stop()
+		keeping.name = "signpost"
+		if err := c.open(keeping.addr, paths+"-kept"); err != nil {
+			return err
+		}
+		if err := watch([]*party{keeping}); err != nil {
+			return err
+		}
+		modes = append(modes, keepAlive)
+	}
 	rounds := contest{Requests: c.Requests, Rounds: c.Rounds, Clients: c.Clients, Rate: float64(c.Sessions) / c.TTL, Paths: paths, Status: http.StatusOK}
 	report := steerReport{Date: time.Now().UTC(), Machine: machine(), Rounds: map[mode]map[string][]round{}}
 	fmt.Printf("%s; %s; median (lowest to highest) of %d rounds of %d requests, ratios are medians of each round's\n\n",
 		report.Machine, report.Date.Format("2006-01-02"), c.Rounds, c.Requests)
-	for _, m := range []mode{hangUp, openLoop} {
+	for _, m := range modes {
+		if m == keepAlive {
+			parties[1], rounds.Paths = keeping, paths+"-kept"
+		}
 		took, err := rounds.run(m, parties)
 		if err != nil {
 			return err
@@ -132,17 +152,17 @@ func startOrigin() (addr string, err error) {
 	return l.Addr().String(), nil
 }
 
-func (c *steerCmd) startDirector(dir, origin string) (*party, error) {
+func (c *steerCmd) startDirector(dir, origin string, keeps bool) (*party, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0}\nadmin: {listen: '127.0.0.1:0'}\n"+
-		"geo: {databases: [%q]}\nprobe: {interval: 30s}\nmounts: [%s]\nnodes:\n", c.MMDB, steerMount)
+	fmt.Fprintf(&b, "listen: {http: ['127.0.0.1:0'], trusted_proxies: [127.0.0.0/8], max_per_key: 0, max_per_address: 0, keep_alive: %t}\nadmin: {listen: '127.0.0.1:0'}\n"+
+		"geo: {databases: [%q]}\nprobe: {interval: 30s}\nmounts: [%s]\nnodes:\n", keeps, c.MMDB, steerMount)
 	var row []string
 	for i := range c.Nodes {
 		fmt.Fprintf(&b, "  - {id: n%d, urls: ['http://%s'], kind: http, probe: {path: /}, target: 1000000}\n", i, origin)
 		row = append(row, fmt.Sprintf("n%d: %d", i, 1+i%3))
 	}
 	fmt.Fprintf(&b, "regions: [{id: world, match: default, weights: {%s}}]\n", strings.Join(row, ", "))
-	file := filepath.Join(dir, "steer.yaml")
+	file := filepath.Join(dir, fmt.Sprintf("steer-%t.yaml", keeps))
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
