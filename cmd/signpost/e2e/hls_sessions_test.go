@@ -99,7 +99,7 @@ type hlsAudience struct {
 
 // attend lets n sessions begin, within a TTL, and come back until the test ends.
 func attend(t *testing.T, playlist string, n int) *hlsAudience {
-	a := &hlsAudience{t: t, playlist: playlist, client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: n}}}
+	a := &hlsAudience{t: t, playlist: playlist, client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 500}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	t.Cleanup(func() { cancel(); wg.Wait(); a.client.CloseIdleConnections() })
