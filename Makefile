@@ -40,7 +40,7 @@ demo: ## three small nodes and a director on this machine: listen to it
 	@$(GO) run ./cmd/signpost demo
 
 test: ## all tests, with real servers and players and the race detector; installs what they need
-	@echo "make test usually takes six minutes on two processors, and some more where it has to install or to build (make quick: half a minute)"
+	@echo "make test usually takes nine minutes on two processors, and some more where it has to install or to build (make quick: half a minute)"
 	@$(MAKE) --no-print-directory install-test-programs bin/tests
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w: $$unformatted"; exit 1; }
 	$(GO) vet ./... ./.ci/tests
