@@ -33,8 +33,8 @@ type Config struct {
 	// Record is called with the record of each request that has ended; nil: no records
 	// are made. It must not keep the Record.
 	Record func(*Record)
-	// Past is how many requests are remembered for [Server.Explain], for [PastSpan] at most;
-	// each takes about 300 bytes. 0: none.
+	// Past is how many requests are remembered for [Server.Explain], for [PastSpan] at most,
+	// in 128 bytes each on average: fewer with long names, more with short ones. 0: none.
 	Past int
 	// Evidence is called when a node may have failed a listener of a mount: the listener
 	// was redirected there and soon came back, or it plays HLS or DASH and gets too little for

@@ -111,24 +111,33 @@ func TestPastInline(t *testing.T) {
 // It is bounded, says from when on it is whole, and who adds waits for nobody.
 func TestPastIsBounded(t *testing.T) {
 	t.Parallel()
-	p := newPast(10*pastParts, epoch)
-	r := &Record{Status: 302, Answer: Redirect, Node: "fra1", Path: "/live.mp3", UserAgent: "x"}
-	for i := range 1000 {
-		r.Time = epoch.Add(time.Duration(i) * time.Second)
-		p.add(r, 7, false)
+	const size, each = 10_000, 10 * time.Millisecond
+	p := newPast(size, epoch)
+	r := usual
+	for n := 1; n <= 5*size; n++ {
+		r.Time = epoch.Add(time.Duration(n) * each)
+		p.add(&r, 7, false)
+		if n%(size/4) != 0 {
+			continue
+		}
+		got := p.of([]uint64{7, 8}, r.Time)
+		kept := len(got.Records) + got.More
+		if n <= size*3/4 && (kept != n || !got.Since.Equal(epoch)) || kept < min(n, size*3/4) || kept > size*5/4 {
+			t.Fatalf("%d of %d are kept, since %v", kept, n, got.Since)
+		}
+		// Parts forget one of their blocks at once, and not all parts at the same time.
+		if all := int(r.Time.Sub(got.Since) / each); all > kept || all < kept-size*5/4/pastBlocks {
+			t.Fatalf("%d of %d are kept, and it says the last %d", kept, n, all)
+		}
+		if len(got.Records) != mostPast || !got.Records[0].Time.Equal(r.Time) {
+			t.Fatalf("%d records, the newest of %v, want %d of %v", len(got.Records), got.Records[0].Time, mostPast, r.Time)
+		}
 	}
-	now := epoch.Add(1000 * time.Second)
-	got := p.of([]uint64{7, 8}, now)
-	if len(got.Records) != mostPast || got.More != 10*pastParts-mostPast || !got.Since.Equal(epoch.Add(855*time.Second)) {
-		t.Errorf("%d and %d more since %v", len(got.Records), got.More, got.Since)
-	}
-	if newest := got.Records[0].Time; !newest.Equal(epoch.Add(999 * time.Second)) {
-		t.Errorf("the newest is of %v", newest)
-	}
+	now := r.Time
 	for i := range p.parts {
 		p.parts[i].mu.Lock() // as if somebody read all of them, and took their time
 	}
-	p.add(r, 7, false)
+	p.add(&r, 7, false)
 	if p.dropped.Load() != 1 {
 		t.Errorf("%d are dropped, want 1", p.dropped.Load())
 	}
@@ -139,7 +148,7 @@ func TestPastIsBounded(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 1000 {
-				p.add(r, 7, false)
+				p.add(&r, 7, false)
 			}
 		})
 		all.Go(func() { p.of([]uint64{7}, now) })
@@ -147,16 +156,81 @@ func TestPastIsBounded(t *testing.T) {
 	all.Wait()
 }
 
+// Whatever a record has is told, but for the ends of long texts, which are never cut within
+// a letter.
+func TestPastIsWhole(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 600)
+	for _, tc := range []struct {
+		name   string
+		r      Record
+		begins bool
+		want   PastRecord
+	}{
+		{"nothing", Record{}, false, PastRecord{Listener: "0000000000000000"}},
+		{
+			"all",
+			Record{
+				Duration: 90 * time.Second, Path: "/a", Status: 302, Answer: Proxy, Outcome: director.Placed, Decided: true, Fault: "f", Mount: "/m", Node: "n", Region: "r", Rule: "u", Step: "s",
+				Listener: 1<<63 | 5, UserAgent: "x", HTTPS: true, Bytes: 1 << 40, End: "e",
+			}, true,
+			PastRecord{
+				Status: 302, Path: "/a", Answer: Proxy, Outcome: "placed", Fault: "f", Mount: "/m", Node: "n", Region: "r", Rule: "u", Step: "s", Listener: "8000000000000005", UserAgent: "x",
+				HTTPS: true, Begins: true, Seconds: 90, Bytes: 1 << 40, End: "e",
+			},
+		},
+		{
+			"long",
+			Record{Path: "/" + long, Fault: long, Mount: "/" + long, Node: director.NodeID(long), Region: director.RegionID(long), Rule: long, UserAgent: long}, false,
+			PastRecord{
+				Path: "/" + long[:62], Fault: long[:254], Mount: "/" + long[:254], Node: director.NodeID(long[:254]), Region: director.RegionID(long[:254]), Rule: long[:254],
+				UserAgent: long[:64], Listener: "0000000000000000",
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPast(1, epoch)
+			other := usual
+			other.Time = epoch
+			for range 3 { // beside others, in the same and in all blocks
+				for range 40 * pastParts {
+					p.add(&other, 8, false)
+				}
+				tc.r.Time, tc.want.Time = epoch.Add(time.Second), epoch.Add(time.Second)
+				for range pastParts {
+					p.add(&tc.r, 7, tc.begins)
+				}
+			}
+			got := p.of([]uint64{7}, epoch.Add(time.Minute))
+			if len(got.Records) < pastParts {
+				t.Fatalf("%d are found, want %d or more", len(got.Records), pastParts)
+			}
+			for _, r := range got.Records {
+				if r != tc.want {
+					t.Fatalf("%+v, want %+v", r, tc.want)
+				}
+			}
+		})
+	}
+}
+
+// usual is the record of a redirect.
+var usual = Record{
+	Time: epoch, Status: 302, Answer: Redirect, Node: "fra1", Mount: "/live.mp3", Region: "europe", Path: "/live.mp3", Step: "first", UserAgent: "VLC/3.0.20 LibVLC/3.0.20",
+	Outcome: director.Placed, Decided: true,
+}
+
 func TestPastAllocatesNothing(t *testing.T) { // alone: others allocate meanwhile
-	p, r := newPast(160, epoch), &Record{Time: epoch, Path: "/live.mp3", UserAgent: "x"}
-	if n := testing.AllocsPerRun(100, func() { p.add(r, 7, false) }); n > 0 {
+	p, r := newPast(160, epoch), &usual
+	if n := testing.AllocsPerRun(10_000, func() { p.add(r, 7, false) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 func BenchmarkPast(b *testing.B) {
 	p := newPast(32<<10, time.Now())
-	r := &Record{Time: time.Now(), Status: 302, Answer: Redirect, Node: "fra1", Mount: "/live.mp3", Region: "europe", Path: "/live.mp3", UserAgent: "VLC/3.0.20 LibVLC/3.0.20", Outcome: director.Placed}
+	r := &usual
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

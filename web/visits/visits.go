@@ -58,7 +58,7 @@ type Visit struct {
 	crowd   uint32                  // requests of a crowd so far
 	sent    director.NodeID         // the node to which it was sent last
 	avoid   [2]director.NodeID      // nodes not to give it then; it came back from the first
-	report  time.Time               // the time of the newest report about the first of them then
+	report  int64                   // the time of the newest report about the first of them then, as newest has it
 }
 
 // A Visitor is who makes a visit, and when.
@@ -124,7 +124,7 @@ func (v *Visit) Judge(who Visitor) (st Result, level uint8) {
 	}
 	st = Result{Tracked: true, Step: Next, From: v.sent}
 	st.Avoid[0] = v.sent
-	if left := v.avoid[0]; left != v.sent && left != "" && who.newest(left).Equal(v.report) {
+	if left := v.avoid[0]; left != v.sent && left != "" && who.newest(left) == v.report {
 		st.Avoid[1] = left // there is no newer report about it
 	}
 	if who.Inline && v.level > 0 {
@@ -144,12 +144,14 @@ func (v *Visit) loops(now time.Duration) bool {
 	return v.recent[loopSize-1] != 0 && shortest >= loopFastest && longest <= DoubleOpen && longest <= loopUneven*shortest
 }
 
-// newest is the time of the newest report about a node; zero: none.
-func (w *Visitor) newest(node director.NodeID) time.Time {
+// newest is the time of the newest report about a node, in ns since 1970; 0: none.
+func (w *Visitor) newest(node director.NodeID) int64 {
 	if n, ok := w.View.FindNode(node); ok {
-		return w.View.Node(n).Report.Taken
+		if taken := w.View.Node(n).Report.Taken; !taken.IsZero() {
+			return taken.UnixNano()
+		}
 	}
-	return time.Time{}
+	return 0
 }
 
 // At returns the node where a listener is who asks for parts: empty, if it has not asked

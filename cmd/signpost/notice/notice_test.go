@@ -267,7 +267,7 @@ func TestBill(t *testing.T) {
 			data++
 		}
 	}
-	if data != 9 {
-		t.Errorf("%d sets of data, want 9", data)
+	if data != 10 {
+		t.Errorf("%d sets of data, want 10", data)
 	}
 }

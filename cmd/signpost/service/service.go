@@ -226,7 +226,7 @@ func (d *Service) openInline(*config.Settings) error {
 }
 
 // remembered is how many of the last requests explain finds: an hour of nine a second, in
-// 10 MB.
+// 4 MB.
 const remembered = 32 << 10
 
 // openOrigins starts to read the nodes' playlists of HLS.
