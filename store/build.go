@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -79,12 +80,21 @@ func (l *loop) uncounted() map[string]int {
 		}
 	}
 	add(l.carried())
-	for i := range l.picture.Directors {
-		if d := &l.picture.Directors[i]; d.ID != l.cfg.Director {
-			add(d.Uncounted)
-		}
+	for d := range l.others() {
+		add(d.Uncounted)
 	}
 	return sum
+}
+
+// others yields the live directors but this one, which knows its own numbers better.
+func (l *loop) others() iter.Seq[*Director] {
+	return func(yield func(*Director) bool) {
+		for i := range l.picture.Directors {
+			if d := &l.picture.Directors[i]; d.ID != l.cfg.Director && !yield(d) {
+				return
+			}
+		}
+	}
 }
 
 // carried returns this director's own part of uncounted.

@@ -55,10 +55,8 @@ func (l *loop) moves() Moves {
 	if l.cfg.Moves != nil {
 		add(l.cfg.Moves())
 	}
-	for i := range l.picture.Directors {
-		if d := &l.picture.Directors[i]; d.ID != l.cfg.Director {
-			add(d.Moves)
-		}
+	for d := range l.others() {
+		add(d.Moves)
 	}
 	return sum
 }
@@ -82,10 +80,8 @@ func (l *loop) sessions() Sessions {
 	if l.cfg.Sessions != nil {
 		add(l.cfg.Sessions())
 	}
-	for i := range l.picture.Directors {
-		if d := &l.picture.Directors[i]; d.ID != l.cfg.Director {
-			add(d.Sessions)
-		}
+	for d := range l.others() {
+		add(d.Sessions)
 	}
 	return sum
 }

@@ -69,6 +69,16 @@ func (c *peerCmd) handler() (http.Handler, error) {
 	return e, err
 }
 
+// lookUp returns the listener's address, and what a city database has of it.
+func lookUp(db *geoip2.Reader, c echo.Context) (netip.Addr, *geoip2.City, error) {
+	addr, err := netip.ParseAddr(c.Request().Header.Get("X-Forwarded-For"))
+	if err != nil {
+		return addr, nil, echo.ErrBadRequest
+	}
+	place, err := db.City(addr)
+	return addr, place, err
+}
+
 // byContinent returns a handler that looks the listener up in a city database, and scans
 // the weights of ten nodes.
 func byContinent(file string) (echo.HandlerFunc, error) {
@@ -85,11 +95,7 @@ func byContinent(file string) (echo.HandlerFunc, error) {
 		nodes[i] = node{fmt.Sprintf("http://n%d.example:8000", i), map[string]int{"EU": 1 + i%3, "": 1}}
 	}
 	return func(c echo.Context) error {
-		addr, err := netip.ParseAddr(c.Request().Header.Get("X-Forwarded-For"))
-		if err != nil {
-			return echo.ErrBadRequest
-		}
-		place, err := db.City(addr)
+		addr, place, err := lookUp(db, c)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -215,11 +214,7 @@ func steering(file string) (echo.HandlerFunc, error) {
 		nodes[i] = fmt.Sprintf("n%d", i)
 	}
 	return func(c echo.Context) error {
-		addr, err := netip.ParseAddr(c.Request().Header.Get("X-Forwarded-For"))
-		if err != nil {
-			return echo.ErrBadRequest
-		}
-		place, err := db.City(addr)
+		addr, place, err := lookUp(db, c)
 		if err != nil {
 			return err
 		}
