@@ -111,7 +111,11 @@ func (q *request) host() string {
 		return cmp.Or(forwardedHost(h["Forwarded"]), q.r.Host)
 	}
 	host := cmp.Or(firstValue(h["X-Forwarded-Host"]), q.r.Host)
-	port, err := strconv.ParseUint(firstValue(h["X-Forwarded-Port"]), 10, 16)
+	told := firstValue(h["X-Forwarded-Port"])
+	if told == "" {
+		return host
+	}
+	port, err := strconv.ParseUint(told, 10, 16)
 	if err != nil || port == 0 {
 		return host
 	}
