@@ -43,8 +43,16 @@ type Server struct {
 
 // Listen begins to accept the connections of l and to answer what can be answered. It
 // returns a listener for net/http, of the connections that are handed on. If l is not a
-// TCP socket, or this system is not Linux, it returns nil and does nothing.
+// TCP socket, this system is not Linux, or Shutdown came before, it returns nil and does nothing.
 func (s *Server) Listen(l net.Listener) (*Listener, error) {
+	s.mu.Lock()
+	if s.ending.Load() {
+		s.mu.Unlock()
+		return nil, nil
+	}
+	s.busy.Add(1) // before Shutdown waits
+	s.mu.Unlock()
+	defer s.busy.Done()
 	p := &Listener{Listener: l, s: s, more: make(chan struct{}, 1), over: make(chan struct{}), quiet: make(chan struct{})}
 	if err := p.start(); err != nil || p.threads == nil {
 		return nil, err
@@ -59,7 +67,9 @@ func (s *Server) Leave() { s.leaving.Store(true) }
 // Shutdown ends connections that wait for another request at once, and the others with their
 // next answer. It waits for these until ctx is done. The caller closes the listeners first.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
 	s.ending.Store(true)
+	s.mu.Unlock()
 	s.wake()
 	done := make(chan struct{})
 	go func() {
